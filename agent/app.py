@@ -1,0 +1,240 @@
+"""A terminal as a process: builds everything from `Config` and runs the main loop.
+
+The loop alone writes the database, decides, and feeds the watchdog; readers, link and control socket have threads that put
+events on one bounded queue, taps ahead of messages. The only broad `except` of the program is in `guarded`: log, exit 3,
+and let systemd start again from what is on the disk; readers show *out of order* before.
+"""
+
+import fcntl
+import logging
+import os
+import random
+import secrets
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import IO
+
+from agent.config import Config, ReaderConfig
+from agent.effects import Acknowledge, DropLink, Effect, Publish, Show
+from agent.errors import AgentError, ConfigError
+from agent.ops.clock import boot_id, read_clock
+from agent.ops.control import ControlSocket
+from agent.ops.notify import Notifier
+from agent.readers.events import CardPresented, CardUnreadable, Signal
+from agent.readers.pcsc import PcscDevice
+from agent.readers.serial_port import SerialDevice
+from agent.readers.thread import ReaderThread
+from agent.store import reads, writes
+from agent.store.database import Database
+from agent.sync.mqtt import MqttLink
+from agent.sync.topics import Topics
+from agent.terminal import Event, Terminal, last_will
+
+TAPS_MAX = 64  # far more than readers can hold up to a loop that answers in milliseconds
+OTHERS_MAX = 256  # the broker has at most 20 messages under way to us (RECEIVE_MAX); the rest is state and requests
+IDLE_MS_MAX = 1_000
+SWITCH_INTERVAL_S = 0.0005  # a busy thread must not hold the interpreter from a tap (MEASURED.md 1.4)
+
+EXIT_BUG = 3
+
+log = logging.getLogger("agent.app")
+
+
+class Inbox:
+    """The one queue: bounded, taps ahead of everything else. A full one drops, counts, and says so once."""
+
+    def __init__(self) -> None:
+        self._taps: deque[Event] = deque()
+        self._others: deque[Event] = deque()
+        self._filled = threading.Condition()
+        self._closed = False
+        self.dropped = 0
+
+    def put(self, event: Event) -> bool:
+        """Enqueue and return True, or drop and return False. Never waits."""
+        is_tap = isinstance(event, CardPresented | CardUnreadable)
+        line, limit = (self._taps, TAPS_MAX) if is_tap else (self._others, OTHERS_MAX)
+        with self._filled:
+            if len(line) >= limit:
+                self.dropped += 1
+                if self.dropped == 1:
+                    log.error("the queue is full (%d): events are dropped and counted from now on", limit)
+                return False
+            line.append(event)
+            self._filled.notify()
+        return True
+
+    def get(self, timeout_ms: int) -> Event | None:
+        """Return the next event, None when none came in time or the inbox is closed."""
+        with self._filled:
+            self._filled.wait_for(lambda: self._taps or self._others or self._closed, timeout_ms / 1000)
+            return self._taps.popleft() if self._taps else self._others.popleft() if self._others else None
+
+    def close(self) -> None:
+        with self._filled:
+            self._closed = True
+            self._filled.notify()
+
+
+class App:
+    """A running terminal."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._inbox = Inbox()
+        self._stopping = False
+        self._bug: BaseException | None = None
+        self._boot = boot_id()
+        self._notifier = Notifier()
+        self._lock = _lock_state_dir(config)
+        self._db = _open_database(config)
+        self._terminal = Terminal(
+            self._db,
+            zone=config.zone,
+            card_key=config.card_key,
+            readers=[reader.name for reader in config.readers],
+            software=version("canteen-agent"),
+            spread=random.random,
+            epoch_bits=_epoch_bits,
+        )
+        self._link = MqttLink(
+            config.broker,
+            client_id=config.terminal,
+            subscriptions=Topics(config.town).read_by_terminal(config.terminal),
+            will=last_will(config.town, config.terminal),
+            on_event=self._inbox.put,
+        )
+        self._control = ControlSocket(config.control_socket, self._inbox.put)
+        self._readers = {reader.name: self._reader_thread(reader) for reader in config.readers}
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; return the exit code."""
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        clean = False
+        try:
+            self._control.start()
+            for reader in self._readers.values():
+                reader.start()
+            self._link.start()
+            self._loop()
+            clean = True
+        finally:
+            if not clean:
+                for reader in self._readers.values():
+                    reader.show(Signal.OUT_OF_ORDER)
+            self._stop()
+        return 0
+
+    def _loop(self) -> None:
+        self._notifier.ready()
+        log.info("serving %s at %s with %d readers", self._config.terminal, self._config.town, len(self._readers))
+        every_ms = self._notifier.watchdog_every_ms or IDLE_MS_MAX
+        fed_ms = -every_ms
+        while not self._stopping:
+            reading = read_clock(self._boot)
+            wake_ms = self._terminal.wake_ms(reading)
+            event = self._inbox.get(min(IDLE_MS_MAX, every_ms, IDLE_MS_MAX if wake_ms is None else wake_ms))
+            if self._bug is not None:
+                raise self._bug
+            reading = read_clock(self._boot)
+            if event is not None:
+                self._perform(self._terminal.handle(event, reading))
+            else:
+                self._terminal.idle(reading)
+            self._perform(self._terminal.due(reading))
+            if reading.mono_ms - fed_ms >= every_ms:
+                fed_ms = reading.mono_ms
+                self._notifier.watchdog()
+                self._notifier.status(self._terminal.summary())
+
+    def _perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Show(reader=name, signal=shown):
+                    self._readers[name].show(shown)
+                case Publish(topic=topic, payload=payload, retain=retain):
+                    self._link.publish(topic, payload, retain=retain)
+                case Acknowledge(receipt=receipt):
+                    self._link.ack(receipt)
+                case DropLink():
+                    self._link.reconnect()
+
+    def _stop(self) -> None:
+        self._notifier.stopping()
+        for reader in self._readers.values():
+            reader.stop()
+        self._link.publish(*last_will(self._config.town, self._config.terminal), retain=True)
+        self._link.stop()
+        self._control.close()
+        self._db.close()
+        self._lock.close()
+        log.info("stopped")
+
+    def _reader_thread(self, reader: ReaderConfig) -> ReaderThread:
+        if reader.profile.transport == "serial":
+            assert reader.port is not None
+            device: PcscDevice | SerialDevice = SerialDevice(reader.name, reader.profile, reader.port)
+        else:
+            device = PcscDevice(reader.name, reader.profile, reader.device)
+        return ReaderThread(reader.name, device, self._inbox.put, self._failed)
+
+    def _failed(self, bug: BaseException) -> None:
+        self._bug = bug
+        self._inbox.close()
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self._stopping = True
+        self._inbox.close()
+
+
+def run(config: Config) -> int:
+    """Run a terminal until it is told to stop; return the exit code. Raise `AgentError` when it cannot start."""
+    return App(config).run()
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """Return what `work` returns; an `AgentError` gives its sentence and exit code, any other fault its traceback and 3."""
+    try:
+        return work()
+    except AgentError as error:
+        log.error("%s", error)
+        return error.exit_code
+    except Exception:
+        log.exception("stopped by a fault of ours; everything recorded is on the disk")
+        return EXIT_BUG
+
+
+def _open_database(config: Config) -> Database:
+    db = Database(config.database)
+    writes.found(db, town=config.town, terminal=config.terminal, epoch=f"1-{_epoch_bits()}")
+    here = reads.standing(db)
+    if (here.town, here.terminal) != (config.town, config.terminal):
+        db.close()
+        raise ConfigError(
+            f"{config.database}: is the ledger of {here.town}/{here.terminal}, agent.toml says"
+            f" {config.town}/{config.terminal}; correct agent.toml, or give this terminal a state_dir of its own"
+        )
+    return db
+
+
+def _lock_state_dir(config: Config) -> IO[str]:
+    try:
+        config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
+        lock = open(config.state_dir / "lock", "w", encoding="ascii")  # noqa: SIM115  # held for the life of the process
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise AgentError(f"{config.state_dir}: another agent is running here") from None
+    except OSError as error:
+        raise ConfigError(f"{config.state_dir}: cannot be used as state_dir: {error}") from error
+    os.set_inheritable(lock.fileno(), False)
+    return lock
+
+
+def _epoch_bits() -> str:
+    return secrets.token_hex(8)

@@ -1,0 +1,341 @@
+"""Entries become postings.
+
+A terminal's entries are a path in a tree: an entry is booked when the one it chains from is booked, once for its key and
+hash. No entry is refused: it is applied, flagged (applied, someone should look) or set aside (kept, not applied), and the
+account it names gets a new position in the same transaction, so that the terminal's `h` passes it (PROTOCOL.md, "What
+the central must do"). What several meals of one account, service and day cost is a function of those that stand.
+"""
+
+import sqlite3
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Raw, Struct
+
+from agent.central.ledger import add_incident, bump_account, bury, give_order, post, prices
+from agent.domain.canteen import price_on
+from agent.domain.clock import ClockTrust, Instant, day_of, format_instant, parse_instant
+from agent.domain.ledger import Entry, Kind, entry_fault, genesis, received_hash
+from agent.errors import SyncError
+from agent.sync.messages import Entries, decode_entry
+
+
+class _Place(Struct):
+    """The least an entry must have to be kept under its key."""
+
+    seq: int
+    hash: str
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is the same for all entries of a batch, and the meals it touches: (account, service, day)."""
+
+    terminal: str
+    site: str | None
+    epoch: str
+    at: Instant
+    zone: ZoneInfo
+    meals: set[tuple[str, str, str]] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Verdict:
+    """What becomes of one entry."""
+
+    status: str = "applied"
+    reasons: list[str] = field(default_factory=list)
+    account: str | None = None
+    cents: int | None = None
+    undoes: tuple[str, int, str] | None = None
+    posting: str = ""
+
+    def flag(self, reason: str) -> None:
+        self.status = "flagged" if self.status == "applied" else self.status
+        self.reasons.append(reason)
+
+    def put_aside(self, reason: str) -> None:
+        self.status, self.account, self.cents = "set_aside", None, None
+        self.reasons.append(reason)
+
+
+def book_batch(
+    sql: sqlite3.Connection, *, terminal: str, site: str | None, message: Entries, at: Instant, zone: ZoneInfo, town: str
+) -> bool:
+    """Book what is new in a batch; return False if it does not join on to what is booked (a gap: nothing happens).
+
+    Raise `SyncError` for a batch whose entries have no consecutive keys. The caller's transaction holds everything.
+    """
+    places = [_place(raw) for raw in message.entries]
+    if [place.seq for place in places] != list(range(places[0].seq, places[0].seq + len(places))) or places[0].seq < 1:
+        raise SyncError("the entries of a batch are not consecutive")
+    if not _joins(sql, terminal, message, places[0].seq, town=town, at=at):
+        return False
+    batch = _Batch(terminal, site, message.epoch, at, zone)
+    previous, fresh = message.prev, False
+    for raw, place in zip(message.entries, places, strict=True):
+        known = sql.execute(
+            "SELECT hash FROM entry WHERE terminal = ? AND epoch = ? AND seq = ?", (terminal, message.epoch, place.seq)
+        ).fetchall()
+        if not any(row["hash"] == place.hash for row in known):
+            _book(sql, batch, raw, place, previous, forked=bool(known))
+            fresh = True
+        previous = place.hash
+    for account, service, day in sorted(batch.meals):
+        settle_meals(sql, account, service, day, at=at)
+    sql.execute(
+        "UPDATE chain SET seq = ?1, hash = ?2, last = max(last, ?1) WHERE terminal = ?3 AND epoch = ?4 AND (?5 OR seq < ?1)",
+        (places[-1].seq, previous, terminal, message.epoch, fresh),
+    )
+    return True
+
+
+def settle_meals(sql: sqlite3.Connection, account: str, service: str, day: str, *, at: Instant) -> None:
+    """Give back all but the first standing meal of an account, service and day, by the policy of that day; or take it back again."""
+    rows = sql.execute(
+        "SELECT m.terminal, m.epoch, m.seq, m.hash, m.cents, NOT EXISTS (SELECT 1 FROM entry s WHERE s.terminal = m.terminal"
+        " AND s.undoes_epoch = m.epoch AND s.undoes_seq = m.seq AND s.undoes_hash = m.hash) AS stands,"
+        " (SELECT coalesce(sum(cents), 0) FROM posting p WHERE (p.terminal, p.epoch, p.seq, p.hash) ="
+        " (m.terminal, m.epoch, m.seq, m.hash) AND p.kind = 'double_meal') AS given"
+        " FROM entry m WHERE m.account = ? AND m.true_day = ? AND m.service = ? AND m.kind IN ('meal', 'unknown_meal')"
+        " AND m.cents IS NOT NULL ORDER BY m.true_at, m.terminal, m.seq",
+        (account, day, service),
+    ).fetchall()
+    give_back = _double_meal(sql, day) == "give_back"
+    first_seen = False
+    for row in rows:
+        surplus = bool(row["stands"]) and first_seen and give_back
+        first_seen = first_seen or bool(row["stands"])
+        wanted = -row["cents"] if surplus else 0
+        if wanted != row["given"]:
+            key = (row["terminal"], row["epoch"], row["seq"], row["hash"])
+            reason = f"{service} of {day} was eaten once"
+            post(sql, account=account, cents=wanted - row["given"], kind="double_meal", at=at, reason=reason, entry=key)
+
+
+def book_found_card(sql: sqlite3.Connection, token: str, account: str, *, at: Instant) -> int:
+    """Book the meals that were served to a card before anybody knew whose it is; return how many."""
+    rows = sql.execute("SELECT * FROM entry WHERE card = ? AND kind = 'unknown_meal' AND account IS NULL", (token,)).fetchall()
+    for row in rows:
+        key = (row["terminal"], row["epoch"], row["seq"], row["hash"])
+        undone = sql.execute(
+            "SELECT 1 FROM entry WHERE terminal = ? AND undoes_epoch = ? AND undoes_seq = ? AND undoes_hash = ?", key
+        ).fetchone()
+        day = row["true_day"] or msgspec.json.decode(row["body"])["day"]
+        cents = 0 if undone else -(price_on(prices(sql, account), row["service"], day) or 0)
+        sql.execute(
+            "UPDATE entry SET account = ?, cents = ?, status = 'applied', reason = 'card found later'"
+            " WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
+            (account, cents, *key),
+        )
+        post(sql, account=account, cents=cents, kind="unknown_meal", at=at, entry=key)
+        if row["true_day"]:
+            settle_meals(sql, account, row["service"], row["true_day"], at=at)
+    return len(rows)
+
+
+def _place(raw: Raw) -> _Place:
+    try:
+        place = msgspec.json.decode(raw, type=_Place)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise SyncError(f"an entry without seq and hash: {error}") from error
+    if len(place.hash) != 64:
+        raise SyncError(f"entry {place.seq} has no SHA-256 for a hash")
+    return place
+
+
+def _joins(sql: sqlite3.Connection, terminal: str, message: Entries, first: int, *, town: str, at: Instant) -> bool:
+    """Return whether the entry before `first`, on this terminal's own line, is booked; or is lost for good, which is an incident."""
+    if first == 1:
+        return message.prev == genesis(town, terminal, message.epoch)
+    if sql.execute(
+        "SELECT 1 FROM entry WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?", (terminal, message.epoch, first - 1, message.prev)
+    ).fetchone():
+        return True
+    chain = sql.execute("SELECT seq, hash, oldest FROM chain WHERE terminal = ? AND epoch = ?", (terminal, message.epoch)).fetchone()
+    if chain is None:
+        return False
+    if (chain["seq"], chain["hash"]) == (first - 1, message.prev):
+        return True  # the line of a disk that was told of an acknowledgement we know nothing of (see feed.py)
+    if first == chain["oldest"] and first > chain["seq"] + 1:
+        detail = f"epoch {message.epoch}: entries {chain['seq'] + 1} to {first - 1} are kept nowhere any more"
+        add_incident(sql, at=at, terminal=terminal, kind="hole", detail=detail)
+        return True
+    return False
+
+
+def _book(sql: sqlite3.Connection, batch: _Batch, raw: Raw, place: _Place, previous: str, *, forked: bool) -> None:
+    verdict, entry = _Verdict(), None
+    members: dict[str, Any] = msgspec.json.decode(raw)
+    try:
+        entry = decode_entry(raw)
+        fault = entry_fault(entry)
+    except SyncError as error:
+        fault = str(error)
+    if fault is not None:
+        verdict.put_aside(fault)
+    elif entry is not None:
+        _judge(sql, batch, entry, verdict)
+        if received_hash(previous, members) != place.hash:
+            verdict.flag("its hash does not fit")
+    if forked:
+        verdict.flag("another entry has its number")
+        sql.execute("UPDATE terminal SET forked = 1 WHERE id = ?", (batch.terminal,))
+        detail = f"epoch {batch.epoch}: two entries {place.seq}; a restored or copied disk"
+        add_incident(sql, at=batch.at, terminal=batch.terminal, kind="fork", detail=detail)
+        give_order(sql, batch.terminal, "new_epoch")
+    _insert(sql, batch, raw, place, previous, entry, verdict)
+    named = members.get("account")
+    for account in sorted({name for name in (named, verdict.account) if isinstance(name, str)}):
+        _renew(sql, batch, account)
+    if entry is not None and entry.clock is not ClockTrust.UNSET:
+        _correct_times(sql, batch, entry)
+
+
+def _judge(sql: sqlite3.Connection, batch: _Batch, entry: Entry, verdict: _Verdict) -> None:
+    """Say what becomes of a well-formed entry."""
+    match entry.kind:
+        case Kind.MEAL:
+            _judge_meal(sql, batch, entry, verdict)
+        case Kind.UNKNOWN_MEAL:
+            _judge_unknown_meal(sql, batch, entry, verdict)
+        case Kind.STORNO:
+            _judge_storno(sql, batch, entry, verdict)
+        case Kind.REFUSAL | Kind.CLOSING:
+            pass
+
+
+def _judge_meal(sql: sqlite3.Connection, batch: _Batch, entry: Entry, verdict: _Verdict) -> None:
+    account = sql.execute("SELECT status FROM account WHERE id = ?", (entry.account,)).fetchone()
+    if account is None:
+        return verdict.put_aside("unknown_account")
+    verdict.account, verdict.cents, verdict.posting = entry.account, entry.cents, "meal"
+    if account["status"] == "closed":
+        verdict.flag("closed_account")
+    card = sql.execute("SELECT account, status FROM card WHERE token = ?", (entry.card,)).fetchone()
+    if card is not None and card["status"] != "active":
+        verdict.flag("card_blocked")
+    elif card is not None and card["account"] != entry.account:
+        verdict.flag("card_of_another_account")
+    return _flag_second(sql, entry.account, entry, verdict)
+
+
+def _judge_unknown_meal(sql: sqlite3.Connection, batch: _Batch, entry: Entry, verdict: _Verdict) -> None:
+    card = sql.execute("SELECT account, status FROM card WHERE token = ?", (entry.card,)).fetchone()
+    if card is None:
+        return verdict.put_aside("unknown_card")
+    assert entry.service is not None and entry.day is not None
+    price = price_on(prices(sql, card["account"]), entry.service, entry.day)
+    verdict.account, verdict.cents, verdict.posting = card["account"], -(price or 0), "unknown_meal"
+    if price is None:
+        verdict.flag("no_price")
+    if card["status"] != "active":
+        verdict.flag("card_blocked")
+    return _flag_second(sql, card["account"], entry, verdict)
+
+
+def _flag_second(sql: sqlite3.Connection, account: str | None, entry: Entry, verdict: _Verdict) -> None:
+    if entry.clock is ClockTrust.UNSET:
+        return  # its day is a guess until its clock is corrected
+    if sql.execute(
+        "SELECT 1 FROM entry m WHERE account = ? AND true_day = ? AND service = ? AND kind IN ('meal', 'unknown_meal')"
+        " AND cents IS NOT NULL AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.terminal = m.terminal"
+        " AND s.undoes_epoch = m.epoch AND s.undoes_seq = m.seq AND s.undoes_hash = m.hash)",
+        (account, entry.day, entry.service),
+    ).fetchone():
+        verdict.flag("already_served_elsewhere")
+
+
+def _judge_storno(sql: sqlite3.Connection, batch: _Batch, entry: Entry, verdict: _Verdict) -> None:
+    assert entry.reverses is not None
+    meals = sql.execute(
+        "SELECT * FROM entry WHERE terminal = ? AND epoch = ? AND seq = ?", (batch.terminal, entry.reverses.epoch, entry.reverses.seq)
+    ).fetchall()
+    # of two meals under one number it undoes the one its own disk has: the one it agrees with in account and card
+    meal = next((row for row in meals if (row["account"], row["card"]) == (entry.account, entry.card)), meals[0] if meals else None)
+    if meal is None or meal["kind"] not in ("meal", "unknown_meal"):
+        return verdict.put_aside("storno_of_no_meal")
+    key = (meal["epoch"], meal["seq"], meal["hash"])
+    if sql.execute(
+        "SELECT 1 FROM entry WHERE terminal = ? AND undoes_epoch = ? AND undoes_seq = ? AND undoes_hash = ?", (batch.terminal, *key)
+    ).fetchone():
+        return verdict.put_aside("storno_repeated")
+    verdict.undoes = key
+    if meal["cents"] is None:
+        return verdict.put_aside("storno_of_a_meal_set_aside")
+    # the cents of an unknown card's meal were set here; for any other meal the terminal knows what it took
+    verdict.account, verdict.posting = meal["account"], "storno"
+    verdict.cents = -meal["cents"] if meal["kind"] == "unknown_meal" else entry.cents
+    if verdict.cents != -meal["cents"]:
+        verdict.flag("not_the_amount_of_its_meal")
+    if meal["true_day"] is not None:
+        batch.meals.add((meal["account"], meal["service"], meal["true_day"]))
+    return None
+
+
+def _insert(sql: sqlite3.Connection, batch: _Batch, raw: Raw, place: _Place, previous: str, entry: Entry | None, verdict: _Verdict) -> None:
+    trusted = entry is not None and entry.clock is not ClockTrust.UNSET
+    sql.execute(
+        "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            batch.terminal,
+            batch.epoch,
+            place.seq,
+            place.hash,
+            previous,
+            entry.kind.value if entry else "unreadable",
+            entry.at if entry else None,
+            entry.boot if entry else None,
+            entry.mono_ms if entry else None,
+            entry.clock.value if entry else None,
+            entry.service if entry else None,
+            entry.card if entry else None,
+            entry.at if entry and trusted else None,
+            entry.day if entry and trusted else None,
+            verdict.account,
+            verdict.cents,
+            *(verdict.undoes or (None, None, None)),
+            verdict.status,
+            "; ".join(verdict.reasons),
+            bytes(raw).decode(),
+        ),
+    )
+    if verdict.account is not None and verdict.cents is not None:
+        key = (batch.terminal, batch.epoch, place.seq, place.hash)
+        post(sql, account=verdict.account, cents=verdict.cents, kind=verdict.posting, at=batch.at, entry=key)
+        if entry is not None and trusted and verdict.posting in ("meal", "unknown_meal") and entry.service and entry.day:
+            batch.meals.add((verdict.account, entry.service, entry.day))
+
+
+def _renew(sql: sqlite3.Connection, batch: _Batch, account: str) -> None:
+    """Let the terminal's `h` pass an entry: its account comes anew, or is said to be gone."""
+    row = sql.execute("SELECT site FROM account WHERE id = ?", (account,)).fetchone()
+    if row is not None:
+        bump_account(sql, account)
+    if batch.site is not None and (row is None or row["site"] != batch.site):
+        bury(sql, batch.site, "account", account)
+
+
+def _correct_times(sql: sqlite3.Connection, batch: _Batch, entry: Entry) -> None:
+    """An entry whose clock is right tells the time of those of the same boot whose clock was not: beside, never over what they say."""
+    rows = sql.execute("SELECT * FROM entry WHERE terminal = ? AND boot = ? AND true_at IS NULL", (batch.terminal, entry.boot)).fetchall()
+    for row in rows:
+        true_at = format_instant(parse_instant(entry.at) - timedelta(milliseconds=entry.mono_ms - row["mono_ms"]))
+        # a meal typed in for an earlier day keeps the day the staff gave it
+        late = msgspec.json.decode(row["body"]).get("how") == "late"
+        true_day = msgspec.json.decode(row["body"]).get("day") if late else day_of(true_at, batch.zone)
+        sql.execute(
+            "UPDATE entry SET true_at = ?, true_day = ? WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
+            (true_at, true_day, row["terminal"], row["epoch"], row["seq"], row["hash"]),
+        )
+        if row["account"] is not None and row["kind"] in ("meal", "unknown_meal"):
+            bump_account(sql, row["account"])
+            batch.meals.add((row["account"], row["service"], true_day))
+
+
+def _double_meal(sql: sqlite3.Connection, day: str) -> str:
+    row = sql.execute("SELECT double_meal FROM policy WHERE from_day <= ? ORDER BY from_day DESC LIMIT 1", (day,)).fetchone()
+    return str(row["double_meal"]) if row else "give_back"

@@ -1,0 +1,239 @@
+"""What a terminal is told: the compacted feed of records by position, and where its ledger stands here.
+
+`acked` speaks only of entries that are proved to be on the terminal's own line: those its hello shows by their hashes and
+those it has sent since. A disk that was restored would otherwise be told that entries it made anew are booked.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Raw
+
+from agent.central.ledger import add_incident, give_order, mint_journal, prices
+from agent.domain.canteen import AccountRecord, AccountStatus, CardRecord, CardStatus, Category, GoneRecord, LastCredit, LastMeal
+from agent.domain.clock import Instant
+from agent.domain.digest import Tally, tally
+from agent.domain.ledger import canonical, genesis
+from agent.sync.messages import CHUNK_RECORDS_MAX, Acked, Changes, Digest, Hello, Note, Order
+
+CHUNK_BYTES_MAX = 192 * 1024  # leaves room within a message for notes and the rest
+NOTES_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a terminal has been told in this conversation: position, (epoch, seq) up to which notes were given, the newest order."""
+
+    position: int
+    epoch: str
+    seq: int
+    order: str | None = None
+
+
+def greet(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: str, at: Instant, new_journal: Callable[[], str]) -> Told:
+    """Take in a hello: find its line, see whether this central or that disk was restored. Return from where to tell on."""
+    _see_central_restored(sql, terminal, hello, at=at, new_journal=new_journal)
+    sql.execute("UPDATE terminal SET hello_at = ?, hello = ? WHERE id = ?", (at, msgspec.json.encode(hello).decode(), terminal))
+    if hello.order_done is not None:
+        sql.execute("UPDATE terminal SET order_id = NULL, order_do = NULL WHERE id = ? AND order_id = ?", (terminal, hello.order_done))
+    _find_line(sql, terminal, hello, town=town, at=at)
+    (journal,) = sql.execute("SELECT journal FROM central").fetchone()
+    position = hello.position if hello.journal == journal else 0
+    return Told(position, hello.epoch, hello.acked if position else 0)
+
+
+def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, with_digest: bool) -> Changes | None:
+    """Return what is new for a terminal since it was told last, None for a terminal that has not said hello. One transaction holds it."""
+    row = sql.execute("SELECT site, order_id, order_do FROM terminal WHERE id = ?", (terminal,)).fetchone()
+    chain = sql.execute("SELECT seq, hash, last FROM chain WHERE terminal = ? AND epoch = ?", (terminal, told.epoch)).fetchone()
+    if row is None or chain is None:
+        return None
+    acked = Acked(epoch=told.epoch, seq=chain["seq"], hash=chain["hash"])
+    journal, position = sql.execute("SELECT journal, position FROM central").fetchone()
+    if _may_hold_more(sql, terminal, told.epoch, chain):
+        # Balances may contain entries that `acked` does not name yet: no record leaves until the terminal has shown them.
+        return Changes(journal=journal, from_position=told.position, to=told.position, acked=acked, at=at)
+    records: list[Raw] = []
+    last = told.position
+    bytes_so_far, more = 0, False
+    for p, _, body in _feed(sql, row["site"], told.position):
+        if len(records) == CHUNK_RECORDS_MAX or (records and bytes_so_far + len(body) > CHUNK_BYTES_MAX):
+            more = True
+            break
+        records.append(Raw(body))
+        bytes_so_far, last = bytes_so_far + len(body), p
+    to = last if more else position
+    digest = _digest(sql, row["site"], position) if with_digest and not more and row["order_id"] is None else None
+    return Changes(
+        journal=journal,
+        from_position=told.position,
+        to=to,
+        more=more,
+        reset=told.position == 0,
+        acked=acked,
+        records=records,
+        notes=_notes(sql, terminal, told, chain["seq"]),
+        digest=digest,
+        order=Order(id=row["order_id"], do=row["order_do"]) if row["order_id"] else None,
+        at=at,
+    )
+
+
+def _may_hold_more(sql: sqlite3.Connection, terminal: str, epoch: str, chain: sqlite3.Row) -> bool:
+    """Return whether entries are booked here that follow the chain and may be the terminal's own: its acknowledgement got lost."""
+    if chain["last"] <= chain["seq"]:
+        return False
+    key = (terminal, epoch, chain["seq"] + 1, chain["hash"])
+    return sql.execute("SELECT 1 FROM entry WHERE terminal = ? AND epoch = ? AND seq = ? AND prev = ?", key).fetchone() is not None
+
+
+def _see_central_restored(sql: sqlite3.Connection, terminal: str, hello: Hello, *, at: Instant, new_journal: Callable[[], str]) -> None:
+    """A terminal that knows more than we do proves that we were restored: begin a new journal, once for what it proves."""
+    journal, position = sql.execute("SELECT journal, position FROM central").fetchone()
+    if hello.journal is None:
+        return
+    known = sql.execute("SELECT 1 FROM journal WHERE id = ?", (hello.journal,)).fetchone()
+    newest = sql.execute("SELECT coalesce(max(seq), 0) FROM entry WHERE terminal = ? AND epoch = ?", (terminal, hello.epoch)).fetchone()[0]
+    anchor = sql.execute("SELECT coalesce(max(seq), 0) FROM chain WHERE terminal = ? AND epoch = ?", (terminal, hello.epoch)).fetchone()[0]
+    if hello.journal == journal and hello.position > position:
+        proof = f"terminal {terminal} is at position {hello.position}, we are at {position}"
+    elif hello.journal == journal and hello.acked > max(newest, anchor):
+        proof = f"terminal {terminal} was told that entry {hello.acked} is booked, we have {newest}"
+    elif not known:
+        proof = f"terminal {terminal} knows a journal {hello.journal[:8]} that we do not"
+        sql.execute("INSERT INTO journal VALUES (?, ?, ?)", (hello.journal, at, f"told by terminal {terminal}"))
+    else:
+        return
+    mint_journal(sql, new_journal(), at=at, reason=f"restored from a backup: {proof}")
+
+
+def _find_line(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: str, at: Instant) -> None:
+    """Set the chain to the newest entry that the hello proves to be on the terminal's line."""
+    start = genesis(town, terminal, hello.epoch)
+    chain = sql.execute("SELECT seq, hash FROM chain WHERE terminal = ? AND epoch = ?", (terminal, hello.epoch)).fetchone()
+    if chain is None:
+        (seen,) = sql.execute("SELECT count(*) FROM chain WHERE terminal = ?", (terminal,)).fetchone()
+        sql.execute("INSERT INTO chain VALUES (?, ?, 0, ?, 1, 0, ?)", (terminal, hello.epoch, start, seen + 1))
+    (newest,) = sql.execute("SELECT coalesce(max(seq), 0) FROM entry WHERE terminal = ? AND epoch = ?", (terminal, hello.epoch)).fetchone()
+    seq, digest = next(
+        (
+            (seq, digest)
+            for seq, digest in ((hello.last, hello.head), (hello.acked, hello.acked_head))
+            if _is_booked(sql, terminal, hello.epoch, seq, digest, start)
+        ),
+        (None, None),
+    )
+    if seq is None and hello.acked <= newest:
+        # a line we never had up to there: take what is new from where it was told it is booked
+        seq, digest = hello.acked, hello.acked_head
+        detail = f"epoch {hello.epoch}: entry {hello.acked} is not the one we have; a copied disk"
+        add_incident(sql, at=at, terminal=terminal, kind="fork", detail=detail)
+        sql.execute("UPDATE terminal SET forked = 1 WHERE id = ?", (terminal,))
+        give_order(sql, terminal, "new_epoch")
+    elif seq is None:
+        seq, digest = 0, start  # we were restored: it sends again all it keeps, and what we have is recognised
+    elif hello.last < newest:
+        detail = f"epoch {hello.epoch}: ends at entry {hello.last}, we have {newest}; a restored disk"
+        if give_order_once(sql, terminal):
+            add_incident(sql, at=at, terminal=terminal, kind="restored_disk", detail=detail)
+    sql.execute(
+        "UPDATE chain SET seq = ?, hash = ?, oldest = ?, last = ? WHERE terminal = ? AND epoch = ?",
+        (seq, digest, hello.oldest, hello.last, terminal, hello.epoch),
+    )
+
+
+def give_order_once(sql: sqlite3.Connection, terminal: str) -> bool:
+    """Order a new epoch; return False if that waits already."""
+    waits = sql.execute("SELECT 1 FROM terminal WHERE id = ? AND order_do = 'new_epoch'", (terminal,)).fetchone()
+    if waits is None:
+        give_order(sql, terminal, "new_epoch")
+    return waits is None
+
+
+def _is_booked(sql: sqlite3.Connection, terminal: str, epoch: str, seq: int, digest: str, start: str) -> bool:
+    if seq == 0:
+        return digest == start
+    key = (terminal, epoch, seq, digest)
+    return sql.execute("SELECT 1 FROM entry WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?", key).fetchone() is not None
+
+
+def _notes(sql: sqlite3.Connection, terminal: str, told: Told, booked: int) -> list[Note]:
+    rows = sql.execute(
+        "SELECT seq, status, reason FROM entry WHERE terminal = ? AND epoch = ? AND seq > ? AND seq <= ? AND status <> 'applied'"
+        " ORDER BY seq LIMIT ?",
+        (terminal, told.epoch, told.seq, booked, NOTES_MAX),
+    )
+    return [Note(seq=row["seq"], status=row["status"], reason=row["reason"]) for row in rows]
+
+
+def _feed(sql: sqlite3.Connection, site: str | None, after: int) -> Iterator[tuple[int, str, bytes]]:
+    """Yield (position, kind, canonical JSON) of every record of a site that changed after a position, in order."""
+    rows = sql.execute(
+        "SELECT p, 'account' AS kind, id, '' AS of FROM account WHERE site = ?1 AND p > ?2"
+        " UNION ALL SELECT card.p, 'card', token, '' FROM card JOIN account ON account.id = card.account"
+        " WHERE account.site = ?1 AND card.p > ?2"
+        " UNION ALL SELECT p, 'policy', from_day, '' FROM policy WHERE ?1 IS NOT NULL AND p > ?2"
+        " UNION ALL SELECT p, 'service', id, '' FROM service WHERE site = ?1 AND p > ?2"
+        " UNION ALL SELECT p, 'gone', id, kind FROM tombstone WHERE site = ?1 AND p > ?2 AND ?2 > 0"
+        " ORDER BY p",
+        (site, after),
+    )
+    for row in rows:
+        kind = row["kind"]
+        if kind == "gone":
+            yield row["p"], kind, canonical(GoneRecord(of=row["of"], id=row["id"], p=row["p"]))
+        else:
+            yield row["p"], kind, _render(sql, kind, row["id"], site, row["p"])
+
+
+def _render(sql: sqlite3.Connection, kind: str, record_id: str, site: str | None, p: int) -> bytes:
+    match kind:
+        case "account":
+            return canonical(_account(sql, record_id))
+        case "card":
+            row = sql.execute("SELECT * FROM card WHERE token = ?", (record_id,)).fetchone()
+            return canonical(CardRecord(id=row["token"], p=p, account=row["account"], status=CardStatus(row["status"])))
+        case "policy":
+            row = sql.execute("SELECT body FROM policy WHERE from_day = ?", (record_id,)).fetchone()
+        case _:
+            row = sql.execute("SELECT body FROM service WHERE site = ? AND id = ?", (site, record_id)).fetchone()
+    return canonical({**msgspec.json.decode(row["body"]), "k": kind, "p": p})
+
+
+def _account(sql: sqlite3.Connection, account: str) -> AccountRecord:
+    row = sql.execute("SELECT * FROM account WHERE id = ?", (account,)).fetchone()
+    meal = sql.execute(
+        "SELECT true_day, service, terminal FROM entry m WHERE account = ? AND true_day IS NOT NULL AND kind IN ('meal', 'unknown_meal')"
+        " AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.terminal = m.terminal AND s.undoes_epoch = m.epoch"
+        " AND s.undoes_seq = m.seq AND s.undoes_hash = m.hash) ORDER BY true_day DESC, true_at DESC LIMIT 1",
+        (account,),
+    ).fetchone()
+    credit = sql.execute(
+        "SELECT cents, at, channel FROM posting WHERE account = ? AND kind = 'top_up' ORDER BY n DESC LIMIT 1", (account,)
+    ).fetchone()
+    return AccountRecord(
+        id=account,
+        p=row["p"],
+        balance=row["balance"],
+        prices=prices(sql, account),
+        status=AccountStatus(row["status"]),
+        category=Category(row["category"]),
+        group=row["class"],
+        label=row["label"] if _labels(sql) == "short" else None,
+        dish=row["dish"],
+        last_meal=LastMeal(day=meal["true_day"], service=meal["service"], terminal=meal["terminal"]) if meal else None,
+        last_credit=LastCredit(cents=credit["cents"], at=credit["at"], channel=credit["channel"]) if credit else None,
+    )
+
+
+def _labels(sql: sqlite3.Connection) -> str:
+    """Return whether the town has names at the terminals at all: a label leaves the central only when a policy says so."""
+    row = sql.execute("SELECT 1 FROM policy WHERE body ->> '$.labels' = 'short' LIMIT 1").fetchone()
+    return "short" if row else "none"
+
+
+def _digest(sql: sqlite3.Connection, site: str | None, position: int) -> Digest:
+    total = tally(((kind, body) for _, kind, body in _feed(sql, site, 0)), Tally())
+    return Digest(position=position, accounts=total.accounts, cards=total.cards, cents=total.cents, sum=total.sum_hex)

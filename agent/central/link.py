@@ -1,0 +1,169 @@
+"""The central at work: messages in, bookings, answers out; and credits pushed to the terminals of their site.
+
+One loop owns the database. A message takes effect in one transaction, is acknowledged to the broker, and then answered.
+What an office command commits in another process is seen by the file's version within `WATCH_MS` and pushed.
+"""
+
+import logging
+import queue
+import secrets
+import signal
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
+
+from agent.central.booking import book_batch
+from agent.central.feed import NOTES_MAX, Told, changes, greet
+from agent.central.ledger import Ledger, set_aside
+from agent.domain.clock import Instant
+from agent.errors import SyncError
+from agent.sync.events import Arrived, LinkDown, LinkEvent, LinkUp
+from agent.sync.messages import CentralState, Changes, Entries, Hello, TerminalState, decode, encode
+from agent.sync.mqtt import Broker, MqttLink
+from agent.sync.topics import Leaf, Topics
+
+WATCH_MS = 50  # how long an office command's commit may go unnoticed
+CLIENT_ID = "central"
+
+log = logging.getLogger("agent.central")
+
+
+class Exchange:
+    """The central's conversations, without threads and without a broker: messages in, messages out."""
+
+    def __init__(self, ledger: Ledger, *, new_journal: Callable[[], str]) -> None:
+        self._ledger = ledger
+        self._new_journal = new_journal
+        row = ledger.sql.execute("SELECT town, zone FROM central").fetchone()
+        self.topics = Topics(row["town"])
+        self._zone = ZoneInfo(row["zone"])
+        self._told: dict[str, Told] = {}
+
+    def receive(self, topic: str, payload: bytes, at: Instant) -> list[tuple[str, bytes, bool]]:
+        """Take in one message in one transaction; return what to publish as (topic, payload, retain)."""
+        place = self.topics.parse(topic)
+        try:
+            if place is None:
+                raise SyncError("not a topic of this town's terminals")
+            terminal, leaf = place
+            match leaf:
+                case Leaf.HELLO:
+                    return self._hello(terminal, decode(payload, Hello), at)
+                case Leaf.ENTRIES:
+                    return self._entries(terminal, decode(payload, Entries), at)
+                case Leaf.STATE:
+                    self._state(terminal, payload, at)
+                    return []
+                case Leaf.CHANGES:
+                    raise SyncError("only the central writes changes")
+        except SyncError as error:
+            set_aside(self._ledger, topic=topic, payload=payload, reason=str(error), at=at)
+            log.warning("message on %s set aside: %s", topic, error)
+            return []
+
+    def push(self, at: Instant) -> list[tuple[str, bytes, bool]]:
+        """Return what is new for terminals that are being talked to."""
+        messages = []
+        for terminal, told in list(self._told.items()):
+            with self._ledger.transaction() as sql:
+                news = changes(sql, terminal, told, at=at, with_digest=False)
+            if news is not None and (news.records or (news.order and news.order.id != told.order)):
+                messages.append(self._tell(terminal, told, news))
+        return messages
+
+    def state(self, at: Instant, *, online: bool) -> tuple[str, bytes, bool]:
+        """Return the retained message that says the central is there, or not."""
+        (journal,) = self._ledger.sql.execute("SELECT journal FROM central").fetchone()
+        return self.topics.central_state, encode(CentralState(online=online, journal=journal, at=at)), True
+
+    def _hello(self, terminal: str, hello: Hello, at: Instant) -> list[tuple[str, bytes, bool]]:
+        (before,) = self._ledger.sql.execute("SELECT journal FROM central").fetchone()
+        with self._ledger.transaction() as sql:
+            self._require_known(terminal)
+            told = greet(sql, terminal, hello, town=self.topics.town, at=at, new_journal=self._new_journal)
+            news = changes(sql, terminal, told, at=at, with_digest=True)
+            (journal,) = sql.execute("SELECT journal FROM central").fetchone()
+        if journal != before:
+            log.error("restored from a backup: journal %s follows %s; terminals compare everything again", journal[:8], before[:8])
+            self._told.clear()
+        assert news is not None
+        messages = [self._tell(terminal, told, news)]
+        return messages if journal == before else [*messages, self.state(at, online=True)]
+
+    def _entries(self, terminal: str, message: Entries, at: Instant) -> list[tuple[str, bytes, bool]]:
+        told = self._told.get(terminal)
+        with self._ledger.transaction() as sql:
+            site = self._require_known(terminal)
+            booked = book_batch(sql, terminal=terminal, site=site, message=message, at=at, zone=self._zone, town=self.topics.town)
+            news = changes(sql, terminal, told, at=at, with_digest=False) if told and told.epoch == message.epoch else None
+        if not booked:
+            log.info("terminal %s: a batch that does not join on; it learns where from the answer", terminal)
+        return [self._tell(terminal, told, news)] if told and news else []
+
+    def _state(self, terminal: str, payload: bytes, at: Instant) -> None:
+        state = decode(payload, TerminalState)
+        with self._ledger.transaction() as sql:
+            self._require_known(terminal)
+            sql.execute("UPDATE terminal SET state = ? WHERE id = ?", (payload.decode(), terminal))
+        if not state.online:
+            self._told.pop(terminal, None)  # it says hello when it is back
+            log.info("terminal %s is offline", terminal)
+
+    def _require_known(self, terminal: str) -> str | None:
+        row = self._ledger.sql.execute("SELECT site FROM terminal WHERE id = ?", (terminal,)).fetchone()
+        if row is None:
+            raise SyncError(f"there is no terminal {terminal!r}; add it with: canteen-agent central terminal add")
+        site: str | None = row["site"]
+        return site
+
+    def _tell(self, terminal: str, told: Told, news: Changes) -> tuple[str, bytes, bool]:
+        seq = news.notes[-1].seq if len(news.notes) == NOTES_MAX else news.acked.seq
+        self._told[terminal] = Told(news.to, news.acked.epoch, max(seq, told.seq), news.order.id if news.order else None)
+        return self.topics.of(terminal, Leaf.CHANGES), encode(news), False
+
+
+def serve(ledger: Ledger, broker: Broker, *, now: Callable[[], Instant]) -> None:
+    """Serve until SIGTERM or SIGINT. Raise `AgentError`."""
+    exchange = Exchange(ledger, new_journal=lambda: secrets.token_hex(16))
+    events: queue.Queue[LinkEvent] = queue.Queue(maxsize=1_000)
+    stopping = False
+
+    def stop(number: int, frame: object) -> None:
+        nonlocal stopping
+        stopping = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    topic, payload, _ = exchange.state(now(), online=False)
+    link = MqttLink(
+        broker, client_id=CLIENT_ID, subscriptions=exchange.topics.read_by_central(), will=(topic, payload), on_event=events.put
+    )
+    link.start()
+    log.info("central of %s serving", exchange.topics.town)
+    seen = ledger.version()
+    while not stopping:
+        try:
+            event: LinkEvent | None = events.get(timeout=WATCH_MS / 1000)
+        except queue.Empty:
+            event = None
+        match event:
+            case LinkUp():
+                log.info("link up")
+                messages = [exchange.state(now(), online=True)]
+            case LinkDown(reason=reason):
+                log.warning("link down: %s", reason)
+                messages = []
+            case Arrived(topic=topic, payload=payload, receipt=receipt):
+                messages = exchange.receive(topic, payload, now())
+                link.ack(receipt)
+                messages += exchange.push(now())
+            case None:
+                messages = []
+        if event is None and (version := ledger.version()) != seen:
+            seen = version
+            messages = exchange.push(now())
+        for message_topic, message_payload, retain in messages:
+            link.publish(message_topic, message_payload, retain=retain)
+    topic, payload, retain = exchange.state(now(), online=False)
+    link.publish(topic, payload, retain=retain)
+    link.stop()
+    log.info("stopped")

@@ -1,0 +1,250 @@
+"""The terminal's correspondence with the central: what came goes into the store, what is due goes out.
+
+A message takes effect in one transaction and is acknowledged to the broker after it. One that cannot be used is set
+aside with the reason and acknowledged, so that those behind it are handled. Nothing here decides about meals.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from msgspec import Raw
+
+from agent.domain.canteen import GoneRecord
+from agent.domain.clock import Moment
+from agent.domain.digest import Tally
+from agent.effects import DropLink, Effect, Publish
+from agent.errors import SyncError
+from agent.store import reads, writes
+from agent.store.database import Database
+from agent.sync.messages import (
+    Acked,
+    CentralState,
+    Changes,
+    Digest,
+    Entries,
+    Hello,
+    Order,
+    decode,
+    decode_record,
+    encode,
+    record_key,
+)
+from agent.sync.session import Reconnect, SayHello, SendEntries, Session, Verdict, judge
+from agent.sync.topics import Leaf, Topics
+
+RESYNC_EVERY_MS = 300_000  # a difference that a resynchronisation does not heal must not become a storm of them
+SCHEMA_VERSION = 1  # of the contract
+
+log = logging.getLogger("agent.link")
+
+
+@dataclass(slots=True)
+class _DigestWalk:
+    """A digest being recomputed in steps between taps; given up when the position moves on."""
+
+    expected: Digest
+    tally: Tally
+    after: tuple[str, str]
+
+
+class Correspondence:
+    """`spread` gives the session its jitter, `epoch_bits` 16 hex digits of randomness for a new epoch."""
+
+    def __init__(self, db: Database, *, software: str, spread: Callable[[], float], epoch_bits: Callable[[], str]) -> None:
+        self._db = db
+        self._software = software
+        self._epoch_bits = epoch_bits
+        self.session = Session(spread)
+        here = reads.standing(db)
+        self._terminal = here.terminal
+        self._topics = Topics(here.town)
+        self._walk: _DigestWalk | None = None
+        self._resynced_ms: int | None = None
+        self._unknown_orders: set[str] = set()
+
+    @property
+    def has_steps(self) -> bool:
+        """Return whether `step` has work to do between taps."""
+        return self._walk is not None
+
+    def receive(self, topic: str, payload: bytes, moment: Moment) -> str | None:
+        """Take in one message. Return the central's time if it answered us, None if it did not."""
+        try:
+            if topic == self._topics.central_state:
+                if decode(payload, CentralState).online:
+                    self.session.hello_again()
+                return None
+            if topic == self._topics.of(self._terminal, Leaf.CHANGES):
+                return self._changes(topic, decode(payload, Changes), moment)
+            raise SyncError("not a topic this terminal reads")
+        except SyncError as error:
+            writes.set_aside(self._db, topic=topic, payload=payload, reason=str(error), at=moment.at)
+            log.warning("message on %s set aside: %s", topic, error)
+            return None
+
+    def due(self, moment: Moment) -> list[Effect]:
+        """Return what is to be sent now."""
+        here = reads.standing(self._db)
+        effects: list[Effect] = []
+        for say in self.session.due(moment.mono_ms, epoch=here.epoch, last=here.last, acked=here.acked):
+            match say:
+                case SayHello():
+                    effects.append(self._publish(Leaf.HELLO, self._hello(here, moment)))
+                case SendEntries(first=first, count=count):
+                    effects.append(self._publish(Leaf.ENTRIES, self._entries(here.epoch, first, count)))
+                case Reconnect():
+                    log.warning("link: nothing heard from the central for too long; connecting again")
+                    effects.append(DropLink())
+        return effects
+
+    def step(self, moment: Moment) -> None:
+        """Go on with the digest for some milliseconds."""
+        walk = self._walk
+        if walk is None:
+            return
+        if reads.standing(self._db).position != walk.expected.position:
+            self._walk = None
+            return
+        walk.tally, after = reads.digest_step(self._db, walk.tally, walk.after)
+        if after is not None:
+            walk.after = after
+            return
+        self._walk = None
+        self._compare(walk.expected, walk.tally, moment)
+
+    def _changes(self, topic: str, message: Changes, moment: Moment) -> str | None:
+        here = reads.standing(self._db)
+        acked = self._own_acked(message.acked, here)
+        verdict = judge(
+            own_journal=here.journal,
+            own_position=here.position,
+            own_acked=(here.epoch_number, here.acked),
+            journal=message.journal,
+            from_position=message.from_position,
+            to=message.to,
+            reset=message.reset,
+            acked=acked,
+        )
+        if verdict is Verdict.GAP or acked is None:
+            self.session.gap()
+            return None
+        if verdict is Verdict.NOTHING_NEW:
+            writes.hear(self._db, message.at)
+            self.session.answered(moment.mono_ms, more=False)
+        else:
+            self._apply(topic, message, acked, here)
+            self.session.answered(moment.mono_ms, more=message.more)
+        if message.order is not None:
+            self._obey(message.order, moment)
+        if message.digest is not None and message.digest.position == reads.standing(self._db).position:
+            self._walk = _DigestWalk(expected=message.digest, tally=Tally(), after=("", ""))
+        return message.at
+
+    def _own_acked(self, acked: Acked, here: reads.Standing) -> tuple[int, int] | None:
+        """Return an acknowledgement as (epoch number, seq) if it speaks of entries as this disk has them, else None."""
+        number = reads.epoch_number(self._db, acked.epoch)
+        if number is None or (number == here.epoch_number and acked.seq > here.last):
+            return None
+        own = reads.hash_of(self._db, acked.epoch, acked.seq)
+        if acked.hash is not None and own is not None and own != acked.hash:
+            return None
+        return number, acked.seq
+
+    def _apply(self, topic: str, message: Changes, acked: tuple[int, int], here: reads.Standing) -> None:
+        rows: list[writes.RecordRow] = []
+        unreadable: list[tuple[str, bytes, str]] = []
+        for raw in message.records:
+            try:
+                record, body = decode_record(raw)
+            except SyncError as error:
+                unreadable.append((topic, bytes(raw), str(error)))
+                log.warning("record set aside: %s", error)
+                continue
+            kind, record_id = record_key(record)
+            rows.append(writes.RecordRow(kind=kind, id=record_id, p=record.p, body=None if isinstance(record, GoneRecord) else body))
+        changed = writes.apply_changes(
+            self._db,
+            journal=message.journal,
+            to=message.to,
+            acked=acked,
+            rows=rows,
+            notes=[writes.NoteRow(seq=note.seq, status=note.status, reason=note.reason) for note in message.notes],
+            reset=message.reset and message.from_position == 0,
+            more=message.more,
+            heard_at=message.at,
+            unreadable=unreadable,
+        )
+        if changed:
+            log.info("%d records from the central, position %d", changed, message.to, extra={"fields": {"position": message.to}})
+        for note in message.notes:
+            log.warning("the central says of entry %d: %s, %s", note.seq, note.status, note.reason)
+        if here.journal is not None and here.journal != message.journal:
+            lives = f"{message.journal[:8]} after {here.journal[:8]}"
+            detail = f"the central has a new journal {lives}; entries from {acked[1] + 1} on are sent again"
+            self._incident("new_journal", detail, message.at)
+
+    def _obey(self, order: Order, moment: Moment) -> None:
+        here = reads.standing(self._db)
+        if order.id == here.order_done:
+            return
+        match order.do:
+            case "resync":
+                writes.begin_resync(self._db, order.id)
+                self.session.hello_again()
+            case "new_epoch" if here.pending == 0:
+                epoch = writes.begin_epoch(self._db, self._epoch_bits(), order.id)
+                self._incident("new_epoch", f"by order {order.id}: {epoch} follows {here.epoch} at entry {here.last}", moment.at)
+            case "wipe" if here.pending == 0:
+                writes.wipe(self._db, order.id)
+                self._incident("wipe", f"by order {order.id}: cards, accounts and rules forgotten", moment.at)
+                self.session.hello_again()
+            case "new_epoch" | "wipe":
+                return  # the central repeats it until it is done; first everything must be booked
+            case unknown if order.id not in self._unknown_orders:
+                self._unknown_orders.add(order.id)
+                self._incident("unknown_order", f"order {order.id} wants {unknown!r}, which this version does not know", moment.at)
+
+    def _compare(self, expected: Digest, tally: Tally, moment: Moment) -> None:
+        own = (tally.accounts, tally.cards, tally.cents, tally.sum_hex)
+        if own == (expected.accounts, expected.cards, expected.cents, expected.sum):
+            return
+        detail = (
+            f"at position {expected.position}: here {own[0]} accounts, {own[1]} cards, {own[2]} cents, sum {own[3]};"
+            f" central {expected.accounts}, {expected.cards}, {expected.cents}, {expected.sum}"
+        )
+        self._incident("digest", detail, moment.at)
+        if self._resynced_ms is None or moment.mono_ms - self._resynced_ms >= RESYNC_EVERY_MS:
+            self._resynced_ms = moment.mono_ms
+            writes.begin_resync(self._db, None)
+            self.session.hello_again()
+
+    def _incident(self, kind: str, detail: str, at: str) -> None:
+        writes.add_incident(self._db, at=at, kind=kind, detail=detail)
+        log.error("incident %s: %s", kind, detail, extra={"fields": {"incident": kind}})
+
+    def _hello(self, here: reads.Standing, moment: Moment) -> bytes:
+        return encode(
+            Hello(
+                epoch=here.epoch,
+                oldest=here.oldest,
+                last=here.last,
+                acked=here.acked,
+                head=here.head,
+                acked_head=here.acked_head,
+                journal=here.journal,
+                position=here.position,
+                order_done=here.order_done,
+                software=self._software,
+                schema=SCHEMA_VERSION,
+                clock=moment.trust,
+                at=moment.at,
+            )
+        )
+
+    def _entries(self, epoch: str, first: int, count: int) -> bytes:
+        previous, bodies = reads.batch(self._db, epoch, first, count)
+        return encode(Entries(epoch=epoch, prev=previous, entries=[Raw(body) for body in bodies]))
+
+    def _publish(self, leaf: Leaf, payload: bytes) -> Effect:
+        return Publish(topic=self._topics.of(self._terminal, leaf), payload=payload, retain=False)

@@ -1,0 +1,184 @@
+"""The serving counter: from a card, or a word of the staff, to a committed entry.
+
+For every tap: read the facts, decide, commit, and only then return what to show. What returns has been recorded; if
+anything raises, nothing was recorded and nothing may show green.
+"""
+
+import logging
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from agent.domain.canteen import ServiceNow, any_service, policy_on, service_now
+from agent.domain.card import CardId, Token, card_token
+from agent.domain.clock import ClockTrust, Moment, age_ms, day_of
+from agent.domain.ledger import Entry, How, Key
+from agent.domain.tap import AlreadyServed, Facts, Outcome, Refused, Served, UndoRefusal, closing, decide, undo
+from agent.errors import AgentError
+from agent.readers.events import CardPresented, CardUnreadable, Signal
+from agent.store import reads, writes
+from agent.store.database import Database
+
+log = logging.getLogger("agent.counter")
+
+UNDO_SENTENCES = {
+    UndoRefusal.NOT_A_MEAL: "is not a meal; only a meal can be undone",
+    UndoRefusal.ALREADY_UNDONE: "has been undone already",
+    UndoRefusal.TOO_LATE: "is older than the town lets a terminal undo; ask the office",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """Serves from one database. `card_key` is the town's."""
+
+    db: Database
+    zone: ZoneInfo
+    card_key: bytes
+
+    def tap(self, event: CardPresented | CardUnreadable, moment: Moment) -> tuple[Signal, Entry]:
+        """Return the signal to show and the entry that was recorded. Raise `StoreError` with nothing recorded."""
+        card = event.card if isinstance(event, CardPresented) else None
+        outcome = decide(self._facts(moment, card))
+        entry = writes.record(self.db, outcome.entry)
+        _log_tap(event, outcome, entry)
+        match outcome:
+            case Served():
+                return Signal.SERVED, entry
+            case AlreadyServed():
+                return Signal.ALREADY_SERVED, entry
+            case Refused():
+                return Signal.REFUSED, entry
+
+    def undo(self, seq: int | None, moment: Moment) -> Entry:
+        """Record the storno of entry `seq` of this epoch (None: of the newest meal) and return it. Raise `AgentError` if it may not be."""
+        here = reads.standing(self.db)
+        if seq is None:
+            meals = [
+                entry.seq
+                for epoch, entry, _, undone in reads.entries(self.db, newest=50)
+                if _is_meal(entry) and not undone and epoch == here.epoch
+            ]
+            if not meals:
+                raise AgentError("there is no meal to undo")
+            seq = meals[-1]
+        key = Key(epoch=here.epoch, seq=seq)
+        found = reads.entry(self.db, key)
+        if found is None:
+            raise AgentError(f"there is no entry {seq} here")
+        meal, undone = found
+        policy = policy_on(reads.policies(self.db), day_of(moment.at, self.zone))
+        draft = undo(meal, key=key, undone=undone, policy=policy, moment=moment)
+        if isinstance(draft, UndoRefusal):
+            raise AgentError(f"entry {seq} {UNDO_SENTENCES[draft]}")
+        entry = writes.record(self.db, draft)
+        log.info("storno of entry %d: account %s, %+d cents", seq, entry.account, entry.cents, extra=_fields(entry, "storno"))
+        return entry
+
+    def meal_by_name(self, account: str, day: str | None, moment: Moment) -> tuple[Outcome, Entry]:
+        """Record a meal of an account chosen by the staff: now, or with `day` typed in later (story 5)."""
+        record = reads.account(self.db, account)
+        if record is None:
+            raise AgentError(f"there is no account {account} here")
+        service = self._service(moment)
+        if day is not None:
+            ids = sorted(one.id for one in reads.services(self.db))
+            if not ids:
+                raise AgentError("the central has sent no service yet")
+            if day > day_of(moment.at, self.zone):
+                raise AgentError(f"{day} is still to come")
+            service = ServiceNow(service=ids[0], day=day, outside_hours=False)
+        how = How.MANUAL if day is None else How.LATE
+        own_meal, own_meals = reads.own_meals(self.db, account, service.service, service.day) if service else (None, 0)
+        outcome = decide(
+            Facts(
+                moment=moment,
+                how=how,
+                token=None,
+                card=None,
+                account=record,
+                balance_cents=reads.balance_cents(self.db, account) or 0,
+                own_meal=own_meal,
+                own_meals=own_meals,
+                policy=policy_on(reads.policies(self.db), service.day if service else day_of(moment.at, self.zone)),
+                service=service,
+                data_age_ms=self.data_age_ms(moment),
+            )
+        )
+        entry = writes.record(self.db, outcome.entry)
+        log.info("%s by the staff: account %s", _word(outcome), account, extra=_fields(entry, _word(outcome)))
+        return outcome, entry
+
+    def close(self, trays: int, moment: Moment) -> Entry:
+        """Record the staff's count of trays beside the terminal's own of meals."""
+        service = self._service(moment)
+        if service is None:
+            raise AgentError("no service is open; a service is closed within half an hour of its end")
+        served = reads.served(self.db, service.service, service.day)
+        entry = writes.record(self.db, closing(moment=moment, service=service.service, day=service.day, trays=trays, served=served))
+        log.info("closing: %d trays counted, %d meals served", trays, served, extra=_fields(entry, "closing"))
+        return entry
+
+    def data_age_ms(self, moment: Moment) -> int | None:
+        """Return how long ago the central was heard, None for never."""
+        heard_at = reads.standing(self.db).heard_at
+        return None if heard_at is None else age_ms(heard_at, moment.at)
+
+    def _facts(self, moment: Moment, card: CardId | None) -> Facts:
+        token: Token | None = card_token(self.card_key, card) if card else None
+        record = reads.card(self.db, token) if token else None
+        account = reads.account(self.db, record.account) if record else None
+        service = self._service(moment)
+        eater = account.id if account else token
+        own_meal, own_meals = reads.own_meals(self.db, eater, service.service, service.day) if eater and service else (None, 0)
+        return Facts(
+            moment=moment,
+            how=How.CARD,
+            token=token,
+            card=record,
+            account=account,
+            balance_cents=(reads.balance_cents(self.db, account.id) or 0) if account else 0,
+            own_meal=own_meal,
+            own_meals=own_meals,
+            policy=policy_on(reads.policies(self.db), service.day if service else day_of(moment.at, self.zone)),
+            service=service,
+            data_age_ms=self.data_age_ms(moment),
+        )
+
+    def _service(self, moment: Moment) -> ServiceNow | None:
+        services = reads.services(self.db)
+        if moment.trust is ClockTrust.UNSET:
+            return any_service(services, moment.at, self.zone)
+        return service_now(services, moment.at, self.zone)
+
+
+def _is_meal(entry: Entry) -> bool:
+    return entry.kind in ("meal", "unknown_meal")
+
+
+def _word(outcome: Outcome) -> str:
+    match outcome:
+        case Served():
+            return "served"
+        case AlreadyServed():
+            return "already served"
+        case Refused(reason=reason):
+            return f"refused, {reason}"
+
+
+def _log_tap(event: CardPresented | CardUnreadable, outcome: Outcome, entry: Entry) -> None:
+    what = f"card {entry.card[:8]}" if entry.card else f"no card ({event.fault})" if isinstance(event, CardUnreadable) else "no card"
+    log.info(
+        "%s: %s, account %s, %d cents, entry %d, reader %s",
+        _word(outcome),
+        what,
+        entry.account or "unknown",
+        entry.cents,
+        entry.seq,
+        event.reader,
+        extra=_fields(entry, _word(outcome)),
+    )
+
+
+def _fields(entry: Entry, outcome: str) -> dict[str, dict[str, object]]:
+    members = {"outcome": outcome, "seq": entry.seq, "account": entry.account, "card": entry.card[:8] if entry.card else None}
+    return {"fields": {name: value for name, value in members.items() if value is not None}}

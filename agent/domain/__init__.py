@@ -1,0 +1,1 @@
+"""The rules of the canteen. Pure: no I/O, no clock, no randomness, no logging."""

@@ -1,0 +1,111 @@
+"""How far a time can be trusted. A Pi has no clock battery: order is `seq`, never time.
+
+An *instant* is RFC 3339 UTC text with milliseconds and a *day* is `YYYY-MM-DD` in the town's zone, in the program as on
+the wire: both sort as text. Promises that the time given to an entry never steps below the newest time this terminal
+has recorded or heard from the central.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+Instant = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", description="RFC 3339, UTC, milliseconds")]
+Day = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d$", description="day in the town's time zone")]
+
+STEP_TOLERANCE_MS = 1_000  # a clock that was just slewed may stand a little behind the newest entry: that is no fault
+
+
+class ClockTrust(StrEnum):
+    """synced: this boot has agreed with a time server or the central. held: plausible, unconfirmed. unset: known wrong."""
+
+    SYNCED = "synced"
+    HELD = "held"
+    UNSET = "unset"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the machine's clocks say: wall time (aware UTC), monotonic milliseconds since boot, boot id, synchronised or not."""
+
+    wall: datetime
+    mono_ms: int
+    boot: str
+    synced: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A time as an entry carries it."""
+
+    at: Instant
+    trust: ClockTrust
+    boot: str
+    mono_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """A time that was true when the monotonic clock of `boot` stood at `mono_ms`; `boot` None: at a moment not known."""
+
+    at: Instant
+    boot: str | None
+    mono_ms: int
+
+    def carried_to(self, reading: Reading) -> datetime:
+        """Return the least this time can be by now: what passed of its boot since, or all of a later one."""
+        if self.boot is None:
+            return parse_instant(self.at)
+        elapsed_ms = reading.mono_ms - (self.mono_ms if self.boot == reading.boot else 0)
+        return parse_instant(self.at) + timedelta(milliseconds=max(0, elapsed_ms))
+
+
+def highest(anchors: Iterable[Anchor], reading: Reading) -> Anchor | None:
+    """Return the anchor that says the latest time now."""
+    return max(anchors, key=lambda anchor: anchor.carried_to(reading), default=None)
+
+
+def read_moment(reading: Reading, *, floor: Anchor | None, heard: Anchor | None) -> Moment:
+    """Return the time to work with.
+
+    `floor` is the newest time recorded or heard; `heard` the central's own time, which counts only within its boot.
+    """
+    if reading.synced:
+        base, trust = reading.wall, ClockTrust.SYNCED
+    elif heard is not None and heard.boot == reading.boot:
+        base, trust = heard.carried_to(reading), ClockTrust.SYNCED
+    else:
+        base, trust = reading.wall, ClockTrust.HELD
+    if floor is not None:
+        lowest = floor.carried_to(reading)
+        if base < lowest - timedelta(milliseconds=STEP_TOLERANCE_MS):
+            trust = ClockTrust.HELD if trust is ClockTrust.SYNCED else ClockTrust.UNSET
+        base = max(base, lowest)
+    elif base.year < 2020:  # first start ever of a box whose clock says 1970: nothing to hold it against
+        trust = ClockTrust.UNSET
+    return Moment(at=format_instant(base), trust=trust, boot=reading.boot, mono_ms=reading.mono_ms)
+
+
+def format_instant(when: datetime) -> Instant:
+    """Return an aware datetime as an instant, cut to milliseconds."""
+    utc = when.astimezone(UTC)
+    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+
+
+def parse_instant(text: Instant) -> datetime:
+    """Return an instant as an aware UTC datetime. Raise `ValueError` for a text that is none."""
+    return datetime.fromisoformat(text)
+
+
+def age_ms(earlier: Instant, now: Instant) -> int:
+    """Return the milliseconds from one instant to another, never below 0."""
+    return max(0, (parse_instant(now) - parse_instant(earlier)) // timedelta(milliseconds=1))
+
+
+def day_of(at: Instant, zone: ZoneInfo) -> Day:
+    """Return the day of an instant in the town's zone."""
+    return f"{parse_instant(at).astimezone(zone):%Y-%m-%d}"

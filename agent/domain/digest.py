@@ -1,0 +1,38 @@
+"""The digest by which both sides prove that they hold the same records (PROTOCOL.md, `digest`)."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Number of accounts and cards, sum of balances in cents, and the sum over all records modulo 2^64."""
+
+    accounts: int = 0
+    cards: int = 0
+    cents: int = 0
+    sum: int = 0
+
+    @property
+    def sum_hex(self) -> str:
+        return f"{self.sum:016x}"
+
+
+class _Balance(msgspec.Struct):
+    balance: int
+
+
+def tally(records: Iterable[tuple[str, bytes]], start: Tally) -> Tally:
+    """Return `start` with more records, each given as its kind and its canonical JSON. Order does not matter."""
+    accounts, cards, cents, total = start.accounts, start.cards, start.cents, start.sum
+    for kind, body in records:
+        if kind == "account":
+            accounts += 1
+            cents += msgspec.json.decode(body, type=_Balance).balance
+        elif kind == "card":
+            cards += 1
+        total += int.from_bytes(hashlib.sha256(body).digest()[:8])
+    return Tally(accounts=accounts, cards=cards, cents=cents, sum=total % 2**64)

@@ -1,0 +1,22 @@
+"""Money is whole cents in an `int`; the only texts about it are made and read here. Never a float."""
+
+import re
+
+from agent.errors import AgentError
+
+_EURO = re.compile(r"(?P<sign>-?)(?P<euro>\d{1,7})(?:[.,](?P<cents>\d{2}))?")
+
+
+def parse_euro(text: str) -> int:
+    """Return the cents of `3`, `3.66`, `3,66` or `-3.66`. Raise `AgentError` for anything else (`3.6` is a slip of the pen)."""
+    match = _EURO.fullmatch(text.strip())
+    if match is None:
+        raise AgentError(f"{text.strip()!r} is not an amount in euro; write it as 3.66")
+    cents = int(match["euro"]) * 100 + int(match["cents"] or 0)
+    return -cents if match["sign"] else cents
+
+
+def format_euro(cents: int) -> str:
+    """Return cents as euro with two decimals: -366 is `-3.66`."""
+    whole, rest = divmod(abs(cents), 100)
+    return f"{'-' if cents < 0 else ''}{whole}.{rest:02d}"

@@ -1,0 +1,67 @@
+"""Logs for a technician: to the journal with structured fields under systemd, to standard error elsewhere.
+
+The native protocol of journald (systemd.io/JOURNAL_NATIVE_PROTOCOL): one datagram an entry, `NAME=value` lines, a value
+with a line break as length and bytes. No UID and no name is ever logged; a card is the first 8 digits of its token.
+"""
+
+import logging
+import os
+import socket
+import struct
+import sys
+
+JOURNAL_SOCKET = "/run/systemd/journal/socket"
+TRAFFIC = 5
+_PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6}
+
+
+def set_up(*, level: int) -> None:
+    """Send the program's logs where they belong."""
+    root = logging.getLogger("agent")
+    root.setLevel(level)
+    root.propagate = False
+    root.handlers[:] = [JournalHandler(JOURNAL_SOCKET) if "JOURNAL_STREAM" in os.environ else _stderr()]
+    if level <= TRAFFIC:
+        root.warning("TRAFFIC is on: raw bytes of cards go to the log; switch it off when done")
+
+
+class JournalHandler(logging.Handler):
+    """Writes to journald; what does not get through goes to standard error."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._socket.sendto(datagram(record, self.format(record)), self._path)
+        except OSError:
+            print(self.format(record), file=sys.stderr)
+
+
+def datagram(record: logging.LogRecord, message: str) -> bytes:
+    """Return a log record in journald's form; its `fields` become CANTEEN_…."""
+    fields: dict[str, object] = {
+        "MESSAGE": message,
+        "PRIORITY": _PRIORITIES.get(record.levelno, 7),
+        "SYSLOG_IDENTIFIER": "canteen-agent",
+        "CODE_FILE": record.pathname,
+        "CODE_LINE": record.lineno,
+    }
+    for name, value in getattr(record, "fields", {}).items():
+        fields[f"CANTEEN_{name.upper()}"] = value
+    return b"".join(_field(name, str(value)) for name, value in fields.items())
+
+
+def _field(name: str, value: str) -> bytes:
+    encoded = value.encode()
+    if "\n" not in value:
+        return name.encode() + b"=" + encoded + b"\n"
+    return name.encode() + b"\n" + struct.pack("<Q", len(encoded)) + encoded + b"\n"
+
+
+def _stderr() -> logging.Handler:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    return handler

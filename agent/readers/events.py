@@ -1,0 +1,45 @@
+"""What a reader tells the main loop, and what it is told to show."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent.domain.card import CardId
+
+
+class Signal(StrEnum):
+    """What the child and the staff see. Paid, exempt and on credit are one and the same (FIELD.md, Privacy)."""
+
+    SERVED = "served"
+    ALREADY_SERVED = "already_served"
+    REFUSED = "refused"
+    WAIT = "wait"
+    OUT_OF_ORDER = "out_of_order"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardPresented:
+    reader: str
+    card: CardId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardUnreadable:
+    """Something was presented that identifies nobody. `fault` is a word of `UidFault` or of `framing.Fault`."""
+
+    reader: str
+    fault: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderUp:
+    reader: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderDown:
+    reader: str
+    reason: str
+
+
+ReaderEvent = CardPresented | CardUnreadable | ReaderUp | ReaderDown

@@ -1,0 +1,302 @@
+"""Everything the terminal asks of its database. Nothing here writes.
+
+Balance shown = the balance the central sent + own entries after the record's `h`: each own entry counts exactly once.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from agent.domain.canteen import AccountRecord, CardRecord, PolicyRecord, ServiceRecord
+from agent.domain.digest import Tally, tally
+from agent.domain.ledger import Entry, Key, chain_hash
+from agent.domain.tap import OwnMeal
+from agent.errors import StoreError
+from agent.store.database import Database
+
+DIGEST_STEP_RECORDS = 500  # some milliseconds on a Pi: a tap waits no longer for a digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where this terminal stands with the central. `oldest` and `last` are seqs of the current epoch, `acked` its booked seq."""
+
+    town: str
+    terminal: str
+    epoch: str
+    epoch_number: int
+    oldest: int
+    last: int
+    head: str
+    acked: int
+    acked_head: str
+    journal: str | None
+    position: int
+    resyncing: bool
+    heard_at: str | None
+    order_done: str | None
+
+    @property
+    def pending(self) -> int:
+        """Entries the central has not booked yet."""
+        return self.last - self.acked
+
+
+def standing(db: Database) -> Standing:
+    with db.reading() as sql:
+        row = sql.execute(
+            "SELECT town, terminal.id, epoch.id, n, base_seq, base_hash, acked_epoch, acked_seq, journal, position, resyncing,"
+            " heard_at, order_done FROM terminal, epoch ORDER BY n DESC LIMIT 1"
+        ).fetchone()
+        if row is None:
+            raise StoreError(f"{db.path}: holds no terminal yet")
+        (
+            town,
+            terminal,
+            epoch,
+            number,
+            base_seq,
+            base_hash,
+            acked_epoch,
+            acked_seq,
+            journal,
+            position,
+            resyncing,
+            heard_at,
+            order_done,
+        ) = row
+        newest = sql.execute("SELECT seq, hash FROM entry WHERE epoch = ? ORDER BY seq DESC LIMIT 1", (number,)).fetchone()
+        last, head = newest or (base_seq, base_hash)
+        acked = acked_seq if acked_epoch == number else 0
+        acked_head = base_hash if acked <= base_seq else _hash_at(sql, number, acked)
+    return Standing(
+        town=town,
+        terminal=terminal,
+        epoch=epoch,
+        epoch_number=number,
+        oldest=base_seq + 1,
+        last=last,
+        head=head,
+        acked=max(acked, base_seq),
+        acked_head=acked_head,
+        journal=journal,
+        position=position,
+        resyncing=bool(resyncing),
+        heard_at=heard_at,
+        order_done=order_done,
+    )
+
+
+def hash_of(db: Database, epoch: str, seq: int) -> str | None:
+    """Return the hash of an own entry (of what an epoch chains from for the one before its oldest), None if it is not here."""
+    with db.reading() as sql:
+        row = sql.execute("SELECT n, base_seq, base_hash FROM epoch WHERE id = ?", (epoch,)).fetchone()
+        if row is None:
+            return None
+        number, base_seq, base_hash = row
+        if seq == base_seq:
+            return str(base_hash)
+        found = sql.execute("SELECT hash FROM entry WHERE epoch = ? AND seq = ?", (number, seq)).fetchone()
+        return found[0] if found else None
+
+
+def epoch_number(db: Database, epoch: str) -> int | None:
+    """Return which life of this file an epoch id names, None for another disk's."""
+    row = db.sql.execute("SELECT n FROM epoch WHERE id = ?", (epoch,)).fetchone()
+    return int(row[0]) if row else None
+
+
+def card(db: Database, token: str) -> CardRecord | None:
+    return _record(db, "card", token, CardRecord)
+
+
+def account(db: Database, account_id: str) -> AccountRecord | None:
+    return _record(db, "account", account_id, AccountRecord)
+
+
+def balance_cents(db: Database, account_id: str) -> int | None:
+    """Return what an account holds as far as this terminal knows: the central's balance and own entries after its `h`."""
+    row = db.sql.execute(
+        "SELECT body ->> '$.balance' + coalesce((SELECT sum(cents) FROM entry"
+        " WHERE account = record.id AND (epoch, seq) > (h_epoch, h_seq)), 0)"
+        " FROM record WHERE kind = 'account' AND id = ?",
+        (account_id,),
+    ).fetchone()
+    return int(row[0]) if row else None
+
+
+def policies(db: Database) -> list[PolicyRecord]:
+    return _records(db, "policy", PolicyRecord)
+
+
+def services(db: Database) -> list[ServiceRecord]:
+    return _records(db, "service", ServiceRecord)
+
+
+def own_meals(db: Database, eater: str, service: str, day: str) -> tuple[OwnMeal | None, int]:
+    """Return the standing meal of an account (or of an unknown card's token) at a service and day, and how many there were."""
+    rows = db.sql.execute(
+        "SELECT epoch.id, m.seq, m.body, m.hash, s.seq IS NULL FROM entry m JOIN epoch ON epoch.n = m.epoch"
+        " LEFT JOIN entry s ON s.reverses_epoch = m.epoch AND s.reverses_seq = m.seq"
+        " WHERE coalesce(m.account, m.card) = ? AND m.service = ? AND m.day = ? AND m.helping > 0 ORDER BY m.helping",
+        (eater, service, day),
+    ).fetchall()
+    standing_meals = [_own_meal(epoch, seq, body, digest) for epoch, seq, body, digest, stands in rows if stands]
+    return (standing_meals[-1] if standing_meals else None, len(rows))
+
+
+def entry(db: Database, key: Key) -> tuple[Entry, bool] | None:
+    """Return an own entry and whether it has been undone, None if it is not here."""
+    row = db.sql.execute(
+        "SELECT e.body, e.hash, s.seq IS NOT NULL FROM entry e JOIN epoch ON epoch.n = e.epoch"
+        " LEFT JOIN entry s ON s.reverses_epoch = e.epoch AND s.reverses_seq = e.seq WHERE epoch.id = ? AND e.seq = ?",
+        (key.epoch, key.seq),
+    ).fetchone()
+    return (_entry(row[0], row[1]), bool(row[2])) if row else None
+
+
+def batch(db: Database, epoch: str, first: int, count_max: int) -> tuple[str, list[bytes]]:
+    """Return the hash before entry `first` of an epoch, and up to `count_max` entries from it on as the JSON to send."""
+    with db.reading() as sql:
+        number, base_seq, base_hash = sql.execute("SELECT n, base_seq, base_hash FROM epoch WHERE id = ?", (epoch,)).fetchone()
+        previous = base_hash if first - 1 <= base_seq else _hash_at(sql, number, first - 1)
+        rows = sql.execute(
+            "SELECT body, hash FROM entry WHERE epoch = ? AND seq >= ? ORDER BY seq LIMIT ?", (number, first, count_max)
+        ).fetchall()
+    return previous, [_with_hash(body, digest) for body, digest in rows]
+
+
+def newest_entry(db: Database) -> Entry | None:
+    row = db.sql.execute("SELECT body, hash FROM entry ORDER BY epoch DESC, seq DESC LIMIT 1").fetchone()
+    return _entry(row[0], row[1]) if row else None
+
+
+def oldest_pending_at(db: Database) -> str | None:
+    """Return when the oldest entry that the central has not booked was made."""
+    row = db.sql.execute(
+        "SELECT at FROM entry WHERE (epoch, seq) > (SELECT acked_epoch, acked_seq FROM terminal) ORDER BY epoch, seq LIMIT 1"
+    ).fetchone()
+    return str(row[0]) if row else None
+
+
+def served(db: Database, service: str, day: str) -> int:
+    """Return the standing meals of a service and day at this terminal."""
+    (count,) = db.sql.execute(
+        "SELECT count(*) FROM entry m WHERE m.service = ? AND m.day = ? AND m.helping > 0 AND NOT EXISTS"
+        " (SELECT 1 FROM entry s WHERE s.reverses_epoch = m.epoch AND s.reverses_seq = m.seq)",
+        (service, day),
+    ).fetchone()
+    return int(count)
+
+
+def entries(db: Database, *, newest: int) -> list[tuple[str, Entry, bool, bool]]:
+    """Return the newest entries, oldest first, each as (epoch, entry, booked by the central, undone)."""
+    rows = db.sql.execute(
+        "SELECT epoch.id, e.body, e.hash, (e.epoch, e.seq) <= (acked_epoch, acked_seq), s.seq IS NOT NULL"
+        " FROM terminal, entry e JOIN epoch ON epoch.n = e.epoch"
+        " LEFT JOIN entry s ON s.reverses_epoch = e.epoch AND s.reverses_seq = e.seq"
+        " ORDER BY e.epoch DESC, e.seq DESC LIMIT ?",
+        (newest,),
+    ).fetchall()
+    return [(epoch, _entry(body, digest), bool(booked), bool(undone)) for epoch, body, digest, booked, undone in reversed(rows)]
+
+
+def balances(db: Database) -> Iterator[tuple[str, int]]:
+    """Yield every account with its balance in cents."""
+    for (account_id,) in db.sql.execute("SELECT id FROM record WHERE kind = 'account' ORDER BY id").fetchall():
+        cents = balance_cents(db, account_id)
+        if cents is not None:
+            yield account_id, cents
+
+
+def counts(db: Database) -> dict[str, int]:
+    """Return how many records of each kind, set-aside messages, notes and incidents are held."""
+    held = dict(db.sql.execute("SELECT kind, count(*) FROM record GROUP BY kind").fetchall())
+    for table in ("set_aside", "note", "incident"):
+        (held[table],) = db.sql.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return held
+
+
+def incidents(db: Database, *, newest: int) -> list[tuple[str, str, str]]:
+    """Return the newest incidents, oldest first, as (at, kind, detail)."""
+    rows = db.sql.execute("SELECT at, kind, detail FROM incident ORDER BY n DESC LIMIT ?", (newest,)).fetchall()
+    return rows[::-1]
+
+
+def verify(db: Database) -> Iterator[str]:
+    """Recompute the hash chain and every balance from the rows; yield a sentence for each difference."""
+    for number, epoch, previous_seq, previous in db.sql.execute("SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n").fetchall():
+        for seq, body, digest, account_id, cents, kind in db.sql.execute(
+            "SELECT seq, body, hash, account, cents, kind FROM entry WHERE epoch = ? ORDER BY seq", (number,)
+        ):
+            if seq != previous_seq + 1:
+                yield f"epoch {epoch}: entry {seq} follows entry {previous_seq}"
+            elif chain_hash(previous, body.encode()) != digest:
+                yield f"epoch {epoch}: entry {seq} does not match its hash"
+            try:
+                inside = _entry(body, digest)
+            except msgspec.MsgspecError as error:
+                yield f"epoch {epoch}: entry {seq} is not readable: {error}"
+            else:
+                if (inside.seq, inside.account, inside.cents, inside.kind) != (seq, account_id, cents, kind):
+                    yield f"epoch {epoch}: the columns of entry {seq} differ from what was hashed"
+            previous_seq, previous = seq, digest
+    yield from _verify_balances(db)
+
+
+def _verify_balances(db: Database) -> Iterator[str]:
+    """Sum the entries' own bodies in another way than the tap's query does, account by account."""
+    own: dict[str, list[tuple[int, int, int]]] = {}
+    for number, body, digest in db.sql.execute("SELECT epoch, body, hash FROM entry ORDER BY epoch, seq"):
+        one = _entry(body, digest)
+        if one.account is not None:
+            own.setdefault(one.account, []).append((number, one.seq, one.cents))
+    for account_id, body, h_epoch, h_seq in db.sql.execute("SELECT id, body, h_epoch, h_seq FROM record WHERE kind = 'account'").fetchall():
+        after = sum(cents for number, seq, cents in own.get(account_id, []) if (number, seq) > (h_epoch, h_seq))
+        expected = msgspec.json.decode(body, type=AccountRecord).balance + after
+        if (shown := balance_cents(db, account_id)) != expected:
+            yield f"account {account_id}: shows {shown} cents, its entries give {expected}"
+
+
+def digest_step(db: Database, so_far: Tally, after: tuple[str, str]) -> tuple[Tally, tuple[str, str] | None]:
+    """Return the digest with the next `DIGEST_STEP_RECORDS` records behind `after` (kind, id; "" at first), and the last
+    one seen or None when that was all. The caller sees to it that the position has not moved between steps."""
+    rows = db.sql.execute(
+        "SELECT kind, id, body FROM record WHERE (kind, id) > (?, ?) ORDER BY kind, id LIMIT ?",
+        (*after, DIGEST_STEP_RECORDS),
+    ).fetchall()
+    so_far = tally(((kind, body.encode()) for kind, _, body in rows), so_far)
+    return so_far, ((rows[-1][0], rows[-1][1]) if len(rows) == DIGEST_STEP_RECORDS else None)
+
+
+_Record = TypeVar("_Record")
+
+
+def _record(db: Database, kind: str, record_id: str, form: type[_Record]) -> _Record | None:
+    row = db.sql.execute("SELECT body FROM record WHERE kind = ? AND id = ?", (kind, record_id)).fetchone()
+    return msgspec.json.decode(row[0], type=form) if row else None
+
+
+def _records(db: Database, kind: str, form: type[_Record]) -> list[_Record]:
+    return [msgspec.json.decode(body, type=form) for (body,) in db.sql.execute("SELECT body FROM record WHERE kind = ?", (kind,))]
+
+
+def _hash_at(sql: sqlite3.Connection, number: int, seq: int) -> str:
+    (digest,) = sql.execute("SELECT hash FROM entry WHERE epoch = ? AND seq = ?", (number, seq)).fetchone()
+    return str(digest)
+
+
+def _entry(body: str, digest: str) -> Entry:
+    return msgspec.json.decode(_with_hash(body, digest), type=Entry)
+
+
+def _with_hash(body: str, digest: str) -> bytes:
+    """Put the hash into an entry's canonical JSON as it is sent. Order of members does not matter there."""
+    return f'{body[:-1]},"hash":"{digest}"}}'.encode()
+
+
+def _own_meal(epoch: str, seq: int, body: str, digest: str) -> OwnMeal:
+    return OwnMeal(key=Key(epoch=epoch, seq=seq), entry=_entry(body, digest))

@@ -1,0 +1,237 @@
+"""Everything that can happen to a terminal's database. This list is the list.
+
+Each function is one transaction: when it has returned, its effect is on the disk; when it raises, nothing happened.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from agent.domain.clock import ClockTrust, Instant
+from agent.domain.ledger import Entry, Kind, canonical, genesis, seal
+from agent.store.database import Database
+
+SET_ASIDE_PAYLOAD_BYTES_MAX = 65_536  # enough to see what it was; a flood must not fill the card
+SET_ASIDE_ROWS_MAX = 1_000
+INCIDENT_ROWS_MAX = 1_000
+PRUNE_ROWS_MAX = 500  # one bite of pruning takes no longer than a tap may wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRow:
+    """A record as it came: `body` is its canonical JSON. `body` None removes (a tombstone of `kind`, `id`)."""
+
+    kind: str
+    id: str
+    p: int
+    body: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteRow:
+    seq: int
+    status: str
+    reason: str
+
+
+def found(db: Database, *, town: str, terminal: str, epoch: str) -> None:
+    """Make a blank database this terminal's: its one row and its first epoch. No effect on a founded one."""
+    with db.transaction() as sql:
+        if sql.execute("SELECT 1 FROM terminal").fetchone():
+            return
+        sql.execute(
+            "INSERT INTO terminal VALUES (1, ?, ?, 1, 0, NULL, 0, 0, 0, NULL, NULL, 0)",
+            (town, terminal),
+        )
+        sql.execute("INSERT INTO epoch VALUES (1, ?, 0, ?)", (epoch, genesis(town, terminal, epoch)))
+
+
+def record(db: Database, draft: Entry) -> Entry:
+    """Append an entry to the ledger and return it sealed. Raise `StoreError` if it would be a second meal or storno."""
+    with db.transaction() as sql:
+        epoch, seq, previous = _tail(sql)
+        entry = seal(draft, seq=seq + 1, previous=previous)
+        reverses = entry.reverses
+        reversed_epoch = None
+        if reverses is not None:
+            (reversed_epoch,) = sql.execute("SELECT n FROM epoch WHERE id = ?", (reverses.epoch,)).fetchone()
+        body = canonical(draft_of(entry)).decode()
+        sql.execute(
+            "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                epoch,
+                entry.seq,
+                entry.kind.value,
+                entry.account,
+                entry.card,
+                entry.service,
+                entry.day,
+                _helping(sql, entry),
+                entry.cents,
+                entry.at,
+                reversed_epoch,
+                reverses.seq if reverses else None,
+                entry.hash,
+                body,
+            ),
+        )
+    return entry
+
+
+def draft_of(entry: Entry) -> Entry:
+    """Return the entry without its hash: what the hash covers, and what is kept as `body`."""
+    return replace(entry, hash="")
+
+
+def apply_changes(
+    db: Database,
+    *,
+    journal: str,
+    to: int,
+    acked: tuple[int, int],
+    rows: Iterable[RecordRow],
+    notes: Iterable[NoteRow],
+    reset: bool,
+    more: bool,
+    heard_at: Instant,
+    unreadable: Iterable[tuple[str, bytes, str]],
+) -> int:
+    """Store a message of the central: records with their `h`, notes, position, acknowledgement. Return the records changed.
+
+    `acked` is (epoch number, seq), and is the `h` of every record of the message. `reset` begins a resynchronisation;
+    with the last message of one (`more` false) whatever it did not name is removed. `unreadable` are (topic, payload, reason).
+    """
+    with db.transaction() as sql:
+        old_journal, resync, resyncing = sql.execute("SELECT journal, resync, resyncing FROM terminal").fetchone()
+        if reset and not (resyncing and old_journal == journal):
+            resync, resyncing = resync + 1, 1
+        changed = 0
+        for row in rows:
+            changed += _store_record(sql, row, acked, resync, overwrite=bool(resyncing))
+        for note in notes:
+            sql.execute("INSERT OR IGNORE INTO note VALUES (?, ?, ?, ?)", (acked[0], note.seq, note.status, note.reason))
+        for topic, payload, reason in unreadable:
+            _insert_set_aside(sql, topic, payload, reason, heard_at)
+        if resyncing and not more:
+            sql.execute("DELETE FROM record WHERE named < ?", (resync,))
+            resyncing = 0
+        own_mark = sql.execute("SELECT acked_epoch, acked_seq FROM terminal").fetchone()
+        mark = max(acked, own_mark) if old_journal == journal else acked  # a new life of the central: what it lost is sent again
+        sql.execute(
+            "UPDATE terminal SET acked_epoch = ?, acked_seq = ?, journal = ?, position = ?, resync = ?, resyncing = ?,"
+            " heard_at = max(coalesce(heard_at, ''), ?)",
+            (*mark, journal, to, resync, resyncing, heard_at),
+        )
+    return changed
+
+
+def hear(db: Database, heard_at: Instant) -> None:
+    """Note that the central was heard, with its time, though its message changed nothing."""
+    with db.transaction() as sql:
+        sql.execute("UPDATE terminal SET heard_at = max(coalesce(heard_at, ''), ?)", (heard_at,))
+
+
+def begin_resync(db: Database, order: str | None) -> None:
+    """Ask for everything again from position 0. What is held goes on serving until the last message of it. `order`: done by this."""
+    with db.transaction() as sql:
+        sql.execute("UPDATE terminal SET position = 0, resync = resync + 1, resyncing = 1, order_done = coalesce(?, order_done)", (order,))
+
+
+def begin_epoch(db: Database, epoch_bits: str, order: str) -> str:
+    """Begin a new epoch and return its id; `epoch_bits` are 16 hex digits of randomness. The caller saw that nothing is pending."""
+    with db.transaction() as sql:
+        town, terminal = sql.execute("SELECT town, id FROM terminal").fetchone()
+        (number,) = sql.execute("SELECT max(n) + 1 FROM epoch").fetchone()
+        epoch = f"{number}-{epoch_bits}"
+        sql.execute("INSERT INTO epoch VALUES (?, ?, 0, ?)", (number, epoch, genesis(town, terminal, epoch)))
+        sql.execute("UPDATE terminal SET acked_epoch = ?, acked_seq = 0, order_done = ?", (number, order))
+    return epoch
+
+
+def wipe(db: Database, order: str) -> None:
+    """Forget every card, account and rule: a stolen or retired box. The ledger stays until it is pruned."""
+    with db.transaction() as sql:
+        sql.execute("DELETE FROM record")
+        sql.execute("UPDATE terminal SET order_done = ?", (order,))
+
+
+def set_aside(db: Database, *, topic: str, payload: bytes, reason: str, at: Instant) -> None:
+    """Keep a message that cannot be used."""
+    with db.transaction() as sql:
+        _insert_set_aside(sql, topic, payload, reason, at)
+
+
+def add_incident(db: Database, *, at: Instant, kind: str, detail: str) -> None:
+    """Keep what a technician should know of later."""
+    with db.transaction() as sql:
+        sql.execute("INSERT INTO incident (at, kind, detail) VALUES (?, ?, ?)", (at, kind, detail))
+        sql.execute("DELETE FROM incident WHERE n <= (SELECT max(n) FROM incident) - ?", (INCIDENT_ROWS_MAX,))
+
+
+def prune(db: Database, *, before: Instant) -> int:
+    """Forget the oldest entries that are booked, older than `before`, and inside their account's balance. Return how many.
+
+    A prefix only, so that `oldest` says all; never the newest booked entry, which the chain and the hello stand on.
+    """
+    with db.transaction() as sql:
+        acked = sql.execute("SELECT acked_epoch, acked_seq FROM terminal").fetchone()
+        last: tuple[int, int, str] | None = None
+        count = 0
+        for epoch, seq, at, digest, inside in sql.execute(
+            "SELECT e.epoch, e.seq, e.at, e.hash,"
+            " e.account IS NULL OR r.id IS NULL OR (r.h_epoch, r.h_seq) >= (e.epoch, e.seq)"
+            " FROM entry e LEFT JOIN record r ON r.kind = 'account' AND r.id = e.account"
+            " WHERE (e.epoch, e.seq) < (?, ?) ORDER BY e.epoch, e.seq LIMIT ?",
+            (*acked, PRUNE_ROWS_MAX),
+        ):
+            if at >= before or not inside:
+                break
+            last, count = (epoch, seq, digest), count + 1
+        if last is None:
+            return 0
+        sql.execute("UPDATE terminal SET pruning = 1")
+        sql.execute("DELETE FROM entry WHERE (epoch, seq) <= (?, ?)", last[:2])
+        sql.execute("DELETE FROM note WHERE (epoch, seq) <= (?, ?)", last[:2])
+        sql.execute("UPDATE terminal SET pruning = 0")
+        sql.execute("UPDATE epoch SET base_seq = ?, base_hash = ? WHERE n = ?", (last[1], last[2], last[0]))
+    return count
+
+
+def _tail(sql: sqlite3.Connection) -> tuple[int, int, str]:
+    """Return (epoch number, seq, hash) that the next entry follows."""
+    number, base_seq, base_hash = sql.execute("SELECT n, base_seq, base_hash FROM epoch ORDER BY n DESC LIMIT 1").fetchone()
+    newest = sql.execute("SELECT seq, hash FROM entry WHERE epoch = ? ORDER BY seq DESC LIMIT 1", (number,)).fetchone()
+    return (number, *newest) if newest else (number, base_seq, base_hash)
+
+
+def _helping(sql: sqlite3.Connection, entry: Entry) -> int:
+    if entry.kind not in (Kind.MEAL, Kind.UNKNOWN_MEAL):
+        return 0
+    meals, undone = sql.execute(
+        "SELECT count(*), count(s.seq) FROM entry m LEFT JOIN entry s ON s.reverses_epoch = m.epoch AND s.reverses_seq = m.seq"
+        " WHERE coalesce(m.account, m.card) = ? AND m.service = ? AND m.day = ? AND m.helping > 0",
+        (entry.account or entry.card, entry.service, entry.day),
+    ).fetchone()
+    # Under a clock known to be wrong the day is a guess, and a guess must not make two days' meals into one.
+    return int(meals if entry.clock is ClockTrust.UNSET else undone) + 1
+
+
+def _store_record(sql: sqlite3.Connection, row: RecordRow, acked: tuple[int, int], resync: int, *, overwrite: bool) -> int:
+    if row.body is None:
+        return sql.execute("DELETE FROM record WHERE kind = ? AND id = ? AND p < ?", (row.kind, row.id, row.p)).rowcount
+    return sql.execute(
+        "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET p = excluded.p,"
+        " h_epoch = excluded.h_epoch, h_seq = excluded.h_seq, named = excluded.named, body = excluded.body"
+        " WHERE ? OR excluded.p > p",
+        (row.kind, row.id, row.p, *acked, resync, row.body, overwrite),
+    ).rowcount
+
+
+def _insert_set_aside(sql: sqlite3.Connection, topic: str, payload: bytes, reason: str, at: Instant) -> None:
+    sql.execute(
+        "INSERT INTO set_aside (at, topic, bytes, payload, reason) VALUES (?, ?, ?, ?, ?)",
+        (at, topic[:256], len(payload), payload[:SET_ASIDE_PAYLOAD_BYTES_MAX], reason),
+    )
+    sql.execute("DELETE FROM set_aside WHERE n <= (SELECT max(n) FROM set_aside) - ?", (SET_ASIDE_ROWS_MAX,))

@@ -1,0 +1,200 @@
+"""The messages of the contract, version 1: their only definition in the program; docs/PROTOCOL.md's schemas are made from it.
+
+Decoding checks form and limits and raises `SyncError` with one sentence; unknown fields are ignored, as new ones may be added.
+"""
+
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta, Raw, Struct, field
+
+from agent.domain.canteen import (
+    AccountRecord,
+    CardRecord,
+    Cents,
+    GoneRecord,
+    Id,
+    PolicyRecord,
+    Position,
+    Record,
+    ServiceRecord,
+)
+from agent.domain.clock import ClockTrust, Instant
+from agent.domain.ledger import Entry, Epoch, Hash, canonical
+from agent.errors import SyncError
+
+MESSAGE_BYTES_MAX = 256 * 1024  # the contract's limit
+BATCH_ENTRIES_MAX = 100
+BATCHES_UNACKED_MAX = 4
+CHUNK_RECORDS_MAX = 200
+
+Journal = Annotated[str, Meta(pattern=r"^[0-9a-f]{16,64}$", description="random id of one life of the central's database")]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class Hello(Struct, frozen=True, kw_only=True):
+    """Where a terminal stands. `oldest` is the first entry of the epoch it still keeps; `journal` null and `position` 0 when blank."""
+
+    epoch: Epoch
+    oldest: Annotated[int, Meta(ge=1, le=2**53)]
+    last: Count
+    acked: Count
+    head: Hash
+    acked_head: Hash
+    journal: Journal | None = None
+    position: Position = 0
+    order_done: str | None = None
+    software: str
+    schema: Count
+    clock: ClockTrust
+    at: Instant
+
+
+class Entries(Struct, frozen=True, kw_only=True):
+    """A batch of consecutive entries; `prev` is the hash before the first. Entries stay raw: their hash covers fields we may not know."""
+
+    epoch: Epoch
+    prev: Hash
+    entries: Annotated[list[Raw], Meta(min_length=1, max_length=BATCH_ENTRIES_MAX)]
+
+
+class Acked(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Booked by the central up to here. `hash` is that entry's: a terminal whose own differs is not the one that is meant."""
+
+    epoch: Epoch
+    seq: Count
+    hash: Hash | None = None
+
+
+class Note(Struct, frozen=True, kw_only=True):
+    """The central's remark on an entry: `flagged` (applied) or `set_aside` (kept, not applied)."""
+
+    seq: Count
+    status: str
+    reason: str
+
+
+class Digest(Struct, frozen=True, kw_only=True):
+    """What the terminal should hold at `position`. `sum` is 16 hex digits."""
+
+    position: Position
+    accounts: Count
+    cards: Count
+    cents: Cents
+    sum: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """`do`: resync, new_epoch or wipe. An order this version does not know is shown and left undone."""
+
+    id: Id
+    do: str
+
+
+class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All records a terminal may see that changed in (`from`, `to`], each once, in its newest form."""
+
+    journal: Journal
+    from_position: Position = field(name="from")
+    to: Position
+    acked: Acked
+    at: Instant
+    more: bool = False
+    reset: bool = False
+    records: Annotated[list[Raw], Meta(max_length=CHUNK_RECORDS_MAX)] = []
+    notes: list[Note] = []
+    digest: Digest | None = None
+    order: Order | None = None
+
+
+class TerminalState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Retained, for people and monitoring; nothing relies on it. The last will is `online` false alone."""
+
+    online: bool
+    at: Instant | None = None
+    software: str | None = None
+    pending: Count | None = None
+    oldest_pending_at: Instant | None = None
+    heard_at: Instant | None = None
+    readers: dict[str, str] = {}
+    set_aside: Count | None = None
+    incidents: Count | None = None
+
+
+class CentralState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Retained, also the last will. A terminal that sees the central come up says hello."""
+
+    online: bool
+    journal: Journal | None = None
+    at: Instant | None = None
+
+
+_Message = TypeVar("_Message", Hello, Entries, Changes, TerminalState, CentralState)
+
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError)
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(message: Hello | Entries | Changes | TerminalState | CentralState) -> bytes:
+    return _encoder.encode(message)
+
+
+def decode(payload: bytes, form: type[_Message]) -> _Message:
+    """Return the message, or raise `SyncError` saying what is wrong with it."""
+    if len(payload) > MESSAGE_BYTES_MAX:
+        raise SyncError(f"{len(payload)} bytes are more than the {MESSAGE_BYTES_MAX} a message may have")
+    try:
+        return msgspec.json.decode(payload, type=form)
+    except _UNDECODABLE as error:
+        raise SyncError(f"not a message of this kind: {error}") from error
+
+
+class _Named(Struct):
+    k: Annotated[str, Meta(min_length=1, max_length=32)]
+    id: Annotated[str, Meta(min_length=1, max_length=128)]
+    p: Position
+
+
+class UnknownRecord(Struct, frozen=True, kw_only=True):
+    """A record of a kind this version cannot read: kept unread and counted."""
+
+    k: str
+    id: str
+    p: int
+
+
+KNOWN_KINDS = frozenset({"account", "card", "policy", "service", "gone"})
+
+
+def decode_record(raw: Raw) -> tuple[Record | UnknownRecord, str]:
+    """Return a record of a `changes` message and its canonical JSON. Raise `SyncError` for one that is malformed."""
+    try:
+        members: dict[str, Any] = msgspec.json.decode(raw)
+        kind = members.get("k") if isinstance(members, dict) else None
+        body = canonical(members).decode()
+        if isinstance(kind, str) and kind not in KNOWN_KINDS:
+            named = msgspec.json.decode(raw, type=_Named)
+            return UnknownRecord(k=named.k, id=named.id, p=named.p), body
+        return msgspec.json.decode(raw, type=Record), body
+    except _UNDECODABLE as error:
+        raise SyncError(f"not a record: {error}") from error
+
+
+def record_key(record: Record | UnknownRecord) -> tuple[str, str]:
+    """Return (kind, id) under which a record is kept; a tombstone gives those of what is gone."""
+    match record:
+        case AccountRecord() | CardRecord() | ServiceRecord() | UnknownRecord():
+            return record.k if isinstance(record, UnknownRecord) else record.__struct_config__.tag, record.id  # type: ignore[return-value]
+        case PolicyRecord():
+            return "policy", record.from_day
+        case GoneRecord():
+            return record.of, record.id
+
+
+def decode_entry(raw: Raw) -> Entry:
+    """Return an entry of a batch. Raise `SyncError` for one that is malformed."""
+    try:
+        return msgspec.json.decode(raw, type=Entry)
+    except _UNDECODABLE as error:
+        raise SyncError(f"not an entry: {error}") from error

@@ -1,0 +1,275 @@
+"""One terminal: events in, effects out. The machine's loop (`app.py`) and a simulator drive the same code.
+
+`handle` takes one event with what the clocks say and returns what is to be done; its writes are committed when it
+returns. `due` says what to send, `idle` keeps house. No threads, no sleeps, no I/O but the database; time and randomness are
+arguments. If it raises, the process ends: systemd starts it again and it looks at what is on the disk.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, assert_never
+from zoneinfo import ZoneInfo
+
+from agent.correspondence import Correspondence
+from agent.counter import Counter
+from agent.domain.canteen import policy_on
+from agent.domain.clock import Anchor, Moment, Reading, day_of, format_instant, highest, parse_instant, read_moment
+from agent.domain.tap import Refused, Served
+from agent.effects import Acknowledge, Effect, Publish, Show
+from agent.errors import AgentError
+from agent.ops.control import Request
+from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderUp
+from agent.store import reads, writes
+from agent.store.database import Database
+from agent.sync.events import Arrived, LinkDown, LinkUp
+from agent.sync.messages import TerminalState, encode
+from agent.sync.topics import Leaf, Topics
+
+PRUNE_EVERY_MS = 600_000
+CHECKPOINT_QUIET_MS = 3_000  # no tap for so long: the file may be tidied without a child waiting
+STATE_EVERY_MS = 300_000
+HEARD_TOLERANCE = timedelta(minutes=1)  # a message may have waited at the broker: only a time ahead of ours, or near it, is news
+
+log = logging.getLogger("agent.terminal")
+
+Event = CardPresented | CardUnreadable | ReaderUp | ReaderDown | LinkUp | LinkDown | Arrived | Request
+
+
+@dataclass(slots=True)
+class _Outage:
+    """Since when something is down, and why; for one line down and one line back."""
+
+    since_ms: int
+    reason: str
+
+
+class Terminal:
+    """`readers` are the names of all configured readers; all are down until they report."""
+
+    def __init__(
+        self,
+        db: Database,
+        *,
+        zone: ZoneInfo,
+        card_key: bytes,
+        readers: list[str],
+        software: str,
+        spread: Callable[[], float],
+        epoch_bits: Callable[[], str],
+    ) -> None:
+        self._db = db
+        self._zone = zone
+        self._software = software
+        here = reads.standing(db)
+        self._id = here.terminal
+        self._topics = Topics(here.town)
+        self._counter = Counter(db, zone, card_key)
+        self._mail = Correspondence(db, software=software, spread=spread, epoch_bits=epoch_bits)
+        self._readers: dict[str, _Outage | None] = {name: _Outage(0, "not reported yet") for name in readers}
+        self._link: _Outage | None = _Outage(0, "not connected yet")
+        self._anchors = _stored_anchors(db, here.heard_at)
+        self._heard: Anchor | None = None
+        self._tapped_ms = 0
+        self._pruned_ms: int | None = None
+        self._checkpoint_due = False
+        self._state_ms: int | None = None
+
+    def moment(self, reading: Reading) -> Moment:
+        """Return the time as an entry made now would carry it."""
+        return read_moment(reading, floor=highest(self._anchors, reading), heard=self._heard)
+
+    def handle(self, event: Event, reading: Reading) -> list[Effect]:
+        """Return what one event brings about. Raise `StoreError` when the disk does not take it: then nothing is green."""
+        moment = self.moment(reading)
+        match event:
+            case CardPresented() | CardUnreadable():
+                signal, entry = self._counter.tap(event, moment)
+                self._recorded(entry.at, moment)
+                return [Show(reader=event.reader, signal=signal)]
+            case Arrived(topic=topic, payload=payload, receipt=receipt):
+                self._hear(self._mail.receive(topic, payload, moment), moment)
+                self._checkpoint_due = True
+                return [Acknowledge(receipt)]
+            case Request():
+                event.answer(**self._answer(event, moment))
+                return []
+            case LinkUp():
+                _log_back("link", self._link, moment, "")
+                self._link = None
+                self._mail.session.link_up(moment.mono_ms)
+                return [self._state(moment)]
+            case LinkDown(reason=reason):
+                self._link = _still_down("link", self._link, reason, moment)
+                self._mail.session.link_down()
+                return []
+            case ReaderUp(reader=reader, device=device):
+                _log_back(f"reader '{reader}'", self._readers[reader], moment, f" ({device})")
+                self._readers[reader] = None
+                return [self._state(moment)] if self._link is None else []
+            case ReaderDown(reader=reader, reason=reason):
+                self._readers[reader] = _still_down(f"reader '{reader}'", self._readers[reader], reason, moment)
+                return [self._state(moment)] if self._link is None else []
+            case _:
+                assert_never(event)
+
+    def due(self, reading: Reading) -> list[Effect]:
+        """Return what is to be sent now. Called after the effects of every event are done, and when `wake_ms` is over."""
+        moment = self.moment(reading)
+        effects = self._mail.due(moment)
+        if self._link is None and (self._state_ms is None or moment.mono_ms - self._state_ms >= STATE_EVERY_MS):
+            effects.append(self._state(moment))
+        return effects
+
+    def idle(self, reading: Reading) -> None:
+        """Do one bite of housekeeping. Called while no event waits."""
+        moment = self.moment(reading)
+        self._mail.step(moment)
+        if moment.mono_ms - self._tapped_ms >= CHECKPOINT_QUIET_MS:
+            self._tidy(moment)
+
+    def wake_ms(self, reading: Reading) -> int | None:
+        """Return in how many milliseconds `idle` should be called without an event, None for whenever."""
+        if self._mail.has_steps:
+            return 0
+        return self._mail.session.wake_ms(self.moment(reading).mono_ms)
+
+    def summary(self) -> str:
+        """Return one line for `systemctl status`."""
+        here = reads.standing(self._db)
+        down = [name for name, outage in self._readers.items() if outage]
+        readers = f"readers down: {', '.join(down)}" if down else f"{len(self._readers)} readers ready"
+        link = f"link down: {self._link.reason}" if self._link else "link up"
+        return f"{readers}; {link}; {here.pending} entries waiting for the central"
+
+    def status(self, moment: Moment) -> dict[str, Any]:
+        """Return what the terminal is doing, for `canteen-agent status`."""
+        here = reads.standing(self._db)
+        held = reads.counts(self._db)
+        age = self._counter.data_age_ms(moment)
+        return {
+            "town": here.town,
+            "terminal": here.terminal,
+            "software": self._software,
+            "at": moment.at,
+            "clock": moment.trust.value,
+            "readers": {name: "ready" if outage is None else f"down: {outage.reason}" for name, outage in self._readers.items()},
+            "link": "up" if self._link is None else f"down: {self._link.reason}",
+            "heard_s": None if age is None else age // 1000,
+            "epoch": here.epoch,
+            "last": here.last,
+            "acked": here.acked,
+            "pending": here.pending,
+            "oldest_pending_at": reads.oldest_pending_at(self._db),
+            "journal": here.journal,
+            "position": here.position,
+            "resyncing": here.resyncing,
+            "accounts": held.pop("account", 0),
+            "cards": held.pop("card", 0),
+            "set_aside": held.pop("set_aside"),
+            "notes": held.pop("note"),
+            "incidents": held.pop("incident"),
+            "other_records": held,
+        }
+
+    def _answer(self, request: Request, moment: Moment) -> dict[str, Any]:
+        """Return the answer to a person's request; a no is a sentence."""
+        arguments = request.arguments
+        try:
+            match request.do:
+                case "status":
+                    return self.status(moment)
+                case "storno":
+                    entry = self._counter.undo(arguments.get("seq"), moment)
+                case "meal":
+                    outcome, entry = self._counter.meal_by_name(str(arguments["account"]), arguments.get("day"), moment)
+                    if not isinstance(outcome, Served):
+                        reason = outcome.reason.value if isinstance(outcome, Refused) else "already served"
+                        return {"error": f"no meal for {arguments['account']}: {reason.replace('_', ' ')}"}
+                case "closing":
+                    entry = self._counter.close(int(arguments["trays"]), moment)
+                case unknown:
+                    return {"error": f"this agent does not know how to {unknown!r}"}
+        except AgentError as error:
+            return {"error": str(error)}
+        except (KeyError, TypeError, ValueError) as error:
+            return {"error": f"the request {request.do!r} lacks something: {error}"}
+        self._recorded(entry.at, moment)
+        return {
+            "seq": entry.seq,
+            "kind": entry.kind.value,
+            "account": entry.account,
+            "cents": entry.cents,
+            "day": entry.day,
+            "served": entry.served,
+        }
+
+    def _recorded(self, at: str, moment: Moment) -> None:
+        self._anchors = [Anchor(at=at, boot=moment.boot, mono_ms=moment.mono_ms)]
+        self._tapped_ms = moment.mono_ms
+        self._checkpoint_due = True
+
+    def _hear(self, central_at: str | None, moment: Moment) -> None:
+        """Take the central's time for this boot's, unless it may be old news from a queue."""
+        if central_at is None or parse_instant(central_at) < parse_instant(moment.at) - HEARD_TOLERANCE:
+            return
+        if self._heard is None or self._heard.boot != moment.boot or central_at > moment.at:
+            self._heard = Anchor(at=central_at, boot=moment.boot, mono_ms=moment.mono_ms)
+            self._anchors = [*self._anchors[-1:], self._heard]
+
+    def _tidy(self, moment: Moment) -> None:
+        """Forget what is booked and old, and bring the write-ahead log into the file, while nobody waits."""
+        if self._pruned_ms is None or moment.mono_ms - self._pruned_ms >= PRUNE_EVERY_MS:
+            keep = policy_on(reads.policies(self._db), day_of(moment.at, self._zone)).keep_days
+            before = format_instant(parse_instant(moment.at) - timedelta(days=keep))
+            if writes.prune(self._db, before=before) == 0:
+                self._pruned_ms = moment.mono_ms
+        elif self._checkpoint_due:
+            self._db.checkpoint()
+            self._checkpoint_due = False
+
+    def _state(self, moment: Moment) -> Publish:
+        here = reads.standing(self._db)
+        held = reads.counts(self._db)
+        self._state_ms = moment.mono_ms
+        state = TerminalState(
+            online=True,
+            at=moment.at,
+            software=self._software,
+            pending=here.pending,
+            oldest_pending_at=reads.oldest_pending_at(self._db),
+            heard_at=here.heard_at,
+            readers={name: "ready" if outage is None else "down" for name, outage in self._readers.items()},
+            set_aside=held["set_aside"],
+            incidents=held["incident"],
+        )
+        return Publish(topic=self._topics.of(self._id, Leaf.STATE), payload=encode(state), retain=True)
+
+
+def _still_down(what: str, before: _Outage | None, reason: str, moment: Moment) -> _Outage:
+    """Return the outage with its beginning; the log has one line for it."""
+    if before is None or before.since_ms == 0:
+        log.warning("%s down: %s", what, reason)
+        return _Outage(moment.mono_ms, reason)
+    return _Outage(before.since_ms, reason)
+
+
+def _log_back(what: str, before: _Outage | None, moment: Moment, detail: str) -> None:
+    after = f" after {(moment.mono_ms - before.since_ms) / 1000:.1f} s" if before and before.since_ms else ""
+    log.info("%s up%s%s", what, after, detail)
+
+
+def _stored_anchors(db: Database, heard_at: str | None) -> list[Anchor]:
+    anchors = []
+    newest = reads.newest_entry(db)
+    if newest is not None:
+        anchors.append(Anchor(at=newest.at, boot=newest.boot, mono_ms=newest.mono_ms))
+    if heard_at is not None:
+        anchors.append(Anchor(at=heard_at, boot=None, mono_ms=0))
+    return anchors
+
+
+def last_will(town: str, terminal: str) -> tuple[str, bytes]:
+    """Return topic and payload of what the broker says when this terminal is gone."""
+    return Topics(town).of(terminal, Leaf.STATE), encode(TerminalState(online=False))
