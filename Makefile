@@ -24,3 +24,27 @@ $(VENV)/.installed: requirements/build.lock requirements/dev.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation -r requirements/dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
+
+demo: setup ## one lunch from card to central and back, with real parts (about a minute)
+	@$(BIN)/python -m demo.lunch
+
+test: setup check ## all checks and all tests, in random order
+	@$(BIN)/pytest
+
+check: setup ## style, types, who imports whom, house rules, documents that are printed
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.house_rules
+	@$(BIN)/python -m docs.schemas --check
+
+docs: setup ## print the schemas of docs/protocol/ anew
+	@$(BIN)/python -m docs.schemas
+
+lock: ## resolve requirements/*.lock anew (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url requirements/build.in -o requirements/build.lock
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url --extra dev pyproject.toml -o requirements/dev.lock
+
+clean: ## remove what setup made here
+	rm -rf $(VENV) .make

@@ -1,0 +1,226 @@
+"""One lunch from card to central and back, with real parts: `make demo`.
+
+A mosquitto, the reference central, and two terminals of one school: one reads contactless cards through pcscd and a virtual
+reader, the other 125 kHz tags through a pty. In the middle the broker is gone while children eat and parents pay, and one
+agent is killed with kill -9. At the end every balance is compared, on both sides. Ends with 0 if all are equal, else 1.
+"""
+
+import contextlib
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from agent.domain.money import format_euro
+from tests.parts.broker import Mosquitto
+from tests.parts.pcsc import Pcscd, VirtualCard
+from tests.parts.process import wait_for
+from tests.parts.serial_line import SerialLine
+from tests.parts.town import SITE, Central, Terminal, run_agent
+
+ROSTER = Path(__file__).with_name("borgofiorito.csv")
+CONTACTLESS = [bytes.fromhex(f"1c78f2{n:02x}" if n % 10 == 9 else f"04b0a1{n:02x}c2d3e4") for n in range(20)]
+TAGS = [bytes.fromhex(f"01006a{n:02x}ae") for n in range(20, 40)]
+BLOCKED = CONTACTLESS[5]
+UNKNOWN_TAG = bytes.fromhex("0300abcdef")
+GREEN = bytes.fromhex("FF00402E")
+CONVERGENCE_S = 30
+
+console = Console()
+
+
+class Lunch:
+    """The stage, and what happens on it."""
+
+    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
+        self.broker = stack.enter_context(Mosquitto(folder / "broker"))
+        self.central = Central(folder / "central", self.broker.url)
+        self.card = VirtualCard()
+        stack.callback(self.card.take_away)
+        self.pcscd = stack.enter_context(Pcscd(folder / "pcscd", self.card.port))
+        self.line = SerialLine(folder / "reader-b")
+        self.line.plug()
+        stack.callback(self.line.unplug)
+        key = folder / "central" / "central.db.card-key"
+        pcsc = '[[reader]]\nname = "counter"\nprofile = "acs-acr122u"\n'
+        serial = f'[[reader]]\nname = "counter"\nprofile = "rdm6300"\nport = "{self.line.path}"\n'
+        self.a = Terminal(folder / "a", "t-a", self.broker.url, key, pcsc)
+        self.b = Terminal(folder / "b", "t-b", self.broker.url, key, serial)
+        stack.callback(self._stop_agents)
+        stack.callback(self.central.stop)
+        self.greens = 0
+        self.started = time.monotonic()
+
+    def say(self, text: str) -> None:
+        console.print(f"[dim]{time.monotonic() - self.started:5.1f} s[/]  {text}", highlight=False)
+
+    def open(self) -> None:
+        """Set up the town and start everything."""
+        self.central.office("import-roster", ROSTER)
+        self.central.office("service", SITE, "lunch", "--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567")
+        self.central.office("policy", "--shortage", "serve", "--unknown-card", "serve")
+        for terminal in (self.a, self.b):
+            self.central.office("terminals", "add", terminal.name, SITE)
+        self.pay([f"a-{1001 + n}" for n in range(0, 40, 2)], "20.00", "first")
+        self.central.office("card", "block", f"a:{BLOCKED.hex()}")
+        self.central.start()
+        self.a.start(enter=self.pcscd.namespace.command())
+        self.b.start()
+        for terminal in (self.a, self.b):
+            wait_for(terminal.answers, f"{terminal.name} answering")
+            wait_for(lambda: terminal.balance("a-1040") is not None, f"the roster at {terminal.name}")  # noqa: B023
+            wait_for(lambda: terminal.status()["readers"]["counter"] == "ready", f"the reader of {terminal.name}")  # noqa: B023
+        self.say("broker, central, two terminals and their readers are up; 42 accounts are at both terminals")
+
+    def pay(self, accounts: list[str], euro: str, batch: str) -> None:
+        for account in accounts:
+            self.central.office("credit", account, euro, "--channel", "pos", "--id", f"{batch}-{account}")
+
+    def eat_contactless(self, cards: list[bytes]) -> None:
+        for uid in cards:
+            if self.card.tap(uid).startswith(GREEN):
+                self.greens += 1
+            self.say(f"t-a  contactless card  {'green' if self.card.shown[-1][1].startswith(GREEN) else 'no meal'}")
+
+    def eat_tags(self, tags: list[bytes]) -> None:
+        for uid in tags:
+            seen = self._last(self.b)
+            self.line.hold(uid)
+            wait_for(lambda: self._last(self.b) > seen, "a tap at t-b")  # noqa: B023
+            (kind, reason) = self.b.rows("SELECT kind, body ->> '$.reason' FROM entry ORDER BY epoch DESC, seq DESC LIMIT 1")[0]
+            self.say(f"t-b  125 kHz tag       {'served' if 'meal' in kind else reason}")
+
+    def together(self, *acts: Callable[[], None]) -> None:
+        """Let several things happen at once; a fault in one is raised here."""
+        faults: list[BaseException] = []
+
+        def guarded(act: Callable[[], None]) -> None:
+            try:
+                act()
+            except BaseException as fault:
+                faults.append(fault)
+
+        threads = [threading.Thread(target=guarded, args=(act,), daemon=True) for act in acts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(timeout=0.2)  # so that ^C is heard
+        if faults:
+            raise faults[0]
+
+    def serve(self) -> None:
+        self.say("[bold]lunch begins[/]")
+        self.together(
+            lambda: self.eat_contactless(CONTACTLESS[:9]),
+            lambda: self.eat_tags(TAGS[:8]),
+            lambda: self.pay(["a-1002", "a-1030"], "10.00", "during"),
+        )
+        self.say("[bold red]the broker stops[/]: children go on eating, parents go on paying")
+        self.broker.stop()
+        self.together(
+            lambda: self.eat_contactless(CONTACTLESS[9:15]),
+            lambda: self.eat_tags(TAGS[8:12]),
+            lambda: self.pay(["a-1004", "a-1011", "a-1032"], "15.00", "outage"),
+        )
+        self.say("[bold red]kill -9[/] of t-b's agent; it starts again without a network")
+        assert self.b.process is not None
+        self.b.process.kill()
+        self.b.start()
+        wait_for(self.b.answers, "t-b after kill -9")
+        wait_for(lambda: self.b.status()["readers"]["counter"] == "ready", "t-b's reader after kill -9")
+        self.eat_tags([*TAGS[12:14], TAGS[11]])
+        self.say(f"t-a holds {self.a.pending()} and t-b {self.b.pending()} entries the central does not know yet")
+        self.say("[bold green]the broker is back[/]")
+        self.broker.start()
+        self.together(
+            lambda: self.eat_contactless([*CONTACTLESS[15:], CONTACTLESS[0]]),
+            lambda: self.eat_tags([*TAGS[14:], UNKNOWN_TAG, TAGS[-1]]),
+        )
+        (seq,) = self.a.rows("SELECT max(seq) FROM entry WHERE kind = 'meal'")[0]
+        self.say("t-a  storno: " + run_agent("storno", "-c", self.a.config, str(seq)).strip())
+
+    def differences(self) -> Iterator[str]:
+        """Yield what is not equal yet."""
+        for terminal in (self.a, self.b):
+            if terminal.pending():
+                yield f"{terminal.name} has {terminal.pending()} entries the central has not booked"
+        for account, central_cents, central_meals in self._at_central():
+            for terminal in (self.a, self.b):
+                if terminal.balance(account) != central_cents:
+                    yield f"account {account}: central {central_cents} cents, {terminal.name} {terminal.balance(account)}"
+            if (meals := self._meals(account)) != central_meals:
+                yield f"account {account}: central {central_meals} meals, terminals {meals}"
+
+    def compare(self) -> int:
+        """Wait for both sides to agree, print the table, and return the exit code."""
+        with contextlib.suppress(TimeoutError):
+            wait_for(lambda: not list(self.differences()), "both sides to agree", CONVERGENCE_S)
+        table = Table("account", "central €", "t-a €", "t-b €", "meals central", "meals terminals", title="after lunch")
+        for account, cents, meals in self._at_central():
+            shown = [format_euro(held) if (held := t.balance(account)) is not None else "-" for t in (self.a, self.b)]
+            table.add_row(account, format_euro(cents), *shown, str(meals), str(self._meals(account)))
+        console.print(table)
+        unknown = sum(t.rows("SELECT count(*) FROM entry WHERE kind = 'unknown_meal'")[0][0] for t in (self.a, self.b))
+        aside = self.central.rows("SELECT count(*) FROM entry WHERE kind = 'unknown_meal' AND status = 'set_aside'")[0][0]
+        console.print(f"meals of unknown cards: {unknown} at terminals, {aside} kept at the central for the office")
+        lights = self.a.rows("SELECT count(*) FROM entry WHERE kind IN ('meal', 'unknown_meal')")[0][0]
+        console.print(f"green lights seen on the PC/SC reader: {self.greens}, meals recorded behind them: {lights}")
+        wrong = list(self.differences())
+        wrong += [f"unknown cards: {unknown} at terminals, {aside} at the central"] * (unknown != aside)
+        wrong += [f"{self.greens} green lights, {lights} meals"] * (self.greens != lights)
+        for terminal in (self.a, self.b):
+            console.print(run_agent("ledger", "verify", "-c", terminal.config).strip(), highlight=False)
+        console.print("central: " + self.central.office("check").strip(), highlight=False)
+        for sentence in wrong:
+            console.print(f"[red]differs[/]: {sentence}", highlight=False)
+        if wrong:
+            return 1
+        console.print("[bold green]all equal[/]")
+        return 0
+
+    def _at_central(self) -> list[tuple[str, int, int]]:
+        return self.central.rows(  # type: ignore[return-value]
+            "SELECT id, balance, (SELECT count(*) FROM entry m WHERE m.account = account.id AND kind = 'meal' AND NOT EXISTS (SELECT 1"
+            " FROM entry s WHERE s.terminal = m.terminal AND s.undoes_seq = m.seq AND s.undoes_epoch = m.epoch)) FROM account ORDER BY id"
+        )
+
+    def _meals(self, account: str) -> int:
+        count = (
+            "SELECT count(*) FROM entry m WHERE account = ? AND kind = 'meal' AND NOT EXISTS"
+            " (SELECT 1 FROM entry s WHERE s.reverses_epoch = m.epoch AND s.reverses_seq = m.seq)"
+        )
+        return sum(int(terminal.rows(count, account)[0][0]) for terminal in (self.a, self.b))
+
+    def _last(self, terminal: Terminal) -> int:
+        return int(terminal.rows("SELECT coalesce(max(seq), 0) FROM entry")[0][0])
+
+    def _stop_agents(self) -> None:
+        for terminal in (self.a, self.b):
+            if terminal.process is not None:
+                terminal.stop()
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    folder = Path(tempfile.mkdtemp(prefix="canteen-lunch-"))
+    console.print(f"logs and databases of this lunch: {folder}", highlight=False)
+    try:
+        with contextlib.ExitStack() as stack:
+            lunch = Lunch(folder, stack)
+            lunch.open()
+            lunch.serve()
+            return lunch.compare()
+    except KeyboardInterrupt:
+        console.print("stopped; nothing is left running")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,249 @@
+"""Terminals and central joined in memory: real stores, real sessions, real `decide`, no broker, no clock, no threads.
+
+Messages lie on the wire until they are delivered, so that a test can lose, double, delay and reorder them.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from agent.central import ledger as books
+from agent.central.link import Exchange
+from agent.central.office import add_terminal, assign_card, credit, set_policy, set_service
+from agent.domain.canteen import PolicyRecord, ServiceRecord, Shortage, UnknownCard
+from agent.domain.card import CardId, card_token, parse_card_id
+from agent.domain.clock import Reading, format_instant
+from agent.domain.ledger import Entry
+from agent.effects import Acknowledge, Effect, Publish, Show
+from agent.ops.control import Request
+from agent.readers.events import CardPresented, CardUnreadable, Signal
+from agent.store import reads, writes
+from agent.store.database import Database
+from agent.sync.events import Arrived, LinkDown, LinkUp
+from agent.terminal import Event
+from agent.terminal import Terminal as Core
+
+TOWN = "borgofiorito"
+SITE = "primaria"
+ZONE = ZoneInfo("Europe/Rome")
+KEY = bytes(range(32))
+NOON = datetime(2026, 11, 23, 11, 5, tzinfo=UTC)  # five past twelve in the town
+TODAY = "2026-11-23"
+
+
+@dataclass(slots=True)
+class Clock:
+    """The world's time, moved by hand."""
+
+    now: datetime = NOON
+    mono_ms: int = 10_000_000
+
+    def pass_ms(self, milliseconds: int) -> None:
+        self.now += timedelta(milliseconds=milliseconds)
+        self.mono_ms += milliseconds
+
+    @property
+    def instant(self) -> str:
+        return format_instant(self.now)
+
+
+class Central:
+    """The reference central on a real file."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self.clock = clock
+        self.path = folder / "central.db"
+        self._journals = 0
+        self.ledger = books.Ledger(self.path, create=True)
+        books.found(self.ledger, town=TOWN, zone=ZONE.key, journal=self._journal(), at=clock.instant)
+        self.exchange = Exchange(self.ledger, new_journal=self._journal)
+        set_service(self.ledger, SITE, ServiceRecord(id="lunch", p=0, name="Pranzo", opens="12:00", closes="14:15"))
+
+    def restart(self) -> None:
+        self.ledger.close()
+        self.ledger = books.Ledger(self.path)
+        self.exchange = Exchange(self.ledger, new_journal=self._journal)
+
+    def add_account(self, account: str, *, cards: tuple[str, ...] = (), price_cents: int = 366, site: str = SITE) -> None:
+        with self.ledger.transaction() as sql:
+            sql.execute(
+                "INSERT INTO account VALUES (?, ?, 'pupil', 'active', '1A', NULL, NULL, 0, ?)", (account, site, books.next_position(sql))
+            )
+            sql.execute("INSERT INTO price VALUES (?, 'lunch', '2026-09-01', ?)", (account, price_cents))
+        for card in cards:
+            self.assign(card, account)
+
+    def assign(self, card: str, account: str) -> int:
+        return assign_card(self.ledger, card_token(KEY, parse_card_id(card)), account, at=self.clock.instant)
+
+    def credit(self, account: str, cents: int, external: str) -> bool:
+        return credit(self.ledger, account=account, cents=cents, channel="pos", external=external, at=self.clock.instant, reason="")
+
+    def policy(
+        self,
+        *,
+        from_day: str = "2026-09-01",
+        shortage: Shortage = Shortage.SERVE,
+        floor: int = 0,
+        unknown_card: UnknownCard = UnknownCard.SERVE,
+        serve_all_until: str | None = None,
+        double_meal: str = "give_back",
+        keep_days: int = 60,
+    ) -> None:
+        policy = PolicyRecord(
+            from_day=from_day, p=0, shortage=shortage, floor=floor, unknown_card=unknown_card, serve_all_until=serve_all_until,
+            keep_days=keep_days,
+        )  # fmt: skip
+        set_policy(self.ledger, policy, double_meal)
+
+    def balance(self, account: str) -> int:
+        return int(self.ledger.sql.execute("SELECT balance FROM account WHERE id = ?", (account,)).fetchone()[0])
+
+    def one(self, sql: str, *values: object) -> object:
+        return self.ledger.sql.execute(sql, values).fetchone()[0]
+
+    def _journal(self) -> str:
+        self._journals += 1
+        return f"{self._journals:032x}"
+
+
+@dataclass(slots=True)
+class Box:
+    """One terminal: its file, its core, its clock's state, and what its reader showed."""
+
+    name: str
+    path: Path
+    clock: Clock
+    boot: str = "boot-1"
+    synced: bool = True
+    wall_offset: timedelta = timedelta()
+    lights: list[Signal] = field(default_factory=list)
+    epochs: int = 0
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Start the process: what is on the disk is all it knows."""
+        self.db = Database(self.path)
+        writes.found(self.db, town=TOWN, terminal=self.name, epoch=f"1-{self._bits()}")
+        self.core = Core(
+            self.db, zone=ZONE, card_key=KEY, readers=["counter"], software="test", spread=lambda: 0.0, epoch_bits=self._bits
+        )  # fmt: skip
+
+    def restart(self) -> None:
+        self.db.close()
+        self.start()
+
+    def reading(self) -> Reading:
+        return Reading(wall=self.clock.now + self.wall_offset, mono_ms=self.clock.mono_ms, boot=self.boot, synced=self.synced)
+
+    def handle(self, event: Event) -> list[Effect]:
+        effects = self.core.handle(event, self.reading())
+        self.lights += [effect.signal for effect in effects if isinstance(effect, Show)]
+        return effects
+
+    def tap(self, card: str | CardId) -> Signal:
+        shown = parse_card_id(card) if isinstance(card, str) else card
+        self.handle(CardPresented(reader="counter", card=shown))
+        return self.lights[-1]
+
+    def tap_unreadable(self) -> Signal:
+        self.handle(CardUnreadable(reader="counter", fault="random"))
+        return self.lights[-1]
+
+    def ask(self, do: str, **arguments: object) -> dict[str, object]:
+        request = Request(do, arguments)
+        self.handle(request)
+        return request.answers.get_nowait()
+
+    def balance(self, account: str) -> int | None:
+        return reads.balance_cents(self.db, account)
+
+    def entries(self) -> list[Entry]:
+        return [entry for _, entry, _, _ in reads.entries(self.db, newest=1_000_000)]
+
+    def _bits(self) -> str:
+        self.epochs += 1
+        return f"{sum(self.name.encode()):08x}{self.epochs:08x}"
+
+
+class Wire:
+    """The link between them: messages in order, delivered one at a time. `drop` and `double` see each one first."""
+
+    def __init__(self, folder: Path, *names: str) -> None:
+        self.clock = Clock()
+        self.central = Central(folder, self.clock)
+        self.boxes: dict[str, Box] = {}
+        self.up: deque[tuple[str, bytes]] = deque()
+        self.down: deque[tuple[str, bytes]] = deque()
+        self.log: list[tuple[str, bytes]] = []
+        self.drop: Callable[[str, bytes], bool] = lambda topic, payload: False
+        self.connected: set[str] = set()
+        for name in names or ("t-1",):
+            add_terminal(self.central.ledger, name, SITE)
+            self.boxes[name] = Box(name, folder / f"{name}.db", self.clock)
+
+    @property
+    def box(self) -> Box:
+        return self.boxes["t-1"]
+
+    def connect(self, *names: str) -> None:
+        for name in names or tuple(self.boxes):
+            self.connected.add(name)
+            self._send(self.boxes[name].handle(LinkUp()))
+            self.settle()
+
+    def disconnect(self, *names: str) -> None:
+        for name in names or tuple(self.boxes):
+            self.connected.discard(name)
+            self.boxes[name].handle(LinkDown("cut"))
+
+    def settle(self, steps: int = 2_000) -> None:
+        """Deliver everything, and what it brings about, until the wire is silent."""
+        for _ in range(steps):
+            self.collect()
+            if not self.up and not self.down:
+                return
+            if self.up:
+                self.deliver_up(*self.up.popleft())
+            if self.down:
+                self.deliver_down(*self.down.popleft())
+        raise AssertionError("the wire does not come to rest")
+
+    def collect(self) -> None:
+        """Put on the wire what is due."""
+        for name in sorted(self.connected):
+            box = self.boxes[name]
+            box.core.idle(box.reading())
+            self._send(box.core.due(box.reading()))
+        self._queue(self.central.exchange.push(self.clock.instant))
+
+    def deliver_up(self, topic: str, payload: bytes) -> None:
+        if not self.drop(topic, payload):
+            self._queue(self.central.exchange.receive(topic, payload, self.clock.instant))
+
+    def deliver_down(self, topic: str, payload: bytes) -> None:
+        for name in sorted(self.connected):
+            mine = f"/t/{name}/changes" in topic or topic.endswith("central/state")
+            if mine and not self.drop(topic, payload):
+                effects = self.boxes[name].handle(Arrived(topic=topic, payload=payload, receipt=None))
+                assert effects[0] == Acknowledge(None)
+
+    def pass_time(self, milliseconds: int) -> None:
+        self.clock.pass_ms(milliseconds)
+        self.settle()
+
+    def _send(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Publish):
+                self.up.append((effect.topic, effect.payload))
+                self.log.append((effect.topic, effect.payload))
+
+    def _queue(self, messages: list[tuple[str, bytes, bool]]) -> None:
+        for topic, payload, _ in messages:
+            self.down.append((topic, payload))
+            self.log.append((topic, payload))
