@@ -134,7 +134,8 @@ class Correspondence:
             self.session.answered(moment.mono_ms, more=False)
         else:
             self._apply(topic, message, acked, here)
-            self.session.answered(moment.mono_ms, more=message.more)
+            # a chunk that brought nothing waits for our entries: asking again at once would only be answered the same
+            self.session.answered(moment.mono_ms, more=message.more and message.to > message.from_position)
         if message.order is not None:
             self._obey(message.order, moment)
         if message.digest is not None and message.digest.position == reads.standing(self._db).position:

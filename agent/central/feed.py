@@ -54,7 +54,8 @@ def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, 
     journal, position = sql.execute("SELECT journal, position FROM central").fetchone()
     if _may_hold_more(sql, terminal, told.epoch, chain):
         # Balances may contain entries that `acked` does not name yet: no record leaves until the terminal has shown them.
-        return Changes(journal=journal, from_position=told.position, to=told.position, acked=acked, at=at)
+        blank = told.position == 0
+        return Changes(journal=journal, from_position=told.position, to=told.position, reset=blank, more=blank, acked=acked, at=at)
     records: list[Raw] = []
     last = told.position
     bytes_so_far, more = 0, False

@@ -17,7 +17,7 @@ from agent.domain.canteen import PolicyRecord, ServiceRecord, Shortage, UnknownC
 from agent.domain.card import CardId, card_token, parse_card_id
 from agent.domain.clock import Reading, format_instant
 from agent.domain.ledger import Entry
-from agent.effects import Acknowledge, Effect, Publish, Show
+from agent.effects import Acknowledge, DropLink, Effect, Publish, Show
 from agent.ops.control import Request
 from agent.readers.events import CardPresented, CardUnreadable, Signal
 from agent.store import reads, writes
@@ -110,7 +110,7 @@ class Central:
         return f"{self._journals:032x}"
 
 
-@dataclass(slots=True)
+@dataclass
 class Box:
     """One terminal: its file, its core, its clock's state, and what its reader showed."""
 
@@ -122,6 +122,8 @@ class Box:
     wall_offset: timedelta = timedelta()
     lights: list[Signal] = field(default_factory=list)
     epochs: int = 0
+    db: Database = field(init=False)
+    core: Core = field(init=False)
 
     def __post_init__(self) -> None:
         self.start()
@@ -194,7 +196,7 @@ class Wire:
     def connect(self, *names: str) -> None:
         for name in names or tuple(self.boxes):
             self.connected.add(name)
-            self._send(self.boxes[name].handle(LinkUp()))
+            self._send(name, self.boxes[name].handle(LinkUp()))
             self.settle()
 
     def disconnect(self, *names: str) -> None:
@@ -219,7 +221,7 @@ class Wire:
         for name in sorted(self.connected):
             box = self.boxes[name]
             box.core.idle(box.reading())
-            self._send(box.core.due(box.reading()))
+            self._send(name, box.core.due(box.reading()))
         self._queue(self.central.exchange.push(self.clock.instant))
 
     def deliver_up(self, topic: str, payload: bytes) -> None:
@@ -237,11 +239,17 @@ class Wire:
         self.clock.pass_ms(milliseconds)
         self.settle()
 
-    def _send(self, effects: list[Effect]) -> None:
+    def _send(self, name: str, effects: list[Effect]) -> None:
         for effect in effects:
-            if isinstance(effect, Publish):
-                self.up.append((effect.topic, effect.payload))
-                self.log.append((effect.topic, effect.payload))
+            match effect:
+                case Publish(topic=topic, payload=payload):
+                    self.up.append((topic, payload))
+                    self.log.append((topic, payload))
+                case DropLink():
+                    self.disconnect(name)
+                    self.connect(name)
+                case Show() | Acknowledge():
+                    pass
 
     def _queue(self, messages: list[tuple[str, bytes, bool]]) -> None:
         for topic, payload, _ in messages:
