@@ -114,6 +114,7 @@ class App:
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the exit code."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        threading.excepthook = self._thread_ended
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         clean = False
@@ -182,10 +183,14 @@ class App:
             device: PcscDevice | SerialDevice = SerialDevice(reader.name, reader.profile, reader.port)
         else:
             device = PcscDevice(reader.name, reader.profile, reader.device)
-        return ReaderThread(reader.name, device, self._inbox.put, self._failed)
+        return ReaderThread(reader.name, device, self._inbox.put)
 
-    def _failed(self, bug: BaseException) -> None:
-        self._bug = bug
+    def _thread_ended(self, ended: threading.ExceptHookArgs) -> None:
+        """A thread of ours that ends by an exception is a bug and ends the process; the link's own sees to paho's."""
+        if ended.thread is not None and ended.thread.name.startswith("paho"):
+            log.error("the network thread ended: %s", ended.exc_value)
+            return
+        self._bug = ended.exc_value
         self._inbox.close()
 
     def _on_signal(self, number: int, frame: object) -> None:

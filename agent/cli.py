@@ -344,8 +344,8 @@ def terminals(context: click.Context, as_json: bool) -> None:
     with _central(context.obj) as books:
         rows = _rows(
             books.sql,
-            "SELECT t.id, t.site, c.epoch, c.seq AS booked, c.last, t.hello_at, t.forked, t.order_do AS waiting_order,"
-            " t.state ->> '$.online' AS online FROM terminal t LEFT JOIN chain c ON c.terminal = t.id"
+            "SELECT t.id, t.site, c.epoch, c.seq AS booked, t.hello ->> '$.last' AS last, t.hello_at, t.forked,"
+            " t.order_do AS waiting_order, t.state ->> '$.online' AS online FROM terminal t LEFT JOIN chain c ON c.terminal = t.id"
             " AND c.seen = (SELECT max(seen) FROM chain WHERE terminal = t.id) ORDER BY t.id",
         )
     _show(rows, as_json)

@@ -1,0 +1,1 @@
+"""The demonstration: one lunch with real parts."""

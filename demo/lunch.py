@@ -9,9 +9,9 @@ import contextlib
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 from rich.console import Console
@@ -98,22 +98,15 @@ class Lunch:
 
     def together(self, *acts: Callable[[], None]) -> None:
         """Let several things happen at once; a fault in one is raised here."""
-        faults: list[BaseException] = []
-
-        def guarded(act: Callable[[], None]) -> None:
-            try:
-                act()
-            except BaseException as fault:
-                faults.append(fault)
-
-        threads = [threading.Thread(target=guarded, args=(act,), daemon=True) for act in acts]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(timeout=0.2)  # so that ^C is heard
-        if faults:
-            raise faults[0]
+        pool = ThreadPoolExecutor(len(acts))
+        try:
+            acting = [pool.submit(act) for act in acts]
+            while wait(acting, timeout=0.2).not_done:  # short waits, so that ^C is heard
+                pass
+            for act in acting:
+                act.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def serve(self) -> None:
         self.say("[bold]lunch begins[/]")
@@ -186,7 +179,7 @@ class Lunch:
         return 0
 
     def _at_central(self) -> list[tuple[str, int, int]]:
-        return self.central.rows(  # type: ignore[return-value]
+        return self.central.rows(
             "SELECT id, balance, (SELECT count(*) FROM entry m WHERE m.account = account.id AND kind = 'meal' AND NOT EXISTS (SELECT 1"
             " FROM entry s WHERE s.terminal = m.terminal AND s.undoes_seq = m.seq AND s.undoes_epoch = m.epoch)) FROM account ORDER BY id"
         )

@@ -3,10 +3,48 @@
 import csv
 import sys
 
-NAMES = (
-    "Alba Bruno Carla Dino Elda Furio Gaia Ivo Lia Milo Nora Olmo Pia Rino Sara Tito Ugo Vera Zeno Ada "
-    "Berto Cleo Dora Ennio Fede Gigi Ilda Lino Mara Nino Oria Piero Rosa Silvio Tina Ulla Vito Wanda Zara Aldo"
-).split()
+NAMES = [
+    "Alba",
+    "Bruno",
+    "Carla",
+    "Dino",
+    "Elda",
+    "Furio",
+    "Gaia",
+    "Ivo",
+    "Lia",
+    "Milo",
+    "Nora",
+    "Olmo",
+    "Pia",
+    "Rino",
+    "Sara",
+    "Tito",
+    "Ugo",
+    "Vera",
+    "Zeno",
+    "Ada",
+    "Berto",
+    "Cleo",
+    "Dora",
+    "Ennio",
+    "Fede",
+    "Gigi",
+    "Ilda",
+    "Lino",
+    "Mara",
+    "Nino",
+    "Oria",
+    "Piero",
+    "Rosa",
+    "Silvio",
+    "Tina",
+    "Ulla",
+    "Vito",
+    "Wanda",
+    "Zara",
+    "Aldo",
+]
 
 
 def main() -> None:

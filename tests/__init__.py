@@ -1,0 +1,1 @@
+"""Tests mirror the tree of agent/; system/ runs whole processes with real parts."""

@@ -3,6 +3,7 @@
 from agent.central.check import check
 from agent.readers.events import Signal
 from agent.store import reads
+from agent.sync.messages import Changes, decode
 from tests.parts.wire import Box, Wire
 
 
@@ -10,6 +11,14 @@ def every_green_light_has_one_entry(box: Box) -> None:
     greens = sum(1 for light in box.lights if light is Signal.SERVED)
     meals = sum(1 for entry in box.entries() if entry.kind in ("meal", "unknown_meal") and entry.how == "card")
     assert greens == meals, f"{box.name}: {greens} green lights, {meals} meals"
+
+
+def acked_says_what_balances_contain(wire: Wire, payload: bytes) -> None:
+    """A message with accounts acknowledges just the entries that are booked: neither fewer nor more (no forks, as here)."""
+    message = decode(payload, Changes)
+    if any(b'"k":"account"' in bytes(record) for record in message.records):
+        booked = wire.central.one("SELECT coalesce(max(seq), 0) FROM entry WHERE epoch = ?", message.acked.epoch)
+        assert message.acked.seq == booked, f"acked {message.acked.seq}, booked {booked}"
 
 
 def the_chain_holds(box: Box) -> None:
@@ -27,7 +36,9 @@ def both_sides_are_equal(wire: Wire) -> None:
         here = reads.standing(box.db)
         assert here.pending == 0, f"{box.name}: {here.pending} entries wait"
         for row in accounts:
-            assert box.balance(row["id"]) == row["balance"], f"{box.name}, account {row['id']}: {box.balance(row['id'])} != {row['balance']}"
+            assert box.balance(row["id"]) == row["balance"], (
+                f"{box.name}, account {row['id']}: {box.balance(row['id'])} != {row['balance']}"
+            )
 
 
 def all_is_well(wire: Wire) -> None:

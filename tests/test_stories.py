@@ -393,8 +393,6 @@ def test_paid_exempt_and_on_credit_look_the_same(wire: Wire) -> None:
     assert [Flag.ON_CREDIT in entry.flags for entry in wire.box.entries()] == [False, True, False]
 
 
-
-
 def test_outside_serving_times_nothing_is_sold(wire: Wire) -> None:
     wire.clock.now = wire.clock.now.replace(hour=8)
     wire.box.restart()

@@ -87,7 +87,7 @@ def book_batch(
     for account, service, day in sorted(batch.meals):
         settle_meals(sql, account, service, day, at=at)
     sql.execute(
-        "UPDATE chain SET seq = ?1, hash = ?2, last = max(last, ?1) WHERE terminal = ?3 AND epoch = ?4 AND (?5 OR seq < ?1)",
+        "UPDATE chain SET seq = ?1, hash = ?2 WHERE terminal = ?3 AND epoch = ?4 AND (?5 OR seq < ?1)",
         (places[-1].seq, previous, terminal, message.epoch, fresh),
     )
     return True

@@ -35,10 +35,10 @@ class Told:
 def greet(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: str, at: Instant, new_journal: Callable[[], str]) -> Told:
     """Take in a hello: find its line, see whether this central or that disk was restored. Return from where to tell on."""
     _see_central_restored(sql, terminal, hello, at=at, new_journal=new_journal)
-    sql.execute("UPDATE terminal SET hello_at = ?, hello = ? WHERE id = ?", (at, msgspec.json.encode(hello).decode(), terminal))
     if hello.order_done is not None:
         sql.execute("UPDATE terminal SET order_id = NULL, order_do = NULL WHERE id = ? AND order_id = ?", (terminal, hello.order_done))
     _find_line(sql, terminal, hello, town=town, at=at)
+    sql.execute("UPDATE terminal SET hello_at = ?, hello = ? WHERE id = ?", (at, msgspec.json.encode(hello).decode(), terminal))
     (journal,) = sql.execute("SELECT journal FROM central").fetchone()
     position = hello.position if hello.journal == journal else 0
     return Told(position, hello.epoch, hello.acked if position else 0)
@@ -47,15 +47,18 @@ def greet(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: str, at
 def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, with_digest: bool) -> Changes | None:
     """Return what is new for a terminal since it was told last, None for a terminal that has not said hello. One transaction holds it."""
     row = sql.execute("SELECT site, order_id, order_do FROM terminal WHERE id = ?", (terminal,)).fetchone()
-    chain = sql.execute("SELECT seq, hash, last FROM chain WHERE terminal = ? AND epoch = ?", (terminal, told.epoch)).fetchone()
+    chain = sql.execute("SELECT seq, hash FROM chain WHERE terminal = ? AND epoch = ?", (terminal, told.epoch)).fetchone()
     if row is None or chain is None:
         return None
     acked = Acked(epoch=told.epoch, seq=chain["seq"], hash=chain["hash"])
     journal, position = sql.execute("SELECT journal, position FROM central").fetchone()
-    if _may_hold_more(sql, terminal, told.epoch, chain):
-        # Balances may contain entries that `acked` does not name yet: no record leaves until the terminal has shown them.
+    order = Order(id=row["order_id"], do=row["order_do"]) if row["order_id"] else None
+    if _booked_beyond(sql, terminal, told.epoch, chain):
+        # Balances contain entries that `acked` does not name: no record leaves until the terminal has shown its own, or begun anew.
         blank = told.position == 0
-        return Changes(journal=journal, from_position=told.position, to=told.position, reset=blank, more=blank, acked=acked, at=at)
+        return Changes(
+            journal=journal, from_position=told.position, to=told.position, reset=blank, more=blank, acked=acked, order=order, at=at
+        )
     records: list[Raw] = []
     last = told.position
     bytes_so_far, more = 0, False
@@ -66,7 +69,7 @@ def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, 
         records.append(Raw(body))
         bytes_so_far, last = bytes_so_far + len(body), p
     to = last if more else position
-    digest = _digest(sql, row["site"], position) if with_digest and not more and row["order_id"] is None else None
+    digest = _digest(sql, row["site"], position) if with_digest and not more and order is None else None
     return Changes(
         journal=journal,
         from_position=told.position,
@@ -77,15 +80,13 @@ def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, 
         records=records,
         notes=_notes(sql, terminal, told, chain["seq"]),
         digest=digest,
-        order=Order(id=row["order_id"], do=row["order_do"]) if row["order_id"] else None,
+        order=order,
         at=at,
     )
 
 
-def _may_hold_more(sql: sqlite3.Connection, terminal: str, epoch: str, chain: sqlite3.Row) -> bool:
-    """Return whether entries are booked here that follow the chain and may be the terminal's own: its acknowledgement got lost."""
-    if chain["last"] <= chain["seq"]:
-        return False
+def _booked_beyond(sql: sqlite3.Connection, terminal: str, epoch: str, chain: sqlite3.Row) -> bool:
+    """Return whether entries are booked that follow the chain: an acknowledgement got lost, a hello came late, or a disk was restored."""
     key = (terminal, epoch, chain["seq"] + 1, chain["hash"])
     return sql.execute("SELECT 1 FROM entry WHERE terminal = ? AND epoch = ? AND seq = ? AND prev = ?", key).fetchone() is not None
 
@@ -116,7 +117,7 @@ def _find_line(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: st
     chain = sql.execute("SELECT seq, hash FROM chain WHERE terminal = ? AND epoch = ?", (terminal, hello.epoch)).fetchone()
     if chain is None:
         (seen,) = sql.execute("SELECT count(*) FROM chain WHERE terminal = ?", (terminal,)).fetchone()
-        sql.execute("INSERT INTO chain VALUES (?, ?, 0, ?, 1, 0, ?)", (terminal, hello.epoch, start, seen + 1))
+        sql.execute("INSERT INTO chain VALUES (?, ?, 0, ?, 1, ?)", (terminal, hello.epoch, start, seen + 1))
     (newest,) = sql.execute("SELECT coalesce(max(seq), 0) FROM entry WHERE terminal = ? AND epoch = ?", (terminal, hello.epoch)).fetchone()
     seq, digest = next(
         (
@@ -132,20 +133,29 @@ def _find_line(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: st
         detail = f"epoch {hello.epoch}: entry {hello.acked} is not the one we have; a copied disk"
         add_incident(sql, at=at, terminal=terminal, kind="fork", detail=detail)
         sql.execute("UPDATE terminal SET forked = 1 WHERE id = ?", (terminal,))
-        give_order(sql, terminal, "new_epoch")
+        _order_new_epoch(sql, terminal)
     elif seq is None:
         seq, digest = 0, start  # we were restored: it sends again all it keeps, and what we have is recognised
-    elif hello.last < newest:
+    elif hello.last < newest and not _may_be_late(sql, terminal, hello):
         detail = f"epoch {hello.epoch}: ends at entry {hello.last}, we have {newest}; a restored disk"
-        if give_order_once(sql, terminal):
+        if _order_new_epoch(sql, terminal):
             add_incident(sql, at=at, terminal=terminal, kind="restored_disk", detail=detail)
     sql.execute(
-        "UPDATE chain SET seq = ?, hash = ?, oldest = ?, last = ? WHERE terminal = ? AND epoch = ?",
-        (seq, digest, hello.oldest, hello.last, terminal, hello.epoch),
+        "UPDATE chain SET seq = ?, hash = ?, oldest = ? WHERE terminal = ? AND epoch = ?",
+        (seq, digest, hello.oldest, terminal, hello.epoch),
     )
 
 
-def give_order_once(sql: sqlite3.Connection, terminal: str) -> bool:
+def _may_be_late(sql: sqlite3.Connection, terminal: str, hello: Hello) -> bool:
+    """Return whether a hello may be an old one the broker delivers late: older than the one before, and not said again since."""
+    (text,) = sql.execute("SELECT hello FROM terminal WHERE id = ?", (terminal,)).fetchone()
+    if text is None:
+        return False
+    before = msgspec.json.decode(text, type=Hello)
+    return hello.at <= before.at and (hello.last, hello.head) != (before.last, before.head)
+
+
+def _order_new_epoch(sql: sqlite3.Connection, terminal: str) -> bool:
     """Order a new epoch; return False if that waits already."""
     waits = sql.execute("SELECT 1 FROM terminal WHERE id = ? AND order_do = 'new_epoch'", (terminal,)).fetchone()
     if waits is None:

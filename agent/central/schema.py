@@ -39,7 +39,6 @@ CREATE TABLE chain (                        -- how far a terminal's present line
     seq      INTEGER NOT NULL,
     hash     TEXT NOT NULL,
     oldest   INTEGER NOT NULL,              -- the first entry it still keeps, by its newest hello
-    last     INTEGER NOT NULL,              -- the newest entry it has, as far as it told us
     seen     INTEGER NOT NULL,              -- order in which epochs were first seen
     PRIMARY KEY (terminal, epoch)
 ) STRICT, WITHOUT ROWID;

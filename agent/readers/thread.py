@@ -1,7 +1,7 @@
 """One thread a reader: it serves its device, survives its loss, and comes back without being asked.
 
 Promises: one `ReaderDown` when the device goes and one `ReaderUp` when it is back, however many attempts lie between; a
-device that raises anything but `ReaderError` is a bug and ends the process by way of `failed`.
+device that raises anything but `ReaderError` is a bug and ends the process (`app.py` sees to the threads' last words).
 """
 
 import queue
@@ -77,12 +77,11 @@ class Line:
 
 
 class ReaderThread:
-    """A reader's thread. `failed` is called with an exception that is a bug."""
+    """A reader's thread."""
 
-    def __init__(self, name: str, device: Device, emit: Callable[[ReaderEvent], object], failed: Callable[[BaseException], None]) -> None:
+    def __init__(self, name: str, device: Device, emit: Callable[[ReaderEvent], object]) -> None:
         self.name = name
         self._device = device
-        self._failed = failed
         self.line = Line(name, emit)
         self._thread = threading.Thread(target=self._run, name=f"reader-{name}", daemon=True)
 
@@ -108,6 +107,3 @@ class ReaderThread:
                     self.line.down(str(error))
                 self.line.pause(delay_s)
                 delay_s = min(2 * delay_s, RETRY_MAX_S)
-            except BaseException as error:  # noqa: BLE001  # not handled here: handed to the one place that does
-                self._failed(error)
-                return

@@ -42,7 +42,16 @@ class Namespace:
         ready = folder / "namespace"
         ready.unlink(missing_ok=True)
         as_root = os.geteuid() == 0
-        command = [require("unshare"), "--mount", *([] if as_root else ["--user", "--map-root-user"]), "sh", "-c", _SET_UP, "sh", str(ready)]
+        command = [
+            require("unshare"),
+            "--mount",
+            *([] if as_root else ["--user", "--map-root-user"]),
+            "sh",
+            "-c",
+            _SET_UP,
+            "sh",
+            str(ready),
+        ]
         self._holder = Process(command, folder / "namespace.log")
         self._enter = ["nsenter", "--target", str(self._holder.pid), "--mount"]
         if not as_root:

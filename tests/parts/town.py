@@ -72,9 +72,7 @@ class Terminal:
 
     def start(self, enter: list[str] | None = None, environment: dict[str, str] | None = None) -> None:
         """Start the agent; `enter` is a prefix that puts it into a namespace."""
-        self.process = Process(
-            [*(enter or []), AGENT, "run", "-c", self.config], self.folder / "agent.log", environment=environment
-        )
+        self.process = Process([*(enter or []), AGENT, "run", "-c", self.config], self.folder / "agent.log", environment=environment)
 
     def stop(self) -> int:
         assert self.process is not None

@@ -184,6 +184,7 @@ class Wire:
         self.down: deque[tuple[str, bytes]] = deque()
         self.log: list[tuple[str, bytes]] = []
         self.drop: Callable[[str, bytes], bool] = lambda topic, payload: False
+        self.watch: Callable[[str, bytes], None] = lambda topic, payload: None  # sees every answer as it is made
         self.connected: set[str] = set()
         for name in names or ("t-1",):
             add_terminal(self.central.ledger, name, SITE)
@@ -253,5 +254,6 @@ class Wire:
 
     def _queue(self, messages: list[tuple[str, bytes, bool]]) -> None:
         for topic, payload, _ in messages:
+            self.watch(topic, payload)
             self.down.append((topic, payload))
             self.log.append((topic, payload))

@@ -1,0 +1,1 @@
+"""Documents that are printed by the code, and checked against it."""
