@@ -4,7 +4,7 @@ import re
 
 from agent.errors import AgentError
 
-_EURO = re.compile(r"(?P<sign>-?)(?P<euro>\d{1,7})(?:[.,](?P<cents>\d{2}))?")
+_EURO = re.compile(r"(?P<sign>-?)(?P<euro>\d{1,7})(?:[.,](?P<cents>\d{2}))?", re.ASCII)
 
 
 def parse_euro(text: str) -> int:

@@ -1,0 +1,61 @@
+"""Order is seq; a time only says how far it can be trusted."""
+
+from datetime import UTC, datetime, timedelta
+
+from agent.domain.clock import Anchor, ClockTrust, Reading, age_ms, format_instant, highest, parse_instant, read_moment
+
+NOON = datetime(2026, 11, 23, 11, 0, tzinfo=UTC)
+
+
+def reading(wall: datetime, mono_ms: int = 5_000, boot: str = "b", *, synced: bool = False) -> Reading:
+    return Reading(wall=wall, mono_ms=mono_ms, boot=boot, synced=synced)
+
+
+def test_a_time_server_makes_a_time_synced() -> None:
+    moment = read_moment(reading(NOON, synced=True), floor=None, heard=None)
+    assert (moment.at, moment.trust) == ("2026-11-23T11:00:00.000Z", ClockTrust.SYNCED)
+
+
+def test_a_plausible_clock_is_held() -> None:
+    floor = Anchor(at=format_instant(NOON - timedelta(hours=1)), boot="before", mono_ms=9)
+    assert read_moment(reading(NOON), floor=floor, heard=None).trust is ClockTrust.HELD
+
+
+def test_1970_is_unset_and_never_below_the_newest_entry() -> None:
+    floor = Anchor(at=format_instant(NOON), boot="before", mono_ms=99_000_000)
+    moment = read_moment(reading(datetime(1970, 1, 1, tzinfo=UTC)), floor=floor, heard=None)
+    assert (moment.at, moment.trust) == ("2026-11-23T11:00:05.000Z", ClockTrust.UNSET)
+
+
+def test_a_new_box_in_1970_is_unset() -> None:
+    assert read_moment(reading(datetime(1970, 1, 1, tzinfo=UTC)), floor=None, heard=None).trust is ClockTrust.UNSET
+
+
+def test_the_centrals_time_heard_in_this_boot_counts_as_synced() -> None:
+    heard = Anchor(at=format_instant(NOON), boot="b", mono_ms=4_000)
+    moment = read_moment(reading(datetime(1970, 1, 1, tzinfo=UTC)), floor=heard, heard=heard)
+    assert (moment.at, moment.trust) == ("2026-11-23T11:00:01.000Z", ClockTrust.SYNCED)
+
+
+def test_the_centrals_time_of_an_earlier_boot_does_not_count() -> None:
+    heard = Anchor(at=format_instant(NOON), boot="before", mono_ms=4_000)
+    assert read_moment(reading(NOON + timedelta(days=1)), floor=None, heard=heard).trust is ClockTrust.HELD
+
+
+def test_time_never_steps_back_within_a_boot() -> None:
+    floor = Anchor(at=format_instant(NOON), boot="b", mono_ms=4_000)
+    moment = read_moment(reading(NOON - timedelta(minutes=5), synced=True), floor=floor, heard=None)
+    assert moment.at == "2026-11-23T11:00:01.000Z"
+    assert moment.trust is ClockTrust.HELD
+
+
+def test_an_anchor_of_unknown_age_is_not_carried_on() -> None:
+    old = Anchor(at=format_instant(NOON), boot=None, mono_ms=0)
+    own = Anchor(at=format_instant(NOON), boot="b", mono_ms=4_000)
+    assert highest([old, own], reading(NOON)) == own
+
+
+def test_instants_keep_milliseconds_and_sort_as_text() -> None:
+    assert parse_instant("2026-11-23T11:00:00.005Z") - NOON == timedelta(milliseconds=5)
+    assert age_ms("2026-11-23T11:00:00.000Z", "2026-11-23T11:00:01.500Z") == 1_500
+    assert age_ms("2026-11-23T11:00:01.000Z", "2026-11-23T11:00:00.000Z") == 0

@@ -1,0 +1,1 @@
+"""Whole processes with real parts: broker, pcscd, ptys, systemd."""
