@@ -111,7 +111,7 @@ class Exchange:
     def _require_known(self, terminal: str) -> str | None:
         row = self._ledger.sql.execute("SELECT site FROM terminal WHERE id = ?", (terminal,)).fetchone()
         if row is None:
-            raise SyncError(f"there is no terminal {terminal!r}; add it with: canteen-agent central terminal add")
+            raise SyncError(f"there is no terminal {terminal!r}; add it with: canteen-agent central terminals add")
         site: str | None = row["site"]
         return site
 

@@ -39,6 +39,10 @@ class JournalHandler(logging.Handler):
         except OSError:
             print(self.format(record), file=sys.stderr)
 
+    def close(self) -> None:
+        self._socket.close()
+        super().close()
+
 
 def datagram(record: logging.LogRecord, message: str) -> bytes:
     """Return a log record in journald's form; its `fields` become CANTEEN_…."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 AGENT = Path(sys.executable).with_name("canteen-agent")
@@ -47,16 +47,16 @@ class Process:
     """A child in a process group of its own; `log` takes both its outputs. It dies with us even if we are killed."""
 
     def __init__(self, command: Sequence[str | Path], log: Path, *, environment: dict[str, str] | None = None) -> None:
-        self._log: IO[bytes] = open(log, "ab")  # noqa: SIM115  # the child's, for as long as it lives
         self.log = log
-        self.child = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "--", *map(str, command)],
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env={**os.environ, **(environment or {})},
-        )
+        with open(log, "ab") as output:
+            self.child = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", *map(str, command)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **(environment or {})},
+            )
 
     @property
     def pid(self) -> int:
@@ -80,7 +80,6 @@ class Process:
         except subprocess.TimeoutExpired:
             self.kill()
             code = self.child.returncode
-        self._log.close()
         return code
 
     def signal(self, number: signal.Signals) -> None:

@@ -1,0 +1,99 @@
+"""Every bad message is a sentence; every new field is ignored."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from agent.domain.canteen import AccountRecord, GoneRecord, PolicyRecord
+from agent.errors import SyncError
+from agent.sync.messages import MESSAGE_BYTES_MAX, Changes, Hello, UnknownRecord, decode, decode_entry, decode_record, encode, record_key
+
+CHANGES = {
+    "journal": "c0ffee" * 4,
+    "from": 0,
+    "to": 5,
+    "acked": {"epoch": "1-0123456789abcdef", "seq": 0},
+    "at": "2026-11-23T11:02:08.004Z",
+}
+
+
+def test_a_message_comes_back_as_it_was() -> None:
+    message = decode(json.dumps(CHANGES).encode(), Changes)
+    assert decode(encode(message), Changes) == message
+    assert (message.from_position, message.more, message.order) == (0, False, None)
+
+
+def test_fields_of_a_later_version_are_ignored() -> None:
+    assert decode(json.dumps({**CHANGES, "colour": "blue"}).encode(), Changes).to == 5
+
+
+@pytest.mark.parametrize(
+    ("payload", "sentence"),
+    [
+        (b"", "not a message"),
+        (b"{", "not a message"),
+        (b"[]", "Expected `object`"),
+        (b"\xff\xfe", "not a message"),
+        (b"[" * 100_000, "not a message"),
+        (json.dumps({**CHANGES, "to": "5"}).encode(), r"Expected `int`, got `str` - at `\$.to`"),
+        (json.dumps({**CHANGES, "to": -1}).encode(), r"at `\$.to`"),
+        (json.dumps({**CHANGES, "at": "yesterday"}).encode(), r"at `\$.at`"),
+        (json.dumps({**CHANGES, "records": [{}] * 201}).encode(), r"at `\$.records`"),
+        (json.dumps({key: value for key, value in CHANGES.items() if key != "acked"}).encode(), "missing required field `acked`"),
+        (b" " * (MESSAGE_BYTES_MAX + 1), "more than the 262144 a message may have"),
+    ],
+)
+def test_a_bad_message_is_one_sentence(payload: bytes, sentence: str) -> None:
+    with pytest.raises(SyncError, match=sentence):
+        decode(payload, Changes)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_message_or_a_sync_error(payload: bytes) -> None:
+    for form in (Changes, Hello):
+        try:
+            decode(payload, form)  # type: ignore[type-var]
+        except SyncError:
+            pass
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_any_json_is_a_record_or_a_sync_error(value: object) -> None:
+    raw = Raw(json.dumps(value).encode())
+    for read in (decode_record, decode_entry):
+        try:
+            read(raw)
+        except SyncError:
+            pass
+
+
+def test_records_know_their_kind_and_id() -> None:
+    account, body = decode_record(Raw(b'{"k":"account","p":3,"id":"a-1","balance":5,"new":1}'))
+    assert isinstance(account, AccountRecord) and record_key(account) == ("account", "a-1")
+    assert body == '{"balance":5,"id":"a-1","k":"account","new":1,"p":3}'  # what we do not know stays in the digest
+    policy, _ = decode_record(Raw(b'{"k":"policy","p":1,"from":"2026-09-01"}'))
+    assert isinstance(policy, PolicyRecord) and record_key(policy) == ("policy", "2026-09-01")
+    gone, _ = decode_record(Raw(b'{"k":"gone","of":"card","id":"x","p":9}'))
+    assert isinstance(gone, GoneRecord) and record_key(gone) == ("card", "x")
+
+
+def test_a_kind_of_a_later_version_is_kept_unread() -> None:
+    record, body = decode_record(Raw(b'{"k":"menu","id":"m-1","p":4,"dish":"pasta"}'))
+    assert record == UnknownRecord(k="menu", id="m-1", p=4) and record_key(record) == ("menu", "m-1")
+    assert "pasta" in body
+
+
+@pytest.mark.parametrize(
+    "raw", [b'{"k":"account","p":3,"id":"a-1"}', b'{"k":"menu"}', b"7", b'{"k":5}', b'{"k":"card","p":1,"id":"short","account":"a"}']
+)
+def test_a_malformed_record_is_one_sentence(raw: bytes) -> None:
+    with pytest.raises(SyncError, match="not a record"):
+        decode_record(Raw(raw))
