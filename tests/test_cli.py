@@ -1,0 +1,112 @@
+"""The command line as a person meets it: real processes, sentences, exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agent.app import guarded
+from agent.errors import ConfigError
+from tests.parts.process import ROOT
+from tests.parts.town import run_agent
+from tests.parts.wire import Wire
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    path = tmp_path / "central.db"
+    run_agent("central", "--db", path, "init", "--town", "borgofiorito")
+    return path
+
+
+def office(db: Path, *words: str | Path, code: int = 0) -> str:
+    return run_agent("central", "--db", db, *words, code=code)
+
+
+def test_the_office_does_its_day(db: Path) -> None:
+    assert "42 new" in office(db, "import-roster", ROOT / "demo" / "borgofiorito.csv")
+    office(db, "terminals", "add", "t-1", "primaria")
+    assert json.loads(office(db, "terminals", "--json"))[0]["site"] == "primaria"
+    assert "booked, balance 20.00" in office(db, "credit", "a-1001", "20.00", "--id", "r-1")
+    assert "was booked before, balance 20.00" in office(db, "credit", "a-1001", "20.00", "--id", "r-1")
+    assert "balance 15.00" in office(db, "credit", "--id", "r-2", "--", "a-1001", "-5.00")
+    assert "a-1001" in office(db, "card", "block", "a:04b0a100c2d3e4")
+    assert "a-1001" in office(db, "card", "replace", "a:04b0a100c2d3e4", "a:04b0a1ffc2d3e4")
+    office(db, "card", "assign", "em:0900000001", "a-1002")
+    office(db, "service", "primaria", "lunch", "--opens", "12:00", "--closes", "14:15", "--closed-day", "2026-12-08")
+    assert "refuse" in office(db, "policy", "--shortage", "refuse", "--floor", "-10.00", "--from", "2027-01-01")
+    assert "-1000" in office(db, "policy", "--from", "2027-01-01")
+    accounts = {row["id"]: row for row in json.loads(office(db, "accounts", "--json"))}
+    assert accounts["a-1001"]["balance"] == 1_500
+    assert "all correct" in office(db, "check")
+    office(db, "new-journal", "--reason", "backup of last night")
+    assert "new_journal" in office(db, "incidents")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("credit", "a-1", "3.6", "--id", "x"), "write it as 3.66"),
+        (("credit", "nobody", "3.60", "--id", "x"), "there is no account 'nobody'"),
+        (("card", "block", "04a1"), "is not a card id"),
+        (("card", "block", "em:0900000001"), "no account has card"),
+        (("service", "primaria", "lunch", "--opens", "12", "--closes", "14:15"), "service lunch"),
+        (("service", "primaria", "lunch", "--opens", "15:00", "--closes", "14:15"), "is not before"),
+        (("terminals", "add", "t/1", "primaria"), "Expected `str` matching regex"),
+        (("terminals", "retire", "t-1"), "there is no terminal 't-1'"),
+        (("import-roster", "nowhere.csv"), "cannot be read"),
+        (("init", "--town", "other"), "is there already"),
+    ],
+)
+def test_a_no_is_a_sentence_and_exit_code_1(db: Path, words: tuple[str, ...], sentence: str) -> None:
+    said = office(db, *words, code=1)
+    assert sentence in said and "Traceback" not in said
+
+
+def test_a_wrong_word_is_usage_and_exit_code_2(db: Path) -> None:
+    assert "No such command" in office(db, "dance", code=2)
+    assert "Missing option '--id'" in office(db, "credit", "a-1", "1.00", code=2)
+
+
+def test_a_wrong_configuration_is_78(tmp_path: Path) -> None:
+    (tmp_path / "agent.toml").write_text("town = 1", encoding="utf-8")
+    assert "agent.toml" in run_agent("run", "-c", tmp_path / "agent.toml", code=78)
+    assert "cannot be read" in run_agent("status", "-c", tmp_path / "none.toml", code=78)
+
+
+def test_our_own_bug_is_3_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    def bug() -> int:
+        raise KeyError("ours")
+
+    def no() -> int:
+        raise ConfigError("agent.toml: a sentence")
+
+    assert guarded(bug) == 3 and "Traceback" in caplog.text
+    assert guarded(no) == 78
+    assert guarded(lambda: 0) == 0
+
+
+def test_the_ledger_is_listed_and_verified_from_the_file_alone(tmp_path: Path) -> None:
+    wire = Wire(tmp_path)
+    wire.central.add_account("a-1", cards=("em:010063e9ae",))
+    wire.connect()
+    wire.box.tap("em:010063e9ae")
+    wire.settle()
+    wire.box.tap("em:0100000077")
+    (tmp_path / "state").mkdir()
+    wire.box.db.sql.execute("VACUUM INTO ?", (str(tmp_path / "state" / "terminal.db"),))
+    config = tmp_path / "agent.toml"
+    config.write_text(
+        'town = "borgofiorito"\nterminal = "t-1"\nstate_dir = "state"\nreader = []\n[broker]\nurl = "mqtt://127.0.0.1"\n', encoding="utf-8"
+    )
+    rows = json.loads(run_agent("ledger", "-c", config, "--json"))
+    assert [(row["kind"], row["acked"]) for row in rows] == [("meal", True), ("unknown_meal", False)]
+    assert "-3.66" in run_agent("ledger", "-c", config)
+    assert "2 entries" in run_agent("ledger", "verify", "-c", config)
+    import sqlite3
+
+    connection = sqlite3.connect(tmp_path / "state" / "terminal.db", isolation_level=None)
+    connection.execute("DROP TRIGGER entry_never_changes")
+    connection.execute("UPDATE entry SET cents = -1, body = body WHERE seq = 1")
+    connection.close()
+    assert "the columns of entry 1 differ" in run_agent("ledger", "verify", "-c", config, code=1)
