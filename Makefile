@@ -39,8 +39,9 @@ check: setup ## style, types, who imports whom, house rules, documents that are 
 	@$(BIN)/python -m tests.house_rules
 	@$(BIN)/python -m docs.schemas --check
 
-docs: setup ## print the schemas of docs/protocol/ anew
+docs: setup ## print docs/protocol/ anew
 	@$(BIN)/python -m docs.schemas
+	@$(BIN)/python -m docs.examples
 
 lock: ## resolve requirements/*.lock anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url requirements/build.in -o requirements/build.lock

@@ -1,6 +1,7 @@
 """A real mosquitto on a loopback port of its own."""
 
 import contextlib
+import os
 import socket
 import threading
 from pathlib import Path
@@ -27,7 +28,8 @@ class Mosquitto:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._config = folder / "mosquitto.conf"
-        self._config.write_text(f"listener {self.port} 127.0.0.1\npersistence false\n{extra}\n", encoding="utf-8")
+        user = "user root\n" if os.geteuid() == 0 else ""  # as root it would become a user who may not read the test's folder
+        self._config.write_text(f"listener {self.port} 127.0.0.1\npersistence false\n{user}{extra}\n", encoding="utf-8")
         self._process: Process | None = None
 
     @property

@@ -186,9 +186,10 @@ def test_wiping_forgets_children_and_keeps_the_ledger(disk: Disk) -> None:
 def test_the_digest_in_steps_is_the_digest_at_once(disk: Disk) -> None:
     rows = [account(f"a-{n}", n, n) for n in range(1, 1_202)]
     disk.changes(*rows, to=1_202, acked=0, reset=True)
-    tally, after, steps = Tally(), ("", ""), 0
+    after: tuple[str, str] | None = ("", "")
+    tally, steps = Tally(), 0
     while after is not None:
-        tally, after = reads.digest_step(disk.db, tally, after)  # type: ignore[assignment]
+        tally, after = reads.digest_step(disk.db, tally, after)
         steps += 1
     assert (tally.accounts, tally.cents, steps) == (1_201, sum(range(1, 1_202)), 3)
 

@@ -96,7 +96,7 @@ def test_the_last_will_is_said_when_the_process_is_gone(broker: Mosquitto, links
     with Listener(broker.port, "out/state") as other:
         client = link._client
         assert client is not None
-        client._sock_close()  # type: ignore[no-untyped-call]  # the plug, not a DISCONNECT
+        client._sock_close()  # the plug, not a DISCONNECT
         wait_for(lambda: other.on("state") == [b"gone"], "the last will")
 
 

@@ -1,0 +1,76 @@
+"""The documents of the contract agree with the program, and the examples with both."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from agent.sync.messages import CentralState, Changes, Entries, Hello, TerminalState, decode, decode_entry, decode_record
+from docs import examples, schemas
+
+EXAMPLES = {
+    "hello": Hello,
+    "entries": Entries,
+    "terminal-state": TerminalState,
+    "changes-first": Changes,
+    "changes-after-a-batch": Changes,
+    "changes-with-digest": Changes,
+    "central-state": CentralState,
+}
+
+
+def schema(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((schemas.FOLDER / "schemas.json").read_text(encoding="utf-8"))
+    return {**document, "$ref": f"#/$defs/{name}"}
+
+
+def test_the_printed_documents_are_what_the_program_decodes() -> None:
+    assert schemas.main(check=True) == 0
+    assert examples.main(check=True) == 0
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_is_decoded_and_fits_its_schema(name: str) -> None:
+    payload = (examples.FOLDER / f"{name}.json").read_bytes()
+    form = EXAMPLES[name]
+    message = decode(payload, form)  # type: ignore[type-var]
+    jsonschema.validate(json.loads(payload), schema(form.__name__), cls=jsonschema.Draft202012Validator)
+    if isinstance(message, Entries):
+        assert {decode_entry(raw).kind.value for raw in message.entries} >= {"meal", "unknown_meal", "storno", "refusal", "closing"}
+    if isinstance(message, Changes):
+        assert [decode_record(raw) for raw in message.records] or message.digest
+
+
+def test_the_schemas_refuse_what_the_program_refuses() -> None:
+    hello = json.loads((examples.FOLDER / "hello.json").read_bytes())
+    for change in ({"position": -1}, {"epoch": "x"}, {"at": "yesterday"}, {"clock": "fine"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**hello, **change}, schema("Hello"), cls=jsonschema.Draft202012Validator)
+
+
+def test_the_schemas_are_schemas_and_every_reference_leads_somewhere() -> None:
+    document = json.loads((schemas.FOLDER / "schemas.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(document)
+    for name, text in (("schemas.json", json.dumps(document)), ("asyncapi.json", (schemas.FOLDER / "asyncapi.json").read_text("utf-8"))):
+        for reference in _references(json.loads(text)):
+            file, _, pointer = reference.partition("#")
+            target: Any = json.loads((schemas.FOLDER / (file or name)).read_text(encoding="utf-8"))
+            for part in pointer.strip("/").split("/"):
+                target = target[part]
+
+
+def test_every_topic_of_the_contract_is_in_the_document() -> None:
+    text = Path(schemas.FOLDER.parent / "PROTOCOL.md").read_text(encoding="utf-8")
+    for channel in schemas.asyncapi()["channels"].values():
+        assert f"`{channel['address'].partition('/{town}/')[2]}`" in text
+
+
+def _references(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+        return own + [found for inner in value.values() for found in _references(inner)]
+    if isinstance(value, list):
+        return [found for inner in value for found in _references(inner)]
+    return []
