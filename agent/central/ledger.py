@@ -1,4 +1,4 @@
-"""The central's file: opened, checked, written in transactions; and the movements of accounts.
+"""The central's file, and the movements of accounts.
 
 Rollback journal and `synchronous=EXTRA`: office commands and the running central are several processes that write, which
 SQLite's write-ahead log does not bear in the version of Debian 12 (MEASURED.md 1.5), and a committed batch is acknowledged
@@ -6,79 +6,44 @@ to a terminal, so it must survive the plug. `sqlite3.Error` leaves this room as 
 """
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 from agent.central.schema import APPLICATION_ID, MIGRATIONS
 from agent.domain.canteen import Price
 from agent.domain.clock import Instant
 from agent.errors import CentralError
-from agent.sqlite_script import statements
+from agent.sqlite_file import Form, SqliteFile
 
 BUSY_TIMEOUT_MS = 10_000
 SET_ASIDE_PAYLOAD_BYTES_MAX = 65_536
 SET_ASIDE_ROWS_MAX = 10_000
 
 
-class Ledger:
+FORM = Form(
+    owner="a central's",
+    application_id=APPLICATION_ID,
+    migrations=MIGRATIONS,
+    pragmas=("journal_mode = DELETE", "synchronous = EXTRA"),
+    options="",
+    busy_timeout_ms=BUSY_TIMEOUT_MS,
+    error=CentralError,
+)
+
+
+class Ledger(SqliteFile):
     """One connection to the central's database."""
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
-        self.path = path
-        if create == path.exists():
-            raise CentralError(
-                f"{path}: " + ("is there already; init makes a new central" if create else "no central here; make one with init")
-            )
-        try:
-            self.sql = sqlite3.connect(f"file:{quote(str(path))}?mode={'rwc' if create else 'rw'}", uri=True, isolation_level=None)
-            self.sql.row_factory = sqlite3.Row
-            self.sql.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-            self._check_version(create=create)
-            self.sql.execute("PRAGMA journal_mode = DELETE")
-            self.sql.execute("PRAGMA synchronous = EXTRA")
-            self._migrate()
-        except sqlite3.Error as error:
-            raise CentralError(f"{path}: cannot be opened as the central's database: {error}") from error
-
-    def close(self) -> None:
-        self.sql.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Everything inside is on the disk when the block has ended, or none of it. Raise `CentralError`, never retried."""
-        try:
-            self.sql.execute("BEGIN IMMEDIATE")
-            yield self.sql
-            self.sql.execute("COMMIT")
-        except BaseException as error:
-            if self.sql.in_transaction:
-                self.sql.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
-                raise CentralError(f"{self.path}: not written: {error}") from error
-            raise
+        if create and path.exists():
+            raise CentralError(f"{path}: is there already; init makes a new central")
+        if not create and not path.exists():
+            raise CentralError(f"{path}: no central here; make one with init")
+        super().__init__(path, FORM, "rwc" if create else "rw")
+        self.sql.row_factory = sqlite3.Row
 
     def version(self) -> int:
         """Return a number that changes when another process has committed."""
         return int(self.sql.execute("PRAGMA data_version").fetchone()[0])
-
-    def _check_version(self, *, create: bool) -> None:
-        (application,) = self.sql.execute("PRAGMA application_id").fetchone()
-        (version,) = self.sql.execute("PRAGMA user_version").fetchone()
-        if application != APPLICATION_ID and not create:
-            raise CentralError(f"{self.path}: is a database, but not a central's")
-        if version > len(MIGRATIONS):
-            raise CentralError(f"{self.path}: has schema {version}, this program knows {len(MIGRATIONS)}; install the newer program again")
-
-    def _migrate(self) -> None:
-        (version,) = self.sql.execute("PRAGMA user_version").fetchone()
-        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-            with self.transaction() as sql:
-                for statement in statements(script):
-                    sql.execute(statement)
-                sql.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                sql.execute(f"PRAGMA user_version = {number}")
 
 
 def found(ledger: Ledger, *, town: str, zone: str, journal: str, at: Instant) -> None:

@@ -10,7 +10,7 @@ import pytest
 from agent.sync.messages import CentralState, Changes, Entries, Hello, TerminalState, decode, decode_entry, decode_record
 from docs import examples, schemas
 
-EXAMPLES = {
+EXAMPLES: dict[str, Any] = {
     "hello": Hello,
     "entries": Entries,
     "terminal-state": TerminalState,
@@ -35,7 +35,7 @@ def test_the_printed_documents_are_what_the_program_decodes() -> None:
 def test_an_example_is_decoded_and_fits_its_schema(name: str) -> None:
     payload = (examples.FOLDER / f"{name}.json").read_bytes()
     form = EXAMPLES[name]
-    message = decode(payload, form)  # type: ignore[type-var]
+    message = decode(payload, form)
     jsonschema.validate(json.loads(payload), schema(form.__name__), cls=jsonschema.Draft202012Validator)
     if isinstance(message, Entries):
         assert {decode_entry(raw).kind.value for raw in message.entries} >= {"meal", "unknown_meal", "storno", "refusal", "closing"}

@@ -1,0 +1,134 @@
+"""A SQLite file of ours: opened, checked, migrated, and the one way to write to it. The terminal's and the central's are both one.
+
+Promises: a file that is newer than this program, damaged or another program's is left untouched with a sentence; a
+transaction is on the disk when its block has ended, or raises; `sqlite3.Error` never leaves. Never retries.
+"""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from agent.errors import AgentError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """What a file of ours is. `pragmas` are set on every connection that writes, in order; `options` end the file's URI."""
+
+    owner: str
+    application_id: int
+    migrations: tuple[str, ...]
+    pragmas: tuple[str, ...]
+    options: str
+    busy_timeout_ms: int
+    error: type[AgentError]
+
+
+class SqliteFile:
+    """One connection, used by one thread. `mode` is SQLite's: ro reads, rw needs the file, rwc makes it."""
+
+    def __init__(self, path: Path, form: Form, mode: str) -> None:
+        self.path = path
+        self._form = form
+        self._refuse_foreign()
+        try:
+            self.sql = sqlite3.connect(f"file:{quote(str(path))}?mode={mode}{form.options}", uri=True, isolation_level=None)
+            self.sql.execute(f"PRAGMA busy_timeout = {form.busy_timeout_ms}")
+            self._check_version()
+            if mode != "ro":
+                for pragma in form.pragmas:
+                    self.sql.execute(f"PRAGMA {pragma}")
+                self._migrate()
+        except sqlite3.Error as error:
+            raise form.error(f"{path}: cannot be opened as {form.owner} database: {error}") from error
+
+    def close(self) -> None:
+        self.sql.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything inside is on the disk when the block has ended, or none of it. Raises the form's error."""
+        try:
+            self.sql.execute("BEGIN IMMEDIATE")
+            yield self.sql
+            self.sql.execute("COMMIT")
+        except BaseException as error:
+            self._roll_back()
+            if isinstance(error, sqlite3.Error):
+                raise self._form.error(f"{self.path}: not written: {error}") from error
+            raise
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Several reads of one state of the file. Raises the form's error."""
+        try:
+            self.sql.execute("BEGIN")
+            yield self.sql
+        except sqlite3.Error as error:
+            raise self._form.error(f"{self.path}: not readable: {error}") from error
+        finally:
+            self._roll_back()
+
+    def _roll_back(self) -> None:
+        if self.sql.in_transaction:
+            try:
+                self.sql.execute("ROLLBACK")
+            except sqlite3.Error:
+                self.sql.close()  # the file gives up: nothing of the transaction was promised
+
+    def _refuse_foreign(self) -> None:
+        try:
+            with open(self.path, "rb") as file:
+                header = file.read(16)
+        except FileNotFoundError:
+            if self.path.with_name(self.path.name + "-wal").exists():
+                journal = f"{self.path.name}-wal"
+                raise self._form.error(f"{self.path}: is missing, but its journal {journal} is there; put the file back first") from None
+            return
+        except OSError as error:
+            raise self._form.error(f"{self.path}: cannot be read: {error.strerror}") from error
+        if header and header != b"SQLite format 3\0":
+            raise self._form.error(f"{self.path}: is not an SQLite database; move it away, or name another place")
+
+    def _check_version(self) -> None:
+        (version,) = self.sql.execute("PRAGMA user_version").fetchone()
+        (application,) = self.sql.execute("PRAGMA application_id").fetchone()
+        (tables,) = self.sql.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        known = len(self._form.migrations)
+        if application != self._form.application_id and tables:
+            raise self._form.error(f"{self.path}: is a database, but not {self._form.owner}; move it away, or name another place")
+        if version > known:
+            raise self._form.error(f"{self.path}: has schema {version}, this program knows {known}; install the newer program again")
+
+    def _migrate(self) -> None:
+        (version,) = self.sql.execute("PRAGMA user_version").fetchone()
+        if 0 < version < len(self._form.migrations):
+            self._copy_aside(version)
+        for number, script in enumerate(self._form.migrations[version:], start=version + 1):
+            with self.transaction() as sql:
+                for statement in _statements(script):
+                    sql.execute(statement)
+                sql.execute(f"PRAGMA application_id = {self._form.application_id}")
+                sql.execute(f"PRAGMA user_version = {number}")
+
+    def _copy_aside(self, version: int) -> None:
+        self.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        copy = self.path.with_name(f"{self.path.name}.schema-{version}")
+        shutil.copyfile(self.path, copy)
+        with open(copy, "rb") as written:
+            os.fsync(written.fileno())
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Split a script at the ends of its statements: `executescript` would commit before it starts."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
