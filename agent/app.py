@@ -37,7 +37,7 @@ from agent.terminal import Event, Terminal, last_will
 TAPS_MAX = 64  # far more than readers can hold up to a loop that answers in milliseconds
 OTHERS_MAX = 256  # the broker has at most 20 messages under way to us (RECEIVE_MAX); the rest is state and requests
 IDLE_MS_MAX = 1_000
-SWITCH_INTERVAL_S = 0.0005  # a busy thread must not hold the interpreter from a tap (MEASURED.md 1.4)
+SWITCH_INTERVAL_S = 0.0005  # a busy thread must not hold the interpreter from a tap: every sqlite3 call gives it away and asks for it back
 
 EXIT_BUG = 3
 

@@ -1,7 +1,4 @@
-"""The acceptance stories of docs/GLOSSARY.md's town, each with the real store, session, decisions and central.
-
-1-9, 11, 12, 14, 15, 16, 20 and, where the contract answers them, 10, 13, 17, 18.
-"""
+"""The acceptance stories of docs/STORIES.md, by their numbers, with the real store, session, decisions and central."""
 
 import shutil
 from datetime import UTC, datetime, timedelta

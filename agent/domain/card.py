@@ -4,7 +4,7 @@ Knows technologies and the lengths their UIDs have; promises that one card has o
 that a UID which cannot identify a child (random, cut, blank) never becomes one. A UID is never stored, sent or logged:
 outside this file and the readers only its token exists.
 
-Lengths and traps: READERS.md sections 2 and 0 (ISO 14443 cascade levels, NXP AN10927 for the byte order).
+Lengths by ISO 14443-3 (cascade levels), the byte order by NXP AN10927: a UID is an array, first anticollision byte first.
 """
 
 import hashlib
@@ -87,7 +87,7 @@ def parse_card_id(text: str) -> CardId:
 
 
 def card_token(card_key: bytes, card: CardId) -> Token:
-    """Return the token of a card: the first 16 bytes, in hex, of HMAC-SHA256(town card key, canonical card id) (FIELD.md)."""
+    """Return the token of a card: the first 16 bytes, in hex, of HMAC-SHA256(town card key, canonical card id)."""
     return Token(hmac.new(card_key, str(card).encode("ascii"), hashlib.sha256).digest()[:TOKEN_BYTES].hex())
 
 

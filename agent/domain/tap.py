@@ -30,7 +30,7 @@ from agent.domain.card import Token
 from agent.domain.clock import ClockTrust, Instant, Moment, age_ms
 from agent.domain.ledger import Entry, Flag, How, Key, Kind, RefusalReason
 
-ASSURANCE_UID = "uid"  # identified by its number alone, which can be copied (READERS.md section 3.1)
+ASSURANCE_UID = "uid"  # identified by its number alone, which can be copied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """From a stream of bytes to frames. Pure: bytes and monotonic milliseconds in, frames and faults out.
 
 Promises: whatever comes, nothing is raised; a bad stretch costs no byte of a good frame behind it; memory stays within
-one frame. A checksum alone proves little (the XOR of RDM6300 accepts all zeros: READERS.md section 0), so the profile's
+one frame. A checksum alone proves little (the XOR of an RDM6300 is right for all zeros), so the profile's
 refusals follow.
 """
 

@@ -1,4 +1,4 @@
-"""The wall to PC/SC: the only file that imports pyscard, and of it only `scard` (READERS.md section 4).
+"""The wall to PC/SC: the only file that imports pyscard, and of it only `scard`.
 
 Its own status-change loop: pyscard's CardMonitor dies at the first pcscd restart and says so to nobody. One context a
 life, one card handle at a time, always released with LEAVE_CARD. Knows no money and stores nothing.
@@ -150,7 +150,7 @@ class PcscDevice:
         return ReaderError(f"reader '{self._name}' ({self._profile.device.model}): {what}")
 
 
-# A card that is taken away answers with any of these before pcscd's next look (READERS.md 4.4).
+# A card that is taken away answers with any of these before pcscd's next look, every 0.4 s.
 _CARD_WENT = frozenset(
     {
         scard.SCARD_E_NO_SMARTCARD,

@@ -1,4 +1,4 @@
-"""A firmware profile: what a reader model does, stated as facts and bytes in one TOML file (READERS.md section 6).
+"""A firmware profile: what a reader model does, stated as facts and bytes in one TOML file.
 
 Knows the keys of the PC/SC and the serial family and checks all of them when a profile is loaded, self-tests included:
 a file without proof does not load. States no algorithm: framings and checksums are code under closed names.
@@ -20,7 +20,7 @@ from agent.toml_file import load_toml
 
 SCHEMA = 1
 TECHNOLOGIES = {"iso14443a": "a", "iso14443b": "b", "em4100": "em", "felica": "f", "iso15693": "v"}
-FEEDBACK_MS_MAX = 1_000  # a reader that blinks is deaf meanwhile (ACR122U: READERS.md 1.3)
+FEEDBACK_MS_MAX = 1_000  # a reader that blinks is deaf meanwhile (ACR122U API 2.04)
 
 Milliseconds = Annotated[int, Meta(ge=1, le=600_000)]
 
@@ -39,7 +39,7 @@ class Match(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Escape(Struct, frozen=True, forbid_unknown_fields=True):
-    """`control_code` is the n of SCARD_CTL_CODE(n); libccid lets it pass only with a driver option (READERS.md 4.5)."""
+    """`control_code` is the n of SCARD_CTL_CODE(n); libccid lets it pass only with bit 0 of ifdDriverOptions (its SCARDCONTROL.md)."""
 
     control_code: Annotated[int, Meta(ge=1, le=4095)]
 

@@ -1,4 +1,4 @@
-"""The wall to serial ports: the only file that imports pyserial (READERS.md section 5).
+"""The wall to serial ports: the only file that imports pyserial.
 
 A module that pushes frames: bytes in, frames out by `framing`, one tap a presence by `presence`. Every way in which a
 port dies becomes a `ReaderError`; the thread opens it again. Bytes that waited from before the opening are thrown away.

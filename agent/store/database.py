@@ -1,7 +1,7 @@
 """The terminal's file. One connection writes and checkpoints; others only read.
 
 Write-ahead log under `synchronous=FULL`: one flush a commit, and a committed tap survives the plug. `psow=0`: a torn
-4 KiB block does not take a committed neighbour with it (MEASURED.md section 4).
+4 KiB block does not take a committed neighbour with it (sqlite.org/psow.html).
 """
 
 import sqlite3

@@ -6,7 +6,7 @@ and no balance is ever updated in place. Balance shown = the record's balance + 
 """
 
 APPLICATION_ID = 0x43414E54  # "CANT": sqlite3 shows it, and a file of another program is refused
-PAGE_BYTES = 1024  # fewest bytes a tap at the block device (MEASURED.md 1.3)
+PAGE_BYTES = 1024  # a tap writes a few pages: small ones are fewer bytes at the block device
 
 # One text a version; migration n brings the file from n-1 to n, in one transaction.
 MIGRATIONS: tuple[str, ...] = (
