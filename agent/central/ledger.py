@@ -1,8 +1,8 @@
 """The central's file, and the movements of accounts.
 
 Rollback journal and `synchronous=EXTRA`: office commands and the running central are several processes that write, which
-SQLite's write-ahead log does not bear in the version of Debian 12 (the WAL-reset bug of sqlite.org, fixed in 3.51.3), and a committed batch is acknowledged
-to a terminal, so it must survive the plug. `sqlite3.Error` leaves this room as `CentralError`.
+SQLite's write-ahead log does not bear in the version of Debian 12 (the WAL-reset bug of sqlite.org, fixed in 3.51.3), and a
+committed batch is acknowledged to a terminal, so it must survive the plug.
 """
 
 import sqlite3

@@ -7,7 +7,8 @@ from agent.domain.card import CardId
 
 
 class Signal(StrEnum):
-    """What the child and the staff see. Paid, exempt and on credit are one and the same (the data-protection authority forbids telling who owes and who eats free)."""
+    """What the child and the staff see. Paid, exempt and on credit are one and the same: the data-protection authority
+    forbids telling who owes and who eats free."""
 
     SERVED = "served"
     ALREADY_SERVED = "already_served"

@@ -1,0 +1,13 @@
+"""A missing tool fails with the name of its package; nothing is skipped."""
+
+import pytest
+
+from tests.parts.process import require
+
+
+@pytest.mark.parametrize("tool", ["openssl", "unshare"])
+def test_a_missing_tool_fails_with_its_package(tool: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert require(tool).endswith(tool)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(RuntimeError, match="apt-get install"):
+        require(tool)
