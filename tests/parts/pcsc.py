@@ -53,7 +53,7 @@ class Namespace:
             str(ready),
         ]
         self._holder = Process(command, folder / "namespace.log")
-        self._enter = ["nsenter", "--target", str(self._holder.pid), "--mount"]
+        self._enter = ["nsenter", "--target", str(self._holder.pid), "--mount", "--root"]
         if not as_root:
             self._enter += ["--user", "--preserve-credentials"]
         self._check(ready)
