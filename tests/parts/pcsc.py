@@ -98,13 +98,18 @@ class Pcscd:
     def start(self) -> Self:
         command = self.namespace.command(require("pcscd"), "--foreground", "--config", self._drivers)
         self._process = Process(command, self._folder / "pcscd.log")
-        wait_for(lambda: self._listens() or not self._process.is_running, "pcscd listening for cards")  # type: ignore[union-attr]
+        wait_for(self._is_ready, "pcscd listening for clients and cards")
         return self
 
-    def _listens(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._card_port), timeout=1):
-            return True
-        return False
+    def _is_ready(self) -> bool:
+        """Look without connecting: vpcd takes every connection for a card."""
+        if not self.process.is_running:
+            raise RuntimeError(f"pcscd ended: {self.process.output()}")
+        listening = any(
+            line.split()[1].endswith(f":{self._card_port:04X}") and line.split()[3] == "0A"
+            for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+        )
+        return listening and Path(f"/proc/{self.process.pid}/root/run/pcscd/pcscd.comm").exists()
 
     def stop(self) -> None:
         if self._process is not None:
