@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := $(shell sed 's/\#.*//' system-packages.txt)
 
-.PHONY: help setup system-packages demo test check docs lock clean
+.PHONY: help setup system-packages demo bench test check docs lock clean
 
 help: ## what can be done here
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
@@ -27,6 +27,9 @@ $(VENV)/.installed: requirements/build.lock requirements/dev.lock pyproject.toml
 
 demo: setup ## one lunch from card to central and back, with real parts (about a minute)
 	@$(BIN)/python -m demo.lunch
+
+bench: setup ## what a tap costs, beside its floor
+	@$(BIN)/python -m bench.tap
 
 test: setup check ## all checks and all tests, in random order
 	@$(BIN)/pytest

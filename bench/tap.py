@@ -43,7 +43,11 @@ def main(taps: int) -> None:
         os.close(block)
     print(f"{taps} taps, {ACCOUNTS} accounts, SQLite {sqlite3.sqlite_version}, Python {sys.version.split()[0]}")
     print(f"{'':38}{'median µs':>10}{'p99 µs':>10}{'ratio':>8}{'p99 ratio':>10}")
-    for name, values in (("tap: facts, decide, commit", tap_us), ("bare insert, WAL FULL", insert_us), ("4 KiB overwrite + fdatasync", write_us)):
+    for name, values in (
+        ("tap: facts, decide, commit", tap_us),
+        ("bare insert, WAL FULL", insert_us),
+        ("4 KiB overwrite + fdatasync", write_us),
+    ):
         median, p99 = statistics.median(values), statistics.quantiles(values, n=100)[98]
         ratio, p99_ratio = statistics.median(tap_us) / median, statistics.quantiles(tap_us, n=100)[98] / p99
         print(f"{name:38}{median:10.0f}{p99:10.0f}{ratio:8.2f}{p99_ratio:10.2f}")

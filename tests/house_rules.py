@@ -36,7 +36,7 @@ def main() -> int:
 
 
 def _sources() -> Iterator[Path]:
-    for folder in ("agent", "demo", "docs", "tests"):
+    for folder in ("agent", "bench", "demo", "docs", "tests"):
         yield from sorted((ROOT / folder).rglob("*.py"))
 
 
