@@ -39,7 +39,7 @@ def main(taps: int) -> None:
             tap_us.append(_timed(lambda: wire.box.handle(shown[n % ACCOUNTS])))  # noqa: B023
             body = wire.box.db.sql.execute("SELECT body FROM entry ORDER BY seq DESC LIMIT 1").fetchone()[0]
             insert_us.append(_timed(lambda: floor.execute("INSERT INTO row (body) VALUES (?)", (body,))))  # noqa: B023
-            write_us.append(_timed(lambda: (os.pwrite(block, bytes(4096), 0), os.fdatasync(block))))
+            write_us.append(_timed(lambda: _overwrite(block)))
         os.close(block)
     print(f"{taps} taps, {ACCOUNTS} accounts, SQLite {sqlite3.sqlite_version}, Python {sys.version.split()[0]}")
     print(f"{'':38}{'median µs':>10}{'p99 µs':>10}{'ratio':>8}{'p99 ratio':>10}")
@@ -59,6 +59,11 @@ def _bare(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA {pragma}")
     connection.execute("CREATE TABLE row (n INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT")
     return connection
+
+
+def _overwrite(block: int) -> None:
+    os.pwrite(block, bytes(4096), 0)
+    os.fdatasync(block)
 
 
 def _timed(work: Callable[[], object]) -> float:
