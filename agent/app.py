@@ -2,7 +2,7 @@
 
 The loop alone writes the database, decides, and feeds the watchdog; readers, link and control socket have threads that put
 events on one bounded queue, taps ahead of messages. The only broad `except` of the program is in `guarded`: log, exit 3,
-and let systemd start again from what is on the disk; readers show *out of order* before.
+and let systemd start again from what is on the disk; a card that lies on a reader gets *out of order* before.
 """
 
 import fcntl
@@ -24,7 +24,7 @@ from agent.errors import AgentError, ConfigError
 from agent.ops.clock import boot_id, read_clock
 from agent.ops.control import ControlSocket
 from agent.ops.notify import Notifier
-from agent.readers.events import CardPresented, CardUnreadable, Signal
+from agent.readers.events import CardPresented, CardUnreadable
 from agent.readers.pcsc import PcscDevice
 from agent.readers.serial_port import SerialDevice
 from agent.readers.thread import ReaderThread
@@ -128,7 +128,7 @@ class App:
         finally:
             if not clean:
                 for reader in self._readers.values():
-                    reader.show(Signal.OUT_OF_ORDER)
+                    reader.show_out_of_order()
             self._stop()
         return 0
 
@@ -157,8 +157,8 @@ class App:
     def _perform(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
-                case Show(reader=name, signal=shown):
-                    self._readers[name].show(shown)
+                case Show(reader=name, tap=tap, signal=shown):
+                    self._readers[name].show(tap, shown)
                 case Publish(topic=topic, payload=payload, retain=retain):
                     self._link.publish(topic, payload, retain=retain)
                 case Acknowledge(receipt=receipt):

@@ -10,9 +10,10 @@ import sqlite3
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 import msgspec
@@ -22,9 +23,9 @@ from rich.table import Table
 
 from agent import app
 from agent.config import load_config, load_places
-from agent.domain.canteen import PolicyRecord, ServiceRecord
+from agent.domain.canteen import Id, PolicyRecord, ServiceRecord
 from agent.domain.card import Token, card_token, parse_card_id, parse_card_key
-from agent.domain.clock import format_instant
+from agent.domain.clock import day_of, format_instant
 from agent.domain.money import format_euro, parse_euro
 from agent.errors import AgentError, ConfigError
 from agent.ops import control, journal
@@ -77,7 +78,7 @@ def ledger(context: click.Context, config_path: Path, as_json: bool, newest: int
     context.obj = config_path
     if context.invoked_subcommand is not None:
         return
-    with closing(Database(load_places(config_path).database, read_only=True)) as db:
+    with closing(Database(load_places(config_path).database, read_only=True)) as db, db.reading():
         entries = reads.entries(db, newest=newest)
     if as_json:
         _print_json(
@@ -106,7 +107,7 @@ def ledger(context: click.Context, config_path: Path, as_json: bool, newest: int
 @click.pass_context
 def verify(context: click.Context, config_path: Path | None) -> int:
     """Recompute the hash chain and every balance."""
-    with closing(Database(load_places(config_path or context.obj).database, read_only=True)) as db:
+    with closing(Database(load_places(config_path or context.obj).database, read_only=True)) as db, db.reading():
         differences = list(reads.verify(db))
         here = reads.standing(db)
         accounts = sum(1 for _ in reads.balances(db))
@@ -120,7 +121,7 @@ def verify(context: click.Context, config_path: Path | None) -> int:
 
 @cli.command()
 @CONFIG
-@click.argument("seq", type=click.IntRange(min=1), required=False)
+@click.argument("seq", type=click.IntRange(1, 2**53), required=False)
 def storno(config_path: Path, seq: int | None) -> None:
     """Undo meal SEQ of this terminal, or its newest meal."""
     answer = control.ask(load_places(config_path).control_socket, "storno", seq=seq)
@@ -130,16 +131,17 @@ def storno(config_path: Path, seq: int | None) -> None:
 @cli.command()
 @CONFIG
 @click.argument("account")
-@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The day it was eaten, for a meal typed in later.")
-def meal(config_path: Path, account: str, day: datetime | None) -> None:
+@click.option("--day", help="The day it was eaten, as 2026-11-23, for a meal typed in later.")
+@click.option("--service", "service_id", help="Which service it was, where there are several.")
+def meal(config_path: Path, account: str, day: str | None, service_id: str | None) -> None:
     """Record a meal of ACCOUNT without its card."""
-    answer = control.ask(load_places(config_path).control_socket, "meal", account=account, day=day and f"{day:%Y-%m-%d}")
+    answer = control.ask(load_places(config_path).control_socket, "meal", account=account, day=day, service=service_id)
     click.echo(f"served: account {answer['account']}, {answer['day']}, {format_euro(answer['cents'])} euro (entry {answer['seq']})")
 
 
 @cli.command("close")
 @CONFIG
-@click.argument("trays", type=click.IntRange(min=0))
+@click.argument("trays", type=click.IntRange(0, 100_000))
 def close_service(config_path: Path, trays: int) -> None:
     """End a service: TRAYS counted by the staff, beside the terminal's own meals."""
     answer = control.ask(load_places(config_path).control_socket, "closing", trays=trays)
@@ -164,12 +166,12 @@ def init(db_path: Path, town: str, zone: str) -> None:
     from agent.central import office
 
     key_path = office.card_key_path(db_path)
-    if key_path.exists():
-        raise AgentError(f"{key_path}: is there already; move it away to begin a new town")
+    town, zone = _checked_id(town), _zone(zone)
+    if db_path.exists():
+        raise AgentError(f"{db_path}: is there already; init makes a new central")
+    office.write_card_key(key_path, secrets.token_hex(office.CARD_KEY_BYTES))
     with closing(books.Ledger(db_path, create=True)) as new:
-        books.found(new, town=msgspec.convert(town, _id_form()), zone=_zone(zone), journal=secrets.token_hex(16), at=_now())
-    key_path.touch(mode=0o600)
-    key_path.write_text(secrets.token_hex(office.CARD_KEY_BYTES) + "\n", encoding="ascii")
+        books.found(new, town=town, zone=zone, journal=secrets.token_hex(16), at=_now())
     click.echo(f"{db_path}: central of {town}\n{key_path}: the town's card key; every terminal gets a copy, nobody else")
 
 
@@ -199,7 +201,7 @@ def import_roster(db_path: Path, roster: Path) -> None:
         lines = rosters.read_roster(roster, _card_key(db_path))
         with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
             task = bar.add_task("accounts", total=len(lines))
-            new, changed = rosters.import_roster(books, lines, lambda: bar.advance(task))
+            new, changed = rosters.import_roster(books, lines, lambda: bar.advance(task), at=_now())
     click.echo(f"{len(lines)} accounts read: {new} new, {changed} changed")
 
 
@@ -285,8 +287,9 @@ def policy(db_path: Path, /, from_day: datetime | None, floor_euro: str | None, 
         members["floor"] = parse_euro(floor_euro)
     if isinstance(until := members.get("serve_all_until"), datetime):
         members["serve_all_until"] = format_instant(until.replace(tzinfo=UTC))
-    day = f"{from_day:%Y-%m-%d}" if from_day else date.today().isoformat()
     with _central(db_path) as books:
+        zone = ZoneInfo(books.sql.execute("SELECT zone FROM central").fetchone()["zone"])
+        day = f"{from_day:%Y-%m-%d}" if from_day else day_of(_now(), zone)
         before, double_before = office.policy_for(books, day)
         new = msgspec.convert({**msgspec.to_builtins(before), **members}, PolicyRecord)
         if members or double_meal:
@@ -330,7 +333,7 @@ def service(
     if opens >= closes:
         raise AgentError(f"service {service_id}: opens at {opens}, which is not before {closes}")
     with _central(db_path) as books:
-        office.set_service(books, site, record)
+        office.set_service(books, _checked_id(site), record)
     click.echo(f"{service_id} at {site}: {opens} to {closes}")
 
 
@@ -360,7 +363,7 @@ def terminal_add(db_path: Path, terminal: str, site: str) -> None:
     from agent.central import office
 
     with _central(db_path) as books:
-        office.add_terminal(books, msgspec.convert(terminal, _id_form()), msgspec.convert(site, _id_form()))
+        office.add_terminal(books, _checked_id(terminal), _checked_id(site))
     click.echo(f"terminal {terminal} at site {site}")
 
 
@@ -461,6 +464,8 @@ def _run_click() -> int:
         return error.exit_code
     except click.exceptions.Abort:
         return 1
+    except UnicodeEncodeError:
+        raise AgentError("an argument is not UTF-8 text") from None
 
 
 @contextmanager
@@ -475,11 +480,11 @@ def _central(db_path: Path) -> Iterator[Any]:
             raise AgentError(str(error)) from None
 
 
-def _id_form() -> Any:
-    """Return the form of an id, for checking an argument."""
-    from agent.domain.canteen import Id
-
-    return Id
+def _checked_id(text: str) -> str:
+    try:
+        return msgspec.convert(text, Id)
+    except msgspec.ValidationError:
+        raise AgentError(f"{text!r} is no id: write letters, digits, . _ or -, at most 64") from None
 
 
 def _card_key(db_path: Path) -> bytes:
@@ -497,11 +502,9 @@ def _token(db_path: Path, card_id: str) -> Token:
 
 
 def _zone(name: str) -> str:
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
     try:
         return ZoneInfo(name).key
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         raise AgentError(f"no time zone {name!r}; write one like Europe/Rome") from None
 
 

@@ -18,6 +18,8 @@ from agent.readers.profile import Profile, load_profile
 from agent.sync.mqtt import Broker
 from agent.toml_file import load_toml
 
+SOCKET_PATH_BYTES_MAX = 107  # unix(7)
+
 
 class BrokerTable(Struct, frozen=True, forbid_unknown_fields=True):
     """`[broker]`: url mqtts://host:8883 with the three files, or mqtt://host:1883 in the clear."""
@@ -100,7 +102,7 @@ def load_config(path: Path) -> Config:
     file = load_toml(path, File, ConfigError)
     try:
         zone = ZoneInfo(file.zone)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ConfigError(f"{path}: key 'zone': no time zone {file.zone!r}; write one like Europe/Rome") from None
     broker = Broker(
         url=file.broker.url,
@@ -120,18 +122,25 @@ def load_config(path: Path) -> Config:
         town=file.town,
         terminal=file.terminal,
         zone=zone,
-        state_dir=path.parent / file.state_dir,
+        state_dir=_state_dir(path, file.state_dir),
         card_key=_card_key(path, file.card_key_file),
         broker=broker,
         readers=_readers(path, file.reader),
     )
 
 
+def _state_dir(path: Path, name: str) -> Path:
+    folder = path.parent / name
+    if "\0" in name or len(os.fsencode(folder / "control.sock")) > SOCKET_PATH_BYTES_MAX:
+        raise ConfigError(f"{path}: key 'state_dir': too long for a socket in it, or not a path; write a shorter one")
+    return folder
+
+
 def _readers(path: Path, tables: list[ReaderTable]) -> tuple[ReaderConfig, ...]:
     if not tables:
         raise ConfigError(f"{path}: key 'reader': write at least one [[reader]] with name and profile")
     names = [table.name for table in tables]
-    readers = []
+    readers: list[ReaderConfig] = []
     for n, table in enumerate(tables):
         where = f"{path}: key 'reader[{n}]'"
         if names.count(table.name) > 1:
@@ -143,7 +152,10 @@ def _readers(path: Path, tables: list[ReaderTable]) -> tuple[ReaderConfig, ...]:
             raise ConfigError(f"{where}: 'device' names a PC/SC reader; profile {profile.id} is serial, remove it")
         if profile.transport == "pcsc" and table.port is not None:
             raise ConfigError(f"{where}: 'port' is for serial profiles; {profile.id} is found by its PC/SC name, remove it")
-        readers.append(ReaderConfig(name=table.name, profile=profile, port=table.port, device=table.device))
+        one = ReaderConfig(name=table.name, profile=profile, port=table.port, device=table.device)
+        if any((other.profile.id, other.port, other.device) == (profile.id, table.port, table.device) for other in readers):
+            raise ConfigError(f"{where}: the same reader is given twice; tell them apart by 'device' or 'port'")
+        readers.append(one)
     return tuple(readers)
 
 
@@ -152,7 +164,7 @@ def _card_key(path: Path, name: str) -> bytes:
     assert file is not None
     try:
         return parse_card_key(file.read_text(encoding="ascii"), where=str(file))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: not ASCII, or a name with a NUL
         raise ConfigError(f"{path}: key 'card_key_file': {file} cannot be read: {error}") from error
     except CardError as error:
         raise ConfigError(f"{path}: key 'card_key_file': {error}") from None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from msgspec import Raw
 
 from agent.domain.canteen import GoneRecord
-from agent.domain.clock import Moment
+from agent.domain.clock import Moment, age_ms
 from agent.domain.digest import Tally
 from agent.effects import DropLink, Effect, Publish
 from agent.errors import SyncError
@@ -33,6 +33,7 @@ from agent.sync.messages import (
 from agent.sync.session import Reconnect, SayHello, SendEntries, Session, Verdict, judge
 from agent.sync.topics import Leaf, Topics
 
+HEARD_EVERY_MS = 60_000  # the age of the data is shown in minutes: a flush for each answer would only wear the card
 RESYNC_EVERY_MS = 300_000  # a difference that a resynchronisation does not heal must not become a storm of them
 SCHEMA_VERSION = 1  # of the contract
 
@@ -115,44 +116,63 @@ class Correspondence:
 
     def _changes(self, topic: str, message: Changes, moment: Moment) -> str | None:
         here = reads.standing(self._db)
-        acked = self._own_acked(message.acked, here)
+        if reads.is_past_journal(self._db, message.journal):
+            return None  # late: that life of the central is over
+        acked = self._own_acked(message.acked)
         verdict = judge(
             own_journal=here.journal,
             own_position=here.position,
-            own_acked=(here.epoch_number, here.acked),
+            own_acked=here.mark,
             journal=message.journal,
             from_position=message.from_position,
             to=message.to,
             reset=message.reset,
             acked=acked,
         )
+        if acked is not None and message.journal == here.journal and not here.is_newest:
+            # An earlier epoch is being offered again: only what is booked of it counts, records come with the newest epoch.
+            writes.acknowledge(self._db, acked, message.at)
+            self.session.answered(moment.mono_ms, more=False)
+            return message.at
         if verdict is Verdict.GAP or acked is None:
             self.session.gap()
             return None
-        if verdict is Verdict.NOTHING_NEW:
-            writes.hear(self._db, message.at)
-            self.session.answered(moment.mono_ms, more=False)
-        else:
-            self._apply(topic, message, acked, here)
-            # a chunk that brought nothing waits for our entries: asking again at once would only be answered the same
-            self.session.answered(moment.mono_ms, more=message.more and message.to > message.from_position)
-        if message.order is not None:
+        if verdict is Verdict.OLD:
+            return None
+        self._take(topic, message, acked, here, verdict, moment)
+        if message.order is not None and (here.heard_at is None or message.at >= here.heard_at):
             self._obey(message.order, moment)
         if message.digest is not None and message.digest.position == reads.standing(self._db).position:
             self._walk = _DigestWalk(expected=message.digest, tally=Tally(), after=("", ""))
         return message.at
 
-    def _own_acked(self, acked: Acked, here: reads.Standing) -> tuple[int, int] | None:
+    def _take(self, topic: str, message: Changes, acked: tuple[int, int], here: reads.Standing, verdict: Verdict, moment: Moment) -> None:
+        """Store what a message that joins on brings."""
+        if here.journal is not None and here.journal != message.journal:
+            detail = f"the central has a new journal {message.journal[:8]} after {here.journal[:8]}; what it lost is sent again"
+            self._incident("new_journal", detail, message.at)
+            if reads.keeps_earlier_epochs(self._db):
+                writes.adopt_journal(self._db, message.journal, message.at)
+                return self.session.hello_again()
+        more = False
+        if verdict is Verdict.APPLY:
+            self._apply(topic, message, acked)
+            # a chunk that brought nothing waits for our entries: asking again at once would only be answered the same
+            more = message.more and message.to > message.from_position
+        elif here.heard_at is None or age_ms(here.heard_at, message.at) >= HEARD_EVERY_MS:
+            writes.hear(self._db, message.at)
+        self.session.answered(moment.mono_ms, more=more)
+        return None
+
+    def _own_acked(self, acked: Acked) -> tuple[int, int] | None:
         """Return an acknowledgement as (epoch number, seq) if it speaks of entries as this disk has them, else None."""
         number = reads.epoch_number(self._db, acked.epoch)
-        if number is None or (number == here.epoch_number and acked.seq > here.last):
-            return None
         own = reads.hash_of(self._db, acked.epoch, acked.seq)
-        if acked.hash is not None and own is not None and own != acked.hash:
+        if number is None or own is None or (acked.hash is not None and own not in ("", acked.hash)):
             return None
         return number, acked.seq
 
-    def _apply(self, topic: str, message: Changes, acked: tuple[int, int], here: reads.Standing) -> None:
+    def _apply(self, topic: str, message: Changes, acked: tuple[int, int]) -> None:
         rows: list[writes.RecordRow] = []
         unreadable: list[tuple[str, bytes, str]] = []
         for raw in message.records:
@@ -180,10 +200,6 @@ class Correspondence:
             log.info("%d records from the central, position %d", changed, message.to, extra={"fields": {"position": message.to}})
         for note in message.notes:
             log.warning("the central says of entry %d: %s, %s", note.seq, note.status, note.reason)
-        if here.journal is not None and here.journal != message.journal:
-            lives = f"{message.journal[:8]} after {here.journal[:8]}"
-            detail = f"the central has a new journal {lives}; entries from {acked[1] + 1} on are sent again"
-            self._incident("new_journal", detail, message.at)
 
     def _obey(self, order: Order, moment: Moment) -> None:
         here = reads.standing(self._db)
@@ -193,10 +209,10 @@ class Correspondence:
             case "resync":
                 writes.begin_resync(self._db, order.id)
                 self.session.hello_again()
-            case "new_epoch" if here.pending == 0:
+            case "new_epoch" if here.pending == 0 and here.is_newest:
                 epoch = writes.begin_epoch(self._db, self._epoch_bits(), order.id)
                 self._incident("new_epoch", f"by order {order.id}: {epoch} follows {here.epoch} at entry {here.last}", moment.at)
-            case "wipe" if here.pending == 0:
+            case "wipe" if here.pending == 0 and here.is_newest:
                 writes.wipe(self._db, order.id)
                 self._incident("wipe", f"by order {order.id}: cards, accounts and rules forgotten", moment.at)
                 self.session.hello_again()

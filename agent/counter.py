@@ -6,11 +6,12 @@ anything raises, nothing was recorded and nothing may show green.
 
 import logging
 from dataclasses import dataclass
+from datetime import date
 from zoneinfo import ZoneInfo
 
 from agent.domain.canteen import ServiceNow, any_service, policy_on, service_now
 from agent.domain.card import CardId, Token, card_token
-from agent.domain.clock import ClockTrust, Moment, age_ms, day_of
+from agent.domain.clock import ClockTrust, Day, Moment, age_ms, day_of
 from agent.domain.ledger import Entry, How, Key
 from agent.domain.tap import AlreadyServed, Facts, Outcome, Refused, Served, UndoRefusal, closing, decide, undo
 from agent.errors import AgentError
@@ -51,42 +52,36 @@ class Counter:
 
     def undo(self, seq: int | None, moment: Moment) -> Entry:
         """Record the storno of entry `seq` of this epoch (None: of the newest meal) and return it. Raise `AgentError` if it may not be."""
-        here = reads.standing(self.db)
         if seq is None:
             meals = [
-                entry.seq
+                Key(epoch=epoch, seq=entry.seq)
                 for epoch, entry, _, undone in reads.entries(self.db, newest=50)
-                if _is_meal(entry) and not undone and epoch == here.epoch
+                if _is_meal(entry) and not undone
             ]
             if not meals:
                 raise AgentError("there is no meal to undo")
-            seq = meals[-1]
-        key = Key(epoch=here.epoch, seq=seq)
+        key = meals[-1] if seq is None else Key(epoch=reads.newest_epoch(self.db), seq=seq)
         found = reads.entry(self.db, key)
         if found is None:
-            raise AgentError(f"there is no entry {seq} here")
+            raise AgentError(f"there is no entry {key.seq} here")
         meal, undone = found
         policy = policy_on(reads.policies(self.db), day_of(moment.at, self.zone))
         draft = undo(meal, key=key, undone=undone, policy=policy, moment=moment)
         if isinstance(draft, UndoRefusal):
-            raise AgentError(f"entry {seq} {UNDO_SENTENCES[draft]}")
+            raise AgentError(f"entry {key.seq} {UNDO_SENTENCES[draft]}")
         entry = writes.record(self.db, draft)
-        log.info("storno of entry %d: account %s, %+d cents", seq, entry.account, entry.cents, extra=_fields(entry, "storno"))
+        log.info("storno of entry %d: account %s, %+d cents", key.seq, entry.account, entry.cents, extra=_fields(entry, "storno"))
         return entry
 
-    def meal_by_name(self, account: str, day: str | None, moment: Moment) -> tuple[Outcome, Entry]:
-        """Record a meal of an account chosen by the staff: now, or with `day` typed in later (story 5)."""
+    def meal_by_name(self, account: str, day: Day | None, service_id: str | None, moment: Moment) -> tuple[Outcome, Entry]:
+        """Record a meal of an account chosen by the staff: now, or with `day` typed in later (story 5).
+
+        `service_id` says which service a late meal was, where there are several.
+        """
         record = reads.account(self.db, account)
         if record is None:
             raise AgentError(f"there is no account {account} here")
-        service = self._service(moment)
-        if day is not None:
-            ids = sorted(one.id for one in reads.services(self.db))
-            if not ids:
-                raise AgentError("the central has sent no service yet")
-            if day > day_of(moment.at, self.zone):
-                raise AgentError(f"{day} is still to come")
-            service = ServiceNow(service=ids[0], day=day, outside_hours=False)
+        service = self._service(moment) if day is None else self._late_service(day, service_id, moment)
         how = How.MANUAL if day is None else How.LATE
         own_meal, own_meals = reads.own_meals(self.db, account, service.service, service.day) if service else (None, 0)
         outcome = decide(
@@ -120,7 +115,7 @@ class Counter:
 
     def data_age_ms(self, moment: Moment) -> int | None:
         """Return how long ago the central was heard, None for never."""
-        heard_at = reads.standing(self.db).heard_at
+        heard_at = reads.heard_at(self.db)
         return None if heard_at is None else age_ms(heard_at, moment.at)
 
     def _facts(self, moment: Moment, card: CardId | None) -> Facts:
@@ -143,6 +138,22 @@ class Counter:
             service=service,
             data_age_ms=self.data_age_ms(moment),
         )
+
+    def _late_service(self, day: Day, service_id: str | None, moment: Moment) -> ServiceNow:
+        ids = sorted(one.id for one in reads.services(self.db))
+        try:
+            date.fromisoformat(day)
+        except ValueError:
+            raise AgentError(f"{day} is not a day; write 2026-11-23") from None
+        if not ids:
+            raise AgentError("the central has sent no service yet")
+        if service_id is None and len(ids) > 1:
+            raise AgentError(f"say which service it was: {', '.join(ids)}")
+        if service_id is not None and service_id not in ids:
+            raise AgentError(f"there is no service {service_id} here; there are {', '.join(ids)}")
+        if day > day_of(moment.at, self.zone):
+            raise AgentError(f"{day} is still to come")
+        return ServiceNow(service=service_id or ids[0], day=day, outside_hours=False)
 
     def _service(self, moment: Moment) -> ServiceNow | None:
         services = reads.services(self.db)

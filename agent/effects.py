@@ -7,9 +7,10 @@ from agent.readers.events import Signal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Show:
-    """Let a reader show a signal. Only ever after the commit that makes it true."""
+    """Let a reader show a signal for one of its taps. Only ever after the commit that makes it true."""
 
     reader: str
+    tap: int
     signal: Signal
 
 

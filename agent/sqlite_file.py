@@ -65,14 +65,17 @@ class SqliteFile:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Several reads of one state of the file. Raises the form's error."""
+        """Several reads of one state of the file; within another such block, part of it. Raises the form's error."""
+        outer = self.sql.in_transaction
         try:
-            self.sql.execute("BEGIN")
+            if not outer:
+                self.sql.execute("BEGIN")
             yield self.sql
         except sqlite3.Error as error:
             raise self._form.error(f"{self.path}: not readable: {error}") from error
         finally:
-            self._roll_back()
+            if not outer:
+                self._roll_back()
 
     def _roll_back(self) -> None:
         if self.sql.in_transaction:
@@ -92,7 +95,9 @@ class SqliteFile:
             return
         except OSError as error:
             raise self._form.error(f"{self.path}: cannot be read: {error.strerror}") from error
-        if header and header != b"SQLite format 3\0":
+        if not header:
+            raise self._form.error(f"{self.path}: is empty, and a ledger never is; put the file back, or remove it to begin anew")
+        if header != b"SQLite format 3\0":
             raise self._form.error(f"{self.path}: is not an SQLite database; move it away, or name another place")
 
     def _check_version(self) -> None:

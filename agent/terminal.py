@@ -12,10 +12,13 @@ from datetime import timedelta
 from typing import Any, assert_never
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from agent.correspondence import Correspondence
 from agent.counter import Counter
-from agent.domain.canteen import policy_on
-from agent.domain.clock import Anchor, Moment, Reading, day_of, format_instant, highest, parse_instant, read_moment
+from agent.domain.canteen import Id, policy_on
+from agent.domain.clock import Anchor, Day, Moment, Reading, day_of, format_instant, highest, parse_instant, read_moment
+from agent.domain.ledger import Seq
 from agent.domain.tap import Refused, Served
 from agent.effects import Acknowledge, Effect, Publish, Show
 from agent.errors import AgentError
@@ -87,11 +90,14 @@ class Terminal:
             case CardPresented() | CardUnreadable():
                 signal, entry = self._counter.tap(event, moment)
                 self._recorded(entry.at, moment)
-                return [Show(reader=event.reader, signal=signal)]
+                return [Show(reader=event.reader, tap=event.tap, signal=signal)]
             case Arrived(topic=topic, payload=payload, receipt=receipt):
                 self._hear(self._mail.receive(topic, payload, moment), moment)
                 self._checkpoint_due = True
                 return [Acknowledge(receipt)]
+            case Request() if event.abandoned.is_set():
+                log.warning("a request to %s came too late to be done: its asker had been told so", event.do)
+                return []
             case Request():
                 event.answer(**self._answer(event, moment))
                 return []
@@ -181,20 +187,27 @@ class Terminal:
                 case "status":
                     return self.status(moment)
                 case "storno":
-                    entry = self._counter.undo(arguments.get("seq"), moment)
+                    entry = self._counter.undo(msgspec.convert(arguments.get("seq"), Seq | None), moment)
                 case "meal":
-                    outcome, entry = self._counter.meal_by_name(str(arguments["account"]), arguments.get("day"), moment)
+                    outcome, entry = self._counter.meal_by_name(
+                        msgspec.convert(arguments["account"], Id),
+                        msgspec.convert(arguments.get("day"), Day | None),
+                        msgspec.convert(arguments.get("service"), Id | None),
+                        moment,
+                    )
                     if not isinstance(outcome, Served):
                         reason = outcome.reason.value if isinstance(outcome, Refused) else "already served"
                         return {"error": f"no meal for {arguments['account']}: {reason.replace('_', ' ')}"}
                 case "closing":
-                    entry = self._counter.close(int(arguments["trays"]), moment)
+                    entry = self._counter.close(msgspec.convert(arguments["trays"], int), moment)
                 case unknown:
                     return {"error": f"this agent does not know how to {unknown!r}"}
         except AgentError as error:
             return {"error": str(error)}
-        except (KeyError, TypeError, ValueError) as error:
-            return {"error": f"the request {request.do!r} lacks something: {error}"}
+        except KeyError as error:
+            return {"error": f"the request {request.do!r} lacks {error}"}
+        except msgspec.ValidationError as error:
+            return {"error": f"the request {request.do!r} cannot be done so: {error}"}
         self._recorded(entry.at, moment)
         return {
             "seq": entry.seq,

@@ -23,7 +23,7 @@ def load_toml(path: Path, form: type[_Form], error: type[ConfigError]) -> _Form:
         raise error(f"{path}: cannot be read: {cause}") from cause
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as cause:
+    except (ValueError, RecursionError) as cause:  # TOMLDecodeError is a ValueError; others: numbers and nesting beyond Python's limits
         raise error(f"{path}: is not TOML: {cause}") from cause
     try:
         return msgspec.convert(tables, type=form)

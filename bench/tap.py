@@ -28,7 +28,7 @@ def main(taps: int) -> None:
         for n, card in enumerate(cards):
             wire.central.add_account(f"a-{n}", cards=(card,))
         wire.connect()
-        shown = [CardPresented(reader="counter", card=parse_card_id(card)) for card in cards]
+        shown = [CardPresented(reader="counter", card=parse_card_id(card), tap=1) for card in cards]
         floor = _bare(place / "floor.db")
         block = os.open(place / "block", os.O_RDWR | os.O_CREAT)
         os.pwrite(block, bytes(4096), 0)

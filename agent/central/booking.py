@@ -9,25 +9,27 @@ the central must do"). What several meals of one account, service and day cost i
 import sqlite3
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeGuard
 from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Raw, Struct
 
 from agent.central.ledger import add_incident, bump_account, bury, give_order, post, prices
-from agent.domain.canteen import price_on
+from agent.domain.canteen import Id, price_on
 from agent.domain.clock import ClockTrust, Instant, day_of, format_instant, parse_instant
-from agent.domain.ledger import Entry, Kind, entry_fault, genesis, received_hash
+from agent.domain.ledger import Entry, Hash, Kind, Seq, entry_fault, genesis, received_hash
 from agent.errors import SyncError
 from agent.sync.messages import Entries, decode_entry
+
+HASH_REASON = "its hash does not fit"
 
 
 class _Place(Struct):
     """The least an entry must have to be kept under its key."""
 
-    seq: int
-    hash: str
+    seq: Seq
+    hash: Hash
 
 
 @dataclass(slots=True)
@@ -126,15 +128,35 @@ def book_found_card(sql: sqlite3.Connection, token: str, account: str, *, at: In
         ).fetchone()
         day = row["true_day"] or msgspec.json.decode(row["body"])["day"]
         cents = 0 if undone else -(price_on(prices(sql, account), row["service"], day) or 0)
-        sql.execute(
-            "UPDATE entry SET account = ?, cents = ?, status = 'applied', reason = 'card found later'"
-            " WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
-            (account, cents, *key),
-        )
-        post(sql, account=account, cents=cents, kind="unknown_meal", at=at, entry=key)
-        if row["true_day"]:
-            settle_meals(sql, account, row["service"], row["true_day"], at=at)
+        _book_late(sql, row, account, cents, "unknown_meal", at=at)
     return len(rows)
+
+
+def book_found_account(sql: sqlite3.Connection, account: str, *, at: Instant) -> int:
+    """Book the meals that named an account before the central had it; return how many."""
+    rows = sql.execute(
+        "SELECT * FROM entry WHERE status = 'set_aside' AND reason = 'unknown_account' AND kind = 'meal' AND body ->> '$.account' = ?",
+        (account,),
+    ).fetchall()
+    for row in rows:
+        key = (row["terminal"], row["epoch"], row["seq"], row["hash"])
+        undone = sql.execute(
+            "SELECT 1 FROM entry WHERE terminal = ? AND undoes_epoch = ? AND undoes_seq = ? AND undoes_hash = ?", key
+        ).fetchone()
+        _book_late(sql, row, account, 0 if undone else msgspec.json.decode(row["body"])["cents"], "meal", at=at)
+    return len(rows)
+
+
+def _book_late(sql: sqlite3.Connection, row: sqlite3.Row, account: str, cents: int, kind: str, *, at: Instant) -> None:
+    key = (row["terminal"], row["epoch"], row["seq"], row["hash"])
+    sql.execute(
+        "UPDATE entry SET account = ?, cents = ?, status = 'applied', reason = 'found later'"
+        " WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
+        (account, cents, *key),
+    )
+    post(sql, account=account, cents=cents, kind=kind, at=at, entry=key)
+    if row["true_day"]:
+        settle_meals(sql, account, row["service"], row["true_day"], at=at)
 
 
 def _place(raw: Raw) -> _Place:
@@ -142,8 +164,6 @@ def _place(raw: Raw) -> _Place:
         place = msgspec.json.decode(raw, type=_Place)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SyncError(f"an entry without seq and hash: {error}") from error
-    if len(place.hash) != 64:
-        raise SyncError(f"entry {place.seq} has no SHA-256 for a hash")
     return place
 
 
@@ -169,18 +189,19 @@ def _joins(sql: sqlite3.Connection, terminal: str, message: Entries, first: int,
 
 def _book(sql: sqlite3.Connection, batch: _Batch, raw: Raw, place: _Place, previous: str, *, forked: bool) -> None:
     verdict, entry = _Verdict(), None
-    members: dict[str, Any] = msgspec.json.decode(raw)
+    members: dict[str, Any] = {}
     try:
+        members = msgspec.json.decode(raw)
         entry = decode_entry(raw)
         fault = entry_fault(entry)
-    except SyncError as error:
+    except (SyncError, msgspec.ValidationError) as error:
         fault = str(error)
     if fault is not None:
         verdict.put_aside(fault)
     elif entry is not None:
-        _judge(sql, batch, entry, verdict)
+        _judge(sql, batch, entry, verdict, previous)
         if received_hash(previous, members) != place.hash:
-            verdict.flag("its hash does not fit")
+            verdict.flag(HASH_REASON)
     if forked:
         verdict.flag("another entry has its number")
         sql.execute("UPDATE terminal SET forked = 1 WHERE id = ?", (batch.terminal,))
@@ -188,22 +209,30 @@ def _book(sql: sqlite3.Connection, batch: _Batch, raw: Raw, place: _Place, previ
         add_incident(sql, at=batch.at, terminal=batch.terminal, kind="fork", detail=detail)
         give_order(sql, batch.terminal, "new_epoch")
     _insert(sql, batch, raw, place, previous, entry, verdict)
-    named = members.get("account")
-    for account in sorted({name for name in (named, verdict.account) if isinstance(name, str)}):
+    for account in sorted({name for name in (members.get("account"), verdict.account) if _is_id(name)}):
         _renew(sql, batch, account)
     if entry is not None and entry.clock is not ClockTrust.UNSET:
         _correct_times(sql, batch, entry)
 
 
-def _judge(sql: sqlite3.Connection, batch: _Batch, entry: Entry, verdict: _Verdict) -> None:
-    """Say what becomes of a well-formed entry."""
+def _is_id(name: object) -> TypeGuard[str]:
+    """Return whether an entry, readable or not, names an account that could exist."""
+    try:
+        msgspec.convert(name, Id)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _judge(sql: sqlite3.Connection, batch: _Batch, entry: Entry, verdict: _Verdict, previous: str) -> None:
+    """Say what becomes of a well-formed entry that follows the one with hash `previous`."""
     match entry.kind:
         case Kind.MEAL:
             _judge_meal(sql, batch, entry, verdict)
         case Kind.UNKNOWN_MEAL:
             _judge_unknown_meal(sql, batch, entry, verdict)
         case Kind.STORNO:
-            _judge_storno(sql, batch, entry, verdict)
+            _judge_storno(sql, batch, entry, verdict, previous)
         case Kind.REFUSAL | Kind.CLOSING:
             pass
 
@@ -249,13 +278,8 @@ def _flag_second(sql: sqlite3.Connection, account: str | None, entry: Entry, ver
         verdict.flag("already_served_elsewhere")
 
 
-def _judge_storno(sql: sqlite3.Connection, batch: _Batch, entry: Entry, verdict: _Verdict) -> None:
-    assert entry.reverses is not None
-    meals = sql.execute(
-        "SELECT * FROM entry WHERE terminal = ? AND epoch = ? AND seq = ?", (batch.terminal, entry.reverses.epoch, entry.reverses.seq)
-    ).fetchall()
-    # of two meals under one number it undoes the one its own disk has: the one it agrees with in account and card
-    meal = next((row for row in meals if (row["account"], row["card"]) == (entry.account, entry.card)), meals[0] if meals else None)
+def _judge_storno(sql: sqlite3.Connection, batch: _Batch, entry: Entry, verdict: _Verdict, previous: str) -> None:
+    meal = _meal_undone(sql, batch, entry, previous)
     if meal is None or meal["kind"] not in ("meal", "unknown_meal"):
         return verdict.put_aside("storno_of_no_meal")
     key = (meal["epoch"], meal["seq"], meal["hash"])
@@ -274,6 +298,23 @@ def _judge_storno(sql: sqlite3.Connection, batch: _Batch, entry: Entry, verdict:
     if meal["true_day"] is not None:
         batch.meals.add((meal["account"], meal["service"], meal["true_day"]))
     return None
+
+
+def _meal_undone(sql: sqlite3.Connection, batch: _Batch, entry: Entry, previous: str) -> sqlite3.Row | None:
+    """Return the entry that a storno names: of two under one number the one on the storno's own line."""
+    assert entry.reverses is not None
+    epoch, seq = entry.reverses.epoch, entry.reverses.seq
+    rows = sql.execute("SELECT * FROM entry WHERE terminal = ? AND epoch = ? AND seq = ?", (batch.terminal, epoch, seq)).fetchall()
+    if len(rows) < 2 or epoch != batch.epoch:
+        return rows[0] if rows else None
+    parent = previous
+    for above in range(entry.seq - 1, seq, -1):
+        key = (batch.terminal, epoch, above, parent)
+        row = sql.execute("SELECT prev FROM entry WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?", key).fetchone()
+        if row is None:
+            return None
+        parent = row["prev"]
+    return next((row for row in rows if row["hash"] == parent), None)
 
 
 def _insert(sql: sqlite3.Connection, batch: _Batch, raw: Raw, place: _Place, previous: str, entry: Entry | None, verdict: _Verdict) -> None:

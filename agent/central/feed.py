@@ -101,7 +101,7 @@ def _see_central_restored(sql: sqlite3.Connection, terminal: str, hello: Hello, 
     anchor = sql.execute("SELECT coalesce(max(seq), 0) FROM chain WHERE terminal = ? AND epoch = ?", (terminal, hello.epoch)).fetchone()[0]
     if hello.journal == journal and hello.position > position:
         proof = f"terminal {terminal} is at position {hello.position}, we are at {position}"
-    elif hello.journal == journal and hello.acked > max(newest, anchor):
+    elif hello.journal == journal and hello.acked > max(newest, anchor, hello.oldest - 1):
         proof = f"terminal {terminal} was told that entry {hello.acked} is booked, we have {newest}"
     elif not known:
         proof = f"terminal {terminal} knows a journal {hello.journal[:8]} that we do not"
@@ -152,7 +152,8 @@ def _may_be_late(sql: sqlite3.Connection, terminal: str, hello: Hello) -> bool:
     if text is None:
         return False
     before = msgspec.json.decode(text, type=Hello)
-    return hello.at <= before.at and (hello.last, hello.head) != (before.last, before.head)
+    said_again = hello.at != before.at and (hello.last, hello.head) == (before.last, before.head)
+    return hello.at <= before.at and not said_again
 
 
 def _order_new_epoch(sql: sqlite3.Connection, terminal: str) -> bool:
@@ -232,17 +233,11 @@ def _account(sql: sqlite3.Connection, account: str) -> AccountRecord:
         status=AccountStatus(row["status"]),
         category=Category(row["category"]),
         group=row["class"],
-        label=row["label"] if _labels(sql) == "short" else None,
+        label=row["label"] if sql.execute("SELECT labels FROM central").fetchone()["labels"] else None,
         dish=row["dish"],
         last_meal=LastMeal(day=meal["true_day"], service=meal["service"], terminal=meal["terminal"]) if meal else None,
         last_credit=LastCredit(cents=credit["cents"], at=credit["at"], channel=credit["channel"]) if credit else None,
     )
-
-
-def _labels(sql: sqlite3.Connection) -> str:
-    """Return whether the town has names at the terminals at all: a label leaves the central only when a policy says so."""
-    row = sql.execute("SELECT 1 FROM policy WHERE body ->> '$.labels' = 'short' LIMIT 1").fetchone()
-    return "short" if row else "none"
 
 
 def _digest(sql: sqlite3.Connection, site: str | None, position: int) -> Digest:

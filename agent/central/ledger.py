@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.central.schema import APPLICATION_ID, MIGRATIONS
 from agent.domain.canteen import Price
-from agent.domain.clock import Instant
+from agent.domain.clock import Day, Instant
 from agent.errors import CentralError
 from agent.sqlite_file import Form, SqliteFile
 
@@ -49,7 +49,7 @@ class Ledger(SqliteFile):
 def found(ledger: Ledger, *, town: str, zone: str, journal: str, at: Instant) -> None:
     """Begin a town's central."""
     with ledger.transaction() as sql:
-        sql.execute("INSERT INTO central VALUES (1, ?, ?, ?, 0)", (town, zone, journal))
+        sql.execute("INSERT INTO central (one, town, zone, journal, position) VALUES (1, ?, ?, ?, 0)", (town, zone, journal))
         sql.execute("INSERT INTO journal VALUES (?, ?, 'init')", (journal, at))
 
 
@@ -85,6 +85,18 @@ def post(
     sql.execute("UPDATE account SET balance = balance + ?, p = ? WHERE id = ?", (cents, next_position(sql), account))
 
 
+def settle_labels(sql: sqlite3.Connection, today: Day) -> None:
+    """Let names leave, or stop them, as the policy in effect says; when that changes, every account goes out anew."""
+    row = sql.execute(
+        "SELECT body ->> '$.labels' AS labels FROM policy WHERE from_day <= ? ORDER BY from_day DESC LIMIT 1", (today,)
+    ).fetchone()
+    wanted = int(row is not None and row["labels"] == "short")
+    if wanted != sql.execute("SELECT labels FROM central").fetchone()["labels"]:
+        sql.execute("UPDATE central SET labels = ?", (wanted,))
+        for account in sql.execute("SELECT id FROM account ORDER BY id").fetchall():
+            bump_account(sql, account["id"])
+
+
 def bury(sql: sqlite3.Connection, site: str, kind: str, record_id: str) -> None:
     """Tell a site's terminals that a record is gone."""
     sql.execute("INSERT OR REPLACE INTO tombstone VALUES (?, ?, ?, ?)", (site, kind, record_id, next_position(sql)))
@@ -111,11 +123,15 @@ def set_aside(ledger: Ledger, *, topic: str, payload: bytes, reason: str, at: In
 
 
 def give_order(sql: sqlite3.Connection, terminal: str, do: str) -> str:
-    """Give a terminal an order, unless the same one waits already; return its id. A new order takes the place of another."""
+    """Give a terminal an order and return its id. The same one waits on; a new one takes the place of another, but not of a wipe.
+
+    Its id names the journal: a central restored from a backup counts anew, and a terminal remembers what it has done.
+    """
     row = sql.execute("SELECT order_id, order_do, orders FROM terminal WHERE id = ?", (terminal,)).fetchone()
-    if row["order_do"] == do:
+    if row["order_do"] in (do, "wipe"):
         return str(row["order_id"])
-    order = f"o-{row['orders'] + 1}"
+    (journal,) = sql.execute("SELECT journal FROM central").fetchone()
+    order = f"o-{journal[:8]}-{row['orders'] + 1}"
     sql.execute("UPDATE terminal SET orders = orders + 1, order_id = ?, order_do = ? WHERE id = ?", (order, do, terminal))
     return order
 

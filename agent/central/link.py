@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 from agent.central.booking import book_batch
 from agent.central.feed import NOTES_MAX, Told, changes, greet
-from agent.central.ledger import Ledger, set_aside
-from agent.domain.clock import Instant
-from agent.errors import SyncError
+from agent.central.ledger import Ledger, set_aside, settle_labels
+from agent.domain.clock import Instant, day_of
+from agent.errors import CentralError, SyncError
 from agent.sync.events import Arrived, LinkDown, LinkEvent, LinkUp
 from agent.sync.messages import CentralState, Changes, Entries, Hello, TerminalState, decode, encode
 from agent.sync.mqtt import Broker, MqttLink
@@ -37,9 +37,12 @@ class Exchange:
         self.topics = Topics(row["town"])
         self._zone = ZoneInfo(row["zone"])
         self._told: dict[str, Told] = {}
+        self._pushed: tuple[int, str | None] | None = None
+        self._today = ""
 
     def receive(self, topic: str, payload: bytes, at: Instant) -> list[tuple[str, bytes, bool]]:
         """Take in one message in one transaction; return what to publish as (topic, payload, retain)."""
+        self.begin_day(at)
         place = self.topics.parse(topic)
         try:
             if place is None:
@@ -60,11 +63,29 @@ class Exchange:
             log.warning("message on %s set aside: %s", topic, error)
             return []
 
+    def begin_day(self, at: Instant) -> None:
+        """Do what a new day brings: rules about names take effect."""
+        today = day_of(at, self._zone)
+        if today != self._today:
+            with self._ledger.transaction() as sql:
+                settle_labels(sql, today)
+            self._today = today
+
+    def forget_day(self) -> None:
+        """Look at the rules again: an office command may have changed them."""
+        self._today = ""
+
     def push(self, at: Instant) -> list[tuple[str, bytes, bool]]:
-        """Return what is new for terminals that are being talked to."""
+        """Return what is new for terminals that are being talked to; nothing while no record has changed since."""
+        self.begin_day(at)
+        (position,) = self._ledger.sql.execute("SELECT position FROM central").fetchone()
+        orders = self._ledger.sql.execute("SELECT group_concat(order_id) FROM terminal").fetchone()[0]
+        if (position, orders) == self._pushed:
+            return []
+        self._pushed = (position, orders)
         messages = []
         for terminal, told in list(self._told.items()):
-            with self._ledger.transaction() as sql:
+            with self._ledger.reading() as sql:
                 news = changes(sql, terminal, told, at=at, with_digest=False)
             if news is not None and (news.records or (news.order and news.order.id != told.order)):
                 messages.append(self._tell(terminal, told, news))
@@ -121,6 +142,18 @@ class Exchange:
         return self.topics.of(terminal, Leaf.CHANGES), encode(news), False
 
 
+def _take(exchange: Exchange, link: MqttLink, event: Arrived, at: Instant) -> list[tuple[str, bytes, bool]]:
+    """Book a message, then acknowledge it. One that could not be written is not acknowledged: it comes again."""
+    try:
+        messages = exchange.receive(event.topic, event.payload, at)
+    except CentralError as error:
+        log.error("message on %s not booked, it will come again: %s", event.topic, error)
+        link.reconnect()
+        return []
+    link.ack(event.receipt)
+    return messages + exchange.push(at)
+
+
 def serve(ledger: Ledger, broker: Broker, *, now: Callable[[], Instant]) -> None:
     """Serve until SIGTERM or SIGINT. Raise `AgentError`."""
     exchange = Exchange(ledger, new_journal=lambda: secrets.token_hex(16))
@@ -152,14 +185,13 @@ def serve(ledger: Ledger, broker: Broker, *, now: Callable[[], Instant]) -> None
             case LinkDown(reason=reason):
                 log.warning("link down: %s", reason)
                 messages = []
-            case Arrived(topic=topic, payload=payload, receipt=receipt):
-                messages = exchange.receive(topic, payload, now())
-                link.ack(receipt)
-                messages += exchange.push(now())
+            case Arrived():
+                messages = _take(exchange, link, event, now())
             case None:
                 messages = []
         if event is None and (version := ledger.version()) != seen:
             seen = version
+            exchange.forget_day()
             messages = exchange.push(now())
         for message_topic, message_payload, retain in messages:
             link.publish(message_topic, message_payload, retain=retain)

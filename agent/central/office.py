@@ -1,5 +1,6 @@
 """What the office does: terminals, cards, credits, rules. Each function is one transaction and one thing that can happen."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -19,6 +20,20 @@ CARD_KEY_BYTES = 32
 def card_key_path(database: Path) -> Path:
     """Return where a central keeps the town's card key: beside its database, for its owner alone."""
     return database.with_name(database.name + ".card-key")
+
+
+def write_card_key(path: Path, key: str) -> None:
+    """Write a new town's card key durably, for its owner alone. Raise `CentralError` if one is there."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise CentralError(f"{path}: is there already; move it away to begin a new town") from None
+    except OSError as error:
+        raise CentralError(f"{path}: cannot be written: {error.strerror}") from error
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(key + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def add_terminal(ledger: Ledger, terminal: str, site: str) -> None:
@@ -74,6 +89,9 @@ def assign_card(ledger: Ledger, token: Token, account: str, *, at: Instant) -> i
     """Let a card point at an account; book the meals it was served as an unknown card, and return how many."""
     with ledger.transaction() as sql:
         _require(sql, "account", account)
+        row = sql.execute("SELECT account, status FROM card WHERE token = ?", (token,)).fetchone()
+        if row is not None and row["status"] != "active" and row["account"] != account:
+            raise CentralError(f"this card is {row['status']} and belonged to account {row['account']}; give account {account} another one")
         put_card(sql, token, account, "active")
         return book_found_card(sql, token, account, at=at)
 
@@ -90,6 +108,9 @@ def replace_card(ledger: Ledger, old: Token, new: Token, *, at: Instant) -> str:
     """Give an account a new card for an old one and return the account."""
     with ledger.transaction() as sql:
         account = _account_of_card(sql, old)
+        row = sql.execute("SELECT account FROM card WHERE token = ?", (new,)).fetchone()
+        if row is not None:
+            raise CentralError(f"the new card is known already, for account {row['account']}; take one that is not")
         put_card(sql, old, account, "replaced")
         put_card(sql, new, account, "active")
         book_found_card(sql, new, account, at=at)
@@ -122,14 +143,9 @@ def move_account(sql: sqlite3.Connection, account: str, old_site: str, new_site:
 
 
 def set_policy(ledger: Ledger, policy: PolicyRecord, double_meal: str) -> None:
-    """Set the town's rules from a day on. A change about labels reaches every account."""
-    body = _body(policy)
+    """Set the town's rules from a day on."""
     with ledger.transaction() as sql:
-        labels = sql.execute("SELECT count(*) FROM policy WHERE body ->> '$.labels' = 'short'").fetchone()[0]
-        sql.execute("INSERT OR REPLACE INTO policy VALUES (?, ?, ?, ?)", (policy.from_day, body, double_meal, next_position(sql)))
-        if labels != sql.execute("SELECT count(*) FROM policy WHERE body ->> '$.labels' = 'short'").fetchone()[0]:
-            for row in sql.execute("SELECT id FROM account ORDER BY id").fetchall():
-                bump_account(sql, row["id"])
+        sql.execute("INSERT OR REPLACE INTO policy VALUES (?, ?, ?, ?)", (policy.from_day, _body(policy), double_meal, next_position(sql)))
 
 
 def policy_for(ledger: Ledger, day: Day) -> tuple[PolicyRecord, str]:

@@ -13,16 +13,20 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from agent.central.booking import book_found_account, book_found_card
 from agent.central.ledger import Ledger, bump_account, next_position
 from agent.central.office import move_account, put_card
+from agent.domain.canteen import PRICE_CENTS_MAX, PRICES_MAX
 from agent.domain.card import Token, card_token, parse_card_id
-from agent.domain.money import parse_euro
+from agent.domain.clock import Instant
+from agent.domain.money import format_euro, parse_euro
 from agent.errors import AgentError, CentralError
 
 COLUMNS = ("account", "site", "category", "status", "class", "label", "dish", "cards", "prices")
 REQUIRED = ("account", "site", "prices")
 FILE_BYTES_MAX = 64 * 1024 * 1024
 BAD_LINES_SHOWN_MAX = 200
+TEXT_LENGTH_MAX = 64  # what a record may hold (agent/domain/canteen.py, Name)
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LABEL = re.compile(r"[^\W\d_][^\W_]*( [^\W\d_]\.)?")
@@ -53,7 +57,10 @@ def read_roster(path: Path, card_key: bytes) -> list[Line]:
         raise CentralError(f"{path}: cannot be read as UTF-8 text: {error}") from error
     header = text.partition("\n")[0]
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=";" if header.count(";") > header.count(",") else ",")
-    columns = list(rows.fieldnames or [])
+    try:
+        columns = list(rows.fieldnames or [])
+    except csv.Error as error:
+        raise CentralError(f"{path}: line 1: is not CSV: {error}") from error
     unknown = [name for name in columns if name not in COLUMNS]
     missing = [name for name in REQUIRED if name not in columns]
     if unknown or missing or len(set(columns)) != len(columns):
@@ -83,8 +90,11 @@ def read_roster(path: Path, card_key: bytes) -> list[Line]:
     return lines
 
 
-def import_roster(ledger: Ledger, lines: list[Line], progress: Callable[[], None]) -> tuple[int, int]:
-    """Write a roster in one transaction; return (accounts that are new, accounts that changed). `progress` after every line."""
+def import_roster(ledger: Ledger, lines: list[Line], progress: Callable[[], None], *, at: Instant) -> tuple[int, int]:
+    """Write a roster in one transaction; return (accounts that are new, accounts that changed). `progress` after every line.
+
+    Meals served to a card or an account before the central knew it are booked now.
+    """
     new = changed = 0
     with ledger.transaction() as sql:
         for line in lines:
@@ -100,7 +110,11 @@ def import_roster(ledger: Ledger, lines: list[Line], progress: Callable[[], None
             for token in line.tokens:
                 card = sql.execute("SELECT account, status FROM card WHERE token = ?", (token,)).fetchone()
                 # a card the office has blocked stays blocked: the roster says whose it is, not whether it is lost
-                touched |= put_card(sql, token, line.account, card["status"] if card and card["account"] == line.account else "active")
+                if put_card(sql, token, line.account, card["status"] if card and card["account"] == line.account else "active"):
+                    touched = True
+                    book_found_card(sql, token, line.account, at=at)
+            if row is None:
+                book_found_account(sql, line.account, at=at)
             changed += row is not None and touched
             progress()
     return new, changed
@@ -136,6 +150,9 @@ def _line(row: dict[str, str | None], card_key: bytes) -> Line:
     for name in ("account", "site"):
         if not _ID.fullmatch(cells[name]):
             raise AgentError(f"{name} {cells[name]!r} must be letters, digits, . _ or -, at most 64")
+    for name in ("class", "dish", "label"):
+        if len(cells.get(name, "")) > TEXT_LENGTH_MAX:
+            raise AgentError(f"{name} is longer than {TEXT_LENGTH_MAX} characters")
     label = cells.get("label") or None
     if label is not None and not _LABEL.fullmatch(label):
         raise AgentError(f"label {label!r} must be a first name and at most an initial, as in Anna B.")
@@ -148,8 +165,17 @@ def _line(row: dict[str, str | None], card_key: bytes) -> Line:
         label=label,
         dish=cells.get("dish") or None,
         tokens=tuple(card_token(card_key, parse_card_id(card)) for card in cells.get("cards", "").split()),
-        prices=tuple(_price(text) for text in cells["prices"].split("|") if text.strip()),
+        prices=_prices(cells["prices"]),
     )
+
+
+def _prices(cell: str) -> tuple[tuple[str, str, int], ...]:
+    prices = tuple(_price(text) for text in cell.split("|") if text.strip())
+    if len(prices) > PRICES_MAX:
+        raise AgentError(f"more than {PRICES_MAX} prices")
+    if len({price[:2] for price in prices}) < len(prices):
+        raise AgentError("two prices of one service from the same day")
+    return prices
 
 
 def _price(text: str) -> tuple[str, str, int]:
@@ -161,8 +187,8 @@ def _price(text: str) -> tuple[str, str, int]:
     except ValueError:
         raise AgentError(f"price {text.strip()!r}: {parts[1]!r} is not a day; write 2026-09-01") from None
     cents = parse_euro(parts[2])
-    if cents < 0:
-        raise AgentError(f"price {text.strip()!r}: a price is not negative")
+    if not 0 <= cents <= PRICE_CENTS_MAX:
+        raise AgentError(f"price {text.strip()!r}: a price is from 0.00 to {format_euro(PRICE_CENTS_MAX)}")
     return parts[0], day, cents
 
 

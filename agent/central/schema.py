@@ -14,7 +14,8 @@ CREATE TABLE central (                      -- one row
     town     TEXT NOT NULL,
     zone     TEXT NOT NULL,
     journal  TEXT NOT NULL,                 -- random id of this life of the database
-    position INTEGER NOT NULL               -- counts every change of a record
+    position INTEGER NOT NULL,              -- counts every change of a record
+    labels   INTEGER NOT NULL DEFAULT 0     -- 1 while the policy in effect lets names leave
 ) STRICT;
 CREATE TABLE journal (                      -- lives of this database, and others' that terminals told us of
     id     TEXT PRIMARY KEY,

@@ -15,13 +15,19 @@ from msgspec import Meta, Struct, field
 
 from agent.domain.clock import Day, Instant, parse_instant
 
-Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$", description="id: letters, digits, . _ -")]
+Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+(?!\n)$", description="id: letters, digits, . _ -")]
 Cents = Annotated[int, Meta(ge=-100_000_000_000, le=100_000_000_000, description="integer cents, signed")]
 Position = Annotated[int, Meta(ge=0, le=2**53, description="the central's journal position")]
-TokenText = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$", description="a card's token")]
-Hour = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="HH:MM in the town's time zone")]
+TokenText = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}(?!\n)$", description="a card's token")]
+Hour = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](?!\n)$", description="HH:MM in the town's time zone")]
 
 OUTSIDE_HOURS_GRACE_MIN = 30  # a queue does not end when the clock strikes: served up to here, and flagged
+
+
+Name = Annotated[str, Meta(max_length=64, description="a short text for people")]
+
+PRICE_CENTS_MAX = 100_000
+PRICES_MAX = 64
 
 
 class AccountStatus(StrEnum):
@@ -58,7 +64,7 @@ class Price(Struct, frozen=True, kw_only=True):
 
     from_day: Day = field(name="from")
     service: Id
-    cents: Annotated[int, Meta(ge=0, le=100_000)]
+    cents: Annotated[int, Meta(ge=0, le=PRICE_CENTS_MAX)]
 
 
 class LastMeal(Struct, frozen=True, kw_only=True):
@@ -83,12 +89,12 @@ class AccountRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     id: Id
     p: Position
     balance: Cents
-    prices: list[Price] = []
+    prices: Annotated[list[Price], Meta(max_length=PRICES_MAX)] = []
     status: AccountStatus = AccountStatus.ACTIVE
     category: Category = Category.PUPIL
-    group: str | None = None
-    label: str | None = None
-    dish: str | None = None
+    group: Name | None = None
+    label: Name | None = None
+    dish: Name | None = None
     last_meal: LastMeal | None = None
     last_credit: LastCredit | None = None
 
@@ -122,7 +128,7 @@ class ServiceRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
 
     id: Id
     p: Position
-    name: str
+    name: Name
     opens: Hour
     closes: Hour
     weekdays: list[Annotated[int, Meta(ge=1, le=7)]] = field(default_factory=lambda: [1, 2, 3, 4, 5])

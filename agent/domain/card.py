@@ -65,14 +65,14 @@ def identify(technology: str, uid: bytes) -> CardId | UidFault:
 
 
 def parse_card_id(text: str) -> CardId:
-    """Return the card id of its one spelling. Raise `CardError` with what to write instead."""
+    """Return the card id of its one spelling. Raise `CardError` with what to write instead, without the number: errors are logged."""
     technology, colon, digits = text.strip().partition(":")
     if not colon or technology not in UID_LENGTHS:
-        raise CardError(f"{text.strip()!r} is not a card id; write technology and UID, as in a:04a1b2c3d4e5f6 or em:010063e9ae")
+        raise CardError("not a card id; write technology and UID, as in a:04a1b2c3d4e5f6 or em:010063e9ae")
     try:
         uid = bytes.fromhex(digits)
     except ValueError:
-        raise CardError(f"{text.strip()!r} is not a card id: after {technology}: come hex digits, two a byte") from None
+        raise CardError(f"not a card id: after {technology}: come hex digits, two a byte") from None
     found = identify(technology, uid)
     if isinstance(found, UidFault):
         lengths = " or ".join(str(n) for n in UID_LENGTHS[technology])
@@ -82,7 +82,7 @@ def parse_card_id(text: str) -> CardId:
             UidFault.RANDOM: "a four-byte UID that begins 08 is made up anew at every tap (a phone)",
             UidFault.TRUNCATED: "a four-byte UID that begins 88 is the first half of a longer one",
         }
-        raise CardError(f"{text.strip()!r} cannot identify a card: {reasons[found]}")
+        raise CardError(f"the UID after {technology}: cannot identify a card: {reasons[found]}")
     return found
 
 

@@ -14,8 +14,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-Instant = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", description="RFC 3339, UTC, milliseconds")]
-Day = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d$", description="day in the town's time zone")]
+_INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z(?!\n)$"
+Instant = Annotated[str, msgspec.Meta(pattern=_INSTANT, description="RFC 3339, UTC, milliseconds")]
+Day = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?!\n)$", description="day in the town's time zone")]
 
 STEP_TOLERANCE_MS = 1_000  # a clock that was just slewed may stand a little behind the newest entry: that is no fault
 
@@ -99,6 +100,14 @@ def format_instant(when: datetime) -> Instant:
 def parse_instant(text: Instant) -> datetime:
     """Return an instant as an aware UTC datetime. Raise `ValueError` for a text that is none."""
     return datetime.fromisoformat(text)
+
+
+def is_instant(text: str) -> bool:
+    """Return whether a text of an instant's form is a time a canteen may meet: a real day, from 1970 to 2199."""
+    try:
+        return 1970 <= parse_instant(text).year < 2200
+    except ValueError:
+        return False
 
 
 def age_ms(earlier: Instant, now: Instant) -> int:

@@ -15,8 +15,8 @@ from msgspec import Meta, Struct
 from agent.domain.canteen import Cents, Id, TokenText
 from agent.domain.clock import ClockTrust, Day, Instant
 
-Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", description="SHA-256 in hex")]
-Epoch = Annotated[str, Meta(pattern=r"^[1-9]\d{0,8}-[0-9a-f]{16}$", description="count of this disk's lives, then 64 random bits in hex")]
+Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}(?!\n)$", description="SHA-256 in hex")]
+Epoch = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}-[0-9a-f]{16}(?!\n)$", description="which life of the disk, then 64 random bits")]
 Seq = Annotated[int, Meta(ge=1, le=2**53)]
 
 
@@ -70,7 +70,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: Instant
     clock: ClockTrust
     boot: str
-    mono_ms: Annotated[int, Meta(ge=0, le=2**53)]
+    mono_ms: Annotated[int, Meta(ge=0, le=10**12)]  # thirty years without a restart
     how: How
     account: Id | None = None
     card: TokenText | None = None
@@ -82,7 +82,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: RefusalReason | None = None
     trays: Annotated[int, Meta(ge=0, le=100_000)] | None = None
     served: Annotated[int, Meta(ge=0, le=100_000)] | None = None
-    hash: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")] = ""
+    hash: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?(?!\n)$")] = ""
 
 
 _encoder = msgspec.json.Encoder(order="sorted")

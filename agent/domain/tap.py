@@ -6,8 +6,8 @@ the draft of the entry that records it: what happened is recorded, not refused.
 The order, and why:
  1. unreadable      nothing is known of the child
  2. no service      outside serving times there is nothing to sell
- 3. unknown card    served by default (story 3), refused only where the town says so
- 4. blocked         a lost card buys nothing, whatever its account holds
+ 3. blocked         a lost card buys nothing, whatever its account holds, and whether its account is known here or not
+ 4. unknown card    served by default (story 3), refused only where the town says so
  5. already served  one meal per account, service and day: here, or at another terminal as far as the central told us
  6. credit          only where the town refuses, never on stale data (story 1), never under `serve_all_until` (story 2)
 """
@@ -99,9 +99,11 @@ def decide(facts: Facts) -> Outcome:
         return _refused(facts, RefusalReason.UNREADABLE)
     if facts.service is None:
         return _refused(facts, RefusalReason.NO_SERVICE)
+    if by_card and facts.card is not None and facts.card.status is not CardStatus.ACTIVE:
+        return _refused(facts, RefusalReason.BLOCKED)
     if facts.account is None:
         return _decide_unknown(facts, facts.service)
-    if by_card and (facts.account.status is AccountStatus.CLOSED or (facts.card and facts.card.status is not CardStatus.ACTIVE)):
+    if by_card and facts.account.status is AccountStatus.CLOSED:
         return _refused(facts, RefusalReason.BLOCKED)
     if _has_own_meal(facts):
         return AlreadyServed(entry=_refusal(facts, RefusalReason.ALREADY_SERVED), terminal=None)

@@ -8,6 +8,7 @@ import json
 import queue
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +23,15 @@ ANSWER_WAIT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a person asks of the agent: `do` and its arguments. `answers` takes one answer."""
+    """What a person asks of the agent: `do` and its arguments. `answers` takes one answer.
+
+    `abandoned` is set when the asker was told that no answer came: then nothing must happen any more.
+    """
 
     do: str
     arguments: dict[str, Any]
     answers: "queue.Queue[dict[str, Any]]" = field(default_factory=lambda: queue.Queue(maxsize=1), compare=False)
+    abandoned: threading.Event = field(default_factory=threading.Event, compare=False)
 
     def answer(self, **members: Any) -> None:
         """Give the answer: `ok` with members, or `error` with a sentence."""
@@ -75,14 +80,15 @@ class ControlSocket:
         try:
             message = json.loads(line)
             request = Request(str(message["do"]), dict(message["arguments"]))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return {"error": "a request is one line of JSON with 'do' and 'arguments'"}
         if not self._enqueue(request):
             return {"error": "the agent is too busy to answer"}
         try:
             return request.answers.get(timeout=ANSWER_WAIT_S)
         except queue.Empty:
-            return {"error": f"the agent did not answer within {ANSWER_WAIT_S:.0f} s"}
+            request.abandoned.set()
+            return {"error": f"nothing was done: the agent did not answer within {ANSWER_WAIT_S:.0f} s"}
 
 
 def ask(path: Path, do: str, **arguments: Any) -> dict[str, Any]:
@@ -102,7 +108,8 @@ def ask(path: Path, do: str, **arguments: Any) -> dict[str, Any]:
 
 def _line(peer: socket.socket, bytes_max: int) -> bytes:
     received = b""
-    while not received.endswith(b"\n") and len(received) < bytes_max:
+    deadline = time.monotonic() + ANSWER_WAIT_S  # for the whole line: a peer that drips must not keep others waiting
+    while not received.endswith(b"\n") and len(received) < bytes_max and time.monotonic() < deadline:
         part = peer.recv(4_096)
         if not part:
             break

@@ -19,8 +19,11 @@ class Signal(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardPresented:
+    """`tap` counts the reader's taps: a signal names the one it answers, so that no child sees another's."""
+
     reader: str
     card: CardId
+    tap: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,7 @@ class CardUnreadable:
 
     reader: str
     fault: str
+    tap: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,17 +10,18 @@ from collections.abc import Callable
 from msgspec import UNSET
 from smartcard import scard
 
-from agent.domain.card import CardId
+from agent.domain.card import CardId, UidFault
 from agent.errors import ReaderError
 from agent.readers.apdu import matches, parse_hex, strip_status
-from agent.readers.events import CardPresented, CardUnreadable, ReaderEvent
+from agent.readers.events import CardPresented, CardUnreadable, Signal
 from agent.readers.framing import Fault
 from agent.readers.presence import Presence
-from agent.readers.profile import Profile, Step, card_of, find_reader
+from agent.readers.profile import Profile, card_of, find_reader
 from agent.readers.thread import Line
 
 STATUS_WAIT_MS = 1_000  # how often the loop looks up without an event; SCardCancel would race with the call's start
-SIGNAL_WAIT_S = 2.0  # the main loop answers in milliseconds; after this the card may leave without a signal
+SIGNAL_SOON_S = 0.3  # the main loop answers in milliseconds; after this the child sees that it is to wait
+SIGNAL_WAIT_S = 5.0  # as long as a slow SD card may take to flush; then the card may leave without a signal
 TRAFFIC = 5  # raw bytes identify a child: only on demand, and said when it is switched on
 
 log = logging.getLogger("agent.readers.pcsc")
@@ -84,32 +85,39 @@ class PcscDevice:
             return  # taken away again: it will come back
         self._check(code, "connecting to the card")
         try:
-            event = self._identify(handle, protocol)
-            if event is None or not self._presence.is_tap(event, line.now_ms()):
+            found = self._identify(handle, protocol)
+            if found is None or not self._presence.is_tap(found, line.now_ms()):
                 return
-            signal = line.tap(event, SIGNAL_WAIT_S)
-            step = self._profile.step_for(signal) if signal else None
-            if step is not None:
-                self._show(handle, protocol, step)
+            tap = line.next_tap()
+            if isinstance(found, CardId):
+                line.report(CardPresented(reader=self._name, card=found, tap=tap))
+            else:
+                line.report(CardUnreadable(reader=self._name, fault=found.value, tap=tap))
+            signal = line.signal(tap, SIGNAL_SOON_S)
+            if signal is None:  # the main loop is busy: say so, and go on waiting
+                self._show(handle, protocol, Signal.WAIT)
+                signal = line.signal(tap, SIGNAL_WAIT_S)
+            if signal is not None:
+                self._show(handle, protocol, signal)
         finally:
             scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
 
-    def _identify(self, handle: int, protocol: int) -> ReaderEvent | None:
+    def _identify(self, handle: int, protocol: int) -> CardId | UidFault | Fault | None:
         assert self._profile.uid.send is not UNSET
         answer = self._transmit(handle, protocol, self._profile.uid.send)
         if answer is None:
             return None
         try:
-            found = card_of(self._profile, strip_status(answer, self._profile.uid.status, asked="the UID"))
+            return card_of(self._profile, strip_status(answer, self._profile.uid.status, asked="the UID"))
         except ReaderError as error:
             log.debug("reader '%s' (%s): %s", self._name, self._profile.device.model, error)
-            found = Fault.STATUS
-        if isinstance(found, CardId):
-            return CardPresented(reader=self._name, card=found)
-        return CardUnreadable(reader=self._name, fault=found.value)
+            return Fault.STATUS
 
-    def _show(self, handle: int, protocol: int, step: Step) -> None:
-        """Send a signal. One that fails is a pity, not a fault: the meal is recorded."""
+    def _show(self, handle: int, protocol: int, signal: Signal) -> None:
+        """Send a signal, if the reader can show it. One that fails is a pity, not a fault: the meal is recorded."""
+        step = self._profile.step_for(signal)
+        if step is None:
+            return
         answer = self._transmit(handle, protocol, step.send)
         if answer is not None and not matches(step.expect, answer):
             log.warning("reader '%s' (%s): SW=%s while showing the signal", self._name, self._profile.device.model, answer.hex())

@@ -251,7 +251,11 @@ def _family_complaints(profile: Profile) -> list[str]:
             found.append(f"key {key!r}: has no meaning in a {profile.transport} profile; remove it")
     if profile.poll.mode != ("event" if pcsc else "push"):
         found.append(f"key 'poll.mode': a {profile.transport} profile has {'event' if pcsc else 'push'!r}")
+    if not pcsc and profile.feedback != Feedback():
+        found.append("key 'feedback': no serial reader of this family can show anything; remove it")
     for key, step in _steps(profile):
+        if key.startswith("init") and step.via != "escape":
+            found.append(f"key '{key}.via': write escape; before a card comes there is no other way")
         if step.via == "escape" and (profile.pcsc is UNSET or profile.pcsc.escape is UNSET):
             found.append(f"key '{key}.via': escape needs a table [pcsc.escape] with the control_code")
         if step.via == "escape" and step.on_error != "continue":

@@ -58,7 +58,8 @@ class SerialDevice:
                 if found in (Fault.CHECKSUM, Fault.REJECTED):
                     log.debug("reader '%s': a frame with a wrong %s", self._name, found)  # noise: the module repeats
                 elif presence.is_tap(found, now_ms):
+                    tap = line.next_tap()
                     if isinstance(found, CardId):
-                        line.tap(CardPresented(reader=self._name, card=found), 0)
+                        line.report(CardPresented(reader=self._name, card=found, tap=tap))
                     else:
-                        line.tap(CardUnreadable(reader=self._name, fault=found.value), 0)
+                        line.report(CardUnreadable(reader=self._name, fault=found.value, tap=tap))

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from agent.errors import ReaderError
-from agent.readers.events import ReaderDown, ReaderEvent, ReaderUp, Signal
+from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderEvent, ReaderUp, Signal
 
 RETRY_FIRST_S = 0.2
 RETRY_MAX_S = 5.0
+SIGNALS_MAX = 16
 
 
 class Device(Protocol):
@@ -25,12 +26,13 @@ class Device(Protocol):
 
 
 class Line:
-    """What a device may do: say it is up, report a tap and get its signal, ask whether to stop and what time it is."""
+    """What a device may do: say it is up, report taps and get their signals, ask whether to stop and what time it is."""
 
     def __init__(self, name: str, emit: Callable[[ReaderEvent], object]) -> None:
         self._name = name
         self._emit = emit
-        self._signals: queue.Queue[Signal] = queue.Queue(maxsize=1)
+        self._signals: queue.Queue[tuple[int, Signal]] = queue.Queue(maxsize=SIGNALS_MAX)
+        self.taps = 0
         self._stop = threading.Event()
         self.is_up = False
 
@@ -46,24 +48,33 @@ class Line:
         self.is_up = True
         self._emit(ReaderUp(reader=self._name, device=device))
 
-    def tap(self, event: ReaderEvent, signal_wait_s: float) -> Signal | None:
-        """Report a tap and return the signal to show, None when none came in time (0: the reader cannot show any)."""
-        while not self._signals.empty():  # an answer that came too late for the tap before
-            self._signals.get_nowait()
-        self._emit(event)
-        if signal_wait_s == 0:
-            return None
-        try:
-            return self._signals.get(timeout=signal_wait_s)
-        except queue.Empty:
-            return None
+    def next_tap(self) -> int:
+        """Return the number of a tap that begins now."""
+        self.taps += 1
+        return self.taps
 
-    def show(self, signal: Signal) -> None:
+    def report(self, event: CardPresented | CardUnreadable) -> None:
+        """Report a tap and go on: for readers that cannot show anything."""
+        self._emit(event)
+
+    def signal(self, tap: int, wait_s: float) -> Signal | None:
+        """Return the signal for a tap, None when none came in time. Signals for earlier taps are too late and dropped."""
+        deadline = time.monotonic() + wait_s
+        while (left_s := deadline - time.monotonic()) > 0:
+            try:
+                answered, signal = self._signals.get(timeout=left_s)
+            except queue.Empty:
+                return None
+            if answered == tap:
+                return signal
+        return None
+
+    def show(self, tap: int, signal: Signal) -> None:
         """Called by the main loop; never waits."""
         try:
-            self._signals.put_nowait(signal)
+            self._signals.put_nowait((tap, signal))
         except queue.Full:
-            pass  # nobody waits for it
+            pass  # a reader that shows nothing, or has not waited for long
 
     def stop(self) -> None:
         self._stop.set()
@@ -88,8 +99,12 @@ class ReaderThread:
     def start(self) -> None:
         self._thread.start()
 
-    def show(self, signal: Signal) -> None:
-        self.line.show(signal)
+    def show(self, tap: int, signal: Signal) -> None:
+        self.line.show(tap, signal)
+
+    def show_out_of_order(self) -> None:
+        """Tell whoever taps just now that there is no answer."""
+        self.line.show(self.line.taps, Signal.OUT_OF_ORDER)
 
     def stop(self) -> None:
         """Ask the thread to end and wait for it a moment; a device that hangs does not hold up the process."""

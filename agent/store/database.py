@@ -39,6 +39,14 @@ class Database(SqliteFile):
             raise StoreError(f"{path}: no terminal has run here yet")
         super().__init__(path, FORM, "ro" if read_only else "rwc")
 
+    def compact(self) -> None:
+        """Write the file anew without its free pages, and empty the write-ahead log. For a box that must forget."""
+        try:
+            self.sql.execute("VACUUM")
+            self.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: not compacted: {error}") from error
+
     def checkpoint(self) -> None:
         """Bring the write-ahead log into the file as far as readers allow. Never on a tap's path."""
         try:

@@ -22,66 +22,61 @@ DIGEST_STEP_RECORDS = 500  # some milliseconds on a Pi: a tap waits no longer fo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Where this terminal stands with the central. `oldest` and `last` are seqs of the current epoch, `acked` its booked seq."""
+    """Where this terminal stands with the central.
+
+    `epoch` is the one that is being sent: the newest, unless entries of an earlier one wait (after the central lost them).
+    `oldest`, `last` and `acked` are seqs of it; `mark` is (epoch number, seq) booked, as last heard; `pending` counts all that waits.
+    """
 
     town: str
     terminal: str
     epoch: str
     epoch_number: int
+    is_newest: bool
     oldest: int
     last: int
     head: str
     acked: int
     acked_head: str
+    mark: tuple[int, int]
+    pending: int
     journal: str | None
     position: int
     resyncing: bool
     heard_at: str | None
     order_done: str | None
 
-    @property
-    def pending(self) -> int:
-        """Entries the central has not booked yet."""
-        return self.last - self.acked
-
 
 def standing(db: Database) -> Standing:
     with db.reading() as sql:
         row = sql.execute(
-            "SELECT town, terminal.id, epoch.id, n, base_seq, base_hash, acked_epoch, acked_seq, journal, position, resyncing,"
-            " heard_at, order_done FROM terminal, epoch ORDER BY n DESC LIMIT 1"
+            "SELECT town, id, acked_epoch, acked_seq, journal, position, resyncing, heard_at, order_done, (SELECT max(n) FROM epoch)"
+            " FROM terminal"
         ).fetchone()
         if row is None:
             raise StoreError(f"{db.path}: holds no terminal yet")
-        (
-            town,
-            terminal,
-            epoch,
-            number,
-            base_seq,
-            base_hash,
-            acked_epoch,
-            acked_seq,
-            journal,
-            position,
-            resyncing,
-            heard_at,
-            order_done,
-        ) = row
-        newest = sql.execute("SELECT seq, hash FROM entry WHERE epoch = ? ORDER BY seq DESC LIMIT 1", (number,)).fetchone()
-        last, head = newest or (base_seq, base_hash)
-        acked = acked_seq if acked_epoch == number else 0
-        acked_head = base_hash if acked <= base_seq else _hash_at(sql, number, acked)
+        town, terminal, mark_epoch, mark_seq, journal, position, resyncing, heard_at, order_done, newest = row
+        waiting = sql.execute("SELECT epoch FROM entry WHERE (epoch, seq) > (?, ?) ORDER BY epoch, seq LIMIT 1", (mark_epoch, mark_seq))
+        number = (waiting.fetchone() or (newest,))[0]
+        epoch, base_seq, base_hash = sql.execute("SELECT id, base_seq, base_hash FROM epoch WHERE n = ?", (number,)).fetchone()
+        end = sql.execute("SELECT seq, hash FROM entry WHERE epoch = ? ORDER BY seq DESC LIMIT 1", (number,)).fetchone()
+        last, head = end or (base_seq, base_hash)
+        acked = max(mark_seq if mark_epoch == number else 0, base_seq)
+        acked_head = base_hash if acked == base_seq else _hash_at(sql, number, acked)
+        later = sql.execute("SELECT count(*) FROM entry WHERE epoch > ?", (number,)).fetchone()[0] if number != newest else 0
     return Standing(
         town=town,
         terminal=terminal,
         epoch=epoch,
         epoch_number=number,
+        is_newest=number == newest,
         oldest=base_seq + 1,
         last=last,
         head=head,
-        acked=max(acked, base_seq),
+        acked=acked,
         acked_head=acked_head,
+        mark=(mark_epoch, mark_seq),
+        pending=last - acked + later,
         journal=journal,
         position=position,
         resyncing=bool(resyncing),
@@ -91,16 +86,39 @@ def standing(db: Database) -> Standing:
 
 
 def hash_of(db: Database, epoch: str, seq: int) -> str | None:
-    """Return the hash of an own entry (of what an epoch chains from for the one before its oldest), None if it is not here."""
+    """Return the hash of an own entry (of what its epoch chains from for the one before its oldest), "" for one that was
+    pruned, None for one this disk never had."""
     with db.reading() as sql:
         row = sql.execute("SELECT n, base_seq, base_hash FROM epoch WHERE id = ?", (epoch,)).fetchone()
         if row is None:
             return None
         number, base_seq, base_hash = row
-        if seq == base_seq:
-            return str(base_hash)
+        if seq <= base_seq:
+            return str(base_hash) if seq == base_seq else ""
         found = sql.execute("SELECT hash FROM entry WHERE epoch = ? AND seq = ?", (number, seq)).fetchone()
         return found[0] if found else None
+
+
+def is_past_journal(db: Database, journal: str) -> bool:
+    """Return whether a life of the central is over, as this terminal knows."""
+    return db.sql.execute("SELECT 1 FROM past_journal WHERE id = ?", (journal,)).fetchone() is not None
+
+
+def keeps_earlier_epochs(db: Database) -> bool:
+    """Return whether entries of an epoch before the newest are still here."""
+    row = db.sql.execute("SELECT 1 FROM entry WHERE epoch < (SELECT max(n) FROM epoch) LIMIT 1").fetchone()
+    return row is not None
+
+
+def newest_epoch(db: Database) -> str:
+    """Return the epoch that entries are made in."""
+    return str(db.sql.execute("SELECT id FROM epoch ORDER BY n DESC LIMIT 1").fetchone()[0])
+
+
+def heard_at(db: Database) -> str | None:
+    """Return the central's time in its newest answer."""
+    row = db.sql.execute("SELECT heard_at FROM terminal").fetchone()
+    return row[0] if row else None
 
 
 def epoch_number(db: Database, epoch: str) -> int | None:

@@ -7,10 +7,12 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
 from msgspec.structs import replace
 
 from agent.domain.clock import ClockTrust, Instant
 from agent.domain.ledger import Entry, Kind, canonical, genesis, seal
+from agent.errors import StoreError
 from agent.store.database import Database
 
 SET_ASIDE_PAYLOAD_BYTES_MAX = 65_536  # enough to see what it was; a flood must not fill the card
@@ -58,6 +60,7 @@ def record(db: Database, draft: Entry) -> Entry:
         if reverses is not None:
             (reversed_epoch,) = sql.execute("SELECT n FROM epoch WHERE id = ?", (reverses.epoch,)).fetchone()
         body = canonical(draft_of(entry)).decode()
+        _require_readable(body)
         sql.execute(
             "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -78,6 +81,14 @@ def record(db: Database, draft: Entry) -> Entry:
             ),
         )
     return entry
+
+
+def _require_readable(body: str) -> None:
+    """What is written can be read again, here and at the central: an entry outside the contract's limits is not made."""
+    try:
+        msgspec.json.decode(body, type=Entry)
+    except msgspec.ValidationError as error:
+        raise StoreError(f"not recorded, it is outside what an entry may hold: {error}") from None
 
 
 def draft_of(entry: Entry) -> Entry:
@@ -107,6 +118,8 @@ def apply_changes(
         old_journal, resync, resyncing = sql.execute("SELECT journal, resync, resyncing FROM terminal").fetchone()
         if reset and not (resyncing and old_journal == journal):
             resync, resyncing = resync + 1, 1
+        if old_journal is not None and old_journal != journal:
+            sql.execute("INSERT OR IGNORE INTO past_journal VALUES (?)", (old_journal,))
         changed = 0
         for row in rows:
             changed += _store_record(sql, row, acked, resync, overwrite=bool(resyncing))
@@ -125,6 +138,25 @@ def apply_changes(
             (*mark, journal, to, resync, resyncing, heard_at),
         )
     return changed
+
+
+def adopt_journal(db: Database, journal: str, heard_at: Instant) -> None:
+    """Begin with a new life of the central when earlier epochs are kept: they are offered again, then records are taken."""
+    with db.transaction() as sql:
+        sql.execute("INSERT OR IGNORE INTO past_journal SELECT journal FROM terminal WHERE journal IS NOT NULL")
+        (first,) = sql.execute("SELECT min(epoch) FROM entry").fetchone()
+        sql.execute(
+            "UPDATE terminal SET journal = ?, position = 0, resync = resync + 1, resyncing = 1, acked_epoch = ?, acked_seq = 0,"
+            " heard_at = max(coalesce(heard_at, ''), ?)",
+            (journal, first, heard_at),
+        )
+
+
+def acknowledge(db: Database, acked: tuple[int, int], heard_at: Instant) -> None:
+    """Note that an earlier epoch is booked up to (epoch number, seq). Records of such a message are not taken."""
+    with db.transaction() as sql:
+        mark = max(acked, sql.execute("SELECT acked_epoch, acked_seq FROM terminal").fetchone())
+        sql.execute("UPDATE terminal SET acked_epoch = ?, acked_seq = ?, heard_at = max(coalesce(heard_at, ''), ?)", (*mark, heard_at))
 
 
 def hear(db: Database, heard_at: Instant) -> None:
@@ -153,7 +185,10 @@ def begin_epoch(db: Database, epoch_bits: str, order: str) -> str:
 def wipe(db: Database, order: str) -> None:
     """Forget every card, account and rule: a stolen or retired box. The ledger stays until it is pruned."""
     with db.transaction() as sql:
-        sql.execute("DELETE FROM record")
+        for table in ("record", "note", "set_aside"):
+            sql.execute(f"DELETE FROM {table}")
+    db.compact()  # so that nothing of them stands in free pages either; only then it is done
+    with db.transaction() as sql:
         sql.execute("UPDATE terminal SET order_done = ?", (order,))
 
 

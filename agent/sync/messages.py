@@ -11,7 +11,6 @@ from msgspec import Meta, Raw, Struct, field
 from agent.domain.canteen import (
     AccountRecord,
     CardRecord,
-    Cents,
     GoneRecord,
     Id,
     PolicyRecord,
@@ -19,7 +18,7 @@ from agent.domain.canteen import (
     Record,
     ServiceRecord,
 )
-from agent.domain.clock import ClockTrust, Instant
+from agent.domain.clock import ClockTrust, Instant, is_instant
 from agent.domain.ledger import Entry, Epoch, Hash, canonical
 from agent.errors import SyncError
 
@@ -28,7 +27,7 @@ BATCH_ENTRIES_MAX = 100
 BATCHES_UNACKED_MAX = 4
 CHUNK_RECORDS_MAX = 200
 
-Journal = Annotated[str, Meta(pattern=r"^[0-9a-f]{16,64}$", description="random id of one life of the central's database")]
+Journal = Annotated[str, Meta(pattern=r"^[0-9a-f]{16,64}(?!\n)$", description="random id of one life of the central's database")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 
@@ -80,8 +79,8 @@ class Digest(Struct, frozen=True, kw_only=True):
     position: Position
     accounts: Count
     cards: Count
-    cents: Cents
-    sum: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+    cents: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+    sum: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}(?!\n)$")]
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -145,9 +144,14 @@ def decode(payload: bytes, form: type[_Message]) -> _Message:
     if len(payload) > MESSAGE_BYTES_MAX:
         raise SyncError(f"{len(payload)} bytes are more than the {MESSAGE_BYTES_MAX} a message may have")
     try:
-        return msgspec.json.decode(payload, type=form)
+        payload.decode("utf-8")  # msgspec does not look at the texts of fields it skips
+        message = msgspec.json.decode(payload, type=form)
     except _UNDECODABLE as error:
         raise SyncError(f"not a message of this kind: {error}") from error
+    at = getattr(message, "at", None)
+    if at is not None and not is_instant(at):
+        raise SyncError(f"not a message of this kind: {at} is no time")
+    return message
 
 
 class _Named(Struct):
@@ -195,6 +199,9 @@ def record_key(record: Record | UnknownRecord) -> tuple[str, str]:
 def decode_entry(raw: Raw) -> Entry:
     """Return an entry of a batch. Raise `SyncError` for one that is malformed."""
     try:
-        return msgspec.json.decode(raw, type=Entry)
+        entry = msgspec.json.decode(raw, type=Entry)
     except _UNDECODABLE as error:
         raise SyncError(f"not an entry: {error}") from error
+    if not is_instant(entry.at):
+        raise SyncError(f"not an entry: {entry.at} is no time")
+    return entry

@@ -10,6 +10,7 @@ in memory across a loss: what matters is in SQLite and is sent again.
 import logging
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ SESSION_EXPIRY_S = 7 * 24 * 3600  # the broker keeps what came for us over a lon
 RECEIVE_MAX = 20  # unacknowledged messages the broker may have under way to us: bounds our queue
 PACKET_BYTES_MAX = 1024 * 1024  # four times a lawful message: a larger one is the broker's to drop
 CONNECT_TIMEOUT_S = 10.0
+UP_WITHIN_S = 30.0  # a broker that takes the connection and says nothing more is none
 BACK_OFF_MAX_S = 30
 RECONNECT_PAUSE_S = 0.5  # two boxes with one client id throw each other off: not in a tight loop
 THREAD_CHECK_S = 1.0
@@ -129,9 +131,9 @@ class MqttLink:
 
     def _one_connection(self) -> None:
         """Connect, serve until the connection ends, clean up. Raise `SyncError` when it could not be made at all."""
+        self._ended.clear()
         if self._stopping.is_set():
             return
-        self._ended.clear()
         client = self._new_client()
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
@@ -143,14 +145,18 @@ class MqttLink:
             raise SyncError(f"broker {self._host}:{self._port} not reached: {error}") from error
         client.loop_start()
         try:
+            up_by = time.monotonic() + UP_WITHIN_S
             while not self._ended.wait(THREAD_CHECK_S):
+                if self._client is None and time.monotonic() > up_by:
+                    self._refusal = f"no answer to CONNECT and SUBSCRIBE within {UP_WITHIN_S:.0f} s"
+                    break
                 if not client._thread or not client._thread.is_alive():  # paho offers no public word on it
                     self._refusal = self._refusal or "the network thread ended"
                     break
         finally:
             was_up = self._client is client
             self._client = None
-            client.on_disconnect = None
+            client.on_connect = client.on_subscribe = client.on_disconnect = None
             client.disconnect()
             client.loop_stop()
         if was_up:
@@ -190,8 +196,9 @@ class MqttLink:
             self._refusal = "no right to read " + ", ".join(refused)
             self._ended.set()
             return
-        self._client = client
-        self._on_event(LinkUp())
+        if not self._ended.is_set():
+            self._client = client
+            self._on_event(LinkUp())
 
     def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
         receipt = _Receipt(client, message.mid, message.qos)

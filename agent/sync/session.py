@@ -28,6 +28,7 @@ class Verdict(Enum):
 
     APPLY = auto()
     NOTHING_NEW = auto()
+    OLD = auto()
     GAP = auto()
 
 
@@ -54,7 +55,7 @@ def judge(
     if from_position > own_position:
         return Verdict.GAP
     if to < own_position:
-        return Verdict.NOTHING_NEW
+        return Verdict.OLD  # late or twice: no answer to anything
     if acked < own_acked:
         return Verdict.GAP  # within a journal it never steps back: the central believes an old hello of ours
     return Verdict.APPLY if to > own_position or acked > own_acked else Verdict.NOTHING_NEW
@@ -142,7 +143,8 @@ class Session:
 
     def wake_ms(self, now_ms: int) -> int | None:
         """Return in how many milliseconds `due` may have something new to say without any event, None for never."""
-        times = [t for t in (self._hello_deadline_ms, self._batch_deadline_ms, self._heartbeat_ms) if t is not None]
+        heartbeat_ms = self._heartbeat_ms if self._hello_deadline_ms is None else None  # no hello while one is on its way
+        times = [t for t in (self._hello_deadline_ms, self._batch_deadline_ms, heartbeat_ms) if t is not None]
         if not self._connected or not times:
             return None
         return max(0, min(*times, self._heard_ms + RECONNECT_AFTER_MS) - now_ms)

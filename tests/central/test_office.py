@@ -51,10 +51,21 @@ def test_labels_leave_the_central_only_when_the_town_wants_them(wire: Wire) -> N
     wire.central.credit("a-1", 1, "r-1")
     wire.settle()
     assert b"Nora" not in b"".join(payload for _, payload in wire.log)
+    set_policy(wire.central.ledger, PolicyRecord(from_day="2027-09-01", p=0, labels="short"), "give_back")
+    wire.central.exchange.forget_day()  # as when another process has committed
+    wire.settle()
+    assert b"Nora" not in b"".join(payload for _, payload in wire.log)
     set_policy(wire.central.ledger, PolicyRecord(from_day="2026-09-01", p=0, labels="short"), "give_back")
+    wire.central.exchange.forget_day()
+    wire.settle()
+    assert b"Nora K." in b"".join(payload for _, payload in wire.log)
+    wire.log.clear()
+    set_policy(wire.central.ledger, PolicyRecord(from_day="2026-11-01", p=0, labels="none"), "give_back")
+    wire.central.exchange.forget_day()
     wire.settle()
     wire.pass_time(300_000)
-    assert b"Nora K." in b"".join(payload for _, payload in wire.log)
+    record = wire.box.db.sql.execute("SELECT group_concat(body) FROM record").fetchone()[0]
+    assert "Nora" not in record and b"Nora" not in b"".join(payload for _, payload in wire.log)
 
 
 def test_a_credit_booked_while_the_terminal_is_away_is_there_when_it_is_back(wire: Wire) -> None:

@@ -18,7 +18,7 @@ GOOD = "a-10,primaria,pupil,1A,Nora K.,,a:04010203040506 em:0100000001,lunch 202
 
 def load(wire: Wire, path: Path, text: str) -> tuple[int, int]:
     path.write_text(text, encoding="utf-8")
-    return import_roster(wire.central.ledger, read_roster(path, KEY), lambda: None)
+    return import_roster(wire.central.ledger, read_roster(path, KEY), lambda: None, at=wire.clock.instant)
 
 
 def test_a_roster_reaches_the_terminals_and_twice_changes_nothing(wire: Wire, tmp_path: Path) -> None:
@@ -94,4 +94,4 @@ def test_a_pupil_who_moves_to_another_school_is_gone_at_the_old_one(wire: Wire, 
 
 def test_the_sample_town_can_be_imported(wire: Wire) -> None:
     lines = read_roster(ROOT / "demo" / "borgofiorito.csv", KEY)
-    assert import_roster(wire.central.ledger, lines, lambda: None) == (42, 0)
+    assert import_roster(wire.central.ledger, lines, lambda: None, at=wire.clock.instant) == (42, 0)

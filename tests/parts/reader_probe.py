@@ -18,12 +18,12 @@ def main(seconds: float) -> None:
 
     def tell(event: ReaderEvent) -> None:
         match event:
-            case CardPresented(card=card):
+            case CardPresented(card=card, tap=tap):
                 print(json.dumps({"tap": str(card)}), flush=True)
-                thread.show(Signal.SERVED)
-            case CardUnreadable(fault=fault):
+                thread.show(tap, Signal.SERVED)
+            case CardUnreadable(fault=fault, tap=tap):
                 print(json.dumps({"fault": fault}), flush=True)
-                thread.show(Signal.REFUSED)
+                thread.show(tap, Signal.REFUSED)
             case ReaderUp(device=device):
                 print(json.dumps({"up": device}), flush=True)
             case ReaderDown(reason=reason):

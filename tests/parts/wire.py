@@ -150,11 +150,11 @@ class Box:
 
     def tap(self, card: str | CardId) -> Signal:
         shown = parse_card_id(card) if isinstance(card, str) else card
-        self.handle(CardPresented(reader="counter", card=shown))
+        self.handle(CardPresented(reader="counter", card=shown, tap=1))
         return self.lights[-1]
 
     def tap_unreadable(self) -> Signal:
-        self.handle(CardUnreadable(reader="counter", fault="random"))
+        self.handle(CardUnreadable(reader="counter", fault="random", tap=1))
         return self.lights[-1]
 
     def ask(self, do: str, **arguments: object) -> dict[str, object]:

@@ -135,7 +135,7 @@ BASE = {
         ({}, Verdict.APPLY),
         ({"from_position": 8}, Verdict.APPLY),
         ({"from_position": 11}, Verdict.GAP),
-        ({"from_position": 3, "to": 9}, Verdict.NOTHING_NEW),
+        ({"from_position": 3, "to": 9}, Verdict.OLD),
         ({"to": 10}, Verdict.NOTHING_NEW),
         ({"to": 10, "acked": (1, 6)}, Verdict.APPLY),
         ({"acked": (1, 4)}, Verdict.GAP),
