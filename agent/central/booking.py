@@ -22,6 +22,7 @@ from agent.domain.ledger import Entry, Hash, Kind, Seq, entry_fault, genesis, re
 from agent.errors import SyncError
 from agent.sync.messages import Entries, decode_entry
 
+REASON_LENGTH_MAX = 200  # a decoder's complaint may quote what it read
 HASH_REASON = "its hash does not fit"
 
 
@@ -57,11 +58,11 @@ class _Verdict:
 
     def flag(self, reason: str) -> None:
         self.status = "flagged" if self.status == "applied" else self.status
-        self.reasons.append(reason)
+        self.reasons.append(reason[:REASON_LENGTH_MAX])
 
     def put_aside(self, reason: str) -> None:
         self.status, self.account, self.cents = "set_aside", None, None
-        self.reasons.append(reason)
+        self.reasons.append(reason[:REASON_LENGTH_MAX])
 
 
 def book_batch(
@@ -305,10 +306,14 @@ def _meal_undone(sql: sqlite3.Connection, batch: _Batch, entry: Entry, previous:
     assert entry.reverses is not None
     epoch, seq = entry.reverses.epoch, entry.reverses.seq
     rows = sql.execute("SELECT * FROM entry WHERE terminal = ? AND epoch = ? AND seq = ?", (batch.terminal, epoch, seq)).fetchall()
-    if len(rows) < 2 or epoch != batch.epoch:
+    if len(rows) < 2:
         return rows[0] if rows else None
-    parent = previous
-    for above in range(entry.seq - 1, seq, -1):
+    if epoch == batch.epoch:
+        tip, parent = entry.seq - 1, previous
+    else:  # an earlier epoch: its line ends where this terminal's chain of it ended
+        chain = sql.execute("SELECT seq, hash FROM chain WHERE terminal = ? AND epoch = ?", (batch.terminal, epoch)).fetchone()
+        tip, parent = chain["seq"], chain["hash"]
+    for above in range(tip, seq, -1):
         key = (batch.terminal, epoch, above, parent)
         row = sql.execute("SELECT prev FROM entry WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?", key).fetchone()
         if row is None:

@@ -36,6 +36,10 @@ def greet(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: str, at
     """Take in a hello: find its line, see whether this central or that disk was restored. Return from where to tell on."""
     _see_central_restored(sql, terminal, hello, at=at, new_journal=new_journal)
     if hello.order_done is not None:
+        # a central restored from a backup must not give an id that this terminal has done
+        number = hello.order_done.rpartition("-")[2]
+        if number.isascii() and number.isdigit() and len(number) < 10:
+            sql.execute("UPDATE terminal SET orders = max(orders, ?) WHERE id = ?", (int(number), terminal))
         sql.execute("UPDATE terminal SET order_id = NULL, order_do = NULL WHERE id = ? AND order_id = ?", (terminal, hello.order_done))
     _find_line(sql, terminal, hello, town=town, at=at)
     sql.execute("UPDATE terminal SET hello_at = ?, hello = ? WHERE id = ?", (at, msgspec.json.encode(hello).decode(), terminal))

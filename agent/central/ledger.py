@@ -131,7 +131,7 @@ def give_order(sql: sqlite3.Connection, terminal: str, do: str) -> str:
     if row["order_do"] in (do, "wipe"):
         return str(row["order_id"])
     (journal,) = sql.execute("SELECT journal FROM central").fetchone()
-    order = f"o-{journal[:8]}-{row['orders'] + 1}"
+    order = f"o-{journal[-8:]}-{row['orders'] + 1}"
     sql.execute("UPDATE terminal SET orders = orders + 1, order_id = ?, order_do = ? WHERE id = ?", (order, do, terminal))
     return order
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from agent.domain.canteen import Cents, Id, TokenText
+from agent.domain.canteen import PRICE_CENTS_MAX, Id, TokenText
 from agent.domain.clock import ClockTrust, Day, Instant
 
 Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}(?!\n)$", description="SHA-256 in hex")]
@@ -66,7 +66,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     seq: Annotated[int, Meta(ge=0, le=2**53)] = 0
     kind: Kind
-    cents: Cents
+    cents: Annotated[int, Meta(ge=-PRICE_CENTS_MAX, le=PRICE_CENTS_MAX)]
     at: Instant
     clock: ClockTrust
     boot: str
