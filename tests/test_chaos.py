@@ -1,6 +1,7 @@
 """A wire that loses, doubles, delays and reorders; boxes that restart; a link that comes and goes: one seed, one run.
 
-At rest both sides must be equal to the cent. On the way no balance shown at a terminal may ever be wrong by its own books.
+At rest both sides must be equal to the cent, and to what a model without any sync says. On the way no message may hold a
+balance that contains other entries than it acknowledges.
 """
 
 import random
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.store import reads
 from agent.sync.events import LinkUp
 from tests.invariants import acked_says_what_balances_contain, all_is_well, the_chain_holds
 from tests.parts.wire import Box, Wire
@@ -18,7 +20,7 @@ STEPS = 250
 
 
 class Chaos:
-    """`model` is what each account should hold if only credits and standing meals counted, kept apart from all code under test."""
+    """`paid` is what was paid in, kept apart from all code under test."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.random = random.Random(seed)
@@ -29,6 +31,7 @@ class Chaos:
         self.wire.connect()
         self.late: deque[tuple[bool, str, bytes]] = deque()
         self.credits = 0
+        self.paid = dict.fromkeys((f"a-{n}" for n in range(1, 9)), 0)
         self.wire.watch = self.look
 
     def step(self) -> None:
@@ -41,7 +44,9 @@ class Chaos:
                 self.box().ask("storno")
             case "credit":
                 self.credits += 1
-                self.wire.central.credit(f"a-{self.random.randint(1, 8)}", self.random.randint(1, 999), f"c-{self.credits}")
+                account, cents = f"a-{self.random.randint(1, 8)}", self.random.randint(1, 999)
+                self.paid[account] += cents
+                self.wire.central.credit(account, cents, f"c-{self.credits}")
             case "carry":
                 self.carry()
             case "restart":
@@ -88,6 +93,17 @@ class Chaos:
     def box(self) -> Box:
         return self.wire.boxes[self.random.choice(["t-1", "t-2"])]
 
+    def expected(self) -> dict[str, int]:
+        """Return what every account should hold: paid in, less one price for each day with a standing meal anywhere."""
+        eaten: set[tuple[str, str]] = set()
+        for box in self.wire.boxes.values():
+            undone = {(entry.reverses.epoch, entry.reverses.seq) for entry in box.entries() if entry.reverses}
+            for epoch, entry, _, _ in reads.entries(box.db, newest=1_000_000):
+                if entry.kind == "meal" and (epoch, entry.seq) not in undone and entry.account and entry.day:
+                    eaten.add((entry.account, entry.day))
+        prices = {f"a-{n}": 100 + n for n in range(1, 9)}
+        return {account: cents - prices[account] * sum(a == account for a, _ in eaten) for account, cents in self.paid.items()}
+
     def rest(self) -> None:
         self.wire.connect()
         for _ in range(30):
@@ -103,3 +119,4 @@ def test_whatever_the_wire_does_both_sides_end_equal(tmp_path: Path, seed: int) 
     for box in chaos.wire.boxes.values():
         the_chain_holds(box)
     all_is_well(chaos.wire)
+    assert {account: chaos.wire.central.balance(account) for account in chaos.paid} == chaos.expected()

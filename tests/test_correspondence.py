@@ -174,6 +174,17 @@ def test_a_stolen_box_forgets_the_children_after_its_last_entry_is_booked(wire: 
     assert list(reads.balances(wire.box.db)) == []
 
 
+def test_the_same_order_said_again_is_not_done_again(wire: Wire) -> None:
+    order(wire.central.ledger, "t-1", "resync")
+    wire.settle()
+    (said,) = {payload for topic, payload in wire.log if b'"order"' in payload and topic.endswith("/changes")}
+    count = wire.box.db.sql.execute("SELECT resync FROM terminal").fetchone()
+    wire.pass_time(1_000)
+    again = json.loads(said) | {"at": wire.clock.instant, "records": [], "from": reads.standing(wire.box.db).position}
+    down(wire, json.dumps(again | {"to": again["from"]}).encode())
+    assert wire.box.db.sql.execute("SELECT resync FROM terminal").fetchone() == count
+
+
 def test_an_order_this_version_does_not_know_is_shown_once(wire: Wire) -> None:
     changes = last_changes(wire) | {"order": {"id": "o-9", "do": "dance"}, "digest": None}
     down(wire, json.dumps(changes).encode())

@@ -317,9 +317,12 @@ def _meal_undone(sql: sqlite3.Connection, batch: _Batch, entry: Entry, previous:
         key = (batch.terminal, epoch, above, parent)
         row = sql.execute("SELECT prev FROM entry WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?", key).fetchone()
         if row is None:
-            return None
+            break
         parent = row["prev"]
-    return next((row for row in rows if row["hash"] == parent), None)
+    # a line that cannot be followed (its disk was restored once more): the meal that agrees in account and card
+    agreeing = [row for row in rows if (row["account"], row["card"]) == (entry.account, entry.card)]
+    own: list[sqlite3.Row] = [row for row in rows if row["hash"] == parent] or agreeing or rows
+    return own[0]
 
 
 def _insert(sql: sqlite3.Connection, batch: _Batch, raw: Raw, place: _Place, previous: str, entry: Entry | None, verdict: _Verdict) -> None:

@@ -1,5 +1,7 @@
 """The conversation as a table of moves: no clock, no wire."""
 
+import itertools
+
 import pytest
 
 from agent.sync.session import (
@@ -58,18 +60,33 @@ def test_after_silence_it_says_hello_and_starts_again_from_acked() -> None:
     assert one.due(RETRY_FIRST_MS, epoch=EPOCH, last=150, acked=0) == [SayHello(), SendEntries(1, 100), SendEntries(101, 50)]
 
 
-def test_silence_doubles_up_to_a_bound_and_an_answer_resets_it() -> None:
+def test_silence_doubles_up_to_a_bound_and_an_acknowledgement_resets_it() -> None:
     one = greeted()
-    now_ms, waits = 0, []
-    one.due(now_ms, epoch=EPOCH, last=1, acked=0)
-    for _ in range(12):
+    now_ms, hellos = 0, []
+    for _ in range(1_000):
+        if SayHello() in one.due(now_ms, epoch=EPOCH, last=1, acked=0):
+            hellos.append(now_ms)
+        if now_ms >= RECONNECT_AFTER_MS - RETRY_MAX_MS:
+            break
+        now_ms += 500
+    waits = [later - earlier for earlier, later in itertools.pairwise([0, *hellos])]
+    assert waits[:6] == [2_000, 4_000, 8_000, 16_000, 32_000, 64_000]
+    one.answered(now_ms, more=False)
+    one.due(now_ms, epoch=EPOCH, last=2, acked=1)
+    assert one.due(now_ms + RETRY_FIRST_MS, epoch=EPOCH, last=2, acked=1)[0] == SayHello()
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.5, 0.99])
+def test_a_silent_central_never_makes_the_loop_spin(spread: float) -> None:
+    one = Session(lambda: spread)
+    one.link_up(0)
+    now_ms, turns = 0, 0
+    while now_ms < RECONNECT_AFTER_MS - 1:
+        one.due(now_ms, epoch=EPOCH, last=3, acked=0)
         wait_ms = one.wake_ms(now_ms)
         assert wait_ms is not None
-        waits.append(wait_ms)
-        now_ms += wait_ms
-        one.due(now_ms, epoch=EPOCH, last=1, acked=0)
-    assert waits[0] == RETRY_FIRST_MS
-    assert max(waits) <= RETRY_MAX_MS
+        now_ms, turns = now_ms + max(1, wait_ms), turns + 1
+    assert turns < 40
 
 
 def test_more_asks_again_and_a_gap_asks_once() -> None:

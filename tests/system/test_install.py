@@ -27,6 +27,27 @@ def test_the_unit_promises_what_the_agent_does() -> None:
         assert line in unit.splitlines()
 
 
+def test_the_unit_lets_the_agent_ask_whether_the_clock_is_right() -> None:
+    unit = (ROOT / "systemd" / "canteen-agent.service").read_text(encoding="utf-8").splitlines()
+    assert "ProtectClock=yes" not in unit
+    allowed: set[str] = set()
+    for line in unit:
+        if line.startswith("SystemCallFilter="):
+            words = line.removeprefix("SystemCallFilter=")
+            calls = {call for word in words.lstrip("~").split() for call in _system_calls(word)}
+            allowed = allowed - calls if words.startswith("~") else allowed | calls
+    assert {"adjtimex", "clock_adjtime", "fdatasync", "flock", "connect", "ppoll"} <= allowed
+
+
+def _system_calls(name: str) -> set[str]:
+    """Return the system calls of a group of systemd's, groups within it opened."""
+    if not name.startswith("@"):
+        return {name}
+    listed = subprocess.run([require("systemd-analyze"), "syscall-filter", name], capture_output=True, text=True, check=True).stdout
+    words = [line.strip() for line in listed.splitlines()[1:] if line.strip() and not line.strip().startswith("#")]
+    return {call for word in words for call in _system_calls(word)}
+
+
 def test_an_installed_wheel_finds_its_profiles(tmp_path: Path) -> None:
     source = tmp_path / "source"
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".venv", ".git", ".make", "*cache*"))

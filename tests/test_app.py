@@ -1,0 +1,102 @@
+"""The process's own rules: taps first, nothing unbounded, no green and no acknowledgement without a commit."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agent.app import OTHERS_MAX, TAPS_MAX, Inbox
+from agent.central.link import Exchange, _take
+from agent.domain.card import parse_card_id
+from agent.errors import StoreError
+from agent.readers.events import CardPresented, ReaderUp
+from agent.readers.thread import Line
+from agent.sync.events import Arrived, LinkUp
+from tests.conftest import CARD
+from tests.parts.wire import TOWN, Wire
+
+TAP = CardPresented(reader="counter", card=parse_card_id(CARD), tap=1)
+
+
+def test_taps_go_ahead_of_messages() -> None:
+    inbox = Inbox()
+    for event in (LinkUp(), ReaderUp(reader="counter", device="x"), TAP):
+        assert inbox.put(event)
+    assert [inbox.get(0), inbox.get(0), inbox.get(0), inbox.get(0)] == [TAP, LinkUp(), ReaderUp(reader="counter", device="x"), None]
+
+
+def test_a_full_queue_drops_the_newest_counts_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    inbox = Inbox()
+    taken = [inbox.put(LinkUp()) for _ in range(OTHERS_MAX + 3)]
+    assert taken.count(True) == OTHERS_MAX and inbox.dropped == 3
+    assert caplog.text.count("the queue is full") == 1
+    assert [inbox.put(TAP) for _ in range(TAPS_MAX + 1)].count(True) == TAPS_MAX  # messages do not take a tap's place
+
+
+def test_no_green_without_a_commit(wire: Wire) -> None:
+    wire.box.db.sql.execute("PRAGMA query_only = ON")
+    with pytest.raises(StoreError, match="not written"):
+        wire.box.tap(CARD)
+    assert wire.box.lights == []
+    wire.box.db.sql.execute("PRAGMA query_only = OFF")
+    assert wire.box.entries() == []
+
+
+def test_no_acknowledgement_of_a_message_without_a_commit(wire: Wire) -> None:
+    wire.central.credit("a-1", 500, "r-1")
+    wire.collect()
+    topic, payload = wire.down.popleft()
+    wire.box.db.sql.execute("PRAGMA query_only = ON")
+    with pytest.raises(StoreError):
+        wire.box.handle(Arrived(topic=topic, payload=payload, receipt=1))
+    wire.box.restart()
+    wire.connect()
+    assert wire.box.balance("a-1") == 500
+
+
+class Recorder:
+    """The far end of the central's link: what was acknowledged, and whether the connection was dropped."""
+
+    def __init__(self) -> None:
+        self.acked: list[object] = []
+        self.dropped = False
+
+    def ack(self, receipt: object) -> None:
+        self.acked.append(receipt)
+
+    def reconnect(self) -> None:
+        self.dropped = True
+
+
+def test_the_central_acknowledges_what_it_has_written_and_nothing_else(wire: Wire) -> None:
+    link = Recorder()
+    exchange: Exchange = wire.central.exchange
+    event = Arrived(topic=f"canteen/v1/{TOWN}/t/t-1/state", payload=json.dumps({"online": True}).encode(), receipt=7)
+    wire.central.ledger.sql.execute("PRAGMA query_only = ON")
+    assert _take(exchange, link, event, wire.clock.instant) == []  # type: ignore[arg-type]
+    assert (link.acked, link.dropped) == ([], True)
+    wire.central.ledger.sql.execute("PRAGMA query_only = OFF")
+    _take(exchange, link, event, wire.clock.instant)  # type: ignore[arg-type]
+    assert link.acked == [7]
+
+
+def test_a_signal_that_comes_too_late_is_not_shown_to_the_next_child() -> None:
+    events: list[object] = []
+    line = Line("counter", events.append)
+    first = line.next_tap()
+    assert line.signal(first, 0.01) is None
+    second = line.next_tap()
+    from agent.readers.events import Signal
+
+    line.show(first, Signal.SERVED)
+    line.show(second, Signal.REFUSED)
+    assert line.signal(second, 1) is Signal.REFUSED
+
+
+def test_a_reader_nobody_listens_to_does_not_fill_the_memory(tmp_path: Path) -> None:
+    from agent.readers.events import Signal
+
+    line = Line("counter", lambda event: None)
+    for n in range(1_000):
+        line.show(n, Signal.SERVED)
+    assert line._signals.qsize() <= 16
