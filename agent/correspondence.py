@@ -241,6 +241,7 @@ class Correspondence:
         log.error("incident %s: %s", kind, detail, extra={"fields": {"incident": kind}})
 
     def _hello(self, here: reads.Standing, moment: Moment) -> bytes:
+        before = reads.last_of_epoch_before(self._db, here.epoch_number)
         return encode(
             Hello(
                 epoch=here.epoch,
@@ -256,6 +257,7 @@ class Correspondence:
                 schema=SCHEMA_VERSION,
                 clock=moment.trust,
                 at=moment.at,
+                before=Acked(epoch=before[0], seq=before[1], hash=before[2]) if before else None,
             )
         )
 

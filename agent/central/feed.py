@@ -107,12 +107,19 @@ def _see_central_restored(sql: sqlite3.Connection, terminal: str, hello: Hello, 
         proof = f"terminal {terminal} is at position {hello.position}, we are at {position}"
     elif hello.journal == journal and hello.acked > max(newest, anchor, hello.oldest - 1):
         proof = f"terminal {terminal} was told that entry {hello.acked} is booked, we have {newest}"
+    elif hello.journal == journal and hello.before is not None and not _has(sql, terminal, hello.before):
+        proof = f"terminal {terminal} was told that entry {hello.before.seq} of epoch {hello.before.epoch} is booked"
     elif not known:
         proof = f"terminal {terminal} knows a journal {hello.journal[:8]} that we do not"
         sql.execute("INSERT INTO journal VALUES (?, ?, ?)", (hello.journal, at, f"told by terminal {terminal}"))
     else:
         return
     mint_journal(sql, new_journal(), at=at, reason=f"restored from a backup: {proof}")
+
+
+def _has(sql: sqlite3.Connection, terminal: str, entry: Acked) -> bool:
+    key = (terminal, entry.epoch, entry.seq, entry.hash)
+    return sql.execute("SELECT 1 FROM entry WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?", key).fetchone() is not None
 
 
 def _find_line(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: str, at: Instant) -> None:

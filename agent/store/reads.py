@@ -99,6 +99,16 @@ def hash_of(db: Database, epoch: str, seq: int) -> str | None:
         return found[0] if found else None
 
 
+def last_of_epoch_before(db: Database, number: int) -> tuple[str, int, str] | None:
+    """Return (epoch, seq, hash) of the newest entry of the epochs before life `number`, None if none is kept."""
+    row = db.sql.execute(
+        "SELECT epoch.id, seq, hash FROM entry JOIN epoch ON epoch.n = entry.epoch WHERE entry.epoch < ?"
+        " ORDER BY entry.epoch DESC, seq DESC LIMIT 1",
+        (number,),
+    ).fetchone()
+    return (str(row[0]), int(row[1]), str(row[2])) if row else None
+
+
 def is_past_journal(db: Database, journal: str) -> bool:
     """Return whether a life of the central is over, as this terminal knows."""
     return db.sql.execute("SELECT 1 FROM past_journal WHERE id = ?", (journal,)).fetchone() is not None

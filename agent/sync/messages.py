@@ -31,8 +31,19 @@ Journal = Annotated[str, Meta(pattern=r"^[0-9a-f]{16,64}(?!\n)$", description="r
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 
+class Acked(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Booked by the central up to here. `hash` is that entry's: a terminal whose own differs is not the one that is meant."""
+
+    epoch: Epoch
+    seq: Count
+    hash: Hash | None = None
+
+
 class Hello(Struct, frozen=True, kw_only=True):
-    """Where a terminal stands. `oldest` is the first entry of the epoch it still keeps; `journal` null and `position` 0 when blank."""
+    """Where a terminal stands. `oldest` is the first entry of the epoch it still keeps; `journal` null and `position` 0 when blank.
+
+    `before` names the newest entry of the epochs before, while it is kept: a central that does not have it was restored.
+    """
 
     epoch: Epoch
     oldest: Annotated[int, Meta(ge=1, le=2**53)]
@@ -47,6 +58,7 @@ class Hello(Struct, frozen=True, kw_only=True):
     schema: Count
     clock: ClockTrust
     at: Instant
+    before: Acked | None = None
 
 
 class Entries(Struct, frozen=True, kw_only=True):
@@ -55,14 +67,6 @@ class Entries(Struct, frozen=True, kw_only=True):
     epoch: Epoch
     prev: Hash
     entries: Annotated[list[Raw], Meta(min_length=1, max_length=BATCH_ENTRIES_MAX)]
-
-
-class Acked(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Booked by the central up to here. `hash` is that entry's: a terminal whose own differs is not the one that is meant."""
-
-    epoch: Epoch
-    seq: Count
-    hash: Hash | None = None
 
 
 class Note(Struct, frozen=True, kw_only=True):
