@@ -119,6 +119,16 @@ def verify(context: click.Context, config_path: Path | None) -> int:
     return 0
 
 
+@cli.command("incidents")
+@CONFIG
+@JSON
+def terminal_incidents(config_path: Path, as_json: bool) -> None:
+    """List what someone should look at: incidents, messages set aside, the central's notes on entries."""
+    with closing(Database(load_places(config_path).database, read_only=True)) as db, db.reading():
+        rows = [dict(zip(("at", "kind", "detail"), row, strict=True)) for row in reads.incidents(db)]
+    _show(rows, as_json)
+
+
 @cli.command()
 @CONFIG
 @click.argument("seq", type=click.IntRange(1, 2**53), required=False)

@@ -170,8 +170,8 @@ def _word(outcome: Outcome) -> str:
     match outcome:
         case Served():
             return "served"
-        case AlreadyServed():
-            return "already served"
+        case AlreadyServed(terminal=terminal):
+            return "already served" if terminal is None else f"already served at {terminal}"
         case Refused(reason=reason):
             return f"refused, {reason}"
 

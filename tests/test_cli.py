@@ -7,6 +7,7 @@ import pytest
 
 from agent.app import guarded
 from agent.errors import ConfigError
+from agent.sync.events import Arrived
 from tests.parts.process import ROOT
 from tests.parts.town import run_agent
 from tests.parts.wire import Wire
@@ -103,6 +104,11 @@ def test_the_ledger_is_listed_and_verified_from_the_file_alone(tmp_path: Path) -
     assert [(row["kind"], row["acked"]) for row in rows] == [("meal", True), ("unknown_meal", False)]
     assert "-3.66" in run_agent("ledger", "-c", config)
     assert "2 entries" in run_agent("ledger", "verify", "-c", config)
+    wire.box.handle(Arrived(topic="elsewhere", payload=b"?", receipt=None))
+    (tmp_path / "state" / "terminal.db").unlink()
+    wire.box.db.sql.execute("VACUUM INTO ?", (str(tmp_path / "state" / "terminal.db"),))
+    (seen,) = json.loads(run_agent("incidents", "-c", config, "--json"))
+    assert seen["kind"] == "set aside" and seen["detail"].startswith("elsewhere")
     import sqlite3
 
     connection = sqlite3.connect(tmp_path / "state" / "terminal.db", isolation_level=None)

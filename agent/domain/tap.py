@@ -68,10 +68,6 @@ class Served:
 
     entry: Entry
 
-    @property
-    def on_credit(self) -> bool:
-        return Flag.ON_CREDIT in self.entry.flags
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlreadyServed:

@@ -248,10 +248,13 @@ def counts(db: Database) -> dict[str, int]:
     return held
 
 
-def incidents(db: Database, *, newest: int) -> list[tuple[str, str, str]]:
-    """Return the newest incidents, oldest first, as (at, kind, detail)."""
-    rows = db.sql.execute("SELECT at, kind, detail FROM incident ORDER BY n DESC LIMIT ?", (newest,)).fetchall()
-    return rows[::-1]
+def incidents(db: Database) -> list[tuple[str, str, str]]:
+    """Return what someone should look at as (at, kind, detail), oldest first: incidents, messages set aside, the central's notes."""
+    return db.sql.execute(
+        "SELECT at, kind, detail FROM incident UNION ALL SELECT at, 'set aside', topic || ': ' || reason FROM set_aside"
+        " UNION ALL SELECT coalesce(e.at, ''), note.status, 'entry ' || note.seq || ': ' || note.reason FROM note"
+        " LEFT JOIN entry e ON e.epoch = note.epoch AND e.seq = note.seq ORDER BY 1"
+    ).fetchall()
 
 
 def verify(db: Database) -> Iterator[str]:

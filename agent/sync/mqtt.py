@@ -89,6 +89,7 @@ class MqttLink:
         self._on_event = on_event
         self._client: paho.Client | None = None  # set while connected and subscribed
         self._refusal = ""
+        self._absence_told = False
         self._ended = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name="link", daemon=True)
@@ -122,7 +123,7 @@ class MqttLink:
             wait=wait_random_exponential(multiplier=0.5, max=BACK_OFF_MAX_S),
             sleep=self._sleep,
             stop=lambda _: self._stopping.is_set(),
-            before_sleep=_log_attempt,
+            before_sleep=self._log_attempt,
             retry_error_callback=lambda _: None,
         )
         while not self._stopping.is_set():
@@ -160,6 +161,7 @@ class MqttLink:
             client.disconnect()
             client.loop_stop()
         if was_up:
+            self._absence_told = True
             self._on_event(LinkDown(self._refusal or "connection closed"))
         elif not self._stopping.is_set():
             raise SyncError(f"broker {self._host}:{self._port} refused us: {self._refusal or 'connection closed'}")
@@ -198,6 +200,7 @@ class MqttLink:
             return
         if not self._ended.is_set():
             self._client = client
+            self._absence_told = False
             self._on_event(LinkUp())
 
     def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
@@ -208,13 +211,14 @@ class MqttLink:
         self._refusal = self._refusal or str(reason)
         self._ended.set()
 
+    def _log_attempt(self, state: RetryCallState) -> None:
+        """Say once why there is no connection; a loss was said by `LinkDown` already."""
+        if state.outcome is not None and not self._absence_told:
+            self._absence_told = True
+            log.warning("link: %s; trying again without end", state.outcome.exception())
+
     def _sleep(self, seconds: float) -> None:
         self._stopping.wait(seconds)
-
-
-def _log_attempt(state: RetryCallState) -> None:
-    if state.outcome is not None and state.attempt_number == 1:  # once; the owner says when it is back
-        log.warning("link: %s; trying again without end", state.outcome.exception())
 
 
 def _tls_context(broker: Broker) -> ssl.SSLContext:

@@ -48,7 +48,7 @@ def refusal(facts: Facts) -> str | None:
 def test_credit_for_one_meal_serves_it_and_takes_its_price() -> None:
     outcome = decide(FACTS)
     assert isinstance(outcome, Served)
-    assert (outcome.entry.kind, outcome.entry.cents, outcome.on_credit, outcome.entry.flags) == (Kind.MEAL, -366, False, [])
+    assert (outcome.entry.kind, outcome.entry.cents, outcome.entry.flags) == (Kind.MEAL, -366, [])
 
 
 def test_one_cent_short_is_refused_where_the_town_refuses() -> None:
@@ -61,13 +61,13 @@ def test_the_floor_is_the_lowest_balance_after_the_meal(balance: int, served: bo
     outcome = decide(replace(FACTS, balance_cents=balance, policy=policy))
     assert isinstance(outcome, Served) is served
     if isinstance(outcome, Served):
-        assert outcome.on_credit
+        assert Flag.ON_CREDIT in outcome.entry.flags
 
 
 def test_the_exempt_are_served_whatever_they_hold() -> None:
     exempt = AccountRecord(id="a-1", p=1, balance=-5_000, prices=[Price(from_day="2026-09-01", service="lunch", cents=0)])
     outcome = decide(replace(FACTS, account=exempt, balance_cents=-5_000))
-    assert isinstance(outcome, Served) and outcome.entry.cents == 0 and not outcome.on_credit
+    assert isinstance(outcome, Served) and outcome.entry.cents == 0 and outcome.entry.flags == []
 
 
 def test_the_first_reason_in_the_order_wins() -> None:
