@@ -1,6 +1,6 @@
 """A PC/SC reader thread on its own, for running inside a namespace: prints events as JSON lines, answers each tap with *served*.
 
-`python -m tests.parts.reader_probe SECONDS`
+`python -m tests.parts.reader_probe SECONDS [ANSWER_AFTER_SECONDS]`
 """
 
 import json
@@ -13,14 +13,14 @@ from agent.readers.profile import load_profile
 from agent.readers.thread import ReaderThread
 
 
-def main(seconds: float) -> None:
+def main(seconds: float, answer_after_s: float) -> None:
     ended = threading.Event()
 
     def tell(event: ReaderEvent) -> None:
         match event:
             case CardPresented(card=card, tap=tap):
                 print(json.dumps({"tap": str(card)}), flush=True)
-                thread.show(tap, Signal.SERVED)
+                threading.Timer(answer_after_s, thread.show, (tap, Signal.SERVED)).start()
             case CardUnreadable(fault=fault, tap=tap):
                 print(json.dumps({"fault": fault}), flush=True)
                 thread.show(tap, Signal.REFUSED)
@@ -36,4 +36,4 @@ def main(seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]))
+    main(float(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 0)

@@ -14,6 +14,7 @@ from tests.parts.process import Process, wait_for
 
 UID = bytes.fromhex("04a1b2c3d4e5f6")
 GREEN = bytes.fromhex("FF00402E0401000101")
+WAIT = bytes.fromhex("FF00400C0400000000")
 RED = bytes.fromhex("FF00405D0401010201")
 
 
@@ -67,6 +68,19 @@ def test_a_card_that_answers_nonsense_is_refused_and_the_next_one_read(bench: Be
     assert bench.card.tap(UID) == RED
     bench.card.answer_to_uid = None
     assert bench.card.tap(UID) == GREEN
+
+
+def test_while_the_answer_is_late_the_reader_says_wait_and_then_what_became_of_it(tmp_path: Path) -> None:
+    card = VirtualCard()
+    with (
+        Pcscd(tmp_path / "pcscd", card.port) as pcscd,
+        Process(pcscd.namespace.command(sys.executable, "-m", "tests.parts.reader_probe", "100", "1"), tmp_path / "probe.log") as probe,
+    ):
+        Bench(card, pcscd, probe).wait_for_event("up")
+        card.present(UID)
+        wait_for(lambda: len(card.shown) == 2, "two signals")
+        card.take_away()
+    assert [light for _, light in card.shown] == [WAIT, GREEN]
 
 
 def test_pcscd_restarted_is_one_down_and_one_up(bench: Bench) -> None:
