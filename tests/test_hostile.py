@@ -1,4 +1,4 @@
-"""What an attack on the whole chain once found, each kept as a test: bad input from either side, late messages, restores."""
+"""Hostile input from either side, late messages and restores, with the real store, session and central."""
 
 import json
 import shutil
