@@ -82,13 +82,13 @@ class Exchange:
         orders = self._ledger.sql.execute("SELECT group_concat(order_id) FROM terminal").fetchone()[0]
         if (position, orders) == self._pushed:
             return []
-        self._pushed = (position, orders)
         messages = []
         for terminal, told in list(self._told.items()):
             with self._ledger.reading() as sql:
                 news = changes(sql, terminal, told, at=at, with_digest=False)
             if news is not None and (news.records or (news.order and news.order.id != told.order)):
                 messages.append(self._tell(terminal, told, news))
+        self._pushed = (position, orders)
         return messages
 
     def state(self, at: Instant, *, online: bool) -> tuple[str, bytes, bool]:
@@ -151,7 +151,16 @@ def _take(exchange: Exchange, link: MqttLink, event: Arrived, at: Instant) -> li
         link.reconnect()
         return []
     link.ack(event.receipt)
-    return messages + exchange.push(at)
+    return messages + _push(exchange, at)
+
+
+def _push(exchange: Exchange, at: Instant) -> list[tuple[str, bytes, bool]]:
+    """Return what is new; nothing while an office command holds the file: the next look finds it."""
+    try:
+        return exchange.push(at)
+    except CentralError as error:
+        log.error("what is new cannot be read now: %s", error)
+        return []
 
 
 def serve(ledger: Ledger, broker: Broker, *, now: Callable[[], Instant]) -> None:
@@ -192,7 +201,7 @@ def serve(ledger: Ledger, broker: Broker, *, now: Callable[[], Instant]) -> None
         if event is None and (version := ledger.version()) != seen:
             seen = version
             exchange.forget_day()
-            messages = exchange.push(now())
+            messages = _push(exchange, now())
         for message_topic, message_payload, retain in messages:
             link.publish(message_topic, message_payload, retain=retain)
     topic, payload, retain = exchange.state(now(), online=False)

@@ -4,7 +4,6 @@ Knows the keys of the PC/SC and the serial family and checks all of them when a 
 a file without proof does not load. States no algorithm: framings and checksums are code under closed names.
 """
 
-from enum import Enum
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
@@ -179,12 +178,6 @@ def read_profile(path: Path) -> Profile:
     return profile
 
 
-class Blank(Enum):
-    """What a reading gives that is neither a card nor a fault."""
-
-    NOTHING = "nothing"
-
-
 def framer(profile: Profile) -> DelimitedFramer:
     """Return a framer for a serial profile."""
     framing = profile.framing
@@ -326,17 +319,19 @@ def _selftest_complaints(profile: Profile) -> list[str]:
 
 
 def run_selftest(profile: Profile, received: bytes) -> str:
-    """Return the UID in hex or the fault that bytes from the reader give, as the running reader would find it."""
+    """Return the UID in hex, the fault, or `nothing`, as the running reader would find it in bytes from the device."""
+    found: CardId | UidFault | Fault | None = None
     if profile.transport == "pcsc":
         try:
-            found: CardId | UidFault | Fault | Blank = card_of(profile, strip_status(received, profile.uid.status, asked="the UID"))
+            found = card_of(profile, strip_status(received, profile.uid.status, asked="the UID"))
         except ReaderError:
             found = Fault.STATUS
     else:
-        frames = framer(profile).feed(received, 0)
-        results = [frame if isinstance(frame, Fault) else card_of(profile, frame) for frame in frames]
-        found = results[-1] if results else Blank.NOTHING
-    return found.uid.hex() if isinstance(found, CardId) else str(found.value)
+        for frame in framer(profile).feed(received, 0):
+            found = frame if isinstance(frame, Fault) else card_of(profile, frame)
+    if found is None:
+        return "nothing"
+    return found.uid.hex() if isinstance(found, CardId) else found.value
 
 
 def find_reader(profile: Profile, names: list[str], device: str | None) -> str | None:
