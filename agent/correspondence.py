@@ -197,7 +197,7 @@ class Correspondence:
             unreadable=unreadable,
         )
         if changed:
-            log.info("%d records from the central, position %d", changed, message.to, extra={"fields": {"position": message.to}})
+            log.debug("%d records from the central, position %d", changed, message.to, extra={"fields": {"position": message.to}})
         for note in message.notes:
             log.warning("the central says of entry %d: %s, %s", note.seq, note.status, note.reason)
 
