@@ -263,7 +263,7 @@ class Terminal:
 def _still_down(what: str, before: _Outage | None, reason: str, moment: Moment) -> _Outage:
     """Return the outage with its beginning; the log has one line for it."""
     if before is None or before.since_ms == 0:
-        log.warning("%s down: %s", what, reason)
+        log.warning("%s down: %s", what, reason.removeprefix(f"{what} "))  # a reader's sentence begins with its name
         return _Outage(moment.mono_ms, reason)
     return _Outage(before.since_ms, reason)
 
