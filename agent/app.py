@@ -19,20 +19,20 @@ from importlib.metadata import version
 from typing import IO
 
 from agent.config import Config, ReaderConfig
-from agent.effects import Acknowledge, DropLink, Effect, Publish, Show
 from agent.errors import AgentError, ConfigError
 from agent.ops.clock import boot_id, read_clock
 from agent.ops.control import ControlSocket
 from agent.ops.notify import Notifier
-from agent.readers.events import CardPresented, CardUnreadable
+from agent.readers.events import CardPresented, CardUnreadable, Show
 from agent.readers.pcsc import PcscDevice
 from agent.readers.serial_port import SerialDevice
 from agent.readers.thread import ReaderThread
 from agent.store import reads, writes
 from agent.store.database import Database
+from agent.sync.events import Acknowledge, DropLink, Publish
 from agent.sync.mqtt import MqttLink
 from agent.sync.topics import Topics
-from agent.terminal import Event, Terminal, last_will
+from agent.terminal import Effect, Event, Terminal, last_will
 
 TAPS_MAX = 64  # far more than readers can hold up to a loop that answers in milliseconds
 OTHERS_MAX = 256  # the broker has at most 20 messages under way to us (RECEIVE_MAX); the rest is state and requests
@@ -144,27 +144,19 @@ class App:
             if self._bug is not None:
                 raise self._bug
             reading = read_clock(self._boot)
-            if event is not None:
-                self._perform(self._terminal.handle(event, reading))
-            else:
-                self._terminal.idle(reading)
-            self._perform(self._terminal.due(reading))
+            for effect in self._terminal.turn(event, reading):
+                self._perform(effect)
             if reading.mono_ms - fed_ms >= every_ms:
                 fed_ms = reading.mono_ms
                 self._notifier.watchdog()
                 self._notifier.status(self._terminal.summary())
 
-    def _perform(self, effects: list[Effect]) -> None:
-        for effect in effects:
-            match effect:
-                case Show(reader=name, tap=tap, signal=shown):
-                    self._readers[name].show(tap, shown)
-                case Publish(topic=topic, payload=payload, retain=retain):
-                    self._link.publish(topic, payload, retain=retain)
-                case Acknowledge(receipt=receipt):
-                    self._link.ack(receipt)
-                case DropLink():
-                    self._link.reconnect()
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Show(reader=name, tap=tap, signal=shown):
+                self._readers[name].show(tap, shown)
+            case Publish() | Acknowledge() | DropLink():
+                self._link.perform(effect)
 
     def _stop(self) -> None:
         self._notifier.stopping()

@@ -13,10 +13,10 @@ from msgspec import Raw
 from agent.domain.canteen import GoneRecord
 from agent.domain.clock import Moment, age_ms
 from agent.domain.digest import Tally
-from agent.effects import DropLink, Effect, Publish
 from agent.errors import SyncError
 from agent.store import reads, writes
 from agent.store.database import Database
+from agent.sync.events import DropLink, LinkEffect, Publish
 from agent.sync.messages import (
     Acked,
     CentralState,
@@ -84,10 +84,10 @@ class Correspondence:
             log.warning("message on %s set aside: %s", topic, error)
             return None
 
-    def due(self, moment: Moment) -> list[Effect]:
+    def due(self, moment: Moment) -> list[LinkEffect]:
         """Return what is to be sent now."""
         here = reads.standing(self._db)
-        effects: list[Effect] = []
+        effects: list[LinkEffect] = []
         for say in self.session.due(moment.mono_ms, epoch=here.epoch, last=here.last, acked=here.acked):
             match say:
                 case SayHello():
@@ -265,5 +265,5 @@ class Correspondence:
         previous, bodies = reads.batch(self._db, epoch, first, count)
         return encode(Entries(epoch=epoch, prev=previous, entries=[Raw(body) for body in bodies]))
 
-    def _publish(self, leaf: Leaf, payload: bytes) -> Effect:
+    def _publish(self, leaf: Leaf, payload: bytes) -> LinkEffect:
         return Publish(topic=self._topics.of(self._terminal, leaf), payload=payload, retain=False)

@@ -1,12 +1,13 @@
 """One terminal: events in, effects out. The machine's loop (`app.py`) and a simulator drive the same code.
 
-`handle` takes one event with what the clocks say and returns what is to be done; its writes are committed when it
-returns. `due` says what to send, `idle` keeps house. No threads, no sleeps, no I/O but the database; time and randomness are
-arguments. If it raises, the process ends: systemd starts it again and it looks at what is on the disk.
+`turn` is one turn of the loop: `handle` takes one event with what the clocks say and returns what is to be done, its writes
+committed when it returns; `idle` keeps house when there is no event; `due` says what to send. No threads, no sleeps, no
+I/O but the database; time and randomness are arguments. If it raises, the process ends: systemd starts it again and it
+looks at what is on the disk.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, assert_never
@@ -20,13 +21,12 @@ from agent.domain.canteen import Id, policy_on
 from agent.domain.clock import Anchor, Day, Moment, Reading, day_of, format_instant, highest, parse_instant, read_moment
 from agent.domain.ledger import Seq
 from agent.domain.tap import Refused, Served
-from agent.effects import Acknowledge, Effect, Publish, Show
 from agent.errors import AgentError
 from agent.ops.control import Request
-from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderUp
+from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderUp, Show
 from agent.store import reads, writes
 from agent.store.database import Database
-from agent.sync.events import Arrived, LinkDown, LinkUp
+from agent.sync.events import Acknowledge, Arrived, LinkDown, LinkEffect, LinkUp, Publish
 from agent.sync.messages import TerminalState, encode
 from agent.sync.topics import Leaf, Topics
 
@@ -38,6 +38,7 @@ HEARD_TOLERANCE = timedelta(minutes=1)  # a message may have waited at the broke
 log = logging.getLogger("agent.terminal")
 
 Event = CardPresented | CardUnreadable | ReaderUp | ReaderDown | LinkUp | LinkDown | Arrived | Request
+Effect = Show | LinkEffect
 
 
 @dataclass(slots=True)
@@ -83,6 +84,17 @@ class Terminal:
         """Return the time as an entry made now would carry it."""
         return read_moment(reading, floor=highest(self._anchors, reading), heard=self._heard)
 
+    def turn(self, event: Event | None, reading: Reading) -> Iterator[Effect]:
+        """Do one turn of the main loop: an event, or housekeeping when none waits. Yield what is to be done, in that order.
+
+        Whoever stops between two of them leaves what a pulled plug leaves. Raise `StoreError` as `handle` does.
+        """
+        if event is not None:
+            yield from self.handle(event, reading)
+        else:
+            self.idle(reading)
+        yield from self.due(reading)
+
     def handle(self, event: Event, reading: Reading) -> list[Effect]:
         """Return what one event brings about. Raise `StoreError` when the disk does not take it: then nothing is green."""
         moment = self.moment(reading)
@@ -123,7 +135,7 @@ class Terminal:
     def due(self, reading: Reading) -> list[Effect]:
         """Return what is to be sent now. Called after the effects of every event are done, and when `wake_ms` is over."""
         moment = self.moment(reading)
-        effects = self._mail.due(moment)
+        effects: list[Effect] = [*self._mail.due(moment)]
         if self._link is None and (self._state_ms is None or moment.mono_ms - self._state_ms >= STATE_EVERY_MS):
             effects.append(self._state(moment))
         return effects

@@ -39,7 +39,7 @@ def texts() -> dict[Path, str]:
             "changes-first": answers[0],
             "changes-after-a-batch": next(payload for payload in answers if b'"notes"' in payload),
             "changes-with-digest": next(payload for payload in reversed(answers) if b'"digest"' in payload),
-            "central-state": wire.central.exchange.state(wire.clock.instant, online=True)[1],
+            "central-state": wire.central.exchange.state(wire.clock.instant, online=True).payload,
         }
     return {
         FOLDER / f"{name}.json": json.dumps(json.loads(payload), indent=1, ensure_ascii=False) + "\n" for name, payload in named.items()

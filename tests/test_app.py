@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from agent.app import OTHERS_MAX, TAPS_MAX, Inbox
-from agent.central.link import Exchange, _take
 from agent.domain.card import parse_card_id
 from agent.errors import StoreError
 from agent.readers.events import CardPresented, ReaderUp
 from agent.readers.thread import Line
-from agent.sync.events import Arrived, LinkUp
+from agent.sync.events import Acknowledge, Arrived, DropLink, LinkUp
 from tests.conftest import CARD
 from tests.parts.wire import TOWN, Wire
 
@@ -54,30 +53,13 @@ def test_no_acknowledgement_of_a_message_without_a_commit(wire: Wire) -> None:
     assert wire.box.balance("a-1") == 500
 
 
-class Recorder:
-    """The far end of the central's link: what was acknowledged, and whether the connection was dropped."""
-
-    def __init__(self) -> None:
-        self.acked: list[object] = []
-        self.dropped = False
-
-    def ack(self, receipt: object) -> None:
-        self.acked.append(receipt)
-
-    def reconnect(self) -> None:
-        self.dropped = True
-
-
 def test_the_central_acknowledges_what_it_has_written_and_nothing_else(wire: Wire) -> None:
-    link = Recorder()
-    exchange: Exchange = wire.central.exchange
+    exchange = wire.central.exchange
     event = Arrived(topic=f"canteen/v1/{TOWN}/t/t-1/state", payload=json.dumps({"online": True}).encode(), receipt=7)
     wire.central.ledger.sql.execute("PRAGMA query_only = ON")
-    assert _take(exchange, link, event, wire.clock.instant) == []  # type: ignore[arg-type]
-    assert (link.acked, link.dropped) == ([], True)
+    assert list(exchange.turn(event, wire.clock.instant)) == [DropLink()]
     wire.central.ledger.sql.execute("PRAGMA query_only = OFF")
-    _take(exchange, link, event, wire.clock.instant)  # type: ignore[arg-type]
-    assert link.acked == [7]
+    assert list(exchange.turn(event, wire.clock.instant)) == [Acknowledge(7)]
 
 
 def test_a_signal_that_comes_too_late_is_not_shown_to_the_next_child() -> None:

@@ -67,7 +67,7 @@ class Chaos:
                     self.wire.clock.pass_ms(22 * 3_600_000)
             case "central":
                 self.wire.central.restart()
-                self.wire.down.append(self.wire.central.exchange.state(self.wire.clock.instant, online=True)[:2])
+                self.wire.announce()
             case "late":
                 if self.late:
                     upward, topic, payload = self.late[self.random.randrange(len(self.late))]

@@ -7,9 +7,8 @@ import msgspec
 import pytest
 
 from agent.central.office import order, retire_terminal
-from agent.effects import Acknowledge
 from agent.store import reads, writes
-from agent.sync.events import Arrived
+from agent.sync.events import Acknowledge, Arrived
 from agent.sync.messages import Changes, Entries, Hello, decode
 from tests.conftest import CARD, OTHER_CARD
 from tests.invariants import all_is_well, both_sides_are_equal

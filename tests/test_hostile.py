@@ -163,7 +163,7 @@ def test_a_late_snapshot_of_a_journal_that_is_over_changes_nothing(wire: Wire) -
     first = next(payload for topic, payload in wire.log if topic.endswith("/changes"))
     wire.box.tap(CARD)
     new_journal(wire.central.ledger, "f" * 32, at=wire.clock.instant, reason="test")
-    wire.down.append(wire.central.exchange.state(wire.clock.instant, online=True)[:2])
+    wire.announce()
     wire.settle()
     before = reads.standing(wire.box.db)
     assert before.journal == "f" * 32

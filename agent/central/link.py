@@ -8,7 +8,7 @@ import logging
 import queue
 import secrets
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from zoneinfo import ZoneInfo
 
 from agent.central.booking import book_batch
@@ -16,7 +16,7 @@ from agent.central.feed import NOTES_MAX, Told, changes, greet
 from agent.central.ledger import Ledger, set_aside, settle_labels
 from agent.domain.clock import Instant, day_of
 from agent.errors import CentralError, SyncError
-from agent.sync.events import Arrived, LinkDown, LinkEvent, LinkUp
+from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkEffect, LinkEvent, LinkUp, Publish
 from agent.sync.messages import CentralState, Changes, Entries, Hello, TerminalState, decode, encode
 from agent.sync.mqtt import Broker, MqttLink
 from agent.sync.topics import Leaf, Topics
@@ -38,10 +38,39 @@ class Exchange:
         self._zone = ZoneInfo(row["zone"])
         self._told: dict[str, Told] = {}
         self._pushed: tuple[int, str | None] | None = None
+        self._seen = ledger.version()
         self._today = ""
 
-    def receive(self, topic: str, payload: bytes, at: Instant) -> list[tuple[str, bytes, bool]]:
-        """Take in one message in one transaction; return what to publish as (topic, payload, retain)."""
+    def turn(self, event: LinkEvent | None, at: Instant) -> Iterator[LinkEffect]:
+        """Do one turn of the loop: an event of the link, or none. Yield what is to be done, in that order.
+
+        A message is booked, then acknowledged, then answered; one that could not be written is not acknowledged and comes again.
+        """
+        match event:
+            case LinkUp():
+                log.info("link up")
+                yield self.state(at, online=True)
+            case LinkDown(reason=reason):
+                log.warning("link down: %s", reason)
+            case Arrived(topic=topic, payload=payload, receipt=receipt):
+                try:
+                    answers = self.receive(topic, payload, at)
+                except CentralError as error:
+                    log.error("message on %s not booked, it will come again: %s", topic, error)
+                    yield DropLink()
+                    return
+                yield Acknowledge(receipt)
+                yield from answers
+                yield from self._push(at)
+            case None if (version := self._ledger.version()) != self._seen:
+                self._seen = version
+                self.forget_day()
+                yield from self._push(at)
+            case None:
+                pass
+
+    def receive(self, topic: str, payload: bytes, at: Instant) -> list[Publish]:
+        """Take in one message in one transaction; return what to publish."""
         self.begin_day(at)
         place = self.topics.parse(topic)
         try:
@@ -75,7 +104,7 @@ class Exchange:
         """Look at the rules again: an office command may have changed them."""
         self._today = ""
 
-    def push(self, at: Instant) -> list[tuple[str, bytes, bool]]:
+    def push(self, at: Instant) -> list[Publish]:
         """Return what is new for terminals that are being talked to; nothing while no record has changed since."""
         self.begin_day(at)
         (position,) = self._ledger.sql.execute("SELECT position FROM central").fetchone()
@@ -91,12 +120,20 @@ class Exchange:
         self._pushed = (position, orders)
         return messages
 
-    def state(self, at: Instant, *, online: bool) -> tuple[str, bytes, bool]:
+    def state(self, at: Instant, *, online: bool) -> Publish:
         """Return the retained message that says the central is there, or not."""
         (journal,) = self._ledger.sql.execute("SELECT journal FROM central").fetchone()
-        return self.topics.central_state, encode(CentralState(online=online, journal=journal, at=at)), True
+        return Publish(topic=self.topics.central_state, payload=encode(CentralState(online=online, journal=journal, at=at)), retain=True)
 
-    def _hello(self, terminal: str, hello: Hello, at: Instant) -> list[tuple[str, bytes, bool]]:
+    def _push(self, at: Instant) -> list[Publish]:
+        """Return what is new; nothing while an office command holds the file: the next look finds it."""
+        try:
+            return self.push(at)
+        except CentralError as error:
+            log.error("what is new cannot be read now: %s", error)
+            return []
+
+    def _hello(self, terminal: str, hello: Hello, at: Instant) -> list[Publish]:
         (before,) = self._ledger.sql.execute("SELECT journal FROM central").fetchone()
         with self._ledger.transaction() as sql:
             self._require_known(terminal)
@@ -110,7 +147,7 @@ class Exchange:
         messages = [self._tell(terminal, told, news)]
         return messages if journal == before else [*messages, self.state(at, online=True)]
 
-    def _entries(self, terminal: str, message: Entries, at: Instant) -> list[tuple[str, bytes, bool]]:
+    def _entries(self, terminal: str, message: Entries, at: Instant) -> list[Publish]:
         told = self._told.get(terminal)
         with self._ledger.transaction() as sql:
             site = self._require_known(terminal)
@@ -136,31 +173,10 @@ class Exchange:
         site: str | None = row["site"]
         return site
 
-    def _tell(self, terminal: str, told: Told, news: Changes) -> tuple[str, bytes, bool]:
+    def _tell(self, terminal: str, told: Told, news: Changes) -> Publish:
         seq = news.notes[-1].seq if len(news.notes) == NOTES_MAX else news.acked.seq
         self._told[terminal] = Told(news.to, news.acked.epoch, max(seq, told.seq), news.order.id if news.order else None)
-        return self.topics.of(terminal, Leaf.CHANGES), encode(news), False
-
-
-def _take(exchange: Exchange, link: MqttLink, event: Arrived, at: Instant) -> list[tuple[str, bytes, bool]]:
-    """Book a message, then acknowledge it. One that could not be written is not acknowledged: it comes again."""
-    try:
-        messages = exchange.receive(event.topic, event.payload, at)
-    except CentralError as error:
-        log.error("message on %s not booked, it will come again: %s", event.topic, error)
-        link.reconnect()
-        return []
-    link.ack(event.receipt)
-    return messages + _push(exchange, at)
-
-
-def _push(exchange: Exchange, at: Instant) -> list[tuple[str, bytes, bool]]:
-    """Return what is new; nothing while an office command holds the file: the next look finds it."""
-    try:
-        return exchange.push(at)
-    except CentralError as error:
-        log.error("what is new cannot be read now: %s", error)
-        return []
+        return Publish(topic=self.topics.of(terminal, Leaf.CHANGES), payload=encode(news), retain=False)
 
 
 def serve(ledger: Ledger, broker: Broker, *, now: Callable[[], Instant]) -> None:
@@ -175,36 +191,23 @@ def serve(ledger: Ledger, broker: Broker, *, now: Callable[[], Instant]) -> None
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    topic, payload, _ = exchange.state(now(), online=False)
+    absent = exchange.state(now(), online=False)
     link = MqttLink(
-        broker, client_id=CLIENT_ID, subscriptions=exchange.topics.read_by_central(), will=(topic, payload), on_event=events.put
+        broker,
+        client_id=CLIENT_ID,
+        subscriptions=exchange.topics.read_by_central(),
+        will=(absent.topic, absent.payload),
+        on_event=events.put,
     )
     link.start()
     log.info("central of %s serving", exchange.topics.town)
-    seen = ledger.version()
     while not stopping:
         try:
             event: LinkEvent | None = events.get(timeout=WATCH_MS / 1000)
         except queue.Empty:
             event = None
-        match event:
-            case LinkUp():
-                log.info("link up")
-                messages = [exchange.state(now(), online=True)]
-            case LinkDown(reason=reason):
-                log.warning("link down: %s", reason)
-                messages = []
-            case Arrived():
-                messages = _take(exchange, link, event, now())
-            case None:
-                messages = []
-        if event is None and (version := ledger.version()) != seen:
-            seen = version
-            exchange.forget_day()
-            messages = _push(exchange, now())
-        for message_topic, message_payload, retain in messages:
-            link.publish(message_topic, message_payload, retain=retain)
-    topic, payload, retain = exchange.state(now(), online=False)
-    link.publish(topic, payload, retain=retain)
+        for effect in exchange.turn(event, now()):
+            link.perform(effect)
+    link.perform(exchange.state(now(), online=False))
     link.stop()
     log.info("stopped")

@@ -48,3 +48,12 @@ class ReaderDown:
 
 
 ReaderEvent = CardPresented | CardUnreadable | ReaderUp | ReaderDown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Show:
+    """Let a reader show a signal for one of its taps. Only ever after the commit that makes it true."""
+
+    reader: str
+    tap: int
+    signal: Signal

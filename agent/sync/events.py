@@ -1,4 +1,4 @@
-"""What a link tells its owner. Values only, so that a loop without a broker can make them too."""
+"""What a link tells its owner, and what it is told to do. Values only, so that a loop without a broker can use them too."""
 
 from dataclasses import dataclass
 
@@ -23,3 +23,25 @@ class Arrived:
 
 
 LinkEvent = LinkUp | LinkDown | Arrived
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    topic: str
+    payload: bytes
+    retain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Tell the broker that a message has been dealt with. Only ever after its effect is on the disk."""
+
+    receipt: object
+
+
+@dataclass(frozen=True, slots=True)
+class DropLink:
+    """The connection is not believed any more: make another."""
+
+
+LinkEffect = Publish | Acknowledge | DropLink

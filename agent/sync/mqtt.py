@@ -25,7 +25,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from agent.errors import ConfigError, SyncError
-from agent.sync.events import Arrived, LinkDown, LinkEvent, LinkUp
+from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkEffect, LinkEvent, LinkUp, Publish
 
 KEEPALIVE_S = 30
 SESSION_EXPIRY_S = 7 * 24 * 3600  # the broker keeps what came for us over a long weekend, if it keeps anything
@@ -106,6 +106,16 @@ class MqttLink:
     def reconnect(self) -> None:
         """Drop the connection; the supervisor makes another."""
         self._ended.set()
+
+    def perform(self, effect: LinkEffect) -> None:
+        """Do what the owner wants done."""
+        match effect:
+            case Publish(topic=topic, payload=payload, retain=retain):
+                self.publish(topic, payload, retain=retain)
+            case Acknowledge(receipt=receipt):
+                self.ack(receipt)
+            case DropLink():
+                self.reconnect()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         """Hand a message to the network thread, QoS 1. False when there is no connection: the session sends it again."""

@@ -50,7 +50,7 @@ class Foreign:
     def answer(self, leaf: str, message: dict[str, Any]) -> dict[str, Any]:
         topic = f"canteen/v1/{TOWN}/t/{TERMINAL}/{leaf}"
         sent = self.wire.central.exchange.receive(topic, json.dumps(message).encode(), self.wire.clock.instant)
-        return json.loads(sent[0][1]) if sent else {}
+        return json.loads(sent[0].payload) if sent else {}
 
 
 def meal(**changes: Any) -> dict[str, Any]:

@@ -17,13 +17,12 @@ from agent.domain.canteen import PolicyRecord, ServiceRecord, Shortage, UnknownC
 from agent.domain.card import CardId, card_token, parse_card_id
 from agent.domain.clock import Reading, format_instant
 from agent.domain.ledger import Entry
-from agent.effects import Acknowledge, DropLink, Effect, Publish, Show
 from agent.ops.control import Request
-from agent.readers.events import CardPresented, CardUnreadable, Signal
+from agent.readers.events import CardPresented, CardUnreadable, Show, Signal
 from agent.store import reads, writes
 from agent.store.database import Database
-from agent.sync.events import Arrived, LinkDown, LinkUp
-from agent.terminal import Event
+from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkUp, Publish
+from agent.terminal import Effect, Event
 from agent.terminal import Terminal as Core
 
 TOWN = "borgofiorito"
@@ -217,6 +216,10 @@ class Wire:
                 self.deliver_down(*self.down.popleft())
         raise AssertionError("the wire does not come to rest")
 
+    def announce(self) -> None:
+        """Let the central say that it is there."""
+        self._queue([self.central.exchange.state(self.clock.instant, online=True)])
+
     def collect(self) -> None:
         """Put on the wire what is due."""
         for name in sorted(self.connected):
@@ -252,8 +255,8 @@ class Wire:
                 case Show() | Acknowledge():
                     pass
 
-    def _queue(self, messages: list[tuple[str, bytes, bool]]) -> None:
-        for topic, payload, _ in messages:
-            self.watch(topic, payload)
-            self.down.append((topic, payload))
-            self.log.append((topic, payload))
+    def _queue(self, messages: list[Publish]) -> None:
+        for message in messages:
+            self.watch(message.topic, message.payload)
+            self.down.append((message.topic, message.payload))
+            self.log.append((message.topic, message.payload))
