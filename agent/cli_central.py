@@ -158,7 +158,7 @@ def policy(db_path: Path, /, from_day: datetime | None, floor_euro: str | None, 
         before, double_before = office.policy_for(books, day)
         new = msgspec.convert({**msgspec.to_builtins(before), **members}, PolicyRecord)
         if members or double_meal:
-            office.set_policy(books, new, double_meal or double_before)
+            office.set_policy(books, new, double_meal or double_before, at=_now())
     shown = {name: value for name, value in msgspec.to_builtins(new).items() if name not in ("k", "p")}
     defaults = msgspec.structs.asdict(PolicyRecord(from_day=day, p=0))
     rows = {**{name: text_of(value) for name, value in defaults.items() if name not in ("from_day", "p")}, **shown}

@@ -131,10 +131,10 @@ class Correspondence:
         )
         if acked is not None and message.journal == here.journal and not here.is_newest:
             # An earlier epoch is being offered again: only what is booked of it counts, records come with the newest epoch.
-            writes.acknowledge(self._db, acked, message.at)
+            writes.acknowledge(self._db, acked, _notes(message), message.at)
             self.session.answered(moment.mono_ms, more=False)
             return message.at
-        if verdict is Verdict.GAP or acked is None:
+        if verdict is Verdict.GAP or acked is None or message.notes_after > (here.mark[1] if acked[0] == here.mark[0] else 0):
             self.session.gap()
             return None
         if verdict is Verdict.OLD:
@@ -190,7 +190,7 @@ class Correspondence:
             to=message.to,
             acked=acked,
             rows=rows,
-            notes=[writes.NoteRow(seq=note.seq, status=note.status, reason=note.reason) for note in message.notes],
+            notes=_notes(message),
             reset=message.reset and message.from_position == 0,
             more=message.more,
             heard_at=message.at,
@@ -267,3 +267,7 @@ class Correspondence:
 
     def _publish(self, leaf: Leaf, payload: bytes) -> LinkEffect:
         return Publish(topic=self._topics.of(self._terminal, leaf), payload=payload, retain=False)
+
+
+def _notes(message: Changes) -> list[writes.NoteRow]:
+    return [writes.NoteRow(seq=note.seq, status=note.status, reason=note.reason) for note in message.notes]

@@ -83,7 +83,7 @@ class Counter:
             raise AgentError(f"there is no account {account} here")
         service = self._service(moment) if day is None else self._late_service(day, service_id, moment)
         how = How.MANUAL if day is None else How.LATE
-        own_meal, own_meals = reads.own_meals(self.db, account, service.service, service.day) if service else (None, 0)
+        own_meal, own_meals = reads.own_meals(self.db, account, None, service.service, service.day) if service else (None, 0)
         outcome = decide(
             Facts(
                 moment=moment,
@@ -123,8 +123,8 @@ class Counter:
         record = reads.card(self.db, token) if token else None
         account = reads.account(self.db, record.account) if record else None
         service = self._service(moment)
-        eater = account.id if account else token
-        own_meal, own_meals = reads.own_meals(self.db, eater, service.service, service.day) if eater and service else (None, 0)
+        eater = account.id if account else None
+        own_meal, own_meals = reads.own_meals(self.db, eater, token, service.service, service.day) if token and service else (None, 0)
         return Facts(
             moment=moment,
             how=How.CARD,

@@ -1,10 +1,35 @@
-"""What must always be true, each as one named function: used by stories, property tests and whoever else drives the real parts."""
+"""What must always be true, each as one named function: the simulator, the state machine, stories and real parts use the same.
+
+docs/CONSISTENCY.md says why they hold. Those that take values are asked after every step; those that take files, at rest.
+"""
+
+from collections.abc import Container, Iterable, Sequence
 
 from agent.central.check import check
+from agent.central.feed import site_records
+from agent.central.ledger import Ledger
+from agent.domain.ledger import Entry
 from agent.readers.events import Signal
 from agent.store import reads
-from agent.sync.messages import Changes, decode
+from agent.store.database import Database
+from agent.sync.messages import BATCH_ENTRIES_MAX, MESSAGE_BYTES_MAX, Changes, decode
 from tests.parts.wire import Box, Wire
+from tests.simulation.model import Disk, Made
+
+# 1. Every green light has exactly one entry, and it is still there after any crash.
+
+
+def every_light_has_one_entry(lights: Sequence[Signal], entries: Sequence[Entry]) -> None:
+    """`lights` and `entries` of one turn. An entry without its light is what a pulled plug leaves; never the other way round."""
+    assert len(lights) <= len(entries), f"{len(lights)} lights, {len(entries)} entries"
+    for light, entry in zip(lights, entries, strict=False):
+        assert (light is Signal.SERVED) == (entry.kind in ("meal", "unknown_meal")), f"{light} for {entry.kind}"
+
+
+def greens_are_still_there(disk: Disk, db: Database) -> None:
+    for made in disk.greens:
+        kept = reads.hash_of(db, made.epoch, made.seq)
+        assert kept in (made.hash, ""), f"the meal of a green light is gone: {made.terminal} {made.epoch} {made.seq}"
 
 
 def every_green_light_has_one_entry(box: Box) -> None:
@@ -13,37 +38,154 @@ def every_green_light_has_one_entry(box: Box) -> None:
     assert greens == meals, f"{box.name}: {greens} green lights, {meals} meals"
 
 
+# 2. No account is charged twice for one service and day at one terminal.
+
+
+def nobody_is_charged_twice_at_one_terminal(made: Made, standing: Iterable[Made]) -> None:
+    """`standing` are all meals on that disk that stand and are of the same account or card, `made` among them."""
+    entry = made.entry
+    if entry.clock == "unset":
+        return  # its day is a guess: the central gives back what turns out to be a second meal
+    same = [one for one in standing if (one.entry.service, one.entry.day) == (entry.service, entry.day) and one.entry.clock != "unset"]
+    assert len(same) <= 1, f"{made.terminal}: {entry.account or entry.card} has eaten {entry.service} of {entry.day} {len(same)} times"
+
+
+# 3. Balance shown = the central's balance at h + own entries after h.
+
+
+def a_balance_shown_is_the_centrals_plus_own(who: str, shown: int | None, expected: int | None) -> None:
+    assert shown == expected, f"{who}: shows {shown} cents, must show {expected}"
+
+
 def acked_says_what_balances_contain(wire: Wire, payload: bytes) -> None:
-    """A message with accounts acknowledges just the entries that are booked: neither fewer nor more (no forks, as here)."""
+    """A message with accounts acknowledges just the entries that are booked: neither fewer nor more (where nothing was restored)."""
     message = decode(payload, Changes)
     if any(b'"k":"account"' in bytes(record) for record in message.records):
         booked = wire.central.one("SELECT coalesce(max(seq), 0) FROM entry WHERE epoch = ?", message.acked.epoch)
         assert message.acked.seq == booked, f"acked {message.acked.seq}, booked {booked}"
 
 
-def the_chain_holds(box: Box) -> None:
-    assert list(reads.verify(box.db)) == []
+# 4. The central's balance is the sum of payments and applied entries; entries are a gap-free prefix; the hash chain holds.
 
 
-def the_books_are_right(wire: Wire) -> None:
-    assert list(check(wire.central.ledger)) == []
+def a_balance_is_payments_less_meals(account: str, held: int, expected: int) -> None:
+    assert held == expected, f"account {account}: the central holds {held} cents, payments less meals give {expected}"
+
+
+def only_what_was_made_is_booked(digest: str, everything: Container[str]) -> None:
+    assert digest in everything, f"the central has an entry {digest[:8]} that nobody made"
+
+
+def the_books_are_right(ledger: Ledger) -> None:
+    assert list(check(ledger)) == []
+
+
+def the_chain_holds(db: Database) -> None:
+    assert list(reads.verify(db)) == []
+
+
+# 5. Nothing acknowledged is missing at the central; nothing is set aside without being listed on both sides.
+
+
+def nothing_acknowledged_is_missing(made: Made | None, is_booked: bool) -> None:
+    assert is_booked, f"acknowledged and not booked: {made}"
+
+
+def everything_recorded_is_booked(db: Database, ledger: Ledger, terminal: str) -> None:
+    booked = {row[0] for row in ledger.sql.execute("SELECT hash FROM entry WHERE terminal = ?", (terminal,))}
+    missing = [(epoch, entry.seq) for epoch, entry, _, _ in reads.entries(db, newest=1_000_000) if entry.hash not in booked]
+    assert not missing, f"{terminal}: recorded and not booked: {missing[:5]}"
+
+
+def what_is_set_aside_is_listed_on_both_sides(db: Database, ledger: Ledger, terminal: str) -> None:
+    """What the central put aside when it came is noted at the terminal that made it, while that keeps the entry."""
+    noted = {
+        (epoch, seq)
+        for epoch, seq in db.sql.execute(
+            "SELECT epoch.id, note.seq FROM note JOIN epoch ON epoch.n = note.epoch WHERE status = 'set_aside'"
+        )
+    }
+    aside = {
+        row["hash"]: row["reason"]
+        for row in ledger.sql.execute("SELECT hash, reason FROM entry WHERE terminal = ? AND status = 'set_aside'", (terminal,))
+    }
+    unheard = [
+        (epoch, entry.seq, aside[entry.hash])
+        for epoch, entry, _, _ in reads.entries(db, newest=1_000_000)
+        if entry.hash in aside and (epoch, entry.seq) not in noted
+    ]
+    assert not unheard, f"{terminal}: set aside and not noted here: {unheard[:5]}"
+
+
+# 6. At rest every terminal's view equals the central's, record by record, and nothing is pending.
+
+
+def a_terminal_equals_the_central(db: Database, ledger: Ledger, terminal: str) -> None:
+    here = reads.standing(db)
+    assert here.pending == 0, f"{terminal}: {here.pending} entries wait"
+    (site,) = ledger.sql.execute("SELECT site FROM terminal WHERE id = ?", (terminal,)).fetchone()
+    (position,) = ledger.sql.execute("SELECT position FROM central").fetchone()
+    assert here.position == position, f"{terminal}: at position {here.position}, the central at {position}"
+    held = {body.encode() for (body,) in db.sql.execute("SELECT body FROM record")}
+    there = {body for _, kind, body in site_records(ledger.sql, site, 0) if kind != "gone"}
+    assert held == there, f"{terminal}: only here {sorted(held - there)[:3]}, only at the central {sorted(there - held)[:3]}"
+    balances = dict(ledger.sql.execute("SELECT id, balance FROM account WHERE site = ?", (site,)).fetchall())
+    shown = dict(reads.balances(db))
+    assert shown == balances, f"{terminal}: {[(a, shown.get(a), b) for a, b in balances.items() if shown.get(a) != b][:5]}"
 
 
 def both_sides_are_equal(wire: Wire) -> None:
-    """Once the wire is at rest: nothing waits, and every account is the same to the cent on both sides."""
-    accounts = wire.central.ledger.sql.execute("SELECT id, site, balance FROM account").fetchall()
     for box in wire.boxes.values():
-        here = reads.standing(box.db)
-        assert here.pending == 0, f"{box.name}: {here.pending} entries wait"
-        for row in accounts:
-            assert box.balance(row["id"]) == row["balance"], (
-                f"{box.name}, account {row['id']}: {box.balance(row['id'])} != {row['balance']}"
-            )
+        a_terminal_equals_the_central(box.db, wire.central.ledger, box.name)
+
+
+# 7. A difference is found by the digest and healed.
+
+
+def a_difference_was_found_and_healed(db: Database, ledger: Ledger, terminal: str) -> None:
+    kinds = [kind for _, kind, _ in reads.incidents(db)]
+    assert "digest" in kinds, f"{terminal}: nothing was noticed: {kinds}"
+    a_terminal_equals_the_central(db, ledger, terminal)
+
+
+# 8. In a town that refuses, debt never passes the floor plus what terminals out of contact may have added.
+
+
+def debt_is_bounded(shown_cents: int, floor_cents: int, elsewhere: Sequence[tuple[str, str | None, str | None]]) -> None:
+    """After a meal served for money that was there. `elsewhere` are the (terminal, service, day) of meals not known here.
+
+    The account then holds at least `shown_cents` less those meals: the floor less one meal a terminal, service and day.
+    """
+    assert shown_cents >= floor_cents, f"served down to {shown_cents} cents, the floor is {floor_cents}"
+    assert len(elsewhere) == len(set(elsewhere)), f"one terminal added two meals of one service: {elsewhere}"
+
+
+# 9. Positions and seqs never go back; messages and memory stay within their limits.
+
+
+def never_goes_back(what: str, before: int, now: int) -> None:
+    assert now >= before, f"{what} went back from {before} to {now}"
+
+
+def seq_counts_on(before: tuple[int, int], now: tuple[int, int]) -> None:
+    """Both (epoch number, seq)."""
+    assert now in ((before[0], before[1] + 1), (before[0] + 1, 1)) or before == (0, 0), f"entry {now} follows {before}"
+
+
+def a_position_goes_on(before: tuple[str | None, int, int], now: tuple[str | None, int, int]) -> None:
+    """Both (journal, number of the resynchronisation, position)."""
+    if before[:2] == now[:2]:
+        never_goes_back("a terminal's position", before[2], now[2])
+
+
+def a_message_is_within_its_limits(payload: bytes, entries: int = 0) -> None:
+    assert len(payload) <= MESSAGE_BYTES_MAX, f"a message of {len(payload)} bytes"
+    assert entries <= BATCH_ENTRIES_MAX, f"a batch of {entries} entries"
 
 
 def all_is_well(wire: Wire) -> None:
     for box in wire.boxes.values():
         every_green_light_has_one_entry(box)
-        the_chain_holds(box)
-    the_books_are_right(wire)
+        the_chain_holds(box.db)
+    the_books_are_right(wire.central.ledger)
     both_sides_are_equal(wire)

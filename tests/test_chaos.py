@@ -117,6 +117,6 @@ def test_whatever_the_wire_does_both_sides_end_equal(tmp_path: Path, seed: int) 
         chaos.step()
     chaos.rest()
     for box in chaos.wire.boxes.values():
-        the_chain_holds(box)
+        the_chain_holds(box.db)
     all_is_well(chaos.wire)
     assert {account: chaos.wire.central.balance(account) for account in chaos.paid} == chaos.expected()

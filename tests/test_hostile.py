@@ -72,7 +72,7 @@ def test_nothing_a_terminal_sends_stops_the_central_or_another_terminal(wire: Wi
     wire.settle()
     assert wire.box.balance("a-2") == wire.central.balance("a-2") == 1_000 - 366
     assert reads.standing(wire.box.db).pending == 0
-    the_books_are_right(wire)
+    the_books_are_right(wire.central.ledger)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -281,7 +281,7 @@ def test_a_storno_on_a_restored_card_undoes_the_meal_of_its_own_line(wire: Wire,
     wire.pass_time(5_000)
     assert wire.central.balance("a-1") == 0
     both_sides_are_equal(wire)
-    the_books_are_right(wire)
+    the_books_are_right(wire.central.ledger)
 
 
 def test_meals_of_a_card_and_of_an_account_that_a_roster_brings_later_are_booked(wire: Wire, tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ def test_meals_of_a_card_and_of_an_account_that_a_roster_brings_later_are_booked
     wire.settle()
     assert (wire.central.balance("a-10"), wire.central.balance("a-11")) == (-366, -200)
     assert wire.box.balance("a-11") == -200
-    the_books_are_right(wire)
+    the_books_are_right(wire.central.ledger)
 
 
 @pytest.mark.parametrize(

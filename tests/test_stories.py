@@ -318,13 +318,13 @@ def test_17_a_restored_sd_card_repeats_nothing_and_loses_nothing(wire: Wire, tmp
     assert wire.central.balance("a-2") == -366
     assert reads.standing(box.db).epoch.startswith("2-")
     both_sides_are_equal(wire)
-    the_chain_holds(box)
+    the_chain_holds(box.db)
     wire.clock.pass_ms(DAY_MS)
     box.tap(CARD)
     wire.settle()
     assert wire.central.balance("a-1") == -4 * 366
     both_sides_are_equal(wire)
-    the_books_are_right(wire)
+    the_books_are_right(wire.central.ledger)
 
 
 def test_18_last_nights_backup_of_the_central_gets_back_what_it_lost(wire: Wire, tmp_path: Path) -> None:

@@ -119,14 +119,23 @@ def settle_meals(sql: sqlite3.Connection, account: str, service: str, day: str, 
             post(sql, account=account, cents=wanted - row["given"], kind="double_meal", at=at, reason=reason, entry=key)
 
 
+def settle_meals_from(sql: sqlite3.Connection, day: str, *, at: Instant) -> None:
+    """Settle all meals of a day and later again: the rule for double meals has changed."""
+    rows = sql.execute(
+        "SELECT account, service, true_day FROM entry WHERE true_day >= ? AND account IS NOT NULL AND kind IN ('meal', 'unknown_meal')"
+        " GROUP BY account, service, true_day HAVING count(*) > 1 ORDER BY account, service, true_day",
+        (day,),
+    ).fetchall()
+    for row in rows:
+        settle_meals(sql, row["account"], row["service"], row["true_day"], at=at)
+
+
 def book_found_card(sql: sqlite3.Connection, token: str, account: str, *, at: Instant) -> int:
     """Book the meals that were served to a card before anybody knew whose it is; return how many."""
     rows = sql.execute("SELECT * FROM entry WHERE card = ? AND kind = 'unknown_meal' AND account IS NULL", (token,)).fetchall()
     for row in rows:
         key = (row["terminal"], row["epoch"], row["seq"], row["hash"])
-        undone = sql.execute(
-            "SELECT 1 FROM entry WHERE terminal = ? AND undoes_epoch = ? AND undoes_seq = ? AND undoes_hash = ?", key
-        ).fetchone()
+        undone = _storno_of(sql, key)
         day = row["true_day"] or msgspec.json.decode(row["body"])["day"]
         cents = 0 if undone else -(price_on(prices(sql, account), row["service"], day) or 0)
         _book_late(sql, row, account, cents, "unknown_meal", at=at)
@@ -141,9 +150,7 @@ def book_found_account(sql: sqlite3.Connection, account: str, *, at: Instant) ->
     ).fetchall()
     for row in rows:
         key = (row["terminal"], row["epoch"], row["seq"], row["hash"])
-        undone = sql.execute(
-            "SELECT 1 FROM entry WHERE terminal = ? AND undoes_epoch = ? AND undoes_seq = ? AND undoes_hash = ?", key
-        ).fetchone()
+        undone = _storno_of(sql, key)
         _book_late(sql, row, account, 0 if undone else msgspec.json.decode(row["body"])["cents"], "meal", at=at)
     return len(rows)
 
@@ -156,7 +163,7 @@ def _book_late(sql: sqlite3.Connection, row: sqlite3.Row, account: str, cents: i
         (account, cents, *key),
     )
     post(sql, account=account, cents=cents, kind=kind, at=at, entry=key)
-    if row["true_day"]:
+    if row["true_day"] and kind != "storno":
         settle_meals(sql, account, row["service"], row["true_day"], at=at)
 
 
@@ -200,7 +207,7 @@ def _book(sql: sqlite3.Connection, batch: _Batch, raw: Raw, place: _Place, previ
     if fault is not None:
         verdict.put_aside(fault)
     elif entry is not None:
-        _judge(sql, batch, entry, verdict, previous)
+        _judge(sql, batch, entry, verdict)
         if received_hash(previous, members) != place.hash:
             verdict.flag(HASH_REASON)
     if forked:
@@ -225,15 +232,15 @@ def _is_id(name: object) -> TypeGuard[str]:
     return True
 
 
-def _judge(sql: sqlite3.Connection, batch: _Batch, entry: Entry, verdict: _Verdict, previous: str) -> None:
-    """Say what becomes of a well-formed entry that follows the one with hash `previous`."""
+def _judge(sql: sqlite3.Connection, batch: _Batch, entry: Entry, verdict: _Verdict) -> None:
+    """Say what becomes of a well-formed entry."""
     match entry.kind:
         case Kind.MEAL:
             _judge_meal(sql, batch, entry, verdict)
         case Kind.UNKNOWN_MEAL:
             _judge_unknown_meal(sql, batch, entry, verdict)
         case Kind.STORNO:
-            _judge_storno(sql, batch, entry, verdict, previous)
+            _judge_storno(sql, batch, entry, verdict)
         case Kind.REFUSAL | Kind.CLOSING:
             pass
 
@@ -279,14 +286,16 @@ def _flag_second(sql: sqlite3.Connection, account: str | None, entry: Entry, ver
         verdict.flag("already_served_elsewhere")
 
 
-def _judge_storno(sql: sqlite3.Connection, batch: _Batch, entry: Entry, verdict: _Verdict, previous: str) -> None:
-    meal = _meal_undone(sql, batch, entry, previous)
+def _judge_storno(sql: sqlite3.Connection, batch: _Batch, entry: Entry, verdict: _Verdict) -> None:
+    meal = _meal_undone(sql, batch, entry)
+    assert entry.reverses is not None
+    if meal is None and entry.reverses.hash is not None:
+        # its meal may still come, from another copy of that disk: then both are booked
+        verdict.undoes = (entry.reverses.epoch, entry.reverses.seq, entry.reverses.hash)
     if meal is None or meal["kind"] not in ("meal", "unknown_meal"):
         return verdict.put_aside("storno_of_no_meal")
     key = (meal["epoch"], meal["seq"], meal["hash"])
-    if sql.execute(
-        "SELECT 1 FROM entry WHERE terminal = ? AND undoes_epoch = ? AND undoes_seq = ? AND undoes_hash = ?", (batch.terminal, *key)
-    ).fetchone():
+    if _storno_of(sql, (batch.terminal, *key)) is not None:
         return verdict.put_aside("storno_repeated")
     verdict.undoes = key
     if meal["cents"] is None:
@@ -301,28 +310,23 @@ def _judge_storno(sql: sqlite3.Connection, batch: _Batch, entry: Entry, verdict:
     return None
 
 
-def _meal_undone(sql: sqlite3.Connection, batch: _Batch, entry: Entry, previous: str) -> sqlite3.Row | None:
-    """Return the entry that a storno names: of two under one number the one on the storno's own line."""
+def _meal_undone(sql: sqlite3.Connection, batch: _Batch, entry: Entry) -> sqlite3.Row | None:
+    """Return the entry that a storno names: by its hash; without one, of two under one number the one that agrees in account and card."""
     assert entry.reverses is not None
-    epoch, seq = entry.reverses.epoch, entry.reverses.seq
-    rows = sql.execute("SELECT * FROM entry WHERE terminal = ? AND epoch = ? AND seq = ?", (batch.terminal, epoch, seq)).fetchall()
-    if len(rows) < 2:
-        return rows[0] if rows else None
-    if epoch == batch.epoch:
-        tip, parent = entry.seq - 1, previous
-    else:  # an earlier epoch: its line ends where this terminal's chain of it ended
-        chain = sql.execute("SELECT seq, hash FROM chain WHERE terminal = ? AND epoch = ?", (batch.terminal, epoch)).fetchone()
-        tip, parent = chain["seq"], chain["hash"]
-    for above in range(tip, seq, -1):
-        key = (batch.terminal, epoch, above, parent)
-        row = sql.execute("SELECT prev FROM entry WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?", key).fetchone()
-        if row is None:
-            break
-        parent = row["prev"]
-    # a line that cannot be followed (its disk was restored once more): the meal that agrees in account and card
+    rows: list[sqlite3.Row] = sql.execute(
+        "SELECT * FROM entry WHERE terminal = ?1 AND epoch = ?2 AND seq = ?3 AND hash = coalesce(?4, hash)",
+        (batch.terminal, entry.reverses.epoch, entry.reverses.seq, entry.reverses.hash),
+    ).fetchall()
     agreeing = [row for row in rows if (row["account"], row["card"]) == (entry.account, entry.card)]
-    own: list[sqlite3.Row] = [row for row in rows if row["hash"] == parent] or agreeing or rows
-    return own[0]
+    return next(iter(agreeing or rows), None)
+
+
+def _storno_of(sql: sqlite3.Connection, meal: tuple[str, str, int, str]) -> sqlite3.Row | None:
+    """Return the storno of a meal, given as (terminal, epoch, seq, hash); there is at most one."""
+    row: sqlite3.Row | None = sql.execute(
+        "SELECT * FROM entry WHERE terminal = ? AND undoes_epoch = ? AND undoes_seq = ? AND undoes_hash = ?", meal
+    ).fetchone()
+    return row
 
 
 def _insert(sql: sqlite3.Connection, batch: _Batch, raw: Raw, place: _Place, previous: str, entry: Entry | None, verdict: _Verdict) -> None:
@@ -355,8 +359,11 @@ def _insert(sql: sqlite3.Connection, batch: _Batch, raw: Raw, place: _Place, pre
     if verdict.account is not None and verdict.cents is not None:
         key = (batch.terminal, batch.epoch, place.seq, place.hash)
         post(sql, account=verdict.account, cents=verdict.cents, kind=verdict.posting, at=batch.at, entry=key)
-        if entry is not None and trusted and verdict.posting in ("meal", "unknown_meal") and entry.service and entry.day:
-            batch.meals.add((verdict.account, entry.service, entry.day))
+        if entry is not None and verdict.posting in ("meal", "unknown_meal"):
+            if (storno := _storno_of(sql, key)) is not None:
+                _book_late(sql, storno, verdict.account, -verdict.cents, "storno", at=batch.at)
+            if trusted and entry.service and entry.day:
+                batch.meals.add((verdict.account, entry.service, entry.day))
 
 
 def _renew(sql: sqlite3.Connection, batch: _Batch, account: str) -> None:

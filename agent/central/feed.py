@@ -45,7 +45,7 @@ def greet(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: str, at
     sql.execute("UPDATE terminal SET hello_at = ?, hello = ? WHERE id = ?", (at, msgspec.json.encode(hello).decode(), terminal))
     (journal,) = sql.execute("SELECT journal FROM central").fetchone()
     position = hello.position if hello.journal == journal else 0
-    return Told(position, hello.epoch, hello.acked if position else 0)
+    return Told(position, hello.epoch, hello.acked)
 
 
 def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, with_digest: bool) -> Changes | None:
@@ -54,19 +54,32 @@ def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, 
     chain = sql.execute("SELECT seq, hash FROM chain WHERE terminal = ? AND epoch = ?", (terminal, told.epoch)).fetchone()
     if row is None or chain is None:
         return None
-    acked = Acked(epoch=told.epoch, seq=chain["seq"], hash=chain["hash"])
+    notes = _notes(sql, terminal, told, chain["seq"])
+    cut = len(notes) == NOTES_MAX
+    seq, digest_of = (notes[-1]["seq"], notes[-1]["hash"]) if cut else (chain["seq"], chain["hash"])
+    acked = Acked(epoch=told.epoch, seq=seq, hash=digest_of)
     journal, position = sql.execute("SELECT journal, position FROM central").fetchone()
     order = Order(id=row["order_id"], do=row["order_do"]) if row["order_id"] else None
-    if _booked_beyond(sql, terminal, told.epoch, chain):
+    remarks = [Note(seq=note["seq"], status=note["status"], reason=note["reason"]) for note in notes]
+    if cut or _booked_beyond(sql, terminal, told.epoch, chain):
         # Balances contain entries that `acked` does not name: no record leaves until the terminal has shown its own, or begun anew.
         blank = told.position == 0
         return Changes(
-            journal=journal, from_position=told.position, to=told.position, reset=blank, more=blank, acked=acked, order=order, at=at
+            journal=journal,
+            from_position=told.position,
+            to=told.position,
+            reset=blank,
+            more=blank,
+            acked=acked,
+            notes_after=told.seq,
+            notes=remarks,
+            order=order,
+            at=at,
         )
     records: list[Raw] = []
     last = told.position
     bytes_so_far, more = 0, False
-    for p, _, body in _feed(sql, row["site"], told.position):
+    for p, _, body in site_records(sql, row["site"], told.position):
         if len(records) == CHUNK_RECORDS_MAX or (records and bytes_so_far + len(body) > CHUNK_BYTES_MAX):
             more = True
             break
@@ -82,7 +95,8 @@ def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, 
         reset=told.position == 0,
         acked=acked,
         records=records,
-        notes=_notes(sql, terminal, told, chain["seq"]),
+        notes_after=told.seq,
+        notes=remarks,
         digest=digest,
         order=order,
         at=at,
@@ -182,16 +196,15 @@ def _is_booked(sql: sqlite3.Connection, terminal: str, epoch: str, seq: int, dig
     return sql.execute("SELECT 1 FROM entry WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?", key).fetchone() is not None
 
 
-def _notes(sql: sqlite3.Connection, terminal: str, told: Told, booked: int) -> list[Note]:
-    rows = sql.execute(
-        "SELECT seq, status, reason FROM entry WHERE terminal = ? AND epoch = ? AND seq > ? AND seq <= ? AND status <> 'applied'"
+def _notes(sql: sqlite3.Connection, terminal: str, told: Told, booked: int) -> list[sqlite3.Row]:
+    return sql.execute(
+        "SELECT seq, hash, status, reason FROM entry WHERE terminal = ? AND epoch = ? AND seq > ? AND seq <= ? AND status <> 'applied'"
         " ORDER BY seq LIMIT ?",
         (terminal, told.epoch, told.seq, booked, NOTES_MAX),
-    )
-    return [Note(seq=row["seq"], status=row["status"], reason=row["reason"]) for row in rows]
+    ).fetchall()
 
 
-def _feed(sql: sqlite3.Connection, site: str | None, after: int) -> Iterator[tuple[int, str, bytes]]:
+def site_records(sql: sqlite3.Connection, site: str | None, after: int) -> Iterator[tuple[int, str, bytes]]:
     """Yield (position, kind, canonical JSON) of every record of a site that changed after a position, in order."""
     rows = sql.execute(
         "SELECT p, 'account' AS kind, id, '' AS of FROM account WHERE site = ?1 AND p > ?2"
@@ -252,5 +265,5 @@ def _account(sql: sqlite3.Connection, account: str) -> AccountRecord:
 
 
 def _digest(sql: sqlite3.Connection, site: str | None, position: int) -> Digest:
-    total = tally(((kind, body) for _, kind, body in _feed(sql, site, 0)), Tally())
+    total = tally(((kind, body) for _, kind, body in site_records(sql, site, 0)), Tally())
     return Digest(position=position, accounts=total.accounts, cards=total.cards, cents=total.cents, sum=total.sum_hex)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from zoneinfo import ZoneInfo
 
 from agent.central.booking import book_batch
-from agent.central.feed import NOTES_MAX, Told, changes, greet
+from agent.central.feed import Told, changes, greet
 from agent.central.ledger import Ledger, set_aside, settle_labels
 from agent.domain.clock import Instant, day_of
 from agent.errors import CentralError, SyncError
@@ -174,8 +174,7 @@ class Exchange:
         return site
 
     def _tell(self, terminal: str, told: Told, news: Changes) -> Publish:
-        seq = news.notes[-1].seq if len(news.notes) == NOTES_MAX else news.acked.seq
-        self._told[terminal] = Told(news.to, news.acked.epoch, max(seq, told.seq), news.order.id if news.order else None)
+        self._told[terminal] = Told(news.to, news.acked.epoch, max(news.acked.seq, told.seq), news.order.id if news.order else None)
         return Publish(topic=self.topics.of(terminal, Leaf.CHANGES), payload=encode(news), retain=False)
 
 

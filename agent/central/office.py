@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.central.booking import book_found_card
+from agent.central.booking import book_found_card, settle_meals_from
 from agent.central.ledger import Ledger, bump_account, bury, give_order, mint_journal, next_position, post
 from agent.domain.canteen import PolicyRecord, ServiceRecord
 from agent.domain.card import Token
@@ -142,10 +142,11 @@ def move_account(sql: sqlite3.Connection, account: str, old_site: str, new_site:
         sql.execute("UPDATE card SET p = ? WHERE token = ?", (next_position(sql), token))
 
 
-def set_policy(ledger: Ledger, policy: PolicyRecord, double_meal: str) -> None:
-    """Set the town's rules from a day on."""
+def set_policy(ledger: Ledger, policy: PolicyRecord, double_meal: str, *, at: Instant) -> None:
+    """Set the town's rules from a day on. Meals eaten twice since then are given back, or not, by the new rule."""
     with ledger.transaction() as sql:
         sql.execute("INSERT OR REPLACE INTO policy VALUES (?, ?, ?, ?)", (policy.from_day, _body(policy), double_meal, next_position(sql)))
+        settle_meals_from(sql, policy.from_day, at=at)
 
 
 def policy_for(ledger: Ledger, day: Day) -> tuple[PolicyRecord, str]:

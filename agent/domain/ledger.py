@@ -61,6 +61,14 @@ class Key(Struct, frozen=True, order=True):
     seq: Seq
 
 
+class Reversed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The meal that a storno undoes. Its hash tells it from another of the same number on a copied disk."""
+
+    epoch: Epoch
+    seq: Seq
+    hash: Hash | None = None
+
+
 class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One row of the ledger. `seq` 0 and `hash` "" until it is sealed. `cents` is what the balance changes by."""
 
@@ -78,7 +86,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     day: Day | None = None
     assurance: Annotated[str, Meta(max_length=32)] | None = None
     flags: list[Flag] = []
-    reverses: Key | None = None
+    reverses: Reversed | None = None
     reason: RefusalReason | None = None
     trays: Annotated[int, Meta(ge=0, le=100_000)] | None = None
     served: Annotated[int, Meta(ge=0, le=100_000)] | None = None

@@ -28,7 +28,7 @@ from agent.domain.canteen import (
 )
 from agent.domain.card import Token
 from agent.domain.clock import ClockTrust, Instant, Moment, age_ms
-from agent.domain.ledger import Entry, Flag, How, Key, Kind, RefusalReason
+from agent.domain.ledger import Entry, Flag, How, Key, Kind, RefusalReason, Reversed
 
 ASSURANCE_UID = "uid"  # identified by its number alone, which can be copied
 
@@ -227,7 +227,7 @@ def undo(meal: Entry, *, key: Key, undone: bool, policy: PolicyRecord, moment: M
         card=meal.card,
         service=meal.service,
         day=meal.day,
-        reverses=key,
+        reverses=Reversed(epoch=key.epoch, seq=key.seq, hash=meal.hash),
     )
 
 

@@ -164,13 +164,16 @@ def services(db: Database) -> list[ServiceRecord]:
     return _records(db, "service", ServiceRecord)
 
 
-def own_meals(db: Database, eater: str, service: str, day: str) -> tuple[OwnMeal | None, int]:
-    """Return the standing meal of an account (or of an unknown card's token) at a service and day, and how many there were."""
+def own_meals(db: Database, account_id: str | None, token: str | None, service: str, day: str) -> tuple[OwnMeal | None, int]:
+    """Return the standing meal of an account at a service and day, and how many there were.
+
+    What a card has eaten before anybody here knew whose it is counts as well: `token` is that card's.
+    """
     rows = db.sql.execute(
         "SELECT epoch.id, m.seq, m.body, m.hash, s.seq IS NULL FROM entry m JOIN epoch ON epoch.n = m.epoch"
         " LEFT JOIN entry s ON s.reverses_epoch = m.epoch AND s.reverses_seq = m.seq"
-        " WHERE coalesce(m.account, m.card) = ? AND m.service = ? AND m.day = ? AND m.helping > 0 ORDER BY m.helping",
-        (eater, service, day),
+        " WHERE coalesce(m.account, m.card) IN (?, ?) AND m.service = ? AND m.day = ? AND m.helping > 0 ORDER BY m.epoch, m.seq",
+        (account_id, token, service, day),
     ).fetchall()
     standing_meals = [_own_meal(epoch, seq, body, digest) for epoch, seq, body, digest, stands in rows if stands]
     return (standing_meals[-1] if standing_meals else None, len(rows))

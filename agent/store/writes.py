@@ -123,8 +123,7 @@ def apply_changes(
         changed = 0
         for row in rows:
             changed += _store_record(sql, row, acked, resync, overwrite=bool(resyncing))
-        for note in notes:
-            sql.execute("INSERT OR IGNORE INTO note VALUES (?, ?, ?, ?)", (acked[0], note.seq, note.status, note.reason))
+        _store_notes(sql, acked[0], notes)
         for topic, payload, reason in unreadable:
             _insert_set_aside(sql, topic, payload, reason, heard_at)
         if resyncing and not more:
@@ -152,9 +151,10 @@ def adopt_journal(db: Database, journal: str, heard_at: Instant) -> None:
         )
 
 
-def acknowledge(db: Database, acked: tuple[int, int], heard_at: Instant) -> None:
+def acknowledge(db: Database, acked: tuple[int, int], notes: Iterable[NoteRow], heard_at: Instant) -> None:
     """Note that an earlier epoch is booked up to (epoch number, seq). Records of such a message are not taken."""
     with db.transaction() as sql:
+        _store_notes(sql, acked[0], notes)
         mark = max(acked, sql.execute("SELECT acked_epoch, acked_seq FROM terminal").fetchone())
         sql.execute("UPDATE terminal SET acked_epoch = ?, acked_seq = ?, heard_at = max(coalesce(heard_at, ''), ?)", (*mark, heard_at))
 
@@ -212,7 +212,7 @@ def prune(db: Database, *, before: Instant) -> int:
     """
     with db.transaction() as sql:
         acked = sql.execute("SELECT acked_epoch, acked_seq FROM terminal").fetchone()
-        last: tuple[int, int, str] | None = None
+        ends: dict[int, tuple[int, str]] = {}  # epoch -> newest entry of it that goes
         count = 0
         for epoch, seq, at, digest, inside in sql.execute(
             "SELECT e.epoch, e.seq, e.at, e.hash,"
@@ -223,14 +223,16 @@ def prune(db: Database, *, before: Instant) -> int:
         ):
             if at >= before or not inside:
                 break
-            last, count = (epoch, seq, digest), count + 1
-        if last is None:
+            ends[epoch], count = (seq, digest), count + 1
+        if not ends:
             return 0
+        last = (epoch_last := max(ends), ends[epoch_last][0])
         sql.execute("UPDATE terminal SET pruning = 1")
-        sql.execute("DELETE FROM entry WHERE (epoch, seq) <= (?, ?)", last[:2])
-        sql.execute("DELETE FROM note WHERE (epoch, seq) <= (?, ?)", last[:2])
+        sql.execute("DELETE FROM entry WHERE (epoch, seq) <= (?, ?)", last)
+        sql.execute("DELETE FROM note WHERE (epoch, seq) <= (?, ?)", last)
         sql.execute("UPDATE terminal SET pruning = 0")
-        sql.execute("UPDATE epoch SET base_seq = ?, base_hash = ? WHERE n = ?", (last[1], last[2], last[0]))
+        for epoch, end in ends.items():
+            sql.execute("UPDATE epoch SET base_seq = ?, base_hash = ? WHERE n = ?", (*end, epoch))
     return count
 
 
@@ -262,6 +264,10 @@ def _store_record(sql: sqlite3.Connection, row: RecordRow, acked: tuple[int, int
         " WHERE ? OR excluded.p > p",
         (row.kind, row.id, row.p, *acked, resync, row.body, overwrite),
     ).rowcount
+
+
+def _store_notes(sql: sqlite3.Connection, epoch: int, notes: Iterable[NoteRow]) -> None:
+    sql.executemany("INSERT OR IGNORE INTO note VALUES (?, ?, ?, ?)", [(epoch, note.seq, note.status, note.reason) for note in notes])
 
 
 def _insert_set_aside(sql: sqlite3.Connection, topic: str, payload: bytes, reason: str, at: Instant) -> None:

@@ -95,7 +95,10 @@ class Order(Struct, frozen=True, kw_only=True):
 
 
 class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All records a terminal may see that changed in (`from`, `to`], each once, in its newest form."""
+    """All records a terminal may see that changed in (`from`, `to`], each once, in its newest form.
+
+    `notes` are all remarks on its entries after `notes_after` up to `acked`: a terminal acknowledged less far has missed some.
+    """
 
     journal: Journal
     from_position: Position = field(name="from")
@@ -105,6 +108,7 @@ class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
     more: bool = False
     reset: bool = False
     records: Annotated[list[Raw], Meta(max_length=CHUNK_RECORDS_MAX)] = []
+    notes_after: Count = 0
     notes: list[Note] = []
     digest: Digest | None = None
     order: Order | None = None

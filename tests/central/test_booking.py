@@ -90,7 +90,7 @@ def test_what_cannot_be_booked_is_set_aside_and_the_mark_moves_on(foreign: Forei
     assert answer["acked"]["seq"] == 2
     assert answer["notes"][0]["status"] == "set_aside" and answer["notes"][0]["reason"].startswith(reason)
     assert foreign.wire.central.balance("a-2") == -366 and foreign.wire.central.balance("a-1") == 0
-    the_books_are_right(foreign.wire)
+    the_books_are_right(foreign.wire.central.ledger)
 
 
 def test_an_account_the_central_does_not_have_is_said_to_be_gone(foreign: Foreign) -> None:

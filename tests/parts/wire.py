@@ -96,7 +96,7 @@ class Central:
             from_day=from_day, p=0, shortage=shortage, floor=floor, unknown_card=unknown_card, serve_all_until=serve_all_until,
             keep_days=keep_days,
         )  # fmt: skip
-        set_policy(self.ledger, policy, double_meal)
+        set_policy(self.ledger, policy, double_meal, at=self.clock.instant)
 
     def balance(self, account: str) -> int:
         return int(self.ledger.sql.execute("SELECT balance FROM account WHERE id = ?", (account,)).fetchone()[0])

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from agent.domain.clock import ClockTrust
 from agent.domain.digest import Tally
-from agent.domain.ledger import Entry, How, Key, Kind
+from agent.domain.ledger import Entry, How, Kind, Reversed
 from agent.errors import StoreError
 from agent.store import reads, writes
 from agent.store.database import Database
@@ -76,12 +76,12 @@ def test_a_meal_is_unique_per_account_service_day_and_helping(disk: Disk) -> Non
 
 def test_a_storno_is_unique_per_meal_and_frees_the_meal(disk: Disk) -> None:
     disk.meal()
-    storno = replace(draft(cents=366), kind=Kind.STORNO, reverses=Key(epoch=EPOCH, seq=1))
+    storno = replace(draft(cents=366), kind=Kind.STORNO, reverses=Reversed(epoch=EPOCH, seq=1))
     writes.record(disk.db, storno)
     with pytest.raises(StoreError, match="UNIQUE"):
         writes.record(disk.db, storno)
     assert disk.meal().seq == 3
-    meal, count = reads.own_meals(disk.db, "a-1", "lunch", "2026-11-23")
+    meal, count = reads.own_meals(disk.db, "a-1", None, "lunch", "2026-11-23")
     assert meal is not None and (meal.key.seq, count) == (3, 2)
 
 

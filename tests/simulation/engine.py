@@ -1,0 +1,192 @@
+"""The town at work: turns of real loops, messages carried between them, deaths and starts, and the look after each.
+
+The order of things is that of the real loops: an event into the inbox, one turn, its effects in order. A turn may be given a
+fuse and then dies in its middle; what it left on the disk is what the next start finds.
+"""
+
+import random
+from pathlib import Path
+
+from agent.errors import AgentError
+from agent.readers.events import Show
+from agent.sync.events import Publish
+from agent.sync.messages import Entries, decode
+from agent.terminal import Event
+from tests import invariants
+from tests.simulation.model import Books, Facts
+from tests.simulation.observe import Observer
+from tests.simulation.parts import Box, Broker, Central, Client, Killed, Mail, Process, World
+
+OVERTAKES_MAX = 8  # how far one message may pass others
+COPIES_MAX = 50  # messages remembered to come once more
+CARRIED_MAX = 20_000  # a wire that does not come to rest within so many messages never does
+
+
+class Engine:
+    def __init__(self, folder: Path, seed: int, facts: Facts) -> None:
+        self.world = World(random.Random(seed), folder)
+        self.broker = Broker()
+        self.facts = facts
+        self.observer = Observer(Books(facts))
+        self.central = Central(self.world)
+        self.boxes: list[Box] = []
+        self.copies: list[tuple[str, Mail]] = []
+
+    @property
+    def processes(self) -> list[Process]:
+        return [self.central, *self.boxes]
+
+    # -- turns -------------------------------------------------------------------------------------------------------------
+
+    def give(self, box: Box, event: Event, fuse: int | None = None) -> None:
+        """Let something happen at a terminal, if it lives."""
+        if box.alive:
+            box.inbox.put(event)
+            self.run(box, fuse=fuse)
+
+    def run(self, process: Process, *, fuse: int | None = None) -> None:
+        """Turn the loop once, and on until the inbox is empty. The first turn may die by the fuse."""
+        if process.alive and fuse is not None:
+            process.light(fuse)
+        while process.alive:
+            event = process.inbox.get(0)
+            try:
+                self._turn_box(process, event) if isinstance(process, Box) else self._turn_central(event)
+            except (Killed, AgentError):
+                self.die(process)  # by the plug, or with a sentence for systemd to start it again
+            if event is None:
+                break
+
+    def _turn_box(self, box: Box, event: Event | None) -> None:
+        shown: list[Show] = []
+        try:
+            for effect in box.core.turn(event, box.reading()):
+                if box.fuse is not None:
+                    box.fuse.burn()
+                if isinstance(effect, Show):
+                    shown.append(effect)
+                    continue
+                if isinstance(effect, Publish):
+                    batch = decode(effect.payload, Entries).entries if effect.topic.endswith("/entries") else []
+                    invariants.a_message_is_within_its_limits(effect.payload, len(batch))
+                self.broker.perform(box, effect, None)
+        finally:
+            box.put_out()
+            self.observer.box_turned(box, event, shown)
+
+    def _turn_central(self, event: object) -> None:
+        looked = False
+        try:
+            for effect in self.central.exchange.turn(event, self.world.instant):  # type: ignore[arg-type]
+                if self.central.fuse is not None:
+                    self.central.fuse.burn()
+                if not looked:
+                    looked = True
+                    self.observer.central_turned(self.central, event)
+                proof = self.observer.proof_of(effect) if isinstance(effect, Publish) else None
+                self.broker.perform(self.central, effect, proof)
+        finally:
+            self.central.put_out()
+            if not looked:
+                self.observer.central_turned(self.central, event)
+
+    # -- life and death ----------------------------------------------------------------------------------------------------
+
+    def die(self, process: Process) -> None:
+        if process.alive:
+            process.stop()
+            self.broker.lose_holder(process)
+
+    def start(self, process: Process) -> None:
+        """Start what has died; on a full disk it may not come up, and systemd tries again."""
+        if not process.alive:
+            try:
+                process.start()
+            except AgentError:
+                return
+
+    def connect(self, process: Process) -> None:
+        if process.alive:
+            self.broker.connect(process)
+            self.run(process)
+
+    # -- messages ----------------------------------------------------------------------------------------------------------
+
+    def client(self, process: Process) -> Client:
+        return self.broker.clients.setdefault(process.client_id, Client())
+
+    def hand_over(self, name: str, *, pick: int = 0, times: int = 1, fuse: int | None = None) -> bool:
+        """Let the broker hand a message to a client; `pick` says which of the first few. Return whether there was one."""
+        client = self.broker.clients[name]
+        if not client.queue:
+            return False
+        at = pick % min(len(client.queue), OVERTAKES_MAX)
+        mail = client.queue[at]
+        del client.queue[at]
+        if len(self.copies) < COPIES_MAX:
+            self.copies.append((name, mail))
+        else:
+            self.copies[self.world.random.randrange(COPIES_MAX)] = (name, mail)
+        for _ in range(times):
+            if self.broker.deliver(name, mail) and client.holder is not None:
+                self.run(client.holder, fuse=fuse)
+        return True
+
+    def settle(self) -> None:
+        """Deliver everything, and what it brings about, until nothing is under way."""
+        for _ in range(CARRIED_MAX):
+            for process in self.processes:
+                if process.linked:
+                    self.run(process)
+            carried = False
+            for name, client in list(self.broker.clients.items()):
+                carried |= client.holder is not None and self.hand_over(name)
+            if not carried:
+                return
+        raise AssertionError("the wire does not come to rest")
+
+    # -- rest --------------------------------------------------------------------------------------------------------------
+
+    def rest(self, *, step_ms: int, steps: int) -> None:
+        """Mend everything, let time pass until both sides can be equal, and hold them against each other.
+
+        Two boxes with one identity are connected one after the other: each must end equal while it is there.
+        """
+        for process in self.processes:
+            process.full = False
+            self.die(process)
+            self.start(process)
+        self.connect(self.central)
+        for round_number in range(max(len(twins) for twins in self._twins())):
+            here = [twins[round_number % len(twins)] for twins in self._twins()]
+            for twins in self._twins():
+                for box in twins:
+                    self.broker.disconnect(box, "taken off")
+                    self.run(box)
+            for box in here:
+                self.connect(box)
+            for _ in range(steps):
+                self.settle()
+                self.world.pass_ms(step_ms)
+            self.settle()
+            for box in here:
+                self._is_equal(box)
+        self._central_is_right()
+        for process in self.processes:
+            self.connect(process)
+
+    def _twins(self) -> list[list[Box]]:
+        names = sorted({box.client_id for box in self.boxes})
+        return [[box for box in self.boxes if box.client_id == name] for name in names]
+
+    def _is_equal(self, box: Box) -> None:
+        invariants.greens_are_still_there(box.disk, box.db)
+        invariants.the_chain_holds(box.db)
+        invariants.everything_recorded_is_booked(box.db, self.central.office, box.client_id)
+        invariants.what_is_set_aside_is_listed_on_both_sides(box.db, self.central.office, box.client_id)
+        invariants.a_terminal_equals_the_central(box.db, self.central.office, box.client_id)
+
+    def _central_is_right(self) -> None:
+        invariants.the_books_are_right(self.central.office)
+        for account, balance in self.central.office.sql.execute("SELECT id, balance FROM account ORDER BY id").fetchall():
+            invariants.a_balance_is_payments_less_meals(account, balance, self.observer.books.balance(account))

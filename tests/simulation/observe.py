@@ -1,0 +1,235 @@
+"""Looks at the real files after every turn, tells the model what it sees, and holds both against each other.
+
+Each check is a function of tests/invariants.py; here is only when it is asked and of whom.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from agent.domain.canteen import policy_on
+from agent.domain.ledger import Entry
+from agent.readers.events import Show, Signal
+from agent.store import reads
+from agent.sync.events import Arrived, Publish
+from agent.sync.messages import Changes, decode
+from agent.sync.topics import Leaf
+from tests import invariants
+from tests.simulation.model import Books, Disk, Made, Seen, View
+from tests.simulation.parts import TOPICS, Box, Central
+
+
+class _Account(msgspec.Struct):
+    id: str
+    p: int
+    balance: int
+
+
+class _Record(msgspec.Struct):
+    k: str
+
+
+class _Place(msgspec.Struct):
+    seq: int
+    hash: str
+
+
+class _Batch(msgspec.Struct):
+    epoch: str
+    entries: list[_Place]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a `changes` message says and what the central had booked when it was made."""
+
+    message: Changes
+    accounts: dict[str, _Account]
+    seen: Seen
+
+
+class Observer:
+    """`lives` are the books of each life of the central's file; the last one is the present."""
+
+    def __init__(self, books: Books) -> None:
+        self.lives: list[Books] = [books]
+        self.everything: dict[str, Made] = {}
+        self.meals_of: dict[str, dict[str, Made]] = {}  # standing, wherever they were made
+        self.position = 0
+
+    @property
+    def books(self) -> Books:
+        return self.lives[-1]
+
+    def restored(self, books: Books, position: int) -> None:
+        """The central's file is an older one: a new life of it begins."""
+        self.lives.append(books)
+        self.position = position
+
+    # -- the central ---------------------------------------------------------------------------------------------------
+
+    def central_turned(self, central: Central, event: object) -> None:
+        """Take in what the central has booked in this turn, and what its balances are now."""
+        if isinstance(event, Arrived):
+            self._book(central, event)
+        self.accounts_moved(central)
+
+    def accounts_moved(self, central: Central) -> None:
+        """Compare every account that has a new position with what it must hold."""
+        sql = central.office.sql
+        (position,) = sql.execute("SELECT position FROM central").fetchone()
+        invariants.never_goes_back("the central's position", self.position, position)
+        if position > self.position:
+            for account, balance in sql.execute("SELECT id, balance FROM account WHERE p > ?", (self.position,)):
+                invariants.a_balance_is_payments_less_meals(account, balance, self.books.balance(account))
+            self.position = position
+
+    def proof_of(self, publish: Publish) -> Proof | None:
+        """Check a message of the central as it is made, and keep what is known now."""
+        invariants.a_message_is_within_its_limits(publish.payload)
+        place = TOPICS.parse(publish.topic)
+        if place is None or place[1] is not Leaf.CHANGES:
+            return None
+        message = decode(publish.payload, Changes)
+        accounts = {}
+        for raw in message.records:
+            if msgspec.json.decode(raw, type=_Record).k == "account":
+                account = msgspec.json.decode(raw, type=_Account)
+                accounts[account.id] = account
+                invariants.a_balance_is_payments_less_meals(account.id, account.balance, self.books.balance(account.id))
+        return Proof(message, accounts, Seen(len(self.lives) - 1, self.books.serial))
+
+    def _book(self, central: Central, event: Arrived) -> None:
+        place = TOPICS.parse(event.topic)
+        if place is None or place[1] is not Leaf.ENTRIES:
+            return
+        try:
+            batch = msgspec.json.decode(event.payload, type=_Batch)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return
+        rows = central.office.sql.execute(
+            "SELECT hash FROM entry WHERE terminal = ? AND epoch = ? AND seq BETWEEN ? AND ? ORDER BY seq",
+            (place[0], batch.epoch, batch.entries[0].seq, batch.entries[-1].seq),
+        )
+        sent = {entry.hash for entry in batch.entries}
+        for (digest,) in rows.fetchall():
+            if digest in sent and digest not in self.books.booked:
+                invariants.only_what_was_made_is_booked(digest, self.everything)
+                self.books.book(self.everything[digest])
+
+    # -- a terminal ----------------------------------------------------------------------------------------------------
+
+    def box_turned(self, box: Box, event: object, shown: list[Show]) -> None:
+        """Take in what a terminal has recorded and applied in this turn."""
+        new = self._new_entries(box)
+        invariants.every_light_has_one_entry([show.signal for show in shown], [made.entry for made in new])
+        disk = box.disk
+        disk.greens += [made for made in new if shown and shown[0].signal is Signal.SERVED]
+        touched = {made.entry.account for made in new if made.entry.account is not None}
+        if isinstance(event, Arrived):
+            touched |= self._apply(box, event)
+        for account in sorted(touched - disk.tainted):
+            self.balance_is_right(box, account)
+        for made in new:
+            if made.entry.kind in ("meal", "unknown_meal"):
+                invariants.nobody_is_charged_twice_at_one_terminal(made, self._of_eater(disk, made))
+                self._debt(box, made)
+
+    def balance_is_right(self, box: Box, account: str) -> None:
+        """Shown = what the central held when it told us + own entries that were not in it."""
+        view = box.disk.views.get(account)
+        shown = reads.balance_cents(box.db, account)
+        own = [made for made in box.disk.of_account[account] if not self._contained(made, view.seen)] if view else []
+        expected = view.balance_cents + sum(made.entry.cents for made in own) if view else None
+        invariants.a_balance_shown_is_the_centrals_plus_own(f"{box.path.stem}, account {account}", shown, expected)
+
+    def _new_entries(self, box: Box) -> list[Made]:
+        disk, new = box.disk, []
+        for number, epoch, seq, digest, body in box.db.sql.execute(
+            "SELECT e.epoch, epoch.id, seq, hash, body FROM entry e JOIN epoch ON epoch.n = e.epoch WHERE (e.epoch, seq) > (?, ?)"
+            " ORDER BY e.epoch, seq",
+            disk.tail,
+        ).fetchall():
+            entry = msgspec.structs.replace(msgspec.json.decode(body, type=Entry), hash=digest)
+            invariants.seq_counts_on(disk.tail, (number, seq))
+            reverses = entry.reverses
+            undoes = disk.line.get((reverses.epoch, reverses.seq)) if reverses else None
+            made = Made(box.client_id, epoch, seq, entry, undoes)
+            disk.tail = (number, seq)
+            disk.line[epoch, seq] = made
+            eater = entry.account or entry.card
+            if eater is not None:
+                disk.of_account[eater].append(made)
+            self.everything.setdefault(digest, made)
+            if entry.kind == "meal" and entry.account is not None:
+                self.meals_of.setdefault(entry.account, {})[digest] = made
+            elif undoes is not None:
+                self.meals_of.get(undoes.entry.account or "", {}).pop(undoes.hash, None)
+            new.append(made)
+        return new
+
+    def _apply(self, box: Box, event: Arrived) -> set[str]:
+        """Return the accounts whose record came anew or went."""
+        assert isinstance(event.receipt, tuple)
+        proof = event.receipt[1].proof
+        disk = box.disk
+        journal, resync, position, mark_epoch, mark_seq = box.db.sql.execute(
+            "SELECT journal, resync, position, acked_epoch, acked_seq FROM terminal"
+        ).fetchone()
+        invariants.a_position_goes_on(disk.place, (journal, resync, position))
+        disk.place = (journal, resync, position)
+        if not isinstance(proof, Proof):
+            return set()
+        touched = set()
+        for account in proof.accounts.values():
+            row = box.db.sql.execute("SELECT p, body FROM record WHERE kind = 'account' AND id = ?", (account.id,)).fetchone()
+            held = msgspec.json.decode(row[1], type=_Account) if row else None
+            if held is not None and (held.p, held.balance) == (account.p, account.balance):
+                disk.views[account.id] = View(account.balance, proof.seen)
+                disk.tainted.discard(account.id)
+                touched.add(account.id)
+        if proof.message.reset or any(msgspec.json.decode(raw, type=_Record).k == "gone" for raw in proof.message.records):
+            kept = {row[0] for row in box.db.sql.execute("SELECT id FROM record WHERE kind = 'account'")}
+            for gone in disk.views.keys() - kept - disk.tainted:
+                del disk.views[gone]
+        self._marks(box, proof, (mark_epoch, mark_seq))
+        return touched
+
+    def _marks(self, box: Box, proof: Proof, mark: tuple[int, int]) -> None:
+        """What has just been acknowledged is booked."""
+        before, box.disk.mark = box.disk.mark, mark
+        acked = proof.message.acked
+        if mark > before and mark[1] == acked.seq:
+            first = before[1] + 1 if before[0] == mark[0] else 1
+            for seq in range(first, acked.seq + 1):
+                made = box.disk.line.get((acked.epoch, seq))
+                invariants.nothing_acknowledged_is_missing(made, made is None or self._contained(made, proof.seen))
+
+    def _contained(self, made: Made, seen: Seen) -> bool:
+        serial = self.lives[seen.life].booked.get(made.hash)
+        return serial is not None and serial <= seen.serial
+
+    def _of_eater(self, disk: Disk, made: Made) -> list[Made]:
+        """Return the standing meals of whoever has eaten just now, on this disk, whether known by account or by card."""
+        entry = made.entry
+        own = [*disk.of_account[entry.account or ""], *disk.of_account[entry.card or ""]]
+        undone = {id(one.undoes) for one in own if one.undoes is not None}
+        return [one for one in own if one.entry.kind in ("meal", "unknown_meal") and id(one) not in undone]
+
+    def _debt(self, box: Box, made: Made) -> None:
+        """Where a town refuses: a meal served for money that was there goes below the floor only by meals not yet known here."""
+        entry, account = made.entry, made.entry.account
+        if entry.how != "card" or account is None or entry.cents == 0 or account in box.disk.tainted:
+            return
+        policy = policy_on(reads.policies(box.db), entry.day or "")
+        if policy.shortage != "refuse" or {"stale", "serve_all"} & set(entry.flags):
+            return
+        view = box.disk.views[account]
+        shown = reads.balance_cents(box.db, account)
+        assert shown is not None
+        elsewhere = [
+            meal
+            for meal in self.meals_of.get(account, {}).values()
+            if (meal.epoch, meal.seq) not in box.disk.line and not self._contained(meal, view.seen)
+        ]
+        invariants.debt_is_bounded(shown, policy.floor, [(meal.terminal, meal.entry.service, meal.entry.day) for meal in elsewhere])

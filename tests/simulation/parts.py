@@ -1,0 +1,411 @@
+"""The parts of a simulated town: a broker that forgets, boxes with a disk and a clock, a central; and how each of them dies.
+
+Nothing of the program is replaced. A process is the real terminal or the real exchange on a real file, driven one turn at
+a time; it dies between two SQL statements or between two effects, as if the plug had been pulled there.
+"""
+
+import random
+import shutil
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from agent.app import Inbox
+from agent.central import ledger as books
+from agent.central.link import Exchange
+from agent.domain.clock import Reading, format_instant
+from agent.sqlite_file import SqliteFile
+from agent.store import writes
+from agent.store.database import Database
+from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkEffect, LinkUp, Publish
+from agent.sync.messages import MESSAGE_BYTES_MAX
+from agent.sync.topics import Topics
+from agent.terminal import Terminal, last_will
+from tests.parts.wire import KEY, TOWN, ZONE
+from tests.simulation.model import Disk
+
+CENTRAL = "central"
+QUEUE_MAX = 400  # a broker keeps so many messages for a client and drops the oldest beyond
+BEGIN = datetime(2026, 9, 14, 9, 45, tzinfo=UTC)  # a Monday, a quarter to twelve in the town
+TOPICS = Topics(TOWN)
+
+
+class Killed(BaseException):
+    """The plug: no code under test may catch it and go on."""
+
+
+class Fuse:
+    """Burns down by one at every SQL statement and at every effect; at none left the process is dead."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def burn(self) -> None:
+        if self._left == 0:
+            raise Killed
+        self._left -= 1
+
+
+class FusedSql:
+    """A connection whose statements burn a fuse. When it has blown they only clean up."""
+
+    def __init__(self, sql: sqlite3.Connection, fuse: Fuse) -> None:
+        self.sql = sql
+        self._fuse = fuse
+        self._blown = False
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        if not self._blown:
+            try:
+                self._fuse.burn()
+            except Killed:
+                self._blown = True
+                raise
+        return self.sql.execute(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.sql, name)
+
+
+@dataclass(slots=True)
+class World:
+    """The time that really is, and chance."""
+
+    random: random.Random
+    folder: Path
+    now: datetime = BEGIN
+    mono_ms: int = 1_000_000
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    @property
+    def instant(self) -> str:
+        return format_instant(self.now)
+
+    def pass_ms(self, milliseconds: int) -> None:
+        self.now += timedelta(milliseconds=milliseconds)
+        self.mono_ms += milliseconds
+
+
+@dataclass(slots=True, eq=False)
+class Mail:
+    """A message at the broker. `proof` is what its maker knew when it was made."""
+
+    topic: str
+    payload: bytes
+    proof: object = None
+
+
+class Client:
+    """What the broker knows of one client id: what waits for it, what is under way, and who holds the connection."""
+
+    def __init__(self) -> None:
+        self.queue: deque[Mail] = deque()
+        self.under_way: dict[int, Mail] = {}
+        self.holder: Process | None = None
+        self.silent = False  # the connection is dead and nobody has noticed
+
+    def forget(self) -> None:
+        self.queue.clear()
+        self.under_way.clear()
+
+    def put(self, mail: Mail) -> None:
+        self.queue.append(mail)
+        if len(self.queue) > QUEUE_MAX:
+            self.queue.popleft()
+
+
+class Broker:
+    """MQTT as far as one may rely on it: hardly."""
+
+    def __init__(self) -> None:
+        self.clients: dict[str, Client] = {CENTRAL: Client()}
+        self.retained: dict[str, Mail] = {}
+        self._receipts = count(1)
+
+    def connect(self, process: "Process") -> None:
+        """Give a process its connection: whoever had it loses it; what was under way comes again; then what is retained."""
+        client = self.clients.setdefault(process.client_id, Client())
+        if client.holder is not None and client.holder is not process:
+            self.disconnect(client.holder, "taken over")
+        client.holder, client.silent = process, False
+        client.queue.extendleft(reversed(list(client.under_way.values())))
+        client.under_way.clear()
+        process.linked = True
+        process.inbox.put(LinkUp())
+        for topic, mail in self.retained.items():
+            if process.client_id in self._readers(topic):
+                client.put(mail)
+
+    def disconnect(self, process: "Process", reason: str) -> None:
+        """End a connection; the process hears of it, and everybody else of its last will."""
+        client = self.clients.setdefault(process.client_id, Client())
+        if client.holder is process:
+            client.holder, client.silent = None, False
+            topic, payload = process.will()
+            self.publish(Publish(topic=topic, payload=payload, retain=True), None)
+        if process.linked:
+            process.linked = False
+            process.inbox.put(LinkDown(reason))
+
+    def lose_holder(self, process: "Process") -> None:
+        """A process is dead: the broker finds out."""
+        process.linked = False
+        self.disconnect(process, "dead")
+
+    def publish(self, message: Publish, proof: object) -> None:
+        mail = Mail(message.topic, message.payload, proof)
+        if message.retain:
+            self.retained[message.topic] = mail
+        for reader in self._readers(message.topic):
+            self.clients.setdefault(reader, Client()).put(mail)
+
+    def deliver(self, client_id: str, mail: Mail) -> Mail | None:
+        """Hand a message to whoever holds the connection; return it if a living process got it."""
+        client = self.clients[client_id]
+        if client.holder is None:
+            client.put(mail)
+            return None
+        receipt = next(self._receipts)
+        client.under_way[receipt] = mail
+        if client.silent or not client.holder.alive:
+            return None
+        client.holder.inbox.put(Arrived(topic=mail.topic, payload=mail.payload, receipt=(receipt, mail)))
+        return mail
+
+    def acknowledge(self, client_id: str, receipt: object) -> None:
+        assert isinstance(receipt, tuple)
+        self.clients[client_id].under_way.pop(receipt[0], None)
+
+    def perform(self, process: "Process", effect: LinkEffect, proof: object) -> None:
+        client = self.clients.setdefault(process.client_id, Client())
+        holds = client.holder is process and not client.silent
+        match effect:
+            case Publish() if holds:
+                self.publish(effect, proof)
+            case Acknowledge(receipt=receipt) if holds:
+                self.acknowledge(process.client_id, receipt)
+            case DropLink():
+                self.disconnect(process, "dropped")
+            case _:
+                pass
+
+    def _readers(self, topic: str) -> list[str]:
+        if topic == TOPICS.central_state:
+            return sorted(name for name in self.clients if name != CENTRAL)
+        place = TOPICS.parse(topic)
+        return [] if place is None else [place[0] if place[1] == "changes" else CENTRAL]
+
+
+class Process:
+    """Something that runs, with an inbox and a connection; or has died."""
+
+    client_id: str
+
+    def __init__(self) -> None:
+        self.inbox = Inbox()
+        self.linked = False
+        self.alive = False
+        self.full = False
+        self.fuse: Fuse | None = None
+
+    def will(self) -> tuple[str, bytes]:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        raise NotImplementedError
+
+    def light(self, points: int) -> None:
+        """Let the next turn die after so many statements and effects."""
+        self.fuse = Fuse(points)
+        file = self.file()
+        file.sql = FusedSql(file.sql, self.fuse)  # type: ignore[assignment]
+
+    def put_out(self) -> None:
+        self.fuse = None
+        file = self.file()
+        if isinstance(file.sql, FusedSql):
+            file.sql = file.sql.sql
+
+    def file(self) -> SqliteFile:
+        raise NotImplementedError
+
+    def fill(self, full: bool) -> None:
+        """Let the disk be full: SQLite itself then says so."""
+        pages = self.file().sql.execute("PRAGMA page_count").fetchone()[0] if full else 2**30
+        self.file().sql.execute(f"PRAGMA max_page_count = {pages}")
+
+
+class Box(Process):
+    """A terminal: its disk, its clock, and its process while it lives."""
+
+    def __init__(self, world: World, name: str, number: int) -> None:
+        super().__init__()
+        self.client_id = name
+        self.world = world
+        self.path = world.folder / f"{name}-{number}.db"
+        self.disk = Disk()
+        self.images: list[tuple[Path, Disk]] = []
+        self.boot_number = next(world.numbers)
+        self.booted_ms = world.mono_ms
+        self.wall_offset = timedelta()
+        self.drift = 1.0
+        self.synced = True
+        self.db: Database
+        self.core: Terminal
+        self.start()
+
+    def start(self) -> None:
+        """Start the process on what the disk holds. Raise `AgentError` if it cannot."""
+        self.db = Database(self.path)
+        writes.found(self.db, town=TOWN, terminal=self.client_id, epoch=f"1-{self._bits()}")
+        if self.full:
+            self.fill(True)
+        self.core = Terminal(
+            self.db,
+            zone=ZONE,
+            card_key=KEY,
+            readers=["counter"],
+            software="simulated",
+            spread=self.world.random.random,
+            epoch_bits=self._bits,
+        )
+        self.inbox = Inbox()
+        self.alive = True
+
+    def stop(self) -> None:
+        """The process is gone, whatever it was doing."""
+        self.put_out()
+        self.alive = False
+        self.db.close()
+
+    def boot(self) -> None:
+        """The machine starts anew: another boot id, and its count of milliseconds begins again."""
+        self.boot_number = next(self.world.numbers)
+        self.booted_ms = self.world.mono_ms
+
+    def reading(self) -> Reading:
+        mono_ms = int((self.world.mono_ms - self.booted_ms) * self.drift)
+        return Reading(wall=self.world.now + self.wall_offset, mono_ms=mono_ms, boot=f"boot-{self.boot_number}", synced=self.synced)
+
+    def save_image(self) -> None:
+        """Copy the disk aside."""
+        copy = self.path.with_suffix(f".image-{len(self.images)}")
+        connection = sqlite3.connect(copy)
+        self.db.sql.backup(connection)
+        connection.close()
+        self.images.append((copy, self.disk.copy()))
+
+    def put_image(self, copy: Path, disk: Disk) -> None:
+        """Put an image onto the disk of a box whose process is gone."""
+        for end in ("-wal", "-shm"):
+            self.path.with_name(self.path.name + end).unlink(missing_ok=True)
+        shutil.copyfile(copy, self.path)
+        self.disk = disk.copy()
+
+    @staticmethod
+    def copied(box: "Box", number: int) -> "Box":
+        """Return another box with a copy of this one's disk and its identity, not started."""
+        twin = Box(box.world, box.client_id, number)
+        twin.stop()
+        twin.put_image(*box.images[-1])
+        return twin
+
+    def damage(self, change: str, kind: str, record: str) -> None:
+        """Change a record behind the program's back."""
+        other = sqlite3.connect(self.path, isolation_level=None)
+        other.execute(f"{change} WHERE kind = ? AND id = ?", (kind, record))
+        other.close()
+
+    def file(self) -> SqliteFile:
+        return self.db
+
+    def will(self) -> tuple[str, bytes]:
+        return last_will(TOWN, self.client_id)
+
+    def _bits(self) -> str:
+        return f"{next(self.world.numbers):016x}"
+
+
+class Central(Process):
+    """The central's process and its file. The office works on the file with a connection of its own, as its commands do."""
+
+    client_id = CENTRAL
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+        self.path = world.folder / "central.db"
+        self.ledger = books.Ledger(self.path, create=True)
+        books.found(self.ledger, town=TOWN, zone=ZONE.key, journal=self._journal(), at=world.instant)
+        self.office = books.Ledger(self.path)
+        self._open()
+
+    def start(self) -> None:
+        self.ledger = books.Ledger(self.path)
+        self._open()
+
+    def stop(self) -> None:
+        self.put_out()
+        self.alive = False
+        self.ledger.close()
+
+    def save(self, copy: Path) -> None:
+        """Make a backup, as an administrator would while the central runs."""
+        connection = sqlite3.connect(copy)
+        self.office.sql.backup(connection)
+        connection.close()
+
+    def restore(self, backup: Path) -> None:
+        """Put a backup in the place of the file, while nothing runs."""
+        self.office.close()
+        shutil.copyfile(backup, self.path)
+        self.path.with_name(self.path.name + "-journal").unlink(missing_ok=True)
+        self.office = books.Ledger(self.path)
+
+    def file(self) -> SqliteFile:
+        return self.ledger
+
+    def will(self) -> tuple[str, bytes]:
+        absent = Publish(topic=TOPICS.central_state, payload=b'{"online":false}', retain=True)
+        return absent.topic, absent.payload
+
+    def new_journal(self) -> str:
+        return self._journal()
+
+    def _open(self) -> None:
+        if self.full:
+            self.fill(True)
+        self.exchange = Exchange(self.ledger, new_journal=self._journal)
+        self.inbox = Inbox()
+        self.alive = True
+
+    def _journal(self) -> str:
+        return f"{next(self.world.numbers):032x}"
+
+
+def garbage(draw: Callable[[int], int], real: bytes | None) -> bytes:
+    """Return something that is no message: noise, a real one cut short, or one longer than the contract allows."""
+    match draw(5):
+        case 0 if real and len(real) > 2:
+            return real[: 1 + draw(len(real) - 2)]
+        case 1:
+            return b"\xff" * (1 + draw(40))
+        case 2:
+            return b'{"journal": 7}'
+        case 3:
+            return b"[" * 2_000
+        case _:
+            return b"x" * draw(200)
+
+
+def oversized(real: bytes) -> bytes:
+    """Return a message that would be right but for its length."""
+    return real[:-1] + b',"x":"' + b"y" * MESSAGE_BYTES_MAX + b'"}'

@@ -1,0 +1,97 @@
+"""What happens in one run: a town and a list of steps, both made from a seed and nothing else.
+
+A step is a word and three numbers that mean something only modulo what is there when it is done, so that any part of a list is
+a list again: that is what makes a failure short. One part of the faults is left out by each seed: a world in which everything
+goes wrong at once hides what two faults do together.
+"""
+
+import random
+from dataclasses import dataclass
+from typing import NamedTuple
+
+NUMBER_MAX = 1 << 16
+
+
+class Step(NamedTuple):
+    """One thing that happens. `a`, `b` and `c` choose who, what and how, modulo what there is."""
+
+    word: str
+    a: int
+    b: int
+    c: int
+
+    def __str__(self) -> str:
+        return f"{self.word} {self.a} {self.b} {self.c}"
+
+
+# word -> weight; what happens in every town
+EVERY_DAY = {
+    "tap": 24.0, "double_tap": 2.0, "unreadable": 0.3, "storno": 2.0, "late": 0.6, "by_name": 0.6, "closing": 0.2,
+    "deliver": 40.0, "deliver_central": 40.0, "turn": 8.0, "turn_central": 8.0, "wait": 6.0,
+    "credit": 5.0, "credit_again": 0.6, "credit_taken_back": 0.5,
+}  # fmt: skip
+# family -> its words; each is left out of a part of all runs
+FAULTS: dict[str, dict[str, float]] = {
+    "loss": {"lose": 2.0, "lose_central": 2.0},
+    "doubling": {"double": 2.0, "double_central": 2.0, "late_copy": 2.0},
+    "order": {"overtake": 4.0, "overtake_central": 4.0},
+    "partition": {"cut": 1.0, "cut_silently": 1.0, "notice": 1.5},
+    "broker": {"forget_session": 0.3, "broker_restarts": 0.3, "drop_retained": 0.2},
+    "restart": {"restart": 0.8, "reboot": 0.3},
+    "kill": {"kill_tap": 1.5, "kill_turn": 1.0, "kill_deliver": 2.0},
+    "kill_central": {"kill_central": 1.5},
+    "clock": {"clock_jumps": 0.5, "clock_1970": 0.2, "clock_right": 0.8, "clock_drifts": 0.3},
+    "full_disk": {"disk_full": 0.3, "disk_free": 0.6, "central_full": 0.1, "central_free": 0.5},
+    "old_image": {"image": 0.8, "restore_image": 0.15},
+    "two_boxes": {"clone": 0.08},
+    "central_restored": {"backup": 0.5, "restore_central": 0.08},
+    "cards": {"card_found": 0.8, "card_blocked": 0.4, "card_replaced": 0.4, "card_free": 0.3},
+    "moves": {"move": 0.4, "move_terminal": 0.05},
+    "rules": {"price": 0.4, "policy": 0.3, "serve_all": 0.2},
+    "orders": {"order": 0.3},
+    "garbage": {"garbage": 0.5, "garbage_central": 0.5, "oversized": 0.1},
+    "damage": {"flip_balance": 0.15, "lose_record": 0.15},
+    "rest": {"rest": 0.06},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Town:
+    """`terminals` are per site. `accounts` as many; `cards_unknown` are cards whose account is found later."""
+
+    seed: int
+    terminals: tuple[int, ...]
+    accounts: int
+    cards_unknown: int
+    refuses: bool
+    floor_cents: int
+    gives_back: bool
+    serves_unknown: bool
+    keep_days: int
+    services: int
+
+
+def script(seed: int, steps: int) -> tuple[Town, list[Step]]:
+    """Return the town and the steps of a seed; the same seed with more steps begins alike."""
+    draw = random.Random(seed)
+    sites = draw.choice([1, 1, 2, 3])
+    town = Town(
+        seed=seed,
+        terminals=tuple(draw.choice([1, 1, 2, 2]) for _ in range(sites)),
+        accounts=draw.choice([5, 8, 12, 20, 40, 200]),
+        cards_unknown=draw.choice([0, 2, 4]),
+        refuses=draw.random() < 0.5,
+        floor_cents=draw.choice([0, 0, -1000]),
+        gives_back=draw.random() < 0.8,
+        serves_unknown=draw.random() < 0.8,
+        keep_days=draw.choice([1, 3, 60]),
+        services=draw.choice([1, 1, 2]),
+    )
+    words = dict(EVERY_DAY)
+    for family in FAULTS:
+        if draw.random() < 0.6:
+            words |= FAULTS[family]
+    # every town joins again what was cut or died, or nothing could be learned of it
+    words |= {"join": 2.0, "join_central": 1.0, "start": 1.5}
+    chosen = draw.choices(list(words), list(words.values()), k=steps)
+    return town, [Step(word, *(draw.randrange(NUMBER_MAX) for _ in range(3))) for word in chosen]

@@ -1,0 +1,362 @@
+"""One run: a town, and a method for every word a step may have."""
+
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+
+from agent.domain.card import CardId
+from agent.domain.clock import format_instant
+from agent.ops.control import Request
+from agent.readers.events import CardPresented, CardUnreadable
+from agent.sync.topics import Leaf
+from tests.parts.wire import ZONE
+from tests.simulation.engine import Engine
+from tests.simulation.model import Facts
+from tests.simulation.office import Office
+from tests.simulation.parts import CENTRAL, TOPICS, Box, Mail, Process, garbage, oversized
+from tests.simulation.script import Step, Town
+
+WAITS_MS = (10, 300, 3_000, 20_000, 120_000, 400_000, 3_600_000)
+LUNCH_ENDS_H = 13  # UTC hour after which the next day's lunch begins
+TO_NEXT_LUNCH_MS = 20 * 3_600_000 + 45 * 60_000
+FUSE_MAX = 60
+IMAGES_MAX = 4
+BOXES_MAX = 8
+REST_STEP_MS = 60_000
+REST_STEPS = 25  # five heartbeats
+
+
+class Simulation:
+    def __init__(self, folder: Path, town: Town) -> None:
+        logging.disable(logging.CRITICAL)
+        self.engine = Engine(folder, town.seed, Facts(ZONE))
+        self.office = Office(self.engine, town)
+        boxes = self.engine.boxes
+        for number, count in enumerate(town.terminals):
+            for _ in range(count):
+                name = f"t-{len(boxes) + 1}"
+                self.office.place(name, number)
+                boxes.append(Box(self.engine.world, name, len(boxes)))
+        for process in self.engine.processes:
+            self.engine.connect(process)
+
+    def do(self, step: Step) -> None:
+        """Do one step and look. Raise `AssertionError` when something is not as it must be."""
+        getattr(self, step.word)(step)
+
+    def run(self, steps: Iterable[Step]) -> None:
+        """Do steps, then come to rest. Raise `AssertionError`."""
+        for step in steps:
+            self.do(step)
+        self.rest(Step("rest", 0, 0, 0))
+
+    def close(self) -> None:
+        for process in self.engine.processes:
+            if process.alive:
+                process.stop()
+        self.engine.central.office.close()
+
+    def _box(self, step: Step) -> Box:
+        return self.engine.boxes[step.a % len(self.engine.boxes)]
+
+    def _card(self, step: Step) -> CardId:
+        """Choose a card: a few of them often, so that a child taps twice and at two terminals."""
+        cards = self.office.cards
+        return cards[step.b % (min(len(cards), 4) if step.c % 3 else len(cards))]
+
+    def _account(self, step: Step) -> str:
+        accounts = self.office.accounts
+        return accounts[step.b % (min(len(accounts), 4) if step.c % 3 else len(accounts))]
+
+    # -- at the counter ----------------------------------------------------------------------------------------------------
+
+    def tap(self, step: Step, fuse: int | None = None) -> None:
+        self.engine.give(self._box(step), CardPresented(reader="counter", card=self._card(step), tap=1), fuse)
+
+    def double_tap(self, step: Step) -> None:
+        self.tap(step)
+        self.tap(step)
+
+    def unreadable(self, step: Step) -> None:
+        self.engine.give(self._box(step), CardUnreadable(reader="counter", fault="random", tap=1))
+
+    def storno(self, step: Step) -> None:
+        named = {"seq": 1 + step.b % 50} if step.c % 4 == 0 else {}
+        self.engine.give(self._box(step), Request("storno", named))
+
+    def late(self, step: Step) -> None:
+        asked = {"account": self._account(step), "day": self.office.day(-(step.c % 3)), "service": "lunch"}
+        self.engine.give(self._box(step), Request("meal", asked))
+
+    def by_name(self, step: Step) -> None:
+        self.engine.give(self._box(step), Request("meal", {"account": self._account(step)}))
+
+    def closing(self, step: Step) -> None:
+        self.engine.give(self._box(step), Request("closing", {"trays": step.b % 300}))
+
+    def wait(self, step: Step) -> None:
+        world = self.engine.world
+        world.pass_ms(WAITS_MS[step.a % len(WAITS_MS)])
+        if world.now.hour >= LUNCH_ENDS_H:
+            world.pass_ms(TO_NEXT_LUNCH_MS)
+
+    def turn(self, step: Step) -> None:
+        self.engine.run(self._box(step))
+
+    def turn_central(self, step: Step) -> None:
+        self.engine.run(self.engine.central)
+
+    # -- messages ----------------------------------------------------------------------------------------------------------
+
+    def deliver(self, step: Step) -> None:
+        self.engine.hand_over(self._box(step).client_id)
+
+    def deliver_central(self, step: Step) -> None:
+        self.engine.hand_over(CENTRAL)
+
+    def overtake(self, step: Step) -> None:
+        self.engine.hand_over(self._box(step).client_id, pick=step.b)
+
+    def overtake_central(self, step: Step) -> None:
+        self.engine.hand_over(CENTRAL, pick=step.b)
+
+    def lose(self, step: Step) -> None:
+        self.engine.hand_over(self._box(step).client_id, pick=step.b, times=0)
+
+    def lose_central(self, step: Step) -> None:
+        self.engine.hand_over(CENTRAL, pick=step.b, times=0)
+
+    def double(self, step: Step) -> None:
+        self.engine.hand_over(self._box(step).client_id, times=2)
+
+    def double_central(self, step: Step) -> None:
+        self.engine.hand_over(CENTRAL, times=2)
+
+    def late_copy(self, step: Step) -> None:
+        """A message that was handed over long ago comes once more."""
+        if self.engine.copies:
+            name, mail = self.engine.copies[step.a % len(self.engine.copies)]
+            self.engine.broker.clients[name].put(mail)
+
+    def _copy(self, step: Step) -> tuple[str, Mail] | None:
+        return self.engine.copies[step.b % len(self.engine.copies)] if self.engine.copies else None
+
+    def garbage(self, step: Step) -> None:
+        box, copy = self._box(step), self._copy(step)
+        topic = TOPICS.central_state if step.b % 3 == 0 else TOPICS.of(box.client_id, Leaf.CHANGES)
+        self.engine.client(box).put(Mail(topic, garbage(lambda n: step.c % n, copy[1].payload if copy else None)))
+
+    def garbage_central(self, step: Step) -> None:
+        copy = self._copy(step)
+        payload = garbage(lambda n: step.c % n, copy[1].payload if copy else None)
+        self.engine.client(self.engine.central).put(Mail(copy[1].topic if copy else TOPICS.of("t-1", Leaf.HELLO), payload))
+
+    def oversized(self, step: Step) -> None:
+        if copy := self._copy(step):
+            self.engine.broker.clients[copy[0]].put(Mail(copy[1].topic, oversized(copy[1].payload)))
+
+    # -- connections -------------------------------------------------------------------------------------------------------
+
+    def join(self, step: Step) -> None:
+        if not self._box(step).linked:
+            self.engine.connect(self._box(step))
+
+    def join_central(self, step: Step) -> None:
+        self.engine.start(self.engine.central)
+        if not self.engine.central.linked:
+            self.engine.connect(self.engine.central)
+
+    def _victim(self, step: Step) -> Process:
+        return self.engine.central if step.b % 5 == 0 else self._box(step)
+
+    def cut(self, step: Step) -> None:
+        self.engine.broker.disconnect(self._victim(step), "cut")
+        self.engine.run(self._victim(step))
+
+    def cut_silently(self, step: Step) -> None:
+        self.engine.client(self._victim(step)).silent = True
+
+    def notice(self, step: Step) -> None:
+        for process in self.engine.processes:
+            client = self.engine.client(process)
+            if client.silent and client.holder is process:
+                self.engine.broker.disconnect(process, "keepalive")
+                self.engine.run(process)
+
+    def forget_session(self, step: Step) -> None:
+        self.engine.client(self._victim(step)).forget()
+
+    def broker_restarts(self, step: Step) -> None:
+        for process in self.engine.processes:
+            self.engine.broker.disconnect(process, "the broker is gone")
+        for client in self.engine.broker.clients.values():
+            client.forget()
+        self.engine.broker.retained.clear()
+
+    def drop_retained(self, step: Step) -> None:
+        self.engine.broker.retained.clear()
+
+    # -- processes ---------------------------------------------------------------------------------------------------------
+
+    def start(self, step: Step) -> None:
+        box = self._box(step)
+        if not box.alive:
+            self.engine.start(box)
+            self.engine.connect(box)
+
+    def restart(self, step: Step) -> None:
+        process = self._victim(step)
+        self.engine.die(process)
+        self.engine.start(process)
+        self.engine.connect(process)
+
+    def reboot(self, step: Step) -> None:
+        """The box goes off and on: its monotonic clock begins anew, and nobody has told it the time yet."""
+        box = self._box(step)
+        self.engine.die(box)
+        box.boot()
+        box.synced = step.c % 3 == 0
+        self.engine.start(box)
+
+    def kill_tap(self, step: Step) -> None:
+        self.tap(step, fuse=step.c // 3 % FUSE_MAX)
+
+    def kill_turn(self, step: Step) -> None:
+        self.engine.run(self._box(step), fuse=step.c % FUSE_MAX)
+
+    def kill_deliver(self, step: Step) -> None:
+        self.engine.hand_over(self._box(step).client_id, fuse=step.c % FUSE_MAX)
+
+    def kill_central(self, step: Step) -> None:
+        self.engine.hand_over(CENTRAL, fuse=step.c % (2 * FUSE_MAX))
+
+    # -- clocks ------------------------------------------------------------------------------------------------------------
+
+    def clock_jumps(self, step: Step) -> None:
+        """By minutes or by days, forward or back."""
+        box = self._box(step)
+        box.wall_offset += timedelta(minutes=(step.b % 41 - 20) * (1 if step.c % 2 else 360))
+        box.synced = step.c % 3 == 0
+
+    def clock_1970(self, step: Step) -> None:
+        box = self._box(step)
+        box.wall_offset = timedelta(days=-20_000)
+        box.synced = False
+
+    def clock_drifts(self, step: Step) -> None:
+        self._box(step).wall_offset += timedelta(milliseconds=step.b % 4_000)
+
+    def clock_right(self, step: Step) -> None:
+        box = self._box(step)
+        box.wall_offset, box.synced = timedelta(), True
+
+    # -- disks -------------------------------------------------------------------------------------------------------------
+
+    def disk_full(self, step: Step) -> None:
+        self._fill(self._box(step), True)
+
+    def disk_free(self, step: Step) -> None:
+        self._fill(self._box(step), False)
+
+    def central_full(self, step: Step) -> None:
+        self._fill(self.engine.central, True)
+
+    def central_free(self, step: Step) -> None:
+        self._fill(self.engine.central, False)
+
+    def _fill(self, process: Process, full: bool) -> None:
+        process.full = full
+        if process.alive:
+            process.fill(full)
+
+    def image(self, step: Step) -> None:
+        box = self._box(step)
+        if box.alive and len(box.images) < IMAGES_MAX:
+            box.save_image()
+
+    def restore_image(self, step: Step) -> None:
+        """Somebody puts an older SD card into the box."""
+        box = self._box(step)
+        if box.images:
+            self.engine.die(box)
+            box.put_image(*box.images[step.b % len(box.images)])
+            box.boot()
+            self.engine.start(box)
+
+    def clone(self, step: Step) -> None:
+        """A second box lives with a copy of this one's disk."""
+        box, boxes = self._box(step), self.engine.boxes
+        if box.alive and len(boxes) < BOXES_MAX and sum(one.client_id == box.client_id for one in boxes) == 1:
+            box.save_image()
+            boxes.append(Box.copied(box, len(boxes)))
+
+    def flip_balance(self, step: Step) -> None:
+        """A bit rots in an account's balance."""
+        box, account = self._box(step), self._account(step)
+        if box.alive and account in box.disk.views and account not in box.disk.tainted:
+            box.damage("UPDATE record SET body = json_set(body, '$.balance', json_extract(body, '$.balance') + 64)", "account", account)
+            box.disk.tainted.add(account)
+
+    def lose_record(self, step: Step) -> None:
+        box, account = self._box(step), self._account(step)
+        if box.alive and account in box.disk.views:
+            box.damage("DELETE FROM record", "account", account)
+            box.disk.tainted.add(account)
+
+    # -- the central's file and what the office does -------------------------------------------------------------------------
+
+    def backup(self, step: Step) -> None:
+        self.office.back_up()
+
+    def restore_central(self, step: Step) -> None:
+        self.office.restore(step.b, says_so=step.c % 2 == 0)
+
+    def credit(self, step: Step) -> None:
+        self.office.pay(self._account(step), 1 + step.a % 1_500)
+
+    def credit_again(self, step: Step) -> None:
+        self.office.pay_again(step.a)
+
+    def credit_taken_back(self, step: Step) -> None:
+        self.office.pay(self._account(step), -(1 + step.a % 800))
+
+    def card_found(self, step: Step) -> None:
+        self.office.found(step.b)
+
+    def card_blocked(self, step: Step) -> None:
+        self.office.block(step.b % len(self.office.cards))
+
+    def card_free(self, step: Step) -> None:
+        self.office.unblock(step.b % len(self.office.cards))
+
+    def card_replaced(self, step: Step) -> None:
+        if len(self.office.cards) < 2 * len(self.office.accounts) + 10:
+            self.office.replace(step.b % len(self.office.cards))
+
+    def move(self, step: Step) -> None:
+        self.office.move(self._account(step), step.a)
+
+    def move_terminal(self, step: Step) -> None:
+        self.office.place(self._box(step).client_id, step.b)
+
+    def price(self, step: Step) -> None:
+        service = self.office.services[step.a % len(self.office.services)][0]
+        self.office.set_price(self._account(step), service, self.office.day(step.a % 3), step.b % 900)
+
+    def policy(self, step: Step) -> None:
+        day = self.office.day(step.a % 3)
+        self.office.set_policy(day, refuses=step.b % 2 == 0, floor_cents=-(step.b % 3) * 500, gives_back=step.c % 4 > 0)
+
+    def serve_all(self, step: Step) -> None:
+        until = format_instant(self.engine.world.now + timedelta(hours=step.b % 48))
+        self.office.set_policy(self.office.day(0), refuses=True, floor_cents=0, gives_back=True, serve_all_until=until)
+
+    def order(self, step: Step) -> None:
+        self.office.order(self._box(step).client_id, ("resync", "new_epoch")[step.b % 2])
+
+    # -- rest --------------------------------------------------------------------------------------------------------------
+
+    def rest(self, step: Step) -> None:
+        self.office.all_payments_again()
+        self.engine.rest(step_ms=REST_STEP_MS, steps=REST_STEPS)
