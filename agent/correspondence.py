@@ -129,12 +129,13 @@ class Correspondence:
             reset=message.reset,
             acked=acked,
         )
-        if acked is not None and message.journal == here.journal and not here.is_newest:
+        missed_notes = acked is not None and message.notes_after > (here.acked if acked[0] == here.epoch_number else 0)
+        if acked is not None and message.journal == here.journal and not here.is_newest and not missed_notes:
             # An earlier epoch is being offered again: only what is booked of it counts, records come with the newest epoch.
             writes.acknowledge(self._db, acked, _notes(message), message.at)
             self.session.answered(moment.mono_ms, more=False)
             return message.at
-        if verdict is Verdict.GAP or acked is None or message.notes_after > (here.mark[1] if acked[0] == here.mark[0] else 0):
+        if verdict is Verdict.GAP or acked is None or missed_notes:
             self.session.gap()
             return None
         if verdict is Verdict.OLD:

@@ -17,6 +17,7 @@ from agent.domain.ledger import Entry
 class Made:
     """One entry as a disk made it. `undoes` is the meal that a storno undoes, on that very disk."""
 
+    disk: int
     terminal: str
     epoch: str
     seq: int
@@ -44,8 +45,9 @@ class View(NamedTuple):
 
 @dataclass(slots=True)
 class Disk:
-    """What a terminal's file holds. `of_account` has meals of unknown cards under the card. `tainted` are accounts damaged on purpose."""
+    """What a terminal's file holds. An older image put back, or a copy, is another disk. `of_account` has meals of unknown cards under the card. `tainted` are accounts damaged on purpose."""
 
+    number: int
     line: dict[tuple[str, int], Made] = field(default_factory=dict)
     of_account: dict[str, list[Made]] = field(default_factory=lambda: defaultdict(list))
     views: dict[str, View] = field(default_factory=dict)
@@ -55,9 +57,9 @@ class Disk:
     place: tuple[str | None, int, int] = (None, 0, 0)  # journal, resync, position
     mark: tuple[int, int] = (1, 0)  # epoch number, seq
 
-    def copy(self) -> "Disk":
+    def copy(self, number: int) -> "Disk":
         own = defaultdict(list, {account: list(made) for account, made in self.of_account.items()})
-        return Disk(dict(self.line), own, dict(self.views), list(self.greens), set(self.tainted), self.tail, self.place, self.mark)
+        return Disk(number, dict(self.line), own, dict(self.views), list(self.greens), set(self.tainted), self.tail, self.place, self.mark)
 
 
 class Rule(NamedTuple):

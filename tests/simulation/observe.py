@@ -139,7 +139,8 @@ class Observer:
         """Shown = what the central held when it told us + own entries that were not in it."""
         view = box.disk.views.get(account)
         shown = reads.balance_cents(box.db, account)
-        own = [made for made in box.disk.of_account[account] if not self._contained(made, view.seen)] if view else []
+        after = [made for made in box.disk.of_account[account] if not self._contained(made, view.seen)] if view else []
+        own = [made for made in after if self._is_kept(box, made)]
         expected = view.balance_cents + sum(made.entry.cents for made in own) if view else None
         invariants.a_balance_shown_is_the_centrals_plus_own(f"{box.path.stem}, account {account}", shown, expected)
 
@@ -154,7 +155,7 @@ class Observer:
             invariants.seq_counts_on(disk.tail, (number, seq))
             reverses = entry.reverses
             undoes = disk.line.get((reverses.epoch, reverses.seq)) if reverses else None
-            made = Made(box.client_id, epoch, seq, entry, undoes)
+            made = Made(disk.number, box.client_id, epoch, seq, entry, undoes)
             disk.tail = (number, seq)
             disk.line[epoch, seq] = made
             eater = entry.account or entry.card
@@ -203,7 +204,15 @@ class Observer:
             first = before[1] + 1 if before[0] == mark[0] else 1
             for seq in range(first, acked.seq + 1):
                 made = box.disk.line.get((acked.epoch, seq))
-                invariants.nothing_acknowledged_is_missing(made, made is None or self._contained(made, proof.seen))
+                if made is not None and not self._contained(made, proof.seen) and self._is_kept(box, made):
+                    invariants.nothing_acknowledged_is_missing(made)
+
+    def _is_kept(self, box: Box, made: Made) -> bool:
+        """Return whether an entry is still on the disk. Only one that was booked in some life of the central may be pruned."""
+        row = box.db.sql.execute("SELECT 1 FROM entry WHERE hash = ? AND seq = ?", (made.hash, made.seq)).fetchone()
+        if row is None:
+            invariants.only_what_was_booked_is_pruned(made, any(made.hash in life.booked for life in self.lives))
+        return row is not None
 
     def _contained(self, made: Made, seen: Seen) -> bool:
         serial = self.lives[seen.life].booked.get(made.hash)
@@ -230,6 +239,6 @@ class Observer:
         elsewhere = [
             meal
             for meal in self.meals_of.get(account, {}).values()
-            if (meal.epoch, meal.seq) not in box.disk.line and not self._contained(meal, view.seen)
+            if meal.entry.clock != "unset" and (meal.epoch, meal.seq) not in box.disk.line and not self._contained(meal, view.seen)
         ]
-        invariants.debt_is_bounded(shown, policy.floor, [(meal.terminal, meal.entry.service, meal.entry.day) for meal in elsewhere])
+        invariants.debt_is_bounded(shown, policy.floor, [(meal.disk, meal.entry.service, meal.entry.day) for meal in elsewhere])

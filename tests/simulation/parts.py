@@ -251,7 +251,7 @@ class Box(Process):
         self.client_id = name
         self.world = world
         self.path = world.folder / f"{name}-{number}.db"
-        self.disk = Disk()
+        self.disk = Disk(next(world.numbers))
         self.images: list[tuple[Path, Disk]] = []
         self.boot_number = next(world.numbers)
         self.booted_ms = world.mono_ms
@@ -301,14 +301,14 @@ class Box(Process):
         connection = sqlite3.connect(copy)
         self.db.sql.backup(connection)
         connection.close()
-        self.images.append((copy, self.disk.copy()))
+        self.images.append((copy, self.disk.copy(0)))
 
     def put_image(self, copy: Path, disk: Disk) -> None:
         """Put an image onto the disk of a box whose process is gone."""
         for end in ("-wal", "-shm"):
             self.path.with_name(self.path.name + end).unlink(missing_ok=True)
         shutil.copyfile(copy, self.path)
-        self.disk = disk.copy()
+        self.disk = disk.copy(next(self.world.numbers))
 
     @staticmethod
     def copied(box: "Box", number: int) -> "Box":
