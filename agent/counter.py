@@ -6,12 +6,12 @@ anything raises, nothing was recorded and nothing may show green.
 
 import logging
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from agent.domain.canteen import ServiceNow, any_service, policy_on, service_now
 from agent.domain.card import CardId, Token, card_token
-from agent.domain.clock import ClockTrust, Day, Moment, age_ms, day_of
+from agent.domain.clock import ClockTrust, Day, Moment, age_ms, day_of, format_instant, parse_instant
 from agent.domain.ledger import Entry, How, Key
 from agent.domain.tap import AlreadyServed, Facts, Outcome, Refused, Served, UndoRefusal, closing, decide, undo
 from agent.errors import AgentError
@@ -153,6 +153,10 @@ class Counter:
             raise AgentError(f"there is no service {service_id} here; there are {', '.join(ids)}")
         if day > day_of(moment.at, self.zone):
             raise AgentError(f"{day} is still to come")
+        keep_days = policy_on(reads.policies(self.db), day_of(moment.at, self.zone)).keep_days
+        if day <= day_of(format_instant(parse_instant(moment.at) - timedelta(days=keep_days)), self.zone):
+            # whether it was eaten already is not known here any more
+            raise AgentError(f"{day} is longer ago than the {keep_days} days a terminal keeps its meals; ask the office")
         return ServiceNow(service=service_id or ids[0], day=day, outside_hours=False)
 
     def _service(self, moment: Moment) -> ServiceNow | None:

@@ -34,6 +34,7 @@ class SqliteFile:
 
     def __init__(self, path: Path, form: Form, mode: str) -> None:
         self.path = path
+        self.transactions = 0  # begun by this connection: what it has read holds until the next one
         self._form = form
         self._refuse_foreign()
         try:
@@ -53,6 +54,7 @@ class SqliteFile:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Everything inside is on the disk when the block has ended, or none of it. Raises the form's error."""
+        self.transactions += 1
         try:
             self.sql.execute("BEGIN IMMEDIATE")
             yield self.sql

@@ -89,15 +89,15 @@ class Terminal:
 
         Whoever stops between two of them leaves what a pulled plug leaves. Raise `StoreError` as `handle` does.
         """
-        if event is not None:
-            yield from self.handle(event, reading)
-        else:
-            self.idle(reading)
-        yield from self.due(reading)
-
-    def handle(self, event: Event, reading: Reading) -> list[Effect]:
-        """Return what one event brings about. Raise `StoreError` when the disk does not take it: then nothing is green."""
         moment = self.moment(reading)
+        if event is not None:
+            yield from self.handle(event, moment)
+        else:
+            self.idle(moment)
+        yield from self.due(moment)
+
+    def handle(self, event: Event, moment: Moment) -> list[Effect]:
+        """Return what one event brings about. Raise `StoreError` when the disk does not take it: then nothing is green."""
         match event:
             case CardPresented() | CardUnreadable():
                 signal, entry = self._counter.tap(event, moment)
@@ -132,17 +132,15 @@ class Terminal:
             case _:
                 assert_never(event)
 
-    def due(self, reading: Reading) -> list[Effect]:
+    def due(self, moment: Moment) -> list[Effect]:
         """Return what is to be sent now. Called after the effects of every event are done, and when `wake_ms` is over."""
-        moment = self.moment(reading)
         effects: list[Effect] = [*self._mail.due(moment)]
         if self._link is None and (self._state_ms is None or moment.mono_ms - self._state_ms >= STATE_EVERY_MS):
             effects.append(self._state(moment))
         return effects
 
-    def idle(self, reading: Reading) -> None:
+    def idle(self, moment: Moment) -> None:
         """Do one bite of housekeeping. Called while no event waits."""
-        moment = self.moment(reading)
         self._mail.step(moment)
         if moment.mono_ms - self._tapped_ms >= CHECKPOINT_QUIET_MS:
             self._tidy(moment)
@@ -151,7 +149,7 @@ class Terminal:
         """Return in how many milliseconds `idle` should be called without an event, None for whenever."""
         if self._mail.has_steps:
             return 0
-        return self._mail.session.wake_ms(self.moment(reading).mono_ms)
+        return self._mail.session.wake_ms(reading.mono_ms)
 
     def summary(self) -> str:
         """Return one line for `systemctl status`."""
@@ -231,7 +229,7 @@ class Terminal:
         }
 
     def _recorded(self, at: str, moment: Moment) -> None:
-        self._anchors = [Anchor(at=at, boot=moment.boot, mono_ms=moment.mono_ms)]
+        self._anchors = [Anchor(when=parse_instant(at), boot=moment.boot, mono_ms=moment.mono_ms)]
         self._tapped_ms = moment.mono_ms
         self._checkpoint_due = True
 
@@ -240,7 +238,7 @@ class Terminal:
         if central_at is None or parse_instant(central_at) < parse_instant(moment.at) - HEARD_TOLERANCE:
             return
         if self._heard is None or self._heard.boot != moment.boot or central_at > moment.at:
-            self._heard = Anchor(at=central_at, boot=moment.boot, mono_ms=moment.mono_ms)
+            self._heard = Anchor(when=parse_instant(central_at), boot=moment.boot, mono_ms=moment.mono_ms)
             self._anchors = [*self._anchors[-1:], self._heard]
 
     def _tidy(self, moment: Moment) -> None:
@@ -289,9 +287,9 @@ def _stored_anchors(db: Database, heard_at: str | None) -> list[Anchor]:
     anchors = []
     newest = reads.newest_entry(db)
     if newest is not None:
-        anchors.append(Anchor(at=newest.at, boot=newest.boot, mono_ms=newest.mono_ms))
+        anchors.append(Anchor(when=parse_instant(newest.at), boot=newest.boot, mono_ms=newest.mono_ms))
     if heard_at is not None:
-        anchors.append(Anchor(at=heard_at, boot=None, mono_ms=0))
+        anchors.append(Anchor(when=parse_instant(heard_at), boot=None, mono_ms=0))
     return anchors
 
 

@@ -53,16 +53,16 @@ class Moment:
 class Anchor:
     """A time that was true when the monotonic clock of `boot` stood at `mono_ms`; `boot` None: at a moment not known."""
 
-    at: Instant
+    when: datetime
     boot: str | None
     mono_ms: int
 
     def carried_to(self, reading: Reading) -> datetime:
         """Return the least this time can be by now: what passed of its boot since, or all of a later one."""
         if self.boot is None:
-            return parse_instant(self.at)
+            return self.when
         elapsed_ms = reading.mono_ms - (self.mono_ms if self.boot == reading.boot else 0)
-        return parse_instant(self.at) + timedelta(milliseconds=max(0, elapsed_ms))
+        return self.when + timedelta(milliseconds=max(0, elapsed_ms))
 
 
 def highest(anchors: Iterable[Anchor], reading: Reading) -> Anchor | None:
@@ -93,8 +93,7 @@ def read_moment(reading: Reading, *, floor: Anchor | None, heard: Anchor | None)
 
 def format_instant(when: datetime) -> Instant:
     """Return an aware datetime as an instant, cut to milliseconds."""
-    utc = when.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    return f"{when.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
 def parse_instant(text: Instant) -> datetime:

@@ -6,6 +6,7 @@ Write-ahead log under `synchronous=FULL`: one flush a commit, and a committed ta
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 from agent.errors import StoreError
 from agent.sqlite_file import Form, SqliteFile
@@ -37,6 +38,8 @@ class Database(SqliteFile):
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         if read_only and not path.exists():
             raise StoreError(f"{path}: no terminal has run here yet")
+        self.read_only = read_only
+        self.standing: tuple[int, Any] | None = None  # of reads.standing
         super().__init__(path, FORM, "ro" if read_only else "rwc")
 
     def compact(self) -> None:

@@ -48,6 +48,14 @@ class Standing:
 
 
 def standing(db: Database) -> Standing:
+    """Return where this terminal stands. Read anew only after a write of this connection: nobody else writes."""
+    held = db.standing
+    if held is None or held[0] != db.transactions or db.read_only:
+        held = db.standing = (db.transactions, _standing(db))
+    return held[1]
+
+
+def _standing(db: Database) -> Standing:
     with db.reading() as sql:
         row = sql.execute(
             "SELECT town, id, acked_epoch, acked_seq, journal, position, resyncing, heard_at, order_done, (SELECT max(n) FROM epoch)"

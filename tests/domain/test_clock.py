@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from agent.domain.clock import Anchor, ClockTrust, Reading, age_ms, format_instant, highest, parse_instant, read_moment
+from agent.domain.clock import Anchor, ClockTrust, Reading, age_ms, highest, parse_instant, read_moment
 
 NOON = datetime(2026, 11, 23, 11, 0, tzinfo=UTC)
 
@@ -17,12 +17,12 @@ def test_a_time_server_makes_a_time_synced() -> None:
 
 
 def test_a_plausible_clock_is_held() -> None:
-    floor = Anchor(at=format_instant(NOON - timedelta(hours=1)), boot="before", mono_ms=9)
+    floor = Anchor(when=NOON - timedelta(hours=1), boot="before", mono_ms=9)
     assert read_moment(reading(NOON), floor=floor, heard=None).trust is ClockTrust.HELD
 
 
 def test_1970_is_unset_and_never_below_the_newest_entry() -> None:
-    floor = Anchor(at=format_instant(NOON), boot="before", mono_ms=99_000_000)
+    floor = Anchor(when=NOON, boot="before", mono_ms=99_000_000)
     moment = read_moment(reading(datetime(1970, 1, 1, tzinfo=UTC)), floor=floor, heard=None)
     assert (moment.at, moment.trust) == ("2026-11-23T11:00:05.000Z", ClockTrust.UNSET)
 
@@ -32,26 +32,26 @@ def test_a_new_box_in_1970_is_unset() -> None:
 
 
 def test_the_centrals_time_heard_in_this_boot_counts_as_synced() -> None:
-    heard = Anchor(at=format_instant(NOON), boot="b", mono_ms=4_000)
+    heard = Anchor(when=NOON, boot="b", mono_ms=4_000)
     moment = read_moment(reading(datetime(1970, 1, 1, tzinfo=UTC)), floor=heard, heard=heard)
     assert (moment.at, moment.trust) == ("2026-11-23T11:00:01.000Z", ClockTrust.SYNCED)
 
 
 def test_the_centrals_time_of_an_earlier_boot_does_not_count() -> None:
-    heard = Anchor(at=format_instant(NOON), boot="before", mono_ms=4_000)
+    heard = Anchor(when=NOON, boot="before", mono_ms=4_000)
     assert read_moment(reading(NOON + timedelta(days=1)), floor=None, heard=heard).trust is ClockTrust.HELD
 
 
 def test_time_never_steps_back_within_a_boot() -> None:
-    floor = Anchor(at=format_instant(NOON), boot="b", mono_ms=4_000)
+    floor = Anchor(when=NOON, boot="b", mono_ms=4_000)
     moment = read_moment(reading(NOON - timedelta(minutes=5), synced=True), floor=floor, heard=None)
     assert moment.at == "2026-11-23T11:00:01.000Z"
     assert moment.trust is ClockTrust.HELD
 
 
 def test_an_anchor_of_unknown_age_is_not_carried_on() -> None:
-    old = Anchor(at=format_instant(NOON), boot=None, mono_ms=0)
-    own = Anchor(at=format_instant(NOON), boot="b", mono_ms=4_000)
+    old = Anchor(when=NOON, boot=None, mono_ms=0)
+    own = Anchor(when=NOON, boot="b", mono_ms=4_000)
     assert highest([old, own], reading(NOON)) == own
 
 

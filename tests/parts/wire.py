@@ -15,7 +15,7 @@ from agent.central.link import Exchange
 from agent.central.office import add_terminal, assign_card, credit, set_policy, set_service
 from agent.domain.canteen import PolicyRecord, ServiceRecord, Shortage, UnknownCard
 from agent.domain.card import CardId, card_token, parse_card_id
-from agent.domain.clock import Reading, format_instant
+from agent.domain.clock import Moment, Reading, format_instant
 from agent.domain.ledger import Entry
 from agent.ops.control import Request
 from agent.readers.events import CardPresented, CardUnreadable, Show, Signal
@@ -142,8 +142,11 @@ class Box:
     def reading(self) -> Reading:
         return Reading(wall=self.clock.now + self.wall_offset, mono_ms=self.clock.mono_ms, boot=self.boot, synced=self.synced)
 
+    def moment(self) -> Moment:
+        return self.core.moment(self.reading())
+
     def handle(self, event: Event) -> list[Effect]:
-        effects = self.core.handle(event, self.reading())
+        effects = self.core.handle(event, self.moment())
         self.lights += [effect.signal for effect in effects if isinstance(effect, Show)]
         return effects
 
@@ -224,8 +227,8 @@ class Wire:
         """Put on the wire what is due."""
         for name in sorted(self.connected):
             box = self.boxes[name]
-            box.core.idle(box.reading())
-            self._send(name, box.core.due(box.reading()))
+            box.core.idle(box.moment())
+            self._send(name, box.core.due(box.moment()))
         self._queue(self.central.exchange.push(self.clock.instant))
 
     def deliver_up(self, topic: str, payload: bytes) -> None:

@@ -45,7 +45,10 @@ class View(NamedTuple):
 
 @dataclass(slots=True)
 class Disk:
-    """What a terminal's file holds. An older image put back, or a copy, is another disk. `of_account` has meals of unknown cards under the card. `tainted` are accounts damaged on purpose."""
+    """What a terminal's file holds. An older image put back, or a copy, is another disk.
+
+    `of_account` has meals of unknown cards under the card. `tainted` are accounts damaged on purpose.
+    """
 
     number: int
     line: dict[tuple[str, int], Made] = field(default_factory=dict)
