@@ -129,15 +129,14 @@ class Correspondence:
             reset=message.reset,
             acked=acked,
         )
-        missed_notes = acked is not None and message.notes_after > (here.acked if acked[0] == here.epoch_number else 0)
-        if acked is not None and message.journal == here.journal and not here.is_newest and not missed_notes:
+        if verdict is Verdict.GAP or acked is None or self._is_of_another_epoch(acked, message, here):
+            self.session.gap()
+            return None
+        if not here.is_newest and message.journal == here.journal:
             # An earlier epoch is being offered again: only what is booked of it counts, records come with the newest epoch.
             writes.acknowledge(self._db, acked, _notes(message), message.at)
             self.session.answered(moment.mono_ms, more=False)
             return message.at
-        if verdict is Verdict.GAP or acked is None or missed_notes:
-            self.session.gap()
-            return None
         if verdict is Verdict.OLD:
             return None
         self._take(topic, message, acked, here, verdict, moment)
@@ -146,6 +145,13 @@ class Correspondence:
         if message.digest is not None and message.digest.position == reads.standing(self._db).position:
             self._walk = _DigestWalk(expected=message.digest, tally=Tally(), after=("", ""))
         return message.at
+
+    def _is_of_another_epoch(self, acked: tuple[int, int], message: Changes, here: reads.Standing) -> bool:
+        """Return whether a message cannot be used though it is of this journal: it speaks of an epoch we are not sending now, so
+        that its balances may hold entries it does not name, or remarks before it are missing here."""
+        if message.journal != here.journal:
+            return False
+        return acked[0] != here.epoch_number or message.notes_after > here.acked
 
     def _take(self, topic: str, message: Changes, acked: tuple[int, int], here: reads.Standing, verdict: Verdict, moment: Moment) -> None:
         """Store what a message that joins on brings."""

@@ -183,12 +183,8 @@ def _joins(sql: sqlite3.Connection, terminal: str, message: Entries, first: int,
         "SELECT 1 FROM entry WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?", (terminal, message.epoch, first - 1, message.prev)
     ).fetchone():
         return True
-    chain = sql.execute("SELECT seq, hash, oldest FROM chain WHERE terminal = ? AND epoch = ?", (terminal, message.epoch)).fetchone()
-    if chain is None:
-        return False
-    if (chain["seq"], chain["hash"]) == (first - 1, message.prev):
-        return True  # the line of a disk that was told of an acknowledgement we know nothing of (see feed.py)
-    if first == chain["oldest"] and first > chain["seq"] + 1:
+    chain = sql.execute("SELECT seq, oldest FROM chain WHERE terminal = ? AND epoch = ?", (terminal, message.epoch)).fetchone()
+    if chain is not None and first == chain["oldest"] and first > chain["seq"] + 1:
         detail = f"epoch {message.epoch}: entries {chain['seq'] + 1} to {first - 1} are kept nowhere any more"
         add_incident(sql, at=at, terminal=terminal, kind="hole", detail=detail)
         return True

@@ -115,12 +115,11 @@ def _see_central_restored(sql: sqlite3.Connection, terminal: str, hello: Hello, 
     if hello.journal is None:
         return
     known = sql.execute("SELECT 1 FROM journal WHERE id = ?", (hello.journal,)).fetchone()
-    newest = sql.execute("SELECT coalesce(max(seq), 0) FROM entry WHERE terminal = ? AND epoch = ?", (terminal, hello.epoch)).fetchone()[0]
-    anchor = sql.execute("SELECT coalesce(max(seq), 0) FROM chain WHERE terminal = ? AND epoch = ?", (terminal, hello.epoch)).fetchone()[0]
+    acked = Acked(epoch=hello.epoch, seq=hello.acked, hash=hello.acked_head)
     if hello.journal == journal and hello.position > position:
         proof = f"terminal {terminal} is at position {hello.position}, we are at {position}"
-    elif hello.journal == journal and hello.acked > max(newest, anchor, hello.oldest - 1):
-        proof = f"terminal {terminal} was told that entry {hello.acked} is booked, we have {newest}"
+    elif hello.journal == journal and hello.acked >= hello.oldest and not _has(sql, terminal, acked):
+        proof = f"terminal {terminal} was told that entry {hello.acked} is booked"
     elif hello.journal == journal and hello.before is not None and not _has(sql, terminal, hello.before):
         proof = f"terminal {terminal} was told that entry {hello.before.seq} of epoch {hello.before.epoch} is booked"
     elif not known:
@@ -152,14 +151,7 @@ def _find_line(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: st
         ),
         (None, None),
     )
-    if seq is None and hello.acked <= newest:
-        # a line we never had up to there: take what is new from where it was told it is booked
-        seq, digest = hello.acked, hello.acked_head
-        detail = f"epoch {hello.epoch}: entry {hello.acked} is not the one we have; a copied disk"
-        add_incident(sql, at=at, terminal=terminal, kind="fork", detail=detail)
-        sql.execute("UPDATE terminal SET forked = 1 WHERE id = ?", (terminal,))
-        _order_new_epoch(sql, terminal)
-    elif seq is None:
+    if seq is None:
         seq, digest = 0, start  # we were restored: it sends again all it keeps, and what we have is recognised
     elif hello.last < newest and not _may_be_late(sql, terminal, hello):
         detail = f"epoch {hello.epoch}: ends at entry {hello.last}, we have {newest}; a restored disk"
