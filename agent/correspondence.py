@@ -116,14 +116,13 @@ class Correspondence:
 
     def _changes(self, topic: str, message: Changes, moment: Moment) -> str | None:
         here = reads.standing(self._db)
-        if reads.is_past_journal(self._db, message.journal):
-            return None  # late: that life of the central is over
         acked = self._own_acked(message.acked)
         verdict = judge(
             own_journal=here.journal,
             own_position=here.position,
             own_acked=here.mark,
             journal=message.journal,
+            replaces=message.replaces,
             from_position=message.from_position,
             to=message.to,
             reset=message.reset,

@@ -239,7 +239,8 @@ class Terminal:
             return
         if self._heard is None or self._heard.boot != moment.boot or central_at > moment.at:
             self._heard = Anchor(when=parse_instant(central_at), boot=moment.boot, mono_ms=moment.mono_ms)
-            self._anchors = [*self._anchors[-1:], self._heard]
+            floor = highest(self._anchors, moment)
+            self._anchors = [self._heard] if floor is None else [floor, self._heard]
 
     def _tidy(self, moment: Moment) -> None:
         """Forget what is booked and old, and bring the write-ahead log into the file, while nobody waits."""

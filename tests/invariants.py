@@ -19,9 +19,10 @@ from tests.simulation.model import Disk, Made
 # 1. Every green light has exactly one entry, and it is still there after any crash.
 
 
-def every_light_has_one_entry(lights: Sequence[Signal], entries: Sequence[Entry]) -> None:
-    """`lights` and `entries` of one turn. An entry without its light is what a pulled plug leaves; never the other way round."""
-    assert len(lights) <= len(entries), f"{len(lights)} lights, {len(entries)} entries"
+def every_light_has_one_entry(lights: Sequence[Signal], entries: Sequence[Entry], *, finished: bool) -> None:
+    """`lights` and `entries` of one tap. An entry without its light is what a pulled plug leaves; never the other way round."""
+    assert len(lights) <= len(entries) <= 1, f"{len(lights)} lights, {len(entries)} entries"
+    assert len(lights) == len(entries) or not finished, f"{len(lights)} lights, {len(entries)} entries, and nothing had gone wrong"
     for light, entry in zip(lights, entries, strict=False):
         assert (light is Signal.SERVED) == (entry.kind in ("meal", "unknown_meal")), f"{light} for {entry.kind}"
 
@@ -48,6 +49,14 @@ def nobody_is_charged_twice_at_one_terminal(made: Made, standing: Iterable[Made]
         return  # its day is a guess: the central gives back what turns out to be a second meal
     same = [one for one in standing if (one.entry.service, one.entry.day) == (entry.service, entry.day) and one.entry.clock != "unset"]
     assert len(same) <= 1, f"{made.terminal}: {entry.account or entry.card} has eaten {entry.service} of {entry.day} {len(same)} times"
+
+
+def a_meal_is_undone_at_most_once(storno: Made, undone: Container[str]) -> None:
+    assert storno.undoes is None or storno.undoes.hash not in undone, f"{storno.terminal}: {storno.undoes} is undone twice"
+
+
+def a_late_meal_is_of_the_day_the_staff_gave(entry: Entry, day: str) -> None:
+    assert entry.day == day, f"a meal of {day} was recorded for {entry.day}"
 
 
 # 3. Balance shown = the central's balance at h + own entries after h.
@@ -164,6 +173,21 @@ def debt_is_bounded(shown_cents: int, floor_cents: int, elsewhere: Sequence[tupl
 
 
 # 9. Positions and seqs never go back; messages and memory stay within their limits.
+
+
+def nothing_is_written_after_its_acknowledgement(written_before: int, written: int) -> None:
+    """Rows changed by the process when it acknowledged a message to the broker, and when its turn was over."""
+    assert written == written_before, f"{written - written_before} rows were changed after the broker was told that all is done"
+
+
+def it_ended_for_a_reason(reason: object, *, full: bool) -> None:
+    """A process ends by itself only when its disk takes nothing more."""
+    assert full, f"the process ended: {reason}"
+
+
+def time_never_goes_back(before: str, now: str) -> None:
+    """Both the time of an entry on one disk, one after the other."""
+    assert now >= before, f"an entry of {now} follows one of {before}"
 
 
 def never_goes_back(what: str, before: int, now: int) -> None:

@@ -274,7 +274,6 @@ def test_a_storno_on_a_restored_card_undoes_the_meal_of_its_own_line(wire: Wire,
             Path(f"{box.path}{suffix}").unlink(missing_ok=True)
             if Path(f"{image}{suffix}").exists():
                 shutil.copyfile(f"{image}{suffix}", f"{box.path}{suffix}")
-        box.epochs = 0
         box.start()
         if n == 0:
             wire.connect()

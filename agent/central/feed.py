@@ -24,8 +24,9 @@ NOTES_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a terminal has been told in this conversation: position, (epoch, seq) up to which notes were given, the newest order."""
+    """What a terminal has been told: journal, position, (epoch, seq) up to which notes were given, the newest order."""
 
+    journal: str | None
     position: int
     epoch: str
     seq: int
@@ -45,7 +46,7 @@ def greet(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: str, at
     sql.execute("UPDATE terminal SET hello_at = ?, hello = ? WHERE id = ?", (at, msgspec.json.encode(hello).decode(), terminal))
     (journal,) = sql.execute("SELECT journal FROM central").fetchone()
     position = hello.position if hello.journal == journal else 0
-    return Told(position, hello.epoch, hello.acked)
+    return Told(hello.journal, position, hello.epoch, hello.acked)
 
 
 def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, with_digest: bool) -> Changes | None:
@@ -60,6 +61,7 @@ def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, 
     acked = Acked(epoch=told.epoch, seq=seq, hash=digest_of)
     journal, position = sql.execute("SELECT journal, position FROM central").fetchone()
     order = Order(id=row["order_id"], do=row["order_do"]) if row["order_id"] else None
+    replaces = told.journal if told.journal != journal else None
     remarks = [Note(seq=note["seq"], status=note["status"], reason=note["reason"]) for note in notes]
     if cut or _booked_beyond(sql, terminal, told.epoch, chain):
         # Balances contain entries that `acked` does not name: no record leaves until the terminal has shown its own, or begun anew.
@@ -69,6 +71,7 @@ def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, 
             from_position=told.position,
             to=told.position,
             reset=blank,
+            replaces=replaces,
             more=blank,
             acked=acked,
             notes_after=told.seq,
@@ -93,6 +96,7 @@ def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, 
         to=to,
         more=more,
         reset=told.position == 0,
+        replaces=replaces,
         acked=acked,
         records=records,
         notes_after=told.seq,

@@ -174,7 +174,9 @@ class Exchange:
         return site
 
     def _tell(self, terminal: str, told: Told, news: Changes) -> Publish:
-        self._told[terminal] = Told(news.to, news.acked.epoch, max(news.acked.seq, told.seq), news.order.id if news.order else None)
+        self._told[terminal] = Told(
+            news.journal, news.to, news.acked.epoch, max(news.acked.seq, told.seq), news.order.id if news.order else None
+        )
         return Publish(topic=self.topics.of(terminal, Leaf.CHANGES), payload=encode(news), retain=False)
 
 

@@ -57,7 +57,7 @@ class Anchor:
     boot: str | None
     mono_ms: int
 
-    def carried_to(self, reading: Reading) -> datetime:
+    def carried_to(self, reading: Reading | Moment) -> datetime:
         """Return the least this time can be by now: what passed of its boot since, or all of a later one."""
         if self.boot is None:
             return self.when
@@ -65,7 +65,7 @@ class Anchor:
         return self.when + timedelta(milliseconds=max(0, elapsed_ms))
 
 
-def highest(anchors: Iterable[Anchor], reading: Reading) -> Anchor | None:
+def highest(anchors: Iterable[Anchor], reading: Reading | Moment) -> Anchor | None:
     """Return the anchor that says the latest time now."""
     return max(anchors, key=lambda anchor: anchor.carried_to(reading), default=None)
 

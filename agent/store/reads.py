@@ -117,11 +117,6 @@ def last_of_epoch_before(db: Database, number: int) -> tuple[str, int, str] | No
     return (str(row[0]), int(row[1]), str(row[2])) if row else None
 
 
-def is_past_journal(db: Database, journal: str) -> bool:
-    """Return whether a life of the central is over, as this terminal knows."""
-    return db.sql.execute("SELECT 1 FROM past_journal WHERE id = ?", (journal,)).fetchone() is not None
-
-
 def keeps_earlier_epochs(db: Database) -> bool:
     """Return whether entries of an epoch before the newest are still here."""
     row = db.sql.execute("SELECT 1 FROM entry WHERE epoch < (SELECT max(n) FROM epoch) LIMIT 1").fetchone()

@@ -66,10 +66,6 @@ CREATE TABLE note (                         -- the central's remarks on own entr
     PRIMARY KEY (epoch, seq, status, reason)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE past_journal (                 -- lives of the central that are over: their messages are late
-    id TEXT PRIMARY KEY
-) STRICT, WITHOUT ROWID;
-
 CREATE TABLE set_aside (                    -- messages that could not be used, kept with the reason
     n       INTEGER PRIMARY KEY,
     at      TEXT NOT NULL,

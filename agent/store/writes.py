@@ -118,8 +118,6 @@ def apply_changes(
         old_journal, resync, resyncing = sql.execute("SELECT journal, resync, resyncing FROM terminal").fetchone()
         if reset and not (resyncing and old_journal == journal):
             resync, resyncing = resync + 1, 1
-        if old_journal is not None and old_journal != journal:
-            sql.execute("INSERT OR IGNORE INTO past_journal VALUES (?)", (old_journal,))
         changed = 0
         for row in rows:
             changed += _store_record(sql, row, acked, resync, overwrite=bool(resyncing))
@@ -142,7 +140,6 @@ def apply_changes(
 def adopt_journal(db: Database, journal: str, heard_at: Instant) -> None:
     """Begin with a new life of the central when earlier epochs are kept: they are offered again, then records are taken."""
     with db.transaction() as sql:
-        sql.execute("INSERT OR IGNORE INTO past_journal SELECT journal FROM terminal WHERE journal IS NOT NULL")
         (first,) = sql.execute("SELECT min(epoch) FROM entry").fetchone()
         sql.execute(
             "UPDATE terminal SET journal = ?, position = 0, resync = resync + 1, resyncing = 1, acked_epoch = ?, acked_seq = 0,"

@@ -97,7 +97,8 @@ class Order(Struct, frozen=True, kw_only=True):
 class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All records a terminal may see that changed in (`from`, `to`], each once, in its newest form.
 
-    `notes` are all remarks on its entries after `notes_after` up to `acked`: a terminal acknowledged less far has missed some.
+    `replaces` is the journal a terminal said it holds, when that is another: a late message of a life that is over replaces something
+    else. `notes` are all remarks on its entries after `notes_after` up to `acked`: a terminal acknowledged less far has missed some.
     """
 
     journal: Journal
@@ -107,6 +108,7 @@ class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: Instant
     more: bool = False
     reset: bool = False
+    replaces: Journal | None = None
     records: Annotated[list[Raw], Meta(max_length=CHUNK_RECORDS_MAX)] = []
     notes_after: Count = 0
     notes: list[Note] = []

@@ -4,8 +4,8 @@ Rules (PROTOCOL.md, "Up: hello" and "Down: changes"):
 - hello on connecting, on a gap, when `more` was true, after silence, when the central comes up, and every 5 minutes;
 - entries only after the central has answered a hello on this connection, at most 4 batches of 100 unacknowledged, from
   `acked + 1` again after silence, 2 s doubling to 5 min with jitter, without limit;
-- a message of another journal is taken only from position 0 with `reset`; one from beyond our position is a gap and
-  changes nothing; one that ends before it is old and changes nothing.
+- a message of another journal is taken only from position 0 with `reset`, and only if it `replaces` the one we hold; one
+  from beyond our position is a gap and changes nothing; one that ends before it is old and changes nothing.
 
 No I/O, no clock, no randomness: times are monotonic milliseconds and arguments, the spread of the jitter is an argument.
 """
@@ -38,6 +38,7 @@ def judge(
     own_position: int,
     own_acked: tuple[int, int],
     journal: str,
+    replaces: str | None,
     from_position: int,
     to: int,
     reset: bool,
@@ -51,7 +52,8 @@ def judge(
     if acked is None:
         return Verdict.GAP
     if journal != own_journal:
-        return Verdict.APPLY if reset and from_position == 0 else Verdict.GAP
+        # one that does not know which journal we hold is no answer to what we say now: that life of the central may be over
+        return Verdict.APPLY if reset and from_position == 0 and replaces == own_journal else Verdict.GAP
     if from_position > own_position:
         return Verdict.GAP
     if to < own_position:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agent.errors import AgentError
 from agent.readers.events import Show
-from agent.sync.events import Publish
+from agent.sync.events import Acknowledge, Publish
 from agent.sync.messages import Entries, decode
 from agent.terminal import Event
 from tests import invariants
@@ -52,13 +52,18 @@ class Engine:
             event = process.inbox.get(0)
             try:
                 self._turn_box(process, event) if isinstance(process, Box) else self._turn_central(event)
-            except (Killed, AgentError):
-                self.die(process)  # by the plug, or with a sentence for systemd to start it again
+            except Killed:
+                self.die(process)
+            except AgentError as error:
+                invariants.it_ended_for_a_reason(error, full=process.full)
+                self.die(process)  # systemd starts it again
             if event is None:
                 break
 
     def _turn_box(self, box: Box, event: Event | None) -> None:
         shown: list[Show] = []
+        written: int | None = None
+        finished = False
         try:
             for effect in box.core.turn(event, box.reading()):
                 if box.fuse is not None:
@@ -69,13 +74,19 @@ class Engine:
                 if isinstance(effect, Publish):
                     batch = decode(effect.payload, Entries).entries if effect.topic.endswith("/entries") else []
                     invariants.a_message_is_within_its_limits(effect.payload, len(batch))
+                elif isinstance(effect, Acknowledge):
+                    written = box.db.sql.total_changes
                 self.broker.perform(box, effect, None)
+            finished = True
         finally:
             box.put_out()
-            self.observer.box_turned(box, event, shown)
+            self.observer.box_turned(box, event, shown, finished=finished)
+        if written is not None:
+            invariants.nothing_is_written_after_its_acknowledgement(written, box.db.sql.total_changes)
 
     def _turn_central(self, event: object) -> None:
         looked = False
+        written: int | None = None
         try:
             for effect in self.central.exchange.turn(event, self.world.instant):  # type: ignore[arg-type]
                 if self.central.fuse is not None:
@@ -83,12 +94,16 @@ class Engine:
                 if not looked:
                     looked = True
                     self.observer.central_turned(self.central, event)
+                if isinstance(effect, Acknowledge):
+                    written = self.central.ledger.sql.total_changes
                 proof = self.observer.proof_of(effect) if isinstance(effect, Publish) else None
                 self.broker.perform(self.central, effect, proof)
         finally:
             self.central.put_out()
             if not looked:
                 self.observer.central_turned(self.central, event)
+        if written is not None:
+            invariants.nothing_is_written_after_its_acknowledgement(written, self.central.ledger.sql.total_changes)
 
     # -- life and death ----------------------------------------------------------------------------------------------------
 
@@ -166,6 +181,9 @@ class Engine:
             for box in here:
                 self.connect(box)
             for _ in range(steps):
+                for process in [self.central, *here]:
+                    if not process.linked:
+                        self.connect(process)  # it dropped its link, and makes another
                 self.settle()
                 self.world.pass_ms(step_ms)
             self.settle()

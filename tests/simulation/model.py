@@ -55,14 +55,28 @@ class Disk:
     of_account: dict[str, list[Made]] = field(default_factory=lambda: defaultdict(list))
     views: dict[str, View] = field(default_factory=dict)
     greens: list[Made] = field(default_factory=list)
+    undone: set[str] = field(default_factory=set)
     tainted: set[str] = field(default_factory=set)
+    newest_at: str = ""
     tail: tuple[int, int] = (0, 0)
     place: tuple[str | None, int, int] = (None, 0, 0)  # journal, resync, position
     mark: tuple[int, int] = (1, 0)  # epoch number, seq
 
     def copy(self, number: int) -> "Disk":
         own = defaultdict(list, {account: list(made) for account, made in self.of_account.items()})
-        return Disk(number, dict(self.line), own, dict(self.views), list(self.greens), set(self.tainted), self.tail, self.place, self.mark)
+        return Disk(
+            number,
+            dict(self.line),
+            own,
+            dict(self.views),
+            list(self.greens),
+            set(self.undone),
+            set(self.tainted),
+            self.newest_at,
+            self.tail,
+            self.place,
+            self.mark,
+        )
 
 
 class Rule(NamedTuple):

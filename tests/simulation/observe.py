@@ -9,7 +9,8 @@ import msgspec
 
 from agent.domain.canteen import policy_on
 from agent.domain.ledger import Entry
-from agent.readers.events import Show, Signal
+from agent.ops.control import Request
+from agent.readers.events import CardPresented, CardUnreadable, Show, Signal
 from agent.store import reads
 from agent.sync.events import Arrived, Publish
 from agent.sync.messages import Changes, decode
@@ -119,10 +120,14 @@ class Observer:
 
     # -- a terminal ----------------------------------------------------------------------------------------------------
 
-    def box_turned(self, box: Box, event: object, shown: list[Show]) -> None:
+    def box_turned(self, box: Box, event: object, shown: list[Show], *, finished: bool) -> None:
         """Take in what a terminal has recorded and applied in this turn."""
         new = self._new_entries(box)
-        invariants.every_light_has_one_entry([show.signal for show in shown], [made.entry for made in new])
+        if isinstance(event, CardPresented | CardUnreadable):
+            invariants.every_light_has_one_entry([show.signal for show in shown], [made.entry for made in new], finished=finished)
+        elif isinstance(event, Request) and event.arguments.get("day"):
+            for made in new:
+                invariants.a_late_meal_is_of_the_day_the_staff_gave(made.entry, str(event.arguments["day"]))
         disk = box.disk
         disk.greens += [made for made in new if shown and shown[0].signal is Signal.SERVED]
         touched = {made.entry.account for made in new if made.entry.account is not None}
@@ -155,6 +160,8 @@ class Observer:
             invariants.seq_counts_on(disk.tail, (number, seq))
             reverses = entry.reverses
             undoes = disk.line.get((reverses.epoch, reverses.seq)) if reverses else None
+            invariants.time_never_goes_back(disk.newest_at, entry.at)
+            disk.newest_at = entry.at
             made = Made(disk.number, box.client_id, epoch, seq, entry, undoes)
             disk.tail = (number, seq)
             disk.line[epoch, seq] = made
@@ -165,6 +172,8 @@ class Observer:
             if entry.kind == "meal" and entry.account is not None:
                 self.meals_of.setdefault(entry.account, {})[digest] = made
             elif undoes is not None:
+                invariants.a_meal_is_undone_at_most_once(made, disk.undone)
+                disk.undone.add(undoes.hash)
                 self.meals_of.get(undoes.entry.account or "", {}).pop(undoes.hash, None)
             new.append(made)
         return new

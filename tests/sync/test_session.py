@@ -139,6 +139,7 @@ BASE = {
     "own_position": 10,
     "own_acked": (1, 5),
     "journal": "j",
+    "replaces": None,
     "from_position": 10,
     "to": 12,
     "reset": False,
@@ -159,7 +160,9 @@ BASE = {
         ({"acked": None}, Verdict.GAP),
         ({"journal": "k"}, Verdict.GAP),
         ({"journal": "k", "from_position": 0}, Verdict.GAP),
-        ({"journal": "k", "from_position": 0, "reset": True, "acked": (1, 2)}, Verdict.APPLY),
+        ({"journal": "k", "from_position": 0, "reset": True, "acked": (1, 2), "replaces": "j"}, Verdict.APPLY),
+        ({"journal": "k", "from_position": 0, "reset": True, "acked": (1, 2)}, Verdict.GAP),  # a life that is over
+        ({"journal": "k", "from_position": 0, "reset": True, "acked": (1, 2), "replaces": "i"}, Verdict.GAP),
         ({"own_journal": None, "own_position": 0, "from_position": 0, "reset": True}, Verdict.APPLY),
         ({"own_position": 0}, Verdict.GAP),
     ],

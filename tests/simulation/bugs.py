@@ -1,0 +1,314 @@
+"""Bugs planted on purpose: `python -m tests.simulation.bugs` (`make sim-bite`) shows how soon the simulator finds each.
+
+A bug is a change of the program's text in a copy of it. A text that is not there any more is an error: the list is kept up with
+the program. `runs` is how many seeds may pass before it is found; the table is printed, never typed.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+STEPS = 600
+FIRST_SEED = 1
+TIMEOUT_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """`was` is replaced by `becomes` in `file`, once."""
+
+    name: str
+    file: str
+    was: str
+    becomes: str
+    runs: int = 50
+
+
+BUGS = (
+    Bug(
+        "a green light before the commit",
+        "agent/terminal.py",
+        "        if event is not None:\n            yield from self.handle",
+        "        if isinstance(event, CardPresented):\n"
+        "            from agent.readers.events import Signal\n"
+        "            yield Show(reader=event.reader, tap=event.tap, signal=Signal.SERVED)\n"
+        "        if event is not None:\n            yield from self.handle",
+    ),
+    Bug(
+        "the terminal acknowledges a message before its commit",
+        "agent/terminal.py",
+        "        if event is not None:\n            yield from self.handle",
+        "        if isinstance(event, Arrived):\n"
+        "            yield Acknowledge(event.receipt)\n"
+        "        if event is not None:\n            yield from self.handle",
+    ),
+    Bug(
+        "the central acknowledges a message before its commit",
+        "agent/central/link.py",
+        "                try:\n                    answers = self.receive",
+        "                yield Acknowledge(receipt)\n                try:\n                    answers = self.receive",
+    ),
+    Bug(
+        "what was published counts as booked",
+        "agent/correspondence.py",
+        "                    effects.append(self._publish(Leaf.ENTRIES, self._entries(here.epoch, first, count)))",
+        "                    effects.append(self._publish(Leaf.ENTRIES, self._entries(here.epoch, first, count)))\n"
+        "                    writes.acknowledge(self._db, (here.epoch_number, first + count - 1), [], here.heard_at or '')",
+    ),
+    Bug(
+        "a record's h is forgotten when it comes anew",
+        "agent/store/writes.py",
+        '" h_epoch = excluded.h_epoch, h_seq = excluded.h_seq, named = excluded.named, body = excluded.body"',
+        '" named = excluded.named, body = excluded.body"',
+    ),
+    Bug(
+        "a gap in the positions is not seen",
+        "agent/sync/session.py",
+        "    if from_position > own_position:\n        return Verdict.GAP\n",
+        "",
+    ),
+    Bug(
+        "records and position in two transactions",
+        "agent/store/writes.py",
+        '        own_mark = sql.execute("SELECT acked_epoch, acked_seq FROM terminal").fetchone()\n        mark = max(acked, own_mark)',
+        '        sql.execute("COMMIT")\n        sql.execute("BEGIN IMMEDIATE")\n'
+        '        own_mark = sql.execute("SELECT acked_epoch, acked_seq FROM terminal").fetchone()\n        mark = max(acked, own_mark)',
+    ),
+    Bug(
+        "the prefix mark outside the booking's transaction",
+        "agent/central/booking.py",
+        '    sql.execute(\n        "UPDATE chain SET seq = ?1',
+        '    sql.execute("COMMIT")\n    sql.execute("BEGIN IMMEDIATE")\n    sql.execute(\n        "UPDATE chain SET seq = ?1',
+    ),
+    Bug(
+        "an entry's key without its epoch",
+        "agent/central/booking.py",
+        '"SELECT hash FROM entry WHERE terminal = ? AND epoch = ? AND seq = ?", (terminal, message.epoch, place.seq)\n'
+        '        ).fetchall()\n        if not any(row["hash"] == place.hash for row in known):',
+        '"SELECT hash FROM entry WHERE terminal = ? AND seq = ?", (terminal, place.seq)\n        ).fetchall()\n        if not known:',
+    ),
+    Bug(
+        "another entry under a known number is dropped",
+        "agent/central/booking.py",
+        '        if not any(row["hash"] == place.hash for row in known):',
+        "        if not known:",
+    ),
+    Bug(
+        "an acknowledgement of another disk's entry is believed",
+        "agent/correspondence.py",
+        '        if number is None or own is None or (acked.hash is not None and own not in ("", acked.hash)):',
+        "        if number is None or own is None:",
+    ),
+    Bug(
+        "balances with more entries than `acked` names",
+        "agent/central/feed.py",
+        "    if cut or _booked_beyond(sql, terminal, told.epoch, chain):",
+        "    if cut:",
+    ),
+    Bug(
+        "the meal of a storno is looked up by number alone",
+        "agent/central/booking.py",
+        'AND hash = coalesce(?4, hash)"',
+        'AND (hash = hash OR ?4 IS NULL)"',
+        runs=300,
+    ),
+    Bug(
+        "a meal is undone twice",
+        "agent/store/reads.py",
+        '        "SELECT e.body, e.hash, s.seq IS NOT NULL FROM entry e',
+        '        "SELECT e.body, e.hash, 0 FROM entry e',
+    ),
+    Bug(
+        "own entries after h are left out of the balance",
+        "agent/store/reads.py",
+        ' WHERE account = record.id AND (epoch, seq) > (h_epoch, h_seq)), 0)"',
+        ' WHERE account = record.id AND (epoch, seq) > (h_epoch, h_seq + 1)), 0)"',
+    ),
+    Bug(
+        "a payment heard of twice is booked twice",
+        "agent/central/office.py",
+        "        if known is None:\n            kind",
+        '        external = f"{external}-{at}"\n        if True:\n            kind',
+    ),
+    Bug(
+        "a booking gives its account no new position",
+        "agent/central/ledger.py",
+        '    sql.execute("UPDATE account SET balance = balance + ?, p = ? WHERE id = ?", (cents, next_position(sql), account))',
+        '    sql.execute("UPDATE account SET balance = balance + ? WHERE id = ?", (cents, account))',
+    ),
+    Bug(
+        "the digest is not compared",
+        "agent/correspondence.py",
+        "        if own == (expected.accounts, expected.cards, expected.cents, expected.sum):\n            return",
+        "        if own is not None:\n            return",
+    ),
+    Bug(
+        "the digest leaves balances out",
+        "agent/domain/digest.py",
+        "        total += int.from_bytes(hashlib.sha256(body).digest()[:8])",
+        "        total += int.from_bytes(hashlib.sha256(body[-20:]).digest()[:8]); cents = 0",
+    ),
+    Bug(
+        "a resynchronisation leaves what it did not name",
+        "agent/store/writes.py",
+        '            sql.execute("DELETE FROM record WHERE named < ?", (resync,))\n',
+        "",
+        runs=100,
+    ),
+    Bug(
+        "an account that moves away leaves no tombstone",
+        "agent/central/office.py",
+        "        bury(sql, old_site, kind, record_id)\n",
+        "        pass\n",
+        runs=100,
+    ),
+    Bug(
+        "entries are forgotten before they are booked",
+        "agent/store/writes.py",
+        '            " WHERE (e.epoch, e.seq) < (?, ?) ORDER BY e.epoch, e.seq LIMIT ?",\n            (*acked, PRUNE_ROWS_MAX),',
+        '            " WHERE (e.epoch, e.seq) < (?, ?) ORDER BY e.epoch, e.seq LIMIT ?",\n            (99, 0, PRUNE_ROWS_MAX),',
+        runs=100,
+    ),
+    Bug(
+        "a late meal is of today",
+        "agent/counter.py",
+        "        return ServiceNow(service=service_id or ids[0], day=day, outside_hours=False)",
+        "        return ServiceNow(service=service_id or ids[0], day=day_of(moment.at, self.zone), outside_hours=False)",
+    ),
+    Bug(
+        "silence is not noticed",
+        "agent/sync/session.py",
+        "        return any(deadline is not None and now_ms >= deadline for deadline in deadlines)",
+        "        return False and any(deadlines)",
+        runs=100,
+    ),
+    Bug(
+        "a late message of a journal that is over is taken",
+        "agent/sync/session.py",
+        " and replaces == own_journal else",
+        " else",
+        runs=300,
+    ),
+    Bug(
+        "records are taken from a message about an earlier epoch",
+        "agent/correspondence.py",
+        "        return acked[0] != here.epoch_number or message.notes_after > here.acked",
+        "        return message.notes_after > here.acked",
+        runs=300,
+    ),
+    Bug(
+        "a note that was lost is not missed",
+        "agent/correspondence.py",
+        "        return acked[0] != here.epoch_number or message.notes_after > here.acked",
+        "        return acked[0] != here.epoch_number",
+        runs=100,
+    ),
+    Bug(
+        "the central forgets that it was restored",
+        "agent/central/feed.py",
+        '    mint_journal(sql, new_journal(), at=at, reason=f"restored from a backup: {proof}")',
+        '    add_incident(sql, at=at, terminal=terminal, kind="new_journal", detail=proof)',
+        runs=300,
+    ),
+    Bug(
+        "a new epoch begins with entries still waiting",
+        "agent/correspondence.py",
+        '            case "new_epoch" if here.pending == 0 and here.is_newest:',
+        '            case "new_epoch":',
+        runs=100,
+    ),
+    Bug(
+        "a meal eaten twice is paid twice",
+        "agent/central/booking.py",
+        '        surplus = bool(row["stands"]) and first_seen and give_back',
+        "        surplus = False and give_back",
+    ),
+    Bug(
+        "the second meal stays given back when the first is undone",
+        "agent/central/booking.py",
+        '    if meal["true_day"] is not None:\n        batch.meals.add((meal["account"], meal["service"], meal["true_day"]))\n    return None',
+        "    return None",
+        runs=100,
+    ),
+    Bug(
+        "a meal eaten with an unknown card is forgotten when its account is known",
+        "agent/store/reads.py",
+        "coalesce(m.account, m.card) IN (?, ?)",
+        "coalesce(m.account, m.card) = coalesce(?, ?)",
+        runs=300,
+    ),
+    Bug(
+        "time steps below what was recorded",
+        "agent/domain/clock.py",
+        "        base = max(base, lowest)\n",
+        "",
+    ),
+    Bug(
+        "a clock that is set right does not correct what came before",
+        "agent/central/booking.py",
+        "    if entry is not None and entry.clock is not ClockTrust.UNSET:\n        _correct_times(sql, batch, entry)\n",
+        "",
+        runs=300,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bite:
+    """`seeds` that passed before one failed; None when none did."""
+
+    bug: Bug
+    seeds: int | None
+    sentence: str
+    seconds: float
+
+
+def bite(bug: Bug) -> Bite:
+    """Plant a bug in a copy of the program and run the simulator on it until it fails or its runs are over."""
+    with tempfile.TemporaryDirectory(prefix="canteen-bug-") as name:
+        folder = Path(name)
+        shutil.copytree(ROOT / "agent", folder / "agent", ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / "tests").symlink_to(ROOT / "tests")
+        file = folder / bug.file
+        text = file.read_text(encoding="utf-8")
+        if text.count(bug.was) != 1:
+            raise RuntimeError(
+                f"{bug.name}: {bug.file} has its text {text.count(bug.was)} times; bring tests/simulation/bugs.py up to date"
+            )
+        file.write_text(text.replace(bug.was, bug.becomes), encoding="utf-8")
+        command = [sys.executable, "-m", "tests.simulation", "--first", str(FIRST_SEED), "--seeds", str(bug.runs)]
+        begun = time.monotonic()
+        done = subprocess.run(
+            [*command, "--steps", str(STEPS), "--no-shrink"], cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
+        seconds = time.monotonic() - begun
+    if done.returncode == 0:
+        return Bite(bug, None, "", seconds)
+    lines = done.stdout.splitlines()
+    failed = [number for number, line in enumerate(lines) if line.startswith("FAILED")]
+    if not failed:
+        raise RuntimeError(f"{bug.name}: the simulator did not run:\n{done.stdout}{done.stderr}")
+    return Bite(bug, int(lines[1].split()[0]), lines[failed[0] + 1].strip(), seconds)
+
+
+def main() -> int:
+    """Print the table; return 1 if a bug was not found."""
+    print(f"{len(BUGS)} bugs, seeds from {FIRST_SEED}, {STEPS} steps each\n")
+    print("| planted bug | found after seeds | of at most | seconds | by |\n|---|---|---|---|---|")
+    missed = 0
+    with ThreadPoolExecutor(max_workers=2) as workers:
+        for found in workers.map(bite, BUGS):
+            missed += found.seeds is None
+            after = "NOT FOUND" if found.seeds is None else str(found.seeds + 1)
+            print(f"| {found.bug.name} | {after} | {found.bug.runs} | {found.seconds:.1f} | {found.sentence[:90]} |", flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
