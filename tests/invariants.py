@@ -13,6 +13,7 @@ from agent.readers.events import Signal
 from agent.store import reads
 from agent.store.database import Database
 from agent.sync.messages import BATCH_ENTRIES_MAX, MESSAGE_BYTES_MAX, Changes, decode
+from agent.sync.session import RETRY_MAX_MS
 from tests.parts.wire import Box, Wire
 from tests.simulation.model import Disk, Made
 
@@ -93,6 +94,11 @@ def the_chain_holds(db: Database) -> None:
     assert list(reads.verify(db)) == []
 
 
+def the_mark_moves_with_what_is_booked(marked: int, booked: int) -> None:
+    """Up to where an epoch is booked by the chain, and the newest entry of it booked just now."""
+    assert marked >= booked, f"entry {booked} is booked, the mark stands at {marked}"
+
+
 # 5. Nothing acknowledged is missing at the central; nothing is set aside without being listed on both sides.
 
 
@@ -160,6 +166,12 @@ def a_difference_was_found_and_healed(db: Database, ledger: Ledger, terminal: st
     a_terminal_equals_the_central(db, ledger, terminal)
 
 
+def no_difference_came_of_itself(db: Database) -> None:
+    """Where nobody damaged a disk the digest never has anything to find: whatever it heals is a fault of ours."""
+    found = [detail for _, kind, detail in reads.incidents(db) if kind == "digest"]
+    assert not found, f"the digest found a difference that nobody made: {found[0]}"
+
+
 # 8. In a town that refuses, debt never passes the floor plus what terminals out of contact may have added.
 
 
@@ -188,6 +200,19 @@ def it_ended_for_a_reason(reason: object, *, full: bool) -> None:
 def time_never_goes_back(before: str, now: str) -> None:
     """Both the time of an entry on one disk, one after the other."""
     assert now >= before, f"an entry of {now} follows one of {before}"
+
+
+def records_and_position_moved_together(db: Database) -> None:
+    """After a kill: no record is newer than the position, unless everything is being asked for again."""
+    (newest, position, resyncing) = db.sql.execute(
+        "SELECT coalesce((SELECT max(p) FROM record), 0), position, resyncing FROM terminal"
+    ).fetchone()
+    assert newest <= position or resyncing, f"holds a record of position {newest}, stands at {position}"
+
+
+def silence_is_noticed(resting_since_ms: int | None, now_ms: int) -> None:
+    """Where nothing is lost any more, one retry is answered; a link is dropped only for a silence that began before."""
+    assert resting_since_ms is None or now_ms - resting_since_ms < 2 * RETRY_MAX_MS, "the link was dropped though every hello was answered"
 
 
 def never_goes_back(what: str, before: int, now: int) -> None:

@@ -177,14 +177,16 @@ def _place(raw: Raw) -> _Place:
 
 def _joins(sql: sqlite3.Connection, terminal: str, message: Entries, first: int, *, town: str, at: Instant) -> bool:
     """Return whether the entry before `first`, on this terminal's own line, is booked; or is lost for good, which is an incident."""
+    chain = sql.execute("SELECT seq, oldest FROM chain WHERE terminal = ? AND epoch = ?", (terminal, message.epoch)).fetchone()
+    if chain is None:
+        return False  # its hello is still to come
     if first == 1:
         return message.prev == genesis(town, terminal, message.epoch)
     if sql.execute(
         "SELECT 1 FROM entry WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?", (terminal, message.epoch, first - 1, message.prev)
     ).fetchone():
         return True
-    chain = sql.execute("SELECT seq, oldest FROM chain WHERE terminal = ? AND epoch = ?", (terminal, message.epoch)).fetchone()
-    if chain is not None and first == chain["oldest"] and first > chain["seq"] + 1:
+    if first == chain["oldest"] and first > chain["seq"] + 1:
         detail = f"epoch {message.epoch}: entries {chain['seq'] + 1} to {first - 1} are kept nowhere any more"
         add_incident(sql, at=at, terminal=terminal, kind="hole", detail=detail)
         return True

@@ -46,12 +46,15 @@ def greet(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: str, at
     sql.execute("UPDATE terminal SET hello_at = ?, hello = ? WHERE id = ?", (at, msgspec.json.encode(hello).decode(), terminal))
     (journal,) = sql.execute("SELECT journal FROM central").fetchone()
     position = hello.position if hello.journal == journal else 0
+    row = sql.execute("SELECT site_since, order_id FROM terminal WHERE id = ?", (terminal,)).fetchone()
+    if 0 < position < row["site_since"] and row["order_id"] is None:
+        give_order(sql, terminal, "resync")
     return Told(hello.journal, position, hello.epoch, hello.acked)
 
 
 def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, with_digest: bool) -> Changes | None:
     """Return what is new for a terminal since it was told last, None for a terminal that has not said hello. One transaction holds it."""
-    row = sql.execute("SELECT site, order_id, order_do FROM terminal WHERE id = ?", (terminal,)).fetchone()
+    row = sql.execute("SELECT site, site_since, order_id, order_do FROM terminal WHERE id = ?", (terminal,)).fetchone()
     chain = sql.execute("SELECT seq, hash FROM chain WHERE terminal = ? AND epoch = ?", (terminal, told.epoch)).fetchone()
     if row is None or chain is None:
         return None
@@ -63,8 +66,10 @@ def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, 
     order = Order(id=row["order_id"], do=row["order_do"]) if row["order_id"] else None
     replaces = told.journal if told.journal != journal else None
     remarks = [Note(seq=note["seq"], status=note["status"], reason=note["reason"]) for note in notes]
-    if cut or _booked_beyond(sql, terminal, told.epoch, chain):
-        # Balances contain entries that `acked` does not name: no record leaves until the terminal has shown its own, or begun anew.
+    elsewhere = 0 < told.position < row["site_since"]
+    if cut or elsewhere or _booked_beyond(sql, terminal, told.epoch, chain):
+        # Balances contain entries that `acked` does not name, or what it holds is of another site: no record leaves until the
+        # terminal has shown its own entries, or begun anew.
         blank = told.position == 0
         return Changes(
             journal=journal,
@@ -108,9 +113,9 @@ def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, 
 
 
 def _booked_beyond(sql: sqlite3.Connection, terminal: str, epoch: str, chain: sqlite3.Row) -> bool:
-    """Return whether entries are booked that follow the chain: an acknowledgement got lost, a hello came late, or a disk was restored."""
-    key = (terminal, epoch, chain["seq"] + 1, chain["hash"])
-    return sql.execute("SELECT 1 FROM entry WHERE terminal = ? AND epoch = ? AND seq = ? AND prev = ?", key).fetchone() is not None
+    """Return whether entries behind the chain are booked: an acknowledgement got lost, a hello came late, or a disk was restored."""
+    key = (terminal, epoch, chain["seq"])
+    return sql.execute("SELECT 1 FROM entry WHERE terminal = ? AND epoch = ? AND seq > ? LIMIT 1", key).fetchone() is not None
 
 
 def _see_central_restored(sql: sqlite3.Connection, terminal: str, hello: Hello, *, at: Instant, new_journal: Callable[[], str]) -> None:
@@ -155,7 +160,8 @@ def _find_line(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: st
         ),
         (None, None),
     )
-    if seq is None:
+    (journal,) = sql.execute("SELECT journal FROM central").fetchone()
+    if seq is None or (hello.journal != journal and _lacks_kept_entries(sql, terminal, hello)):
         seq, digest = 0, start  # we were restored: it sends again all it keeps, and what we have is recognised
     elif hello.last < newest and not _may_be_late(sql, terminal, hello):
         detail = f"epoch {hello.epoch}: ends at entry {hello.last}, we have {newest}; a restored disk"
@@ -165,6 +171,16 @@ def _find_line(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: st
         "UPDATE chain SET seq = ?, hash = ?, oldest = ? WHERE terminal = ? AND epoch = ?",
         (seq, digest, hello.oldest, terminal, hello.epoch),
     )
+
+
+def _lacks_kept_entries(sql: sqlite3.Connection, terminal: str, hello: Hello) -> bool:
+    """Return whether there is a hole in an epoch's booked entries that this terminal can fill: another copy of its disk could not."""
+    row = sql.execute(
+        "SELECT 1 FROM entry e WHERE terminal = ? AND epoch = ? AND seq > ? AND NOT EXISTS (SELECT 1 FROM entry p WHERE p.terminal ="
+        " e.terminal AND p.epoch = e.epoch AND p.seq = e.seq - 1 AND p.hash = e.prev) LIMIT 1",
+        (terminal, hello.epoch, hello.oldest),
+    ).fetchone()
+    return row is not None
 
 
 def _may_be_late(sql: sqlite3.Connection, terminal: str, hello: Hello) -> bool:

@@ -26,6 +26,7 @@ CREATE TABLE journal (                      -- lives of this database, and other
 CREATE TABLE terminal (
     id          TEXT PRIMARY KEY,
     site        TEXT,                       -- NULL: retired, sees nothing
+    site_since  INTEGER NOT NULL DEFAULT 0, -- position at which it came there: what it was told before is another site's
     orders      INTEGER NOT NULL DEFAULT 0, -- how many orders it has been given
     order_id    TEXT,
     order_do    TEXT,

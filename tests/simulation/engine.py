@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agent.errors import AgentError
 from agent.readers.events import Show
-from agent.sync.events import Acknowledge, Publish
+from agent.sync.events import Acknowledge, DropLink, Publish
 from agent.sync.messages import Entries, decode
 from agent.terminal import Event
 from tests import invariants
@@ -31,6 +31,8 @@ class Engine:
         self.central = Central(self.world)
         self.boxes: list[Box] = []
         self.copies: list[tuple[str, Mail]] = []
+        self.resting_since_ms: int | None = None
+        self.may_differ = False  # somebody damaged a disk, or restored the central's and did not say so
 
     @property
     def processes(self) -> list[Process]:
@@ -53,6 +55,8 @@ class Engine:
             try:
                 self._turn_box(process, event) if isinstance(process, Box) else self._turn_central(event)
             except Killed:
+                if isinstance(process, Box):
+                    invariants.records_and_position_moved_together(process.db)
                 self.die(process)
             except AgentError as error:
                 invariants.it_ended_for_a_reason(error, full=process.full)
@@ -74,8 +78,10 @@ class Engine:
                 if isinstance(effect, Publish):
                     batch = decode(effect.payload, Entries).entries if effect.topic.endswith("/entries") else []
                     invariants.a_message_is_within_its_limits(effect.payload, len(batch))
-                elif isinstance(effect, Acknowledge):
+                elif isinstance(effect, Acknowledge) and written is None:
                     written = box.db.sql.total_changes
+                elif isinstance(effect, DropLink):
+                    invariants.silence_is_noticed(self.resting_since_ms, self.world.mono_ms)
                 self.broker.perform(box, effect, None)
             finished = True
         finally:
@@ -94,7 +100,7 @@ class Engine:
                 if not looked:
                     looked = True
                     self.observer.central_turned(self.central, event)
-                if isinstance(effect, Acknowledge):
+                if isinstance(effect, Acknowledge) and written is None:
                     written = self.central.ledger.sql.total_changes
                 proof = self.observer.proof_of(effect) if isinstance(effect, Publish) else None
                 self.broker.perform(self.central, effect, proof)
@@ -163,35 +169,39 @@ class Engine:
     # -- rest --------------------------------------------------------------------------------------------------------------
 
     def rest(self, *, step_ms: int, steps: int) -> None:
-        """Mend everything, let time pass until both sides can be equal, and hold them against each other.
+        """Mend what is broken, lose nothing more, let time pass until both sides can be equal, and hold them against each other.
 
         Two boxes with one identity are connected one after the other: each must end equal while it is there.
         """
         for process in self.processes:
-            process.full = False
-            self.die(process)
-            self.start(process)
-        self.connect(self.central)
+            self._mend(process)
         for round_number in range(max(len(twins) for twins in self._twins())):
             here = [twins[round_number % len(twins)] for twins in self._twins()]
-            for twins in self._twins():
-                for box in twins:
+            for box in self.boxes:
+                if box not in here:
                     self.broker.disconnect(box, "taken off")
                     self.run(box)
-            for box in here:
-                self.connect(box)
+            self.resting_since_ms = self.world.mono_ms
             for _ in range(steps):
                 for process in [self.central, *here]:
                     if not process.linked:
-                        self.connect(process)  # it dropped its link, and makes another
+                        self.connect(process)
                 self.settle()
                 self.world.pass_ms(step_ms)
             self.settle()
+            self.resting_since_ms = None
             for box in here:
                 self._is_equal(box)
         self._central_is_right()
-        for process in self.processes:
-            self.connect(process)
+
+    def _mend(self, process: Process) -> None:
+        client = self.client(process)
+        if client.silent and client.holder is process:
+            self.broker.disconnect(process, "keepalive")
+        process.full = False
+        if process.alive:
+            process.fill(False)
+        self.start(process)
 
     def _twins(self) -> list[list[Box]]:
         names = sorted({box.client_id for box in self.boxes})
@@ -203,6 +213,8 @@ class Engine:
         invariants.everything_recorded_is_booked(box.db, self.central.office, box.client_id)
         invariants.what_is_set_aside_is_listed_on_both_sides(box.db, self.central.office, box.client_id)
         invariants.a_terminal_equals_the_central(box.db, self.central.office, box.client_id)
+        if not self.may_differ:
+            invariants.no_difference_came_of_itself(box.db)
 
     def _central_is_right(self) -> None:
         invariants.the_books_are_right(self.central.office)

@@ -112,11 +112,17 @@ class Observer:
             "SELECT hash FROM entry WHERE terminal = ? AND epoch = ? AND seq BETWEEN ? AND ? ORDER BY seq",
             (place[0], batch.epoch, batch.entries[0].seq, batch.entries[-1].seq),
         )
-        sent = {entry.hash for entry in batch.entries}
+        sent = {entry.hash: entry.seq for entry in batch.entries}
+        newest = 0
         for (digest,) in rows.fetchall():
             if digest in sent and digest not in self.books.booked:
                 invariants.only_what_was_made_is_booked(digest, self.everything)
                 self.books.book(self.everything[digest])
+                newest = sent[digest]
+        if newest:
+            key = (place[0], batch.epoch)
+            (marked,) = central.office.sql.execute("SELECT seq FROM chain WHERE terminal = ? AND epoch = ?", key).fetchone()
+            invariants.the_mark_moves_with_what_is_booked(marked, newest)
 
     # -- a terminal ----------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """Runs of the simulator: many seeds, one failure made short, one run replayed.
 
 A run is named `seed:steps` and, when shrunk, `seed:steps:kept`, where `kept` are the numbers of the steps that are done, as in
-`17:1000:4,90-93`. The same name is the same run, byte for byte.
+`17:1000:4,90-93`. The same name is the same run, byte for byte, until the scripts of seeds are drawn in another way; a failure
+that was mended is kept as a file of its steps (tests/simulation/failures/).
 """
 
 import argparse
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.simulation.script import Step, script
+from tests.simulation.script import Step, Town, script, text_of, town_of
 from tests.simulation.simulation import Simulation
 
 STEPS = 600
@@ -23,18 +24,16 @@ SHRINK_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`kept` None: all steps."""
+    """A town and numbered steps. `name` is how it is called again."""
 
-    seed: int
-    steps: int
-    kept: tuple[int, ...] | None = None
+    name: str
+    town: Town
+    steps: tuple[tuple[int, Step], ...]
 
-    def __str__(self) -> str:
-        return f"{self.seed}:{self.steps}" + ("" if self.kept is None else f":{_ranges(self.kept)}")
-
-    def chosen(self) -> list[tuple[int, Step]]:
-        steps = list(enumerate(script(self.seed, self.steps)[1]))
-        return steps if self.kept is None else [steps[n] for n in self.kept]
+    def keeping(self, steps: Sequence[tuple[int, Step]]) -> "Run":
+        """Return this run with some of its steps."""
+        base = ":".join(self.name.split(":")[:2])
+        return Run(f"{base}:{_ranges([number for number, _ in steps])}", self.town, tuple(steps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +46,29 @@ class Failure:
     trace: str
 
 
+def of_seed(seed: int, steps: int) -> Run:
+    town, chosen = script(seed, steps)
+    return Run(f"{seed}:{steps}", town, tuple(enumerate(chosen)))
+
+
 def parse(name: str) -> Run:
-    """Return a run from its name. Raise `ValueError`."""
+    """Return a run from its name or from a file of old failures. Raise `ValueError`."""
+    if name.endswith(".txt"):
+        lines = [line for line in Path(name).read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+        return Run(name, town_of(lines[0]), tuple(enumerate(Step.parse(line) for line in lines[1:])))
     parts = name.split(":")
     if len(parts) not in (2, 3):
-        raise ValueError(f"{name!r} is no run; write seed:steps, as in 17:1000")
-    kept = None
-    if len(parts) == 3:
-        kept = tuple(
-            n
-            for span in parts[2].split(",")
-            if span
-            for first, _, last in [span.partition("-")]
-            for n in range(int(first), int(last or first) + 1)
-        )
-    return Run(int(parts[0]), int(parts[1]), kept)
+        raise ValueError(f"{name!r} is no run; write seed:steps, as in 17:1000, or name a file of tests/simulation/failures/")
+    run = of_seed(int(parts[0]), int(parts[1]))
+    if len(parts) == 2:
+        return run
+    spans = [span.partition("-") for span in parts[2].split(",") if span]
+    return run.keeping([run.steps[n] for first, _, last in spans for n in range(int(first), int(last or first) + 1)])
+
+
+def write(run: Run, sentence: str) -> str:
+    """Return a run as the text of a file of old failures: it stays what it is when the scripts of seeds change."""
+    return "\n".join([f"# {sentence}", f"# {run.name}", text_of(run.town), *(str(step) for _, step in run.steps)]) + "\n"
 
 
 def attempt(run: Run, tell: Callable[[int, Step], object] | None = None) -> Failure | None:
@@ -70,8 +77,8 @@ def attempt(run: Run, tell: Callable[[int, Step], object] | None = None) -> Fail
     simulation: Simulation | None = None
     after: int | None = None
     try:
-        simulation = Simulation(folder, script(run.seed, 0)[0])
-        for number, step in run.chosen():
+        simulation = Simulation(folder, run.town)
+        for number, step in run.steps:
             after = number
             if tell is not None:
                 tell(number, step)
@@ -93,27 +100,26 @@ def attempt(run: Run, tell: Callable[[int, Step], object] | None = None) -> Fail
 def shrink(run: Run, failure: Failure, seconds: float = SHRINK_S) -> tuple[Run, Failure]:
     """Leave out as many steps as possible so that it still fails in the same place (delta debugging, Zeller 1999)."""
     deadline = time.monotonic() + seconds
-    last = run.steps if failure.after is None else failure.after + 1
-    kept = [number for number, _ in run.chosen() if number < last]
+    kept = [pair for pair in run.steps if failure.after is None or pair[0] <= failure.after]
     size = max(1, len(kept) // 2)
     while size >= 1 and time.monotonic() < deadline:
         start, shorter = 0, False
         while start < len(kept) and time.monotonic() < deadline:
             fewer = kept[:start] + kept[start + size :]
-            again = attempt(Run(run.seed, run.steps, tuple(fewer)))
+            again = attempt(run.keeping(fewer))
             if again is not None and again.kind == failure.kind:
                 kept, failure, shorter = fewer, again, True
             else:
                 start += size
         size = size if shorter and size == 1 else size // 2
-    return Run(run.seed, run.steps, tuple(kept)), failure
+    return run.keeping(kept), failure
 
 
 def explore(first: int, seeds: int, steps: int, seconds: float | None) -> tuple[int, int, tuple[Run, Failure] | None]:
     """Run seeds in order until one fails, all are done or the time is over. Return (seeds, steps) done and the failure."""
     begun, done = time.monotonic(), 0
     for seed in range(first, first + seeds):
-        run = Run(seed, steps)
+        run = of_seed(seed, steps)
         failure = attempt(run)
         if failure is not None:
             return done, done * steps, (run, failure)
@@ -125,9 +131,9 @@ def explore(first: int, seeds: int, steps: int, seconds: float | None) -> tuple[
 
 def report(run: Run, failure: Failure) -> str:
     """Return what a person needs: the sentence, the steps, and the command that does it again."""
-    lines = [f"FAILED {run.seed}:{run.steps}", f"  {failure.sentence}", "  steps:"]
-    lines += [f"    {number:5d}  {step}" for number, step in run.chosen()]
-    lines.append(f"  again: make sim-replay RUN={run}")
+    lines = [f"FAILED {':'.join(run.name.split(':')[:2])}", f"  {failure.sentence}", "  steps:"]
+    lines += [f"    {number:5d}  {step}" for number, step in run.steps]
+    lines.append(f"  again: make sim-replay RUN={run.name}")
     return "\n".join(lines)
 
 
@@ -139,6 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=None, help="stop after so long")
     parser.add_argument("--replay", metavar="RUN", type=parse, default=None)
     parser.add_argument("--no-shrink", action="store_true")
+    parser.add_argument("--keep", metavar="FILE", type=Path, default=None, help="write a shrunk failure there")
     given = parser.parse_args(arguments)
     if given.replay is not None:
         failure = attempt(given.replay, lambda number, step: print(f"{number:5d}  {step}"))
@@ -155,6 +162,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run, failure = found
     if not given.no_shrink:
         run, failure = shrink(run, failure)
+    if given.keep is not None:
+        given.keep.write_text(write(run, failure.sentence), encoding="utf-8")
     print(report(run, failure))
     return 1
 

@@ -61,9 +61,10 @@ class Simulation:
         return self.engine.boxes[step.a % len(self.engine.boxes)]
 
     def _card(self, step: Step) -> CardId:
-        """Choose a card: a few of them often, so that a child taps twice and at two terminals."""
+        """Choose a card: a few of them often, so that a child taps twice and at two terminals; and the newest, which nobody knows yet."""
         cards = self.office.cards
-        return cards[step.b % (min(len(cards), 4) if step.c % 3 else len(cards))]
+        few = min(len(cards), 4)
+        return [cards, cards[:few], cards[:few], cards[-few:]][step.c % 4][step.b % (len(cards) if step.c % 4 == 0 else few)]
 
     def _account(self, step: Step) -> str:
         accounts = self.office.accounts
@@ -82,8 +83,10 @@ class Simulation:
         self.engine.give(self._box(step), CardUnreadable(reader="counter", fault="random", tap=1))
 
     def storno(self, step: Step) -> None:
-        named = {"seq": 1 + step.b % 50} if step.c % 4 == 0 else {}
-        self.engine.give(self._box(step), Request("storno", named))
+        """The newest meal, or one of the last entries, whatever it is."""
+        box = self._box(step)
+        named = {"seq": max(1, box.disk.tail[1] - step.b % 4)} if step.c % 2 else {}
+        self.engine.give(box, Request("storno", named))
 
     def late(self, step: Step) -> None:
         asked = {"account": self._account(step), "day": self.office.day(-(step.c % 3)), "service": "lunch"}
@@ -295,12 +298,14 @@ class Simulation:
         """A bit rots in an account's balance."""
         box, account = self._box(step), self._account(step)
         if box.alive and account in box.disk.views and account not in box.disk.tainted:
+            self.engine.may_differ = True
             box.damage("UPDATE record SET body = json_set(body, '$.balance', json_extract(body, '$.balance') + 64)", "account", account)
             box.disk.tainted.add(account)
 
     def lose_record(self, step: Step) -> None:
         box, account = self._box(step), self._account(step)
         if box.alive and account in box.disk.views:
+            self.engine.may_differ = True
             box.damage("DELETE FROM record", "account", account)
             box.disk.tainted.add(account)
 
@@ -310,7 +315,9 @@ class Simulation:
         self.office.back_up()
 
     def restore_central(self, step: Step) -> None:
-        self.office.restore(step.b, says_so=step.c % 2 == 0)
+        says_so = step.c % 2 == 0
+        self.engine.may_differ |= not says_so
+        self.office.restore(step.b, says_so=says_so)
 
     def credit(self, step: Step) -> None:
         self.office.pay(self._account(step), 1 + step.a % 1_500)
