@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Raw
 
-from agent.central.ledger import add_incident, give_order, mint_journal, prices
+from agent.central.ledger import add_incident, give_order, mint_journal, prices, resume_resync
 from agent.domain.canteen import AccountRecord, AccountStatus, CardRecord, CardStatus, Category, GoneRecord, LastCredit, LastMeal
 from agent.domain.clock import Instant
 from agent.domain.digest import Tally, tally
@@ -41,20 +41,19 @@ def greet(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: str, at
         number = hello.order_done.rpartition("-")[2]
         if number.isascii() and number.isdigit() and len(number) < 10:
             sql.execute("UPDATE terminal SET orders = max(orders, ?) WHERE id = ?", (int(number), terminal))
-        sql.execute("UPDATE terminal SET order_id = NULL, order_do = NULL WHERE id = ? AND order_id = ?", (terminal, hello.order_done))
+        done = (terminal, hello.order_done)
+        if sql.execute("UPDATE terminal SET order_id = NULL, order_do = NULL WHERE id = ? AND order_id = ?", done).rowcount:
+            resume_resync(sql, terminal)
     _find_line(sql, terminal, hello, town=town, at=at)
     sql.execute("UPDATE terminal SET hello_at = ?, hello = ? WHERE id = ?", (at, msgspec.json.encode(hello).decode(), terminal))
     (journal,) = sql.execute("SELECT journal FROM central").fetchone()
     position = hello.position if hello.journal == journal else 0
-    row = sql.execute("SELECT site_since, order_id FROM terminal WHERE id = ?", (terminal,)).fetchone()
-    if 0 < position < row["site_since"] and row["order_id"] is None:
-        give_order(sql, terminal, "resync")
     return Told(hello.journal, position, hello.epoch, hello.acked)
 
 
 def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, with_digest: bool) -> Changes | None:
     """Return what is new for a terminal since it was told last, None for a terminal that has not said hello. One transaction holds it."""
-    row = sql.execute("SELECT site, site_since, order_id, order_do FROM terminal WHERE id = ?", (terminal,)).fetchone()
+    row = sql.execute("SELECT site, order_id, order_do FROM terminal WHERE id = ?", (terminal,)).fetchone()
     chain = sql.execute("SELECT seq, hash FROM chain WHERE terminal = ? AND epoch = ?", (terminal, told.epoch)).fetchone()
     if row is None or chain is None:
         return None
@@ -66,10 +65,8 @@ def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, 
     order = Order(id=row["order_id"], do=row["order_do"]) if row["order_id"] else None
     replaces = told.journal if told.journal != journal else None
     remarks = [Note(seq=note["seq"], status=note["status"], reason=note["reason"]) for note in notes]
-    elsewhere = 0 < told.position < row["site_since"]
-    if cut or elsewhere or _booked_beyond(sql, terminal, told.epoch, chain):
-        # Balances contain entries that `acked` does not name, or what it holds is of another site: no record leaves until the
-        # terminal has shown its own entries, or begun anew.
+    if cut or _booked_beyond(sql, terminal, told.epoch, chain):
+        # Balances contain entries that `acked` does not name: no record leaves until the terminal has shown its own, or begun anew.
         blank = told.position == 0
         return Changes(
             journal=journal,
@@ -152,17 +149,14 @@ def _find_line(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: st
         (seen,) = sql.execute("SELECT count(*) FROM chain WHERE terminal = ?", (terminal,)).fetchone()
         sql.execute("INSERT INTO chain VALUES (?, ?, 0, ?, 1, ?)", (terminal, hello.epoch, start, seen + 1))
     (newest,) = sql.execute("SELECT coalesce(max(seq), 0) FROM entry WHERE terminal = ? AND epoch = ?", (terminal, hello.epoch)).fetchone()
-    seq, digest = next(
-        (
-            (seq, digest)
-            for seq, digest in ((hello.last, hello.head), (hello.acked, hello.acked_head))
-            if _is_booked(sql, terminal, hello.epoch, seq, digest, start)
-        ),
-        (None, None),
-    )
     (journal,) = sql.execute("SELECT journal FROM central").fetchone()
-    if seq is None or (hello.journal != journal and _lacks_kept_entries(sql, terminal, hello)):
-        seq, digest = 0, start  # we were restored: it sends again all it keeps, and what we have is recognised
+    told = hello.acked if hello.journal == journal else 0  # what another life of ours had booked says nothing of this one
+    proved = [(hello.last, hello.head), (hello.acked, hello.acked_head)]
+    if _lacks_kept_entries(sql, terminal, hello, told):
+        proved = [(told, hello.acked_head)] if told else []
+    seq, digest = next((line for line in proved if _is_booked(sql, terminal, hello.epoch, *line, start)), (None, None))
+    if seq is None:
+        seq, digest = 0, start  # it sends again all it keeps, and what we have is recognised
     elif hello.last < newest and not _may_be_late(sql, terminal, hello):
         detail = f"epoch {hello.epoch}: ends at entry {hello.last}, we have {newest}; a restored disk"
         if _order_new_epoch(sql, terminal):
@@ -173,12 +167,13 @@ def _find_line(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: st
     )
 
 
-def _lacks_kept_entries(sql: sqlite3.Connection, terminal: str, hello: Hello) -> bool:
-    """Return whether there is a hole in an epoch's booked entries that this terminal can fill: another copy of its disk could not."""
+def _lacks_kept_entries(sql: sqlite3.Connection, terminal: str, hello: Hello, told: int) -> bool:
+    """Return whether there is a hole in what is booked after entry `told` that this terminal can fill: another copy of its disk had
+    forgotten what was there."""
     row = sql.execute(
         "SELECT 1 FROM entry e WHERE terminal = ? AND epoch = ? AND seq > ? AND NOT EXISTS (SELECT 1 FROM entry p WHERE p.terminal ="
         " e.terminal AND p.epoch = e.epoch AND p.seq = e.seq - 1 AND p.hash = e.prev) LIMIT 1",
-        (terminal, hello.epoch, hello.oldest),
+        (terminal, hello.epoch, max(hello.oldest, told + 1)),
     ).fetchone()
     return row is not None
 

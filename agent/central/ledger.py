@@ -123,7 +123,7 @@ def set_aside(ledger: Ledger, *, topic: str, payload: bytes, reason: str, at: In
 
 
 def give_order(sql: sqlite3.Connection, terminal: str, do: str) -> str:
-    """Give a terminal an order and return its id. The same one waits on; a new one takes the place of another, but not of a wipe.
+    """Give a terminal an order and return its id. The same one waits on; a new one goes before another, but not before a wipe.
 
     Its id names the journal: a central restored from a backup counts anew, and a terminal remembers what it has done.
     """
@@ -132,8 +132,18 @@ def give_order(sql: sqlite3.Connection, terminal: str, do: str) -> str:
         return str(row["order_id"])
     (journal,) = sql.execute("SELECT journal FROM central").fetchone()
     order = f"o-{journal[-8:]}-{row['orders'] + 1}"
-    sql.execute("UPDATE terminal SET orders = orders + 1, order_id = ?, order_do = ? WHERE id = ?", (order, do, terminal))
+    after = row["order_do"] == "resync"
+    sql.execute(
+        "UPDATE terminal SET orders = orders + 1, order_id = ?, order_do = ?, then_resync = max(then_resync, ?) WHERE id = ?",
+        (order, do, after, terminal),
+    )
     return order
+
+
+def resume_resync(sql: sqlite3.Connection, terminal: str) -> None:
+    """Give the order to resynchronise that another went before."""
+    if sql.execute("UPDATE terminal SET then_resync = 0 WHERE id = ? AND then_resync", (terminal,)).rowcount:
+        give_order(sql, terminal, "resync")
 
 
 def mint_journal(sql: sqlite3.Connection, journal: str, *, at: Instant, reason: str) -> None:

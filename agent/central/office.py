@@ -43,7 +43,7 @@ def add_terminal(ledger: Ledger, terminal: str, site: str) -> None:
         if row is None:
             sql.execute("INSERT INTO terminal (id, site) VALUES (?, ?)", (terminal, site))
         elif row["site"] != site:
-            sql.execute("UPDATE terminal SET site = ?, site_since = ? WHERE id = ?", (site, next_position(sql), terminal))
+            sql.execute("UPDATE terminal SET site = ? WHERE id = ?", (site, terminal))
             give_order(sql, terminal, "resync")
 
 

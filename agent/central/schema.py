@@ -26,10 +26,10 @@ CREATE TABLE journal (                      -- lives of this database, and other
 CREATE TABLE terminal (
     id          TEXT PRIMARY KEY,
     site        TEXT,                       -- NULL: retired, sees nothing
-    site_since  INTEGER NOT NULL DEFAULT 0, -- position at which it came there: what it was told before is another site's
     orders      INTEGER NOT NULL DEFAULT 0, -- how many orders it has been given
     order_id    TEXT,
     order_do    TEXT,
+    then_resync INTEGER NOT NULL DEFAULT 0, -- a resynchronisation gave way to that order and comes after it
     forked      INTEGER NOT NULL DEFAULT 0, -- two histories under one identity were seen
     hello_at    TEXT,
     hello       TEXT,                       -- its newest hello, as it came

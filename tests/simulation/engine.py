@@ -19,7 +19,7 @@ from tests.simulation.parts import Box, Broker, Central, Client, Killed, Mail, P
 
 OVERTAKES_MAX = 8  # how far one message may pass others
 COPIES_MAX = 50  # messages remembered to come once more
-CARRIED_MAX = 20_000  # a wire that does not come to rest within so many messages never does
+CARRIED_MAX = 10_000  # a wire that does not come to rest within so many messages never does
 
 
 class Engine:
@@ -33,6 +33,8 @@ class Engine:
         self.copies: list[tuple[str, Mail]] = []
         self.resting_since_ms: int | None = None
         self.may_differ = False  # somebody damaged a disk, or restored the central's and did not say so
+        self.has_old_disks = False
+        self.has_moved = False
 
     @property
     def processes(self) -> list[Process]:
@@ -213,7 +215,8 @@ class Engine:
         invariants.everything_recorded_is_booked(box.db, self.central.office, box.client_id)
         invariants.what_is_set_aside_is_listed_on_both_sides(box.db, self.central.office, box.client_id)
         invariants.a_terminal_equals_the_central(box.db, self.central.office, box.client_id)
-        if not self.may_differ:
+        # an order to compare everything reaches one disk of an identity; another, put in later, is found by the digest
+        if not self.may_differ and not (self.has_old_disks and self.has_moved):
             invariants.no_difference_came_of_itself(box.db)
 
     def _central_is_right(self) -> None:
