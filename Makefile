@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := $(shell sed 's/\#.*//' system-packages.txt)
 
-.PHONY: help setup system-packages demo bench test check docs lock clean
+.PHONY: help setup system-packages demo sim sim-replay sim-bite bench test check docs lock clean
 
 help: ## what can be done here
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
@@ -28,6 +28,15 @@ $(VENV)/.installed: requirements/build.lock requirements/dev.lock pyproject.toml
 demo: setup ## one lunch from card to central and back, with real parts (about a minute)
 	@$(BIN)/python -m demo.lunch
 
+sim: setup ## both ledgers under attack: make sim SEEDS=1000 STEPS=600 (FIRST=seed)
+	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100) --steps $(or $(STEPS),600) $(if $(FIRST),--first $(FIRST))
+
+sim-replay: setup ## one run again: make sim-replay RUN=17:600:4,90-93
+	@$(BIN)/python -m tests.simulation --replay $(RUN)
+
+sim-bite: setup ## planted bugs, and how soon the simulator finds each (some minutes)
+	@$(BIN)/python -m tests.simulation.bugs
+
 bench: setup ## what a tap costs, beside its floor
 	@$(BIN)/python -m bench.tap
 
@@ -41,6 +50,7 @@ check: setup ## style, types, who imports whom, house rules, documents that are 
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m tests.house_rules
 	@$(BIN)/python -m docs.schemas --check
+	@$(BIN)/python -m docs.bound --check
 
 docs: setup ## print docs/protocol/ anew
 	@$(BIN)/python -m docs.schemas

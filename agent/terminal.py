@@ -206,6 +206,7 @@ class Terminal:
                         moment,
                     )
                     if not isinstance(outcome, Served):
+                        self._recorded(entry.at, moment)
                         reason = outcome.reason.value if isinstance(outcome, Refused) else "already served"
                         return {"error": f"no meal for {arguments['account']}: {reason.replace('_', ' ')}"}
                 case "closing":

@@ -9,14 +9,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STEPS = 600
 FIRST_SEED = 1
-TIMEOUT_S = 300
+TIMEOUT_S = 1200
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,16 @@ class Bug:
     becomes: str
     runs: int = 50
     also: tuple[tuple[str, str, str], ...] = ()
+
+    def texts(self) -> dict[str, str]:
+        """Return the files as they are with the bug. Raise `RuntimeError` when the program has changed under it."""
+        texts: dict[str, str] = {}
+        for place, was, becomes in ((self.file, self.was, self.becomes), *self.also):
+            text = texts.get(place) or (ROOT / place).read_text(encoding="utf-8")
+            if text.count(was) != 1:
+                raise RuntimeError(f"{self.name}: {place} has its text {text.count(was)} times; bring tests/simulation/bugs.py up to date")
+            texts[place] = text.replace(was, becomes)
+        return texts
 
 
 BUGS = (
@@ -118,7 +130,7 @@ BUGS = (
         "agent/central/booking.py",
         "    return next(iter(agreeing or rows), None)",
         "    return next(iter(rows), None)",
-        runs=300,
+        runs=1000,
         also=(("agent/central/booking.py", "AND hash = coalesce(?4, hash)", "AND (?4 IS NULL OR 1)"),),
     ),
     Bug(
@@ -138,7 +150,7 @@ BUGS = (
         "a payment heard of twice is booked twice",
         "agent/central/office.py",
         "        if known is None:\n            kind",
-        '        external = f"{external}-{at}"\n        if True:\n            kind',
+        '        external = None\n        if True:\n            kind',
     ),
     Bug(
         "a booking gives its account no new position",
@@ -197,7 +209,7 @@ BUGS = (
         "agent/sync/session.py",
         " and replaces == own_journal else",
         " else",
-        runs=300,
+        runs=2000,
     ),
     Bug(
         "records are taken from a message about an earlier epoch",
@@ -229,7 +241,8 @@ BUGS = (
     Bug(
         "the second meal stays given back when the first is undone",
         "agent/central/booking.py",
-        '    if meal["true_day"] is not None:\n        batch.meals.add((meal["account"], meal["service"], meal["true_day"]))\n    return None',
+        '    if meal["true_day"] is not None:\n'
+        '        batch.meals.add((meal["account"], meal["service"], meal["true_day"]))\n    return None',
         "    return None",
         runs=100,
     ),
@@ -266,25 +279,30 @@ class Bite:
     seconds: float
 
 
-def bite(bug: Bug) -> Bite:
-    """Plant a bug in a copy of the program and run the simulator on it until it fails or its runs are over."""
+@contextmanager
+def planted(bug: Bug) -> Iterator[Path]:
+    """Plant a bug in a copy of the program; yield the folder from which `python -m tests.simulation` runs with it."""
     with tempfile.TemporaryDirectory(prefix="canteen-bug-") as name:
         folder = Path(name)
         shutil.copytree(ROOT / "agent", folder / "agent", ignore=shutil.ignore_patterns("__pycache__"))
         (folder / "tests").symlink_to(ROOT / "tests")
-        file = folder / bug.file
-        text = file.read_text(encoding="utf-8")
-        if text.count(bug.was) != 1:
-            raise RuntimeError(
-                f"{bug.name}: {bug.file} has its text {text.count(bug.was)} times; bring tests/simulation/bugs.py up to date"
-            )
-        file.write_text(text.replace(bug.was, bug.becomes), encoding="utf-8")
-        command = [sys.executable, "-m", "tests.simulation", "--first", str(FIRST_SEED), "--seeds", str(bug.runs)]
-        begun = time.monotonic()
-        done = subprocess.run(
-            [*command, "--steps", str(STEPS), "--no-shrink"], cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-        )
-        seconds = time.monotonic() - begun
+        for place, text in bug.texts().items():
+            (folder / place).write_text(text, encoding="utf-8")
+        yield folder
+
+
+def simulate(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the simulator on the program in a folder."""
+    command = [sys.executable, "-m", "tests.simulation", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+
+
+def bite(bug: Bug) -> Bite:
+    """Run the simulator on a planted bug until it fails or its runs are over."""
+    begun = time.monotonic()
+    with planted(bug) as folder:
+        done = simulate(folder, "--first", str(FIRST_SEED), "--seeds", str(bug.runs), "--steps", str(STEPS), "--no-shrink")
+    seconds = time.monotonic() - begun
     if done.returncode == 0:
         return Bite(bug, None, "", seconds)
     lines = done.stdout.splitlines()
@@ -295,12 +313,13 @@ def bite(bug: Bug) -> Bite:
 
 
 def main() -> int:
-    """Print the table; return 1 if a bug was not found."""
-    print(f"{len(BUGS)} bugs, seeds from {FIRST_SEED}, {STEPS} steps each\n")
+    """Print the table, of all bugs or of those whose name has a word that is given; return 1 if one was not found."""
+    chosen = [bug for bug in BUGS if all(word in bug.name for word in sys.argv[1:])]
+    print(f"{len(chosen)} bugs, seeds from {FIRST_SEED}, {STEPS} steps each\n")
     print("| planted bug | found after seeds | of at most | seconds | by |\n|---|---|---|---|---|")
     missed = 0
     with ThreadPoolExecutor(max_workers=2) as workers:
-        for found in workers.map(bite, BUGS):
+        for found in workers.map(bite, chosen):
             missed += found.seeds is None
             after = "NOT FOUND" if found.seeds is None else str(found.seeds + 1)
             print(f"| {found.bug.name} | {after} | {found.bug.runs} | {found.seconds:.1f} | {found.sentence[:90]} |", flush=True)

@@ -4,6 +4,7 @@ The order of things is that of the real loops: an event into the inbox, one turn
 fuse and then dies in its middle; what it left on the disk is what the next start finds.
 """
 
+import hashlib
 import random
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class Engine:
         self.central = Central(self.world)
         self.boxes: list[Box] = []
         self.copies: list[tuple[str, Mail]] = []
+        self.messages = hashlib.sha256()  # every one published, in order: two runs are the same if this is
         self.resting_since_ms: int | None = None
         self.may_differ = False  # somebody damaged a disk, or restored the central's and did not say so
         self.has_old_disks = False
@@ -78,6 +80,7 @@ class Engine:
                     shown.append(effect)
                     continue
                 if isinstance(effect, Publish):
+                    self.messages.update(effect.payload)
                     batch = decode(effect.payload, Entries).entries if effect.topic.endswith("/entries") else []
                     invariants.a_message_is_within_its_limits(effect.payload, len(batch))
                 elif isinstance(effect, Acknowledge) and written is None:
@@ -104,7 +107,10 @@ class Engine:
                     self.observer.central_turned(self.central, event)
                 if isinstance(effect, Acknowledge) and written is None:
                     written = self.central.ledger.sql.total_changes
-                proof = self.observer.proof_of(effect) if isinstance(effect, Publish) else None
+                proof = None
+                if isinstance(effect, Publish):
+                    self.messages.update(effect.payload)
+                    proof = self.observer.proof_of(effect)
                 self.broker.perform(self.central, effect, proof)
         finally:
             self.central.put_out()

@@ -72,7 +72,12 @@ def write(run: Run, sentence: str) -> str:
 
 
 def attempt(run: Run, tell: Callable[[int, Step], object] | None = None) -> Failure | None:
-    """Do a run; return what went wrong, None if nothing did. `tell` hears each step before it is done."""
+    """Do a run; return what went wrong, None if nothing did."""
+    return watch(run, tell)[0]
+
+
+def watch(run: Run, tell: Callable[[int, Step], object] | None = None) -> tuple[Failure | None, str]:
+    """Do a run; return what went wrong and SHA-256 over every message published. `tell` hears each step before it is done."""
     folder = Path(tempfile.mkdtemp(prefix="canteen-sim-", dir=_fast_disk()))
     simulation: Simulation | None = None
     after: int | None = None
@@ -85,12 +90,13 @@ def attempt(run: Run, tell: Callable[[int, Step], object] | None = None) -> Fail
             simulation.do(step)
         after = None
         simulation.run([])
-        return None
+        return None, simulation.engine.messages.hexdigest()
     except Exception as error:  # noqa: BLE001  # whatever the code under test raises is a finding
         frames = traceback.extract_tb(error.__traceback__)
         where = next((frame for frame in reversed(frames) if "invariants" in frame.filename), frames[-1])
         sentence = f"{type(error).__name__}: {error}"
-        return Failure(after, sentence, f"{type(error).__name__} {where.name}", "".join(traceback.format_exception(error)))
+        failure = Failure(after, sentence, f"{type(error).__name__} {where.name}", "".join(traceback.format_exception(error)))
+        return failure, simulation.engine.messages.hexdigest() if simulation else ""
     finally:
         if simulation is not None:
             simulation.close()
@@ -148,7 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", metavar="FILE", type=Path, default=None, help="write a shrunk failure there")
     given = parser.parse_args(arguments)
     if given.replay is not None:
-        failure = attempt(given.replay, lambda number, step: print(f"{number:5d}  {step}"))
+        failure, messages = watch(given.replay, lambda number, step: print(f"{number:5d}  {step}"))
+        print(f"every message: {messages}")
         print(failure.trace if failure else "nothing failed")
         return 1 if failure else 0
     first = secrets.randbelow(2**32) if given.first is None else given.first

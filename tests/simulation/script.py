@@ -5,6 +5,7 @@ a list again: that is what makes a failure short. Each seed leaves out some fami
 everything goes wrong at once hides what two faults do together.
 """
 
+import itertools
 import random
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -35,7 +36,7 @@ class Step(NamedTuple):
 # word -> weight; what happens in every town
 EVERY_DAY = {
     "tap": 24.0, "double_tap": 2.0, "unreadable": 0.3, "storno": 4.0, "late": 0.6, "by_name": 0.6, "closing": 0.2,
-    "deliver": 30.0, "deliver_central": 30.0, "turn": 6.0, "turn_central": 6.0, "wait": 6.0,
+    "deliver": 30.0, "deliver_central": 30.0, "turn": 6.0, "turn_central": 6.0, "wait": 6.0, "next_day": 1.5,
     "credit": 5.0, "credit_again": 0.6, "credit_taken_back": 0.5,
 }  # fmt: skip
 # family -> its words; how often each comes is drawn anew for every run
@@ -58,7 +59,7 @@ FAULTS: dict[str, dict[str, float]] = {
     "rules": {"price": 0.4, "policy": 0.3, "serve_all": 0.2},
     "orders": {"order": 0.4},
     "garbage": {"garbage": 0.5, "garbage_central": 0.5, "oversized": 0.1},
-    "damage": {"flip_balance": 0.15, "lose_record": 0.15},
+    "damage": {"flip_balance": 0.3, "lose_record": 0.2},
     "rest": {"rest": 0.06},
 }  # fmt: skip
 
@@ -109,5 +110,6 @@ def script(seed: int, steps: int) -> tuple[Town, list[Step]]:
         words |= {word: often * weight for word, weight in FAULTS[family].items() if often}
     # every town joins again what was cut or died, or nothing could be learned of it
     words |= {"join": 2.0, "join_central": 1.0, "start": 1.5}
-    chosen = draw.choices(list(words), list(words.values()), k=steps)
-    return town, [Step(word, *(draw.randrange(NUMBER_MAX) for _ in range(3))) for word in chosen]
+    names, weights = list(words), list(itertools.accumulate(words.values()))
+    drawn = (draw.choices(names, cum_weights=weights)[0] for _ in range(steps))
+    return town, [Step(word, *(draw.randrange(NUMBER_MAX) for _ in range(3))) for word in drawn]

@@ -104,6 +104,9 @@ class Simulation:
         if world.now.hour >= LUNCH_ENDS_H:
             world.pass_ms(TO_NEXT_LUNCH_MS)
 
+    def next_day(self, step: Step) -> None:
+        self.engine.world.pass_ms(24 * 3_600_000)
+
     def turn(self, step: Step) -> None:
         self.engine.run(self._box(step))
 
