@@ -26,7 +26,8 @@ def lowest_cents(*, floor_cents: int, price_cents: int, terminals: int, services
 
 def table() -> str:
     days = 1 + PolicyRecord(from_day="2026-09-01", p=0).stale_after_h // 24  # a day and night may touch two lunches
-    lines = ["| floor | price | terminals that do not hear of each other | services a day | days | lowest balance |", "|---|---|---|---|---|---|"]
+    head = ("floor", "price", "terminals that do not hear of each other", "services a day", "days", "lowest balance")
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for floor_cents, price_cents, terminals, services in TOWNS:
         lowest = lowest_cents(floor_cents=floor_cents, price_cents=price_cents, terminals=terminals, services=services, days=days)
         lines.append(

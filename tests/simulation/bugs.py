@@ -150,7 +150,7 @@ BUGS = (
         "a payment heard of twice is booked twice",
         "agent/central/office.py",
         "        if known is None:\n            kind",
-        '        external = None\n        if True:\n            kind',
+        "        external = None\n        if True:\n            kind",
     ),
     Bug(
         "a booking gives its account no new position",

@@ -285,7 +285,6 @@ class Simulation:
         """Somebody puts an older SD card into the box."""
         box = self._box(step)
         if box.images:
-            self.engine.has_old_disks = True
             self.engine.die(box)
             box.put_image(*box.images[step.b % len(box.images)])
             box.boot()
@@ -295,7 +294,6 @@ class Simulation:
         """A second box lives with a copy of this one's disk."""
         box, boxes = self._box(step), self.engine.boxes
         if box.alive and len(boxes) < BOXES_MAX and sum(one.client_id == box.client_id for one in boxes) == 1:
-            self.engine.has_old_disks = True
             box.save_image()
             boxes.append(Box.copied(box, len(boxes)))
 
