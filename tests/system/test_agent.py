@@ -4,6 +4,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -141,8 +142,10 @@ def test_the_staff_undo_type_in_and_close(school: School) -> None:
     config = school.terminal.config
     assert "3.66 euro back" in run_agent("storno", "-c", config)
     assert "there is no meal to undo" in run_agent("storno", "-c", config, code=1)
-    assert "a-2, 2026-02-02" in run_agent("meal", "-c", config, "a-2", "--day", "2026-02-02")
-    assert "already served" in run_agent("meal", "-c", config, "a-2", "--day", "2026-02-02", code=1)
+    day = f"{date.today() - timedelta(days=3)}"
+    assert f"a-2, {day}" in run_agent("meal", "-c", config, "a-2", "--day", day)
+    assert "already served" in run_agent("meal", "-c", config, "a-2", "--day", day, code=1)
+    assert "longer ago than" in run_agent("meal", "-c", config, "a-2", "--day", "2026-01-02", code=1)
     assert "no account nobody" in run_agent("meal", "-c", config, "nobody", code=1)
     assert "0 meals served" in run_agent("close", "-c", config, "1")
     wait_for(lambda: school.terminal.pending() == 0, "everything acknowledged")
