@@ -147,10 +147,14 @@ class Correspondence:
 
     def _is_of_another_epoch(self, acked: tuple[int, int], message: Changes, here: reads.Standing) -> bool:
         """Return whether a message cannot be used though it is of this journal: it speaks of an epoch we are not sending now, so
-        that its balances may hold entries it does not name, or remarks before it are missing here."""
+        that its balances may hold entries it does not name; or remarks before it are missing here; or it was made before our
+        earlier epochs were booked."""
         if message.journal != here.journal:
             return False
-        return acked[0] != here.epoch_number or message.notes_after > here.acked
+        if acked[0] != here.epoch_number or message.notes_after > here.acked:
+            return True
+        earlier = reads.last_of_epoch_before(self._db, here.epoch_number) if here.is_newest else None
+        return earlier is not None and message.before != Acked(epoch=earlier[0], seq=earlier[1], hash=earlier[2])
 
     def _take(self, topic: str, message: Changes, acked: tuple[int, int], here: reads.Standing, verdict: Verdict, moment: Moment) -> None:
         """Store what a message that joins on brings."""

@@ -31,6 +31,7 @@ class Told:
     epoch: str
     seq: int
     order: str | None = None
+    before: Acked | None = None
 
 
 def greet(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: str, at: Instant, new_journal: Callable[[], str]) -> Told:
@@ -48,7 +49,8 @@ def greet(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: str, at
     sql.execute("UPDATE terminal SET hello_at = ?, hello = ? WHERE id = ?", (at, msgspec.json.encode(hello).decode(), terminal))
     (journal,) = sql.execute("SELECT journal FROM central").fetchone()
     position = hello.position if hello.journal == journal else 0
-    return Told(hello.journal, position, hello.epoch, hello.acked)
+    before = hello.before if hello.before is not None and _has(sql, terminal, hello.before) else None
+    return Told(hello.journal, position, hello.epoch, hello.acked, before=before)
 
 
 def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, with_digest: bool) -> Changes | None:
@@ -76,6 +78,7 @@ def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, 
             replaces=replaces,
             more=blank,
             acked=acked,
+            before=told.before,
             notes_after=told.seq,
             notes=remarks,
             order=order,
@@ -101,6 +104,7 @@ def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, 
         replaces=replaces,
         acked=acked,
         records=records,
+        before=told.before,
         notes_after=told.seq,
         notes=remarks,
         digest=digest,

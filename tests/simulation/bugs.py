@@ -214,15 +214,15 @@ BUGS = (
     Bug(
         "records are taken from a message about an earlier epoch",
         "agent/correspondence.py",
-        "        return acked[0] != here.epoch_number or message.notes_after > here.acked",
-        "        return message.notes_after > here.acked",
+        "        if acked[0] != here.epoch_number or message.notes_after > here.acked:",
+        "        if message.notes_after > here.acked:",
         runs=300,
     ),
     Bug(
         "a note that was lost is not missed",
         "agent/correspondence.py",
-        "        return acked[0] != here.epoch_number or message.notes_after > here.acked",
-        "        return acked[0] != here.epoch_number",
+        "        if acked[0] != here.epoch_number or message.notes_after > here.acked:",
+        "        if acked[0] != here.epoch_number:",
         runs=100,
     ),
     Bug(

@@ -56,6 +56,7 @@ class Simulation:
             if process.alive:
                 process.stop()
         self.engine.central.office.close()
+        logging.disable(logging.NOTSET)
 
     def _box(self, step: Step) -> Box:
         return self.engine.boxes[step.a % len(self.engine.boxes)]
