@@ -10,8 +10,9 @@ from agent.central.office import order, retire_terminal
 from agent.store import reads, writes
 from agent.sync.events import Acknowledge, Arrived
 from agent.sync.messages import Changes, Entries, Hello, decode
+from agent.sync.session import HEARTBEAT_MS
 from tests.conftest import CARD, OTHER_CARD
-from tests.invariants import all_is_well, both_sides_are_equal
+from tests.invariants import a_difference_was_found_and_healed, all_is_well, both_sides_are_equal
 from tests.parts.wire import SITE, Wire
 
 HELLO, ENTRIES = "/hello", "/entries"
@@ -292,3 +293,19 @@ def test_a_batch_holds_what_was_hashed(wire: Wire) -> None:
     wire.settle()
     batch = decode([payload for topic, payload in wire.log if topic.endswith(ENTRIES)][-1], Entries)
     assert [msgspec.json.decode(raw)["seq"] for raw in batch.entries] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE record SET body = json_set(body, '$.balance', 6400) WHERE id = 'a-1'",
+        "DELETE FROM record WHERE id = 'a-1'",
+    ],
+)
+def test_what_happens_to_a_terminals_file_is_found_within_one_heartbeat_and_healed(wire: Wire, damage: str) -> None:
+    wire.box.tap(CARD)
+    wire.settle()
+    wire.box.db.sql.execute(damage)
+    assert wire.box.balance("a-1") != wire.central.balance("a-1")
+    wire.pass_time(HEARTBEAT_MS)
+    a_difference_was_found_and_healed(wire.box.db, wire.central.ledger, "t-1")

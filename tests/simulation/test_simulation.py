@@ -1,7 +1,6 @@
-"""The simulator in CI: a minute of fresh seeds, every old failure, the same run twice, and proof that it bites."""
+"""The simulator in CI: a fixed set of seeds, every old failure, the same run twice, and proof that it bites."""
 
 import os
-import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -13,17 +12,16 @@ from tests.simulation.run import attempt, explore, parse, report, shrink
 from tests.simulation.script import script
 
 FAILURES = sorted((Path(__file__).parent / "failures").glob("*.txt"))
-FRESH_S = 60.0
+FIXED_SEEDS = 150
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def test_a_minute_of_fresh_seeds_finds_nothing() -> None:
-    first = secrets.randbelow(2**32)
-    print(f"seeds from {first}")
-    done, _, found = explore(first, seeds=10_000, steps=600, seconds=FRESH_S)
+def test_the_first_seeds_find_nothing() -> None:
+    """Always the same runs, so that a change is judged by them alone; fresh ones are for `make sim`."""
+    done, _, found = explore(1, seeds=FIXED_SEEDS, steps=600, seconds=None)
     if found is not None:
         pytest.fail(report(*shrink(*found, seconds=30)))
-    assert done > 0
+    assert done == FIXED_SEEDS
 
 
 @pytest.mark.parametrize("file", FAILURES, ids=lambda file: file.stem)
