@@ -204,10 +204,9 @@ class Observer:
                 disk.views[account.id] = View(account.balance, proof.seen)
                 disk.tainted.discard(account.id)
                 touched.add(account.id)
-        if proof.message.reset or any(msgspec.json.decode(raw, type=_Record).k == "gone" for raw in proof.message.records):
-            kept = {row[0] for row in box.db.sql.execute("SELECT id FROM record WHERE kind = 'account'")}
-            for gone in disk.views.keys() - kept - disk.tainted:
-                del disk.views[gone]
+        kept = {row[0] for row in box.db.sql.execute("SELECT id FROM record WHERE kind = 'account'")}
+        for gone in disk.views.keys() - kept - disk.tainted:
+            del disk.views[gone]
         self._marks(box, proof, (mark_epoch, mark_seq))
         return touched
 

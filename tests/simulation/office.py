@@ -217,6 +217,5 @@ class Office:
                 act()
             except CentralError:
                 continue  # the office sees that it is done, or cannot be done any more
-            finally:
-                observer.accounts_moved(central)
+        observer.accounts_moved(central)  # only now: paper knows the last rule before the first act is done again
         self.engine.start(central)
