@@ -176,11 +176,10 @@ class Correspondence:
 
     def _own_acked(self, acked: Acked) -> tuple[int, int] | None:
         """Return an acknowledgement as (epoch number, seq) if it speaks of entries as this disk has them, else None."""
-        number = reads.epoch_number(self._db, acked.epoch)
-        own = reads.hash_of(self._db, acked.epoch, acked.seq)
-        if number is None or own is None or (acked.hash is not None and own not in ("", acked.hash)):
+        own = reads.place_of(self._db, acked.epoch, acked.seq)
+        if own is None or (acked.hash is not None and own[2] not in ("", acked.hash)):
             return None
-        return number, acked.seq
+        return own[:2]
 
     def _apply(self, topic: str, message: Changes, acked: tuple[int, int]) -> None:
         rows: list[writes.RecordRow] = []

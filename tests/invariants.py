@@ -30,8 +30,8 @@ def every_light_has_one_entry(lights: Sequence[Signal], entries: Sequence[Entry]
 
 def greens_are_still_there(disk: Disk, db: Database) -> None:
     for made in disk.greens:
-        kept = reads.hash_of(db, made.epoch, made.seq)
-        assert kept in (made.hash, ""), f"the meal of a green light is gone: {made.terminal} {made.epoch} {made.seq}"
+        kept = reads.place_of(db, made.epoch, made.seq)
+        assert kept is not None and kept[2] in (made.hash, ""), f"the meal of a green light is gone: {made.terminal} {made.epoch} {made.seq}"
 
 
 def every_green_light_has_one_entry(box: Box) -> None:

@@ -309,3 +309,17 @@ def test_what_happens_to_a_terminals_file_is_found_within_one_heartbeat_and_heal
     assert wire.box.balance("a-1") != wire.central.balance("a-1")
     wire.pass_time(HEARTBEAT_MS)
     a_difference_was_found_and_healed(wire.box.db, wire.central.ledger, "t-1")
+
+
+def test_a_central_that_lost_what_is_pruned_here_is_listened_to(wire: Wire) -> None:
+    """What was pruned cannot be sent again: an acknowledgement of less is no step back."""
+    for _ in range(4):
+        wire.box.tap(CARD)
+    wire.settle()
+    assert writes.prune(wire.box.db, before="2027-01-01T00:00:00.000Z") == 3
+    older = last_changes(wire) | {"journal": "b" * 32, "replaces": last_changes(wire)["journal"], "from": 0, "to": 5, "reset": True}
+    start = {"epoch": reads.standing(wire.box.db).epoch, "seq": 0}
+    down(wire, json.dumps(older | {"acked": start | {"seq": 1}, "digest": None}).encode())
+    down(wire, json.dumps(older | {"acked": start, "from": 5, "to": 6, "reset": False, "replaces": None, "digest": None}).encode())
+    here = reads.standing(wire.box.db)
+    assert (here.journal, here.position, here.acked, here.pending) == ("b" * 32, 6, 3, 1)

@@ -93,18 +93,21 @@ def _standing(db: Database) -> Standing:
     )
 
 
-def hash_of(db: Database, epoch: str, seq: int) -> str | None:
-    """Return the hash of an own entry (of what its epoch chains from for the one before its oldest), "" for one that was
-    pruned, None for one this disk never had."""
+def place_of(db: Database, epoch: str, seq: int) -> tuple[int, int, str] | None:
+    """Return an own entry as (epoch number, seq, hash), None for one this disk never had.
+
+    One that was pruned, or the start of the epoch, is where the kept entries begin: nothing before it can be sent again.
+    Its hash is "" unless it is that very place.
+    """
     with db.reading() as sql:
         row = sql.execute("SELECT n, base_seq, base_hash FROM epoch WHERE id = ?", (epoch,)).fetchone()
         if row is None:
             return None
         number, base_seq, base_hash = row
         if seq <= base_seq:
-            return str(base_hash) if seq == base_seq else ""
+            return number, base_seq, base_hash if seq == base_seq else ""
         found = sql.execute("SELECT hash FROM entry WHERE epoch = ? AND seq = ?", (number, seq)).fetchone()
-        return found[0] if found else None
+        return (number, seq, found[0]) if found else None
 
 
 def last_of_epoch_before(db: Database, number: int) -> tuple[str, int, str] | None:
@@ -132,12 +135,6 @@ def heard_at(db: Database) -> str | None:
     """Return the central's time in its newest answer."""
     row = db.sql.execute("SELECT heard_at FROM terminal").fetchone()
     return row[0] if row else None
-
-
-def epoch_number(db: Database, epoch: str) -> int | None:
-    """Return which life of this file an epoch id names, None for another disk's."""
-    row = db.sql.execute("SELECT n FROM epoch WHERE id = ?", (epoch,)).fetchone()
-    return int(row[0]) if row else None
 
 
 def card(db: Database, token: str) -> CardRecord | None:

@@ -116,7 +116,7 @@ def apply_changes(
     """
     with db.transaction() as sql:
         old_journal, resync, resyncing = sql.execute("SELECT journal, resync, resyncing FROM terminal").fetchone()
-        if reset and not (resyncing and old_journal == journal):
+        if reset:  # it names all up to its position, so what an earlier attempt named and this one does not is gone
             resync, resyncing = resync + 1, 1
         changed = 0
         for row in rows:

@@ -156,7 +156,7 @@ def test_pruning_forgets_a_prefix_that_is_booked_old_and_inside_its_balance(disk
     assert reads.standing(disk.db).oldest == 4
     assert list(reads.verify(disk.db)) == []
     previous, bodies = reads.batch(disk.db, EPOCH, 5, 100)
-    assert previous == reads.hash_of(disk.db, EPOCH, 4) and len(bodies) == 1
+    assert (1, 4, previous) == reads.place_of(disk.db, EPOCH, 4) and len(bodies) == 1
 
 
 def test_pruning_waits_for_an_accounts_h(disk: Disk) -> None:
