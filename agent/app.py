@@ -71,7 +71,8 @@ class Inbox:
     def get(self, timeout_ms: int) -> Event | None:
         """Return the next event, None when none came in time or the inbox is closed."""
         with self._filled:
-            self._filled.wait_for(lambda: self._taps or self._others or self._closed, timeout_ms / 1000)
+            if not (self._taps or self._others or self._closed) and timeout_ms > 0:
+                self._filled.wait(timeout_ms / 1000)
             return self._taps.popleft() if self._taps else self._others.popleft() if self._others else None
 
     def close(self) -> None:

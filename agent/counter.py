@@ -115,13 +115,12 @@ class Counter:
 
     def data_age_ms(self, moment: Moment) -> int | None:
         """Return how long ago the central was heard, None for never."""
-        heard_at = reads.heard_at(self.db)
+        heard_at = reads.standing(self.db).heard_at
         return None if heard_at is None else age_ms(heard_at, moment.at)
 
     def _facts(self, moment: Moment, card: CardId | None) -> Facts:
         token: Token | None = card_token(self.card_key, card) if card else None
-        record = reads.card(self.db, token) if token else None
-        account = reads.account(self.db, record.account) if record else None
+        record, account, balance_cents = reads.of_card(self.db, token) if token else (None, None, 0)
         service = self._service(moment)
         eater = account.id if account else None
         own_meal, own_meals = reads.own_meals(self.db, eater, token, service.service, service.day) if token and service else (None, 0)
@@ -131,7 +130,7 @@ class Counter:
             token=token,
             card=record,
             account=account,
-            balance_cents=(reads.balance_cents(self.db, account.id) or 0) if account else 0,
+            balance_cents=balance_cents,
             own_meal=own_meal,
             own_meals=own_meals,
             policy=policy_on(reads.policies(self.db), service.day if service else day_of(moment.at, self.zone)),

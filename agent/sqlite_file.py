@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from agent.errors import AgentError
@@ -34,7 +35,7 @@ class SqliteFile:
 
     def __init__(self, path: Path, form: Form, mode: str) -> None:
         self.path = path
-        self.transactions = 0  # begun by this connection: what it has read holds until the next one
+        self.transactions = 0  # begun by this connection
         self._form = form
         self._refuse_foreign()
         try:
@@ -64,6 +65,14 @@ class SqliteFile:
             if isinstance(error, sqlite3.Error):
                 raise self._form.error(f"{self.path}: not written: {error}") from error
             raise
+
+    def write_one(self, statement: str, values: tuple[Any, ...]) -> None:
+        """Do one statement that is a transaction of its own. Raises the form's error."""
+        self.transactions += 1
+        try:
+            self.sql.execute(statement, values)
+        except sqlite3.Error as error:
+            raise self._form.error(f"{self.path}: not written: {error}") from error
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

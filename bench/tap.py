@@ -28,6 +28,7 @@ def main(taps: int) -> None:
         for n, card in enumerate(cards):
             wire.central.add_account(f"a-{n}", cards=(card,))
         wire.connect()
+        wire.box.db.reserve()
         shown = [CardPresented(reader="counter", card=parse_card_id(card), tap=1) for card in cards]
         floor = _bare(place / "floor.db")
         block = os.open(place / "block", os.O_RDWR | os.O_CREAT)
@@ -37,7 +38,7 @@ def main(taps: int) -> None:
             if n % ACCOUNTS == 0:
                 wire.clock.pass_ms(24 * 3_600_000 * (3 if wire.clock.now.isoweekday() == 5 else 1))
             tap_us.append(_timed(lambda: wire.box.handle(shown[n % ACCOUNTS])))  # noqa: B023
-            body = wire.box.db.sql.execute("SELECT body FROM entry ORDER BY seq DESC LIMIT 1").fetchone()[0]
+            body = wire.box.db.sql.execute("SELECT body FROM entry ORDER BY n DESC LIMIT 1").fetchone()[0]
             insert_us.append(_timed(lambda: floor.execute("INSERT INTO row (body) VALUES (?)", (body,))))  # noqa: B023
             write_us.append(_timed(lambda: _overwrite(block)))
         os.close(block)
@@ -55,7 +56,7 @@ def main(taps: int) -> None:
 
 def _bare(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None)
-    for pragma in ("page_size = 1024", "journal_mode = WAL", "synchronous = FULL"):
+    for pragma in ("page_size = 2048", "journal_mode = WAL", "synchronous = FULL"):
         connection.execute(f"PRAGMA {pragma}")
     connection.execute("CREATE TABLE row (n INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT")
     return connection

@@ -93,7 +93,7 @@ class Lunch:
             seen = self._last(self.b)
             self.line.hold(uid)
             wait_for(lambda: self._last(self.b) > seen, "a tap at t-b")  # noqa: B023
-            (kind, reason) = self.b.rows("SELECT kind, body ->> '$.reason' FROM entry ORDER BY epoch DESC, seq DESC LIMIT 1")[0]
+            (kind, reason) = self.b.rows("SELECT kind, body ->> '$.reason' FROM entry ORDER BY n DESC LIMIT 1")[0]
             self.say(f"t-b  125 kHz tag       {'served' if 'meal' in kind else reason}")
 
     def together(self, *acts: Callable[[], None]) -> None:
@@ -186,8 +186,7 @@ class Lunch:
 
     def _meals(self, account: str) -> int:
         count = (
-            "SELECT count(*) FROM entry m WHERE account = ? AND kind = 'meal' AND NOT EXISTS"
-            " (SELECT 1 FROM entry s WHERE s.reverses_epoch = m.epoch AND s.reverses_seq = m.seq)"
+            "SELECT count(*) FROM entry m WHERE eater = ? AND kind = 'meal' AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.reverses = m.n)"
         )
         return sum(int(terminal.rows(count, account)[0][0]) for terminal in (self.a, self.b))
 

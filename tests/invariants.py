@@ -31,7 +31,9 @@ def every_light_has_one_entry(lights: Sequence[Signal], entries: Sequence[Entry]
 def greens_are_still_there(disk: Disk, db: Database) -> None:
     for made in disk.greens:
         kept = reads.place_of(db, made.epoch, made.seq)
-        assert kept is not None and kept[2] in (made.hash, ""), f"the meal of a green light is gone: {made.terminal} {made.epoch} {made.seq}"
+        assert kept is not None and kept[2] in (made.hash, ""), (
+            f"the meal of a green light is gone: {made.terminal} {made.epoch} {made.seq}"
+        )
 
 
 def every_green_light_has_one_entry(box: Box) -> None:
@@ -118,7 +120,7 @@ def what_is_set_aside_is_listed_on_both_sides(db: Database, ledger: Ledger, term
     noted = {
         (epoch, seq)
         for epoch, seq in db.sql.execute(
-            "SELECT epoch.id, note.seq FROM note JOIN epoch ON epoch.n = note.epoch WHERE status = 'set_aside'"
+            "SELECT epoch.id, note.n & 0x1FFFFFFFF FROM note JOIN epoch ON epoch.n = note.n >> 33 WHERE status = 'set_aside'"
         )
     }
     aside = {

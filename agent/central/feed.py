@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Raw
 
-from agent.central.ledger import add_incident, give_order, mint_journal, prices, resume_resync
-from agent.domain.canteen import AccountRecord, AccountStatus, CardRecord, CardStatus, Category, GoneRecord, LastCredit, LastMeal
+from agent.central.ledger import add_incident, give_order, mint_journal, resume_resync
+from agent.domain.canteen import AccountRecord, AccountStatus, CardRecord, CardStatus, Category, GoneRecord, LastCredit, LastMeal, Price
 from agent.domain.clock import Instant
 from agent.domain.digest import Tally, tally
 from agent.domain.ledger import canonical, genesis
@@ -53,8 +53,11 @@ def greet(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: str, at
     return Told(hello.journal, position, hello.epoch, hello.acked, before=before)
 
 
-def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, with_digest: bool) -> Changes | None:
-    """Return what is new for a terminal since it was told last, None for a terminal that has not said hello. One transaction holds it."""
+def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, digests: dict[str, Digest] | None) -> Changes | None:
+    """Return what is new for a terminal since it was told last, None for a terminal that has not said hello. One transaction holds it.
+
+    `digests` are those made before, by site, and None where no digest is wanted.
+    """
     row = sql.execute("SELECT site, order_id, order_do FROM terminal WHERE id = ?", (terminal,)).fetchone()
     chain = sql.execute("SELECT seq, hash FROM chain WHERE terminal = ? AND epoch = ?", (terminal, told.epoch)).fetchone()
     if row is None or chain is None:
@@ -87,14 +90,14 @@ def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, 
     records: list[Raw] = []
     last = told.position
     bytes_so_far, more = 0, False
-    for p, _, body in site_records(sql, row["site"], told.position):
+    for p, _, body in _records_between(sql, row["site"], told.position, _chunk_end(sql, row["site"], told.position)):
         if len(records) == CHUNK_RECORDS_MAX or (records and bytes_so_far + len(body) > CHUNK_BYTES_MAX):
             more = True
             break
         records.append(Raw(body))
         bytes_so_far, last = bytes_so_far + len(body), p
     to = last if more else position
-    digest = _digest(sql, row["site"], position) if with_digest and not more and order is None else None
+    digest = _digest(sql, row["site"], position, digests) if digests is not None and not more and order is None else None
     return Changes(
         journal=journal,
         from_position=told.position,
@@ -215,66 +218,88 @@ def _notes(sql: sqlite3.Connection, terminal: str, told: Told, booked: int) -> l
     ).fetchall()
 
 
-def site_records(sql: sqlite3.Connection, site: str | None, after: int) -> Iterator[tuple[int, str, bytes]]:
-    """Yield (position, kind, canonical JSON) of every record of a site that changed after a position, in order."""
-    rows = sql.execute(
-        "SELECT p, 'account' AS kind, id, '' AS of FROM account WHERE site = ?1 AND p > ?2"
-        " UNION ALL SELECT card.p, 'card', token, '' FROM card JOIN account ON account.id = card.account"
-        " WHERE account.site = ?1 AND card.p > ?2"
-        " UNION ALL SELECT p, 'policy', from_day, '' FROM policy WHERE ?1 IS NOT NULL AND p > ?2"
-        " UNION ALL SELECT p, 'service', id, '' FROM service WHERE site = ?1 AND p > ?2"
-        " UNION ALL SELECT p, 'gone', id, kind FROM tombstone WHERE site = ?1 AND p > ?2 AND ?2 > 0"
-        " ORDER BY p",
-        (site, after),
-    )
-    for row in rows:
-        kind = row["kind"]
-        if kind == "gone":
-            yield row["p"], kind, canonical(GoneRecord(of=row["of"], id=row["id"], p=row["p"]))
-        else:
-            yield row["p"], kind, _render(sql, kind, row["id"], site, row["p"])
+def site_records(sql: sqlite3.Connection, site: str | None, after: int) -> list[tuple[int, str, bytes]]:
+    """Return (position, kind, canonical JSON) of every record of a site that changed after a position, in order."""
+    return _records_between(sql, site, after, 2**63 - 1)
 
 
-def _render(sql: sqlite3.Connection, kind: str, record_id: str, site: str | None, p: int) -> bytes:
-    match kind:
-        case "account":
-            return canonical(_account(sql, record_id))
-        case "card":
-            row = sql.execute("SELECT * FROM card WHERE token = ?", (record_id,)).fetchone()
-            return canonical(CardRecord(id=row["token"], p=p, account=row["account"], status=CardStatus(row["status"])))
-        case "policy":
-            row = sql.execute("SELECT body FROM policy WHERE from_day = ?", (record_id,)).fetchone()
-        case _:
-            row = sql.execute("SELECT body FROM service WHERE site = ? AND id = ?", (site, record_id)).fetchone()
-    return canonical({**msgspec.json.decode(row["body"]), "k": kind, "p": p})
-
-
-def _account(sql: sqlite3.Connection, account: str) -> AccountRecord:
-    row = sql.execute("SELECT * FROM account WHERE id = ?", (account,)).fetchone()
-    meal = sql.execute(
-        "SELECT true_day, service, terminal FROM entry m WHERE account = ? AND true_day IS NOT NULL AND kind IN ('meal', 'unknown_meal')"
-        " AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.terminal = m.terminal AND s.undoes_epoch = m.epoch"
-        " AND s.undoes_seq = m.seq AND s.undoes_hash = m.hash) ORDER BY true_day DESC, true_at DESC LIMIT 1",
-        (account,),
+def _chunk_end(sql: sqlite3.Connection, site: str | None, after: int) -> int:
+    """Return the position of the last record that may still be in a chunk that begins after `after`."""
+    row = sql.execute(
+        "SELECT p FROM (SELECT p FROM account WHERE site = ?1 AND p > ?2"
+        " UNION ALL SELECT card.p FROM card JOIN account ON account.id = card.account WHERE account.site = ?1 AND card.p > ?2"
+        " UNION ALL SELECT p FROM policy WHERE ?1 IS NOT NULL AND p > ?2"
+        " UNION ALL SELECT p FROM service WHERE site = ?1 AND p > ?2"
+        " UNION ALL SELECT p FROM tombstone WHERE site = ?1 AND p > ?2 AND ?2 > 0) ORDER BY p LIMIT 1 OFFSET ?3",
+        (site, after, CHUNK_RECORDS_MAX),
     ).fetchone()
-    credit = sql.execute(
-        "SELECT cents, at, channel FROM posting WHERE account = ? AND kind = 'top_up' ORDER BY n DESC LIMIT 1", (account,)
-    ).fetchone()
-    return AccountRecord(
-        id=account,
-        p=row["p"],
-        balance=row["balance"],
-        prices=prices(sql, account),
-        status=AccountStatus(row["status"]),
-        category=Category(row["category"]),
-        group=row["class"],
-        label=row["label"] if sql.execute("SELECT labels FROM central").fetchone()["labels"] else None,
-        dish=row["dish"],
-        last_meal=LastMeal(day=meal["true_day"], service=meal["service"], terminal=meal["terminal"]) if meal else None,
-        last_credit=LastCredit(cents=credit["cents"], at=credit["at"], channel=credit["channel"]) if credit else None,
-    )
+    return 2**63 - 1 if row is None else int(row["p"])
 
 
-def _digest(sql: sqlite3.Connection, site: str | None, position: int) -> Digest:
-    total = tally(((kind, body) for _, kind, body in site_records(sql, site, 0)), Tally())
-    return Digest(position=position, accounts=total.accounts, cards=total.cards, cents=total.cents, sum=total.sum_hex)
+def _records_between(sql: sqlite3.Connection, site: str | None, after: int, to: int) -> list[tuple[int, str, bytes]]:
+    if site is None:
+        return []  # a retired terminal sees nothing
+    span = (site, after, to)
+    found: list[tuple[int, str, bytes]] = [(record.p, "account", canonical(record)) for record in _accounts(sql, span)]
+    for row in sql.execute(
+        "SELECT card.p, token, account, card.status FROM card JOIN account ON account.id = card.account"
+        " WHERE account.site = ? AND card.p > ? AND card.p <= ?",
+        span,
+    ):
+        card = CardRecord(id=row["token"], p=row["p"], account=row["account"], status=CardStatus(row["status"]))
+        found.append((row["p"], "card", canonical(card)))
+    for kind, rows in (
+        ("policy", sql.execute("SELECT p, body FROM policy WHERE p > ? AND p <= ?", span[1:])),
+        ("service", sql.execute("SELECT p, body FROM service WHERE site = ? AND p > ? AND p <= ?", span)),
+    ):
+        found += [(row["p"], kind, canonical({**msgspec.json.decode(row["body"]), "k": kind, "p": row["p"]})) for row in rows]
+    if after > 0:  # whoever begins from nothing has nothing to forget
+        for row in sql.execute("SELECT p, kind, id FROM tombstone WHERE site = ? AND p > ? AND p <= ?", span):
+            found.append((row["p"], "gone", canonical(GoneRecord(of=row["kind"], id=row["id"], p=row["p"]))))
+    return sorted(found)
+
+
+def _accounts(sql: sqlite3.Connection, span: tuple[str, int, int]) -> Iterator[AccountRecord]:
+    """Yield the accounts of (site, after, to)."""
+    prices: dict[str, list[Price]] = {}
+    for account, service, day, cents in sql.execute(
+        "SELECT price.account, service, from_day, cents FROM account JOIN price ON price.account = account.id"
+        " WHERE site = ? AND p > ? AND p <= ? ORDER BY price.account, service, from_day",
+        span,
+    ):
+        prices.setdefault(account, []).append(Price(from_day=day, service=service, cents=cents))
+    (labels,) = sql.execute("SELECT labels FROM central").fetchone()
+    for row in sql.execute(
+        "SELECT *, (SELECT json_object('day', true_day, 'service', service, 'terminal', terminal)"
+        " FROM entry m WHERE m.account = account.id AND true_day IS NOT NULL"
+        " AND kind IN ('meal', 'unknown_meal') AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.terminal = m.terminal"
+        " AND s.undoes_epoch = m.epoch AND s.undoes_seq = m.seq AND s.undoes_hash = m.hash)"
+        " ORDER BY true_day DESC, true_at DESC LIMIT 1) AS meal,"
+        " (SELECT json_object('cents', cents, 'at', at, 'channel', channel) FROM posting"
+        " WHERE posting.account = account.id AND kind = 'top_up'"
+        " ORDER BY n DESC LIMIT 1) AS credit FROM account WHERE site = ? AND p > ? AND p <= ?",
+        span,
+    ):
+        yield AccountRecord(
+            id=row["id"],
+            p=row["p"],
+            balance=row["balance"],
+            prices=prices.get(row["id"], []),
+            status=AccountStatus(row["status"]),
+            category=Category(row["category"]),
+            group=row["class"],
+            label=row["label"] if labels else None,
+            dish=row["dish"],
+            last_meal=msgspec.json.decode(row["meal"], type=LastMeal) if row["meal"] else None,
+            last_credit=msgspec.json.decode(row["credit"], type=LastCredit) if row["credit"] else None,
+        )
+
+
+def _digest(sql: sqlite3.Connection, site: str | None, position: int, made: dict[str, Digest]) -> Digest:
+    """Return a site's digest. Within one life of the database a position stands for one state of all records."""
+    digest = made.get(site or "")
+    if digest is None or digest.position != position:
+        total = tally(((kind, body) for _, kind, body in site_records(sql, site, 0)), Tally())
+        digest = Digest(position=position, accounts=total.accounts, cards=total.cards, cents=total.cents, sum=total.sum_hex)
+        made[site or ""] = digest
+    return digest

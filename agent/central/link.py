@@ -17,7 +17,7 @@ from agent.central.ledger import Ledger, set_aside, settle_labels
 from agent.domain.clock import Instant, day_of
 from agent.errors import CentralError, SyncError
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkEffect, LinkEvent, LinkUp, Publish
-from agent.sync.messages import CentralState, Changes, Entries, Hello, TerminalState, decode, encode
+from agent.sync.messages import CentralState, Changes, Digest, Entries, Hello, TerminalState, decode, encode
 from agent.sync.mqtt import Broker, MqttLink
 from agent.sync.topics import Leaf, Topics
 
@@ -37,6 +37,7 @@ class Exchange:
         self.topics = Topics(row["town"])
         self._zone = ZoneInfo(row["zone"])
         self._told: dict[str, Told] = {}
+        self._digests: dict[str, Digest] = {}
         self._pushed: tuple[int, str | None] | None = None
         self._seen = ledger.version()
         self._today = ""
@@ -114,7 +115,7 @@ class Exchange:
         messages = []
         for terminal, told in list(self._told.items()):
             with self._ledger.reading() as sql:
-                news = changes(sql, terminal, told, at=at, with_digest=False)
+                news = changes(sql, terminal, told, at=at, digests=None)
             if news is not None and (news.records or (news.order and news.order.id != told.order)):
                 messages.append(self._tell(terminal, told, news))
         self._pushed = (position, orders)
@@ -138,7 +139,7 @@ class Exchange:
         with self._ledger.transaction() as sql:
             self._require_known(terminal)
             told = greet(sql, terminal, hello, town=self.topics.town, at=at, new_journal=self._new_journal)
-            news = changes(sql, terminal, told, at=at, with_digest=True)
+            news = changes(sql, terminal, told, at=at, digests=self._digests)
             (journal,) = sql.execute("SELECT journal FROM central").fetchone()
         if journal != before:
             log.error("restored from a backup: journal %s follows %s; terminals compare everything again", journal[:8], before[:8])
@@ -152,7 +153,7 @@ class Exchange:
         with self._ledger.transaction() as sql:
             site = self._require_known(terminal)
             booked = book_batch(sql, terminal=terminal, site=site, message=message, at=at, zone=self._zone, town=self.topics.town)
-            news = changes(sql, terminal, told, at=at, with_digest=False) if told and told.epoch == message.epoch else None
+            news = changes(sql, terminal, told, at=at, digests=None) if told and told.epoch == message.epoch else None
         if not booked:
             log.info("terminal %s: a batch that does not join on; it learns where from the answer", terminal)
         return [self._tell(terminal, told, news)] if told and news else []

@@ -111,10 +111,11 @@ def chain_hash(previous: str, unhashed: bytes) -> str:
     return hashlib.sha256(bytes.fromhex(previous) + unhashed).hexdigest()
 
 
-def seal(draft: Entry, *, seq: int, previous: str) -> Entry:
-    """Return the draft with its place in the ledger and its hash."""
-    placed = msgspec.structs.replace(draft, seq=seq, hash="")
-    return msgspec.structs.replace(placed, hash=chain_hash(previous, canonical(placed)))
+def seal(draft: Entry, *, seq: int, previous: str) -> tuple[Entry, bytes]:
+    """Return the draft with its place in the ledger and its hash, and the canonical JSON that the hash covers."""
+    placed = msgspec.structs.replace(draft, seq=seq)
+    body = canonical(placed)
+    return msgspec.structs.replace(placed, hash=chain_hash(previous, body)), body
 
 
 def received_hash(previous: str, received: dict[str, Any]) -> str:

@@ -5,6 +5,8 @@ Write-ahead log under `synchronous=FULL`: one flush a commit, and a committed ta
 """
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ from agent.sqlite_file import Form, SqliteFile
 from agent.store.schema import APPLICATION_ID, MIGRATIONS, PAGE_BYTES
 
 BUSY_TIMEOUT_MS = 2_000  # a technician's sqlite3 may hold the file for a moment
-WAL_PAGES_MAX = 16_384  # 16 MiB: checkpoints belong to quiet moments, this only bounds the file in a day without one
+WAL_PAGES_MAX = 8_192  # 16 MiB: checkpoints belong to quiet moments, this only bounds the file in a day without one
+HEADROOM_BYTES = 4 * 1024 * 1024  # a week of meals of a large school, with their indexes, on a disk that is full
 
 FORM = Form(
     owner="a terminal's",
@@ -23,7 +26,6 @@ FORM = Form(
         f"page_size = {PAGE_BYTES}",
         "journal_mode = WAL",
         "synchronous = FULL",
-        "foreign_keys = ON",
         f"wal_autocheckpoint = {WAL_PAGES_MAX}",
     ),
     options="&psow=0",
@@ -35,12 +37,23 @@ FORM = Form(
 class Database(SqliteFile):
     """The terminal's connection; `read_only` for the command line."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False, headroom_bytes: int = HEADROOM_BYTES) -> None:
         if read_only and not path.exists():
             raise StoreError(f"{path}: no terminal has run here yet")
         self.read_only = read_only
-        self.standing: tuple[int, Any] | None = None  # of reads.standing
+        self._headroom_bytes = headroom_bytes
+        self.kept: dict[str, Any] = {}  # what reads.py has read and need not read again before the next write: nobody else writes
         super().__init__(path, FORM, "ro" if read_only else "rwc")
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """As every file's; and what was kept in memory is read anew afterwards."""
+        self.kept.clear()
+        try:
+            with super().transaction() as sql:
+                yield sql
+        finally:
+            self.kept.clear()
 
     def compact(self) -> None:
         """Write the file anew without its free pages, and empty the write-ahead log. For a box that must forget."""
@@ -56,3 +69,19 @@ class Database(SqliteFile):
             self.sql.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: checkpoint failed: {error}") from error
+
+    def reserve(self) -> None:
+        """Hold free pages within the file, and a write-ahead log that is as long already: a disk that another program fills still
+        takes a week of meals, and a tap overwrites blocks it has instead of asking for new ones (half the time of a flush)."""
+        journal = self.path.with_name(self.path.name + "-wal")
+        try:
+            (free,) = self.sql.execute("PRAGMA freelist_count").fetchone()
+            if min(free * PAGE_BYTES, journal.stat().st_size) >= self._headroom_bytes:
+                return
+            # two transactions: pages that are freed in the one that made them are never written
+            self.sql.execute("CREATE TABLE IF NOT EXISTS headroom (zeros BLOB)")
+            self.sql.execute("INSERT INTO headroom VALUES (zeroblob(?))", (self._headroom_bytes,))
+            self.sql.execute("DROP TABLE headroom")
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"{self.path}: no headroom for a full disk: {error}") from error
+        self.checkpoint()

@@ -4,8 +4,8 @@ Balance shown = the balance the central sent + own entries after the record's `h
 """
 
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import msgspec
@@ -16,6 +16,7 @@ from agent.domain.ledger import Entry, Key, chain_hash
 from agent.domain.tap import OwnMeal
 from agent.errors import StoreError
 from agent.store.database import Database
+from agent.store.schema import SEQ_BITS, key, place
 
 DIGEST_STEP_RECORDS = 500  # some milliseconds on a Pi: a tap waits no longer for a digest
 
@@ -48,30 +49,33 @@ class Standing:
 
 
 def standing(db: Database) -> Standing:
-    """Return where this terminal stands. Read anew only after a write of this connection: nobody else writes."""
-    held = db.standing
-    if held is None or held[0] != db.transactions or db.read_only:
-        held = db.standing = (db.transactions, _standing(db))
-    return held[1]
+    """Return where this terminal stands."""
+    here = _kept(db, "standing", _standing)
+    appended = db.kept.pop("appended", 0)
+    if appended:  # `record` told `keep_after`
+        here = replace(here, pending=here.pending + appended)
+        if here.is_newest:
+            _, last, head = tail(db)
+            here = replace(here, last=last, head=head)
+        db.kept["standing"] = here
+    return here
 
 
 def _standing(db: Database) -> Standing:
     with db.reading() as sql:
         row = sql.execute(
-            "SELECT town, id, acked_epoch, acked_seq, journal, position, resyncing, heard_at, order_done, (SELECT max(n) FROM epoch)"
-            " FROM terminal"
+            "SELECT town, id, acked, journal, position, resyncing, heard_at, order_done, (SELECT max(n) FROM epoch) FROM terminal"
         ).fetchone()
         if row is None:
             raise StoreError(f"{db.path}: holds no terminal yet")
-        town, terminal, mark_epoch, mark_seq, journal, position, resyncing, heard_at, order_done, newest = row
-        waiting = sql.execute("SELECT epoch FROM entry WHERE (epoch, seq) > (?, ?) ORDER BY epoch, seq LIMIT 1", (mark_epoch, mark_seq))
+        town, terminal, mark, journal, position, resyncing, heard_at, order_done, newest = row
+        waiting = sql.execute("SELECT epoch FROM entry WHERE n > ? ORDER BY n LIMIT 1", (mark,))
         number = (waiting.fetchone() or (newest,))[0]
         epoch, base_seq, base_hash = sql.execute("SELECT id, base_seq, base_hash FROM epoch WHERE n = ?", (number,)).fetchone()
-        end = sql.execute("SELECT seq, hash FROM entry WHERE epoch = ? ORDER BY seq DESC LIMIT 1", (number,)).fetchone()
-        last, head = end or (base_seq, base_hash)
-        acked = max(mark_seq if mark_epoch == number else 0, base_seq)
-        acked_head = base_hash if acked == base_seq else _hash_at(sql, number, acked)
-        later = sql.execute("SELECT count(*) FROM entry WHERE epoch > ?", (number,)).fetchone()[0] if number != newest else 0
+        last, head = _end(sql, number, base_seq, base_hash)
+        acked = max(mark - place(number, 0), base_seq)
+        acked_head = base_hash.hex() if acked == base_seq else _hash_at(sql, place(number, acked))
+        later = sql.execute("SELECT count(*) FROM entry WHERE n >= ?", (place(number + 1, 0),)).fetchone()[0] if number != newest else 0
     return Standing(
         town=town,
         terminal=terminal,
@@ -83,7 +87,7 @@ def _standing(db: Database) -> Standing:
         head=head,
         acked=acked,
         acked_head=acked_head,
-        mark=(mark_epoch, mark_seq),
+        mark=key(mark),
         pending=last - acked + later,
         journal=journal,
         position=position,
@@ -105,24 +109,23 @@ def place_of(db: Database, epoch: str, seq: int) -> tuple[int, int, str] | None:
             return None
         number, base_seq, base_hash = row
         if seq <= base_seq:
-            return number, base_seq, base_hash if seq == base_seq else ""
-        found = sql.execute("SELECT hash FROM entry WHERE epoch = ? AND seq = ?", (number, seq)).fetchone()
-        return (number, seq, found[0]) if found else None
+            return number, base_seq, base_hash.hex() if seq == base_seq else ""
+        found = sql.execute("SELECT hash FROM entry WHERE n = ?", (place(number, seq),)).fetchone()
+        return (number, seq, found[0].hex()) if found else None
 
 
 def last_of_epoch_before(db: Database, number: int) -> tuple[str, int, str] | None:
     """Return (epoch, seq, hash) of the newest entry of the epochs before life `number`, None if none is kept."""
     row = db.sql.execute(
-        "SELECT epoch.id, seq, hash FROM entry JOIN epoch ON epoch.n = entry.epoch WHERE entry.epoch < ?"
-        " ORDER BY entry.epoch DESC, seq DESC LIMIT 1",
-        (number,),
+        "SELECT epoch.id, seq, hash FROM entry JOIN epoch ON epoch.n = entry.epoch WHERE entry.n < ? ORDER BY entry.n DESC LIMIT 1",
+        (place(number, 0),),
     ).fetchone()
-    return (str(row[0]), int(row[1]), str(row[2])) if row else None
+    return (str(row[0]), int(row[1]), row[2].hex()) if row else None
 
 
 def keeps_earlier_epochs(db: Database) -> bool:
     """Return whether entries of an epoch before the newest are still here."""
-    row = db.sql.execute("SELECT 1 FROM entry WHERE epoch < (SELECT max(n) FROM epoch) LIMIT 1").fetchone()
+    row = db.sql.execute(f"SELECT 1 FROM entry WHERE n < (SELECT max(n) FROM epoch) << {SEQ_BITS} LIMIT 1").fetchone()
     return row is not None
 
 
@@ -131,37 +134,52 @@ def newest_epoch(db: Database) -> str:
     return str(db.sql.execute("SELECT id FROM epoch ORDER BY n DESC LIMIT 1").fetchone()[0])
 
 
-def heard_at(db: Database) -> str | None:
-    """Return the central's time in its newest answer."""
-    row = db.sql.execute("SELECT heard_at FROM terminal").fetchone()
-    return row[0] if row else None
+def tail(db: Database) -> tuple[int, int, str]:
+    """Return (epoch number, seq, hash) that the next entry follows."""
+    return _kept(db, "tail", _tail)
 
 
-def card(db: Database, token: str) -> CardRecord | None:
-    return _record(db, "card", token, CardRecord)
+def keep_after(db: Database, seq: int, digest: str) -> None:
+    """Keep what `tail` and `standing` have become by an entry that was just appended."""
+    db.kept["tail"] = (tail(db)[0], seq, digest)
+    if "standing" in db.kept:
+        db.kept["appended"] = db.kept.get("appended", 0) + 1
 
 
 def account(db: Database, account_id: str) -> AccountRecord | None:
-    return _record(db, "account", account_id, AccountRecord)
+    row = db.sql.execute("SELECT body FROM record WHERE kind = 'account' AND id = ?", (account_id,)).fetchone()
+    return _account.decode(row[0]) if row else None
+
+
+def of_card(db: Database, token: str) -> tuple[CardRecord | None, AccountRecord | None, int]:
+    """Return a card, its account, and that account's balance in cents (0 without one)."""
+    row = db.sql.execute(
+        f"SELECT c.body, a.body, {_own_cents('a')}"
+        " FROM record c LEFT JOIN record a ON a.kind = 'account' AND a.id = c.body ->> '$.account'"
+        " WHERE c.kind = 'card' AND c.id = ?",
+        (token,),
+    ).fetchone()
+    if row is None:
+        return None, None, 0
+    account = _account.decode(row[1]) if row[1] is not None else None
+    return _card.decode(row[0]), account, account.balance + row[2] if account else 0
 
 
 def balance_cents(db: Database, account_id: str) -> int | None:
     """Return what an account holds as far as this terminal knows: the central's balance and own entries after its `h`."""
     row = db.sql.execute(
-        "SELECT body ->> '$.balance' + coalesce((SELECT sum(cents) FROM entry"
-        " WHERE account = record.id AND (epoch, seq) > (h_epoch, h_seq)), 0)"
-        " FROM record WHERE kind = 'account' AND id = ?",
+        f"SELECT body ->> '$.balance' + {_own_cents('record')} FROM record WHERE kind = 'account' AND id = ?",
         (account_id,),
     ).fetchone()
     return int(row[0]) if row else None
 
 
 def policies(db: Database) -> list[PolicyRecord]:
-    return _records(db, "policy", PolicyRecord)
+    return _kept(db, "policy", lambda db: _records(db, "policy", PolicyRecord))
 
 
 def services(db: Database) -> list[ServiceRecord]:
-    return _records(db, "service", ServiceRecord)
+    return _kept(db, "service", lambda db: _records(db, "service", ServiceRecord))
 
 
 def own_meals(db: Database, account_id: str | None, token: str | None, service: str, day: str) -> tuple[OwnMeal | None, int]:
@@ -170,21 +188,20 @@ def own_meals(db: Database, account_id: str | None, token: str | None, service: 
     What a card has eaten before anybody here knew whose it is counts as well: `token` is that card's.
     """
     rows = db.sql.execute(
-        "SELECT epoch.id, m.seq, m.body, m.hash, s.seq IS NULL FROM entry m JOIN epoch ON epoch.n = m.epoch"
-        " LEFT JOIN entry s ON s.reverses_epoch = m.epoch AND s.reverses_seq = m.seq"
-        " WHERE coalesce(m.account, m.card) IN (?, ?) AND m.service = ? AND m.day = ? AND m.helping > 0 ORDER BY m.epoch, m.seq",
-        (account_id, token, service, day),
+        "SELECT epoch.id, m.seq, m.body, m.hash, s.n IS NULL FROM entry m JOIN epoch ON epoch.n = m.epoch"
+        " LEFT JOIN entry s ON s.reverses = m.n WHERE m.eater IN (?, ?) AND m.day = ? AND m.service = ? AND m.helping > 0 ORDER BY m.n",
+        (account_id, token, day, service),
     ).fetchall()
     standing_meals = [_own_meal(epoch, seq, body, digest) for epoch, seq, body, digest, stands in rows if stands]
     return (standing_meals[-1] if standing_meals else None, len(rows))
 
 
-def entry(db: Database, key: Key) -> tuple[Entry, bool] | None:
+def entry(db: Database, entry_key: Key) -> tuple[Entry, bool] | None:
     """Return an own entry and whether it has been undone, None if it is not here."""
     row = db.sql.execute(
-        "SELECT e.body, e.hash, s.seq IS NOT NULL FROM entry e JOIN epoch ON epoch.n = e.epoch"
-        " LEFT JOIN entry s ON s.reverses_epoch = e.epoch AND s.reverses_seq = e.seq WHERE epoch.id = ? AND e.seq = ?",
-        (key.epoch, key.seq),
+        "SELECT e.body, e.hash, s.n IS NOT NULL FROM entry e LEFT JOIN entry s ON s.reverses = e.n"
+        f" WHERE e.n = (SELECT n FROM epoch WHERE id = ?) << {SEQ_BITS} | ?",
+        (entry_key.epoch, entry_key.seq),
     ).fetchone()
     return (_entry(row[0], row[1]), bool(row[2])) if row else None
 
@@ -193,31 +210,28 @@ def batch(db: Database, epoch: str, first: int, count_max: int) -> tuple[str, li
     """Return the hash before entry `first` of an epoch, and up to `count_max` entries from it on as the JSON to send."""
     with db.reading() as sql:
         number, base_seq, base_hash = sql.execute("SELECT n, base_seq, base_hash FROM epoch WHERE id = ?", (epoch,)).fetchone()
-        previous = base_hash if first - 1 <= base_seq else _hash_at(sql, number, first - 1)
-        rows = sql.execute(
-            "SELECT body, hash FROM entry WHERE epoch = ? AND seq >= ? ORDER BY seq LIMIT ?", (number, first, count_max)
-        ).fetchall()
+        previous = base_hash.hex() if first - 1 <= base_seq else _hash_at(sql, place(number, first - 1))
+        span = (place(number, first), place(number + 1, 0), count_max)
+        rows = sql.execute("SELECT body, hash FROM entry WHERE n >= ? AND n < ? ORDER BY n LIMIT ?", span).fetchall()
     return previous, [_with_hash(body, digest) for body, digest in rows]
 
 
 def newest_entry(db: Database) -> Entry | None:
-    row = db.sql.execute("SELECT body, hash FROM entry ORDER BY epoch DESC, seq DESC LIMIT 1").fetchone()
+    row = db.sql.execute("SELECT body, hash FROM entry ORDER BY n DESC LIMIT 1").fetchone()
     return _entry(row[0], row[1]) if row else None
 
 
 def oldest_pending_at(db: Database) -> str | None:
     """Return when the oldest entry that the central has not booked was made."""
-    row = db.sql.execute(
-        "SELECT at FROM entry WHERE (epoch, seq) > (SELECT acked_epoch, acked_seq FROM terminal) ORDER BY epoch, seq LIMIT 1"
-    ).fetchone()
+    row = db.sql.execute("SELECT body ->> '$.at' FROM entry WHERE n > (SELECT acked FROM terminal) ORDER BY n LIMIT 1").fetchone()
     return str(row[0]) if row else None
 
 
 def served(db: Database, service: str, day: str) -> int:
     """Return the standing meals of a service and day at this terminal."""
     (count,) = db.sql.execute(
-        "SELECT count(*) FROM entry m WHERE m.service = ? AND m.day = ? AND m.helping > 0 AND NOT EXISTS"
-        " (SELECT 1 FROM entry s WHERE s.reverses_epoch = m.epoch AND s.reverses_seq = m.seq)",
+        "SELECT count(*) FROM entry m WHERE m.service = ? AND m.day = ? AND m.helping > 0"
+        " AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.reverses = m.n)",
         (service, day),
     ).fetchone()
     return int(count)
@@ -226,10 +240,8 @@ def served(db: Database, service: str, day: str) -> int:
 def entries(db: Database, *, newest: int) -> list[tuple[str, Entry, bool, bool]]:
     """Return the newest entries, oldest first, each as (epoch, entry, booked by the central, undone)."""
     rows = db.sql.execute(
-        "SELECT epoch.id, e.body, e.hash, (e.epoch, e.seq) <= (acked_epoch, acked_seq), s.seq IS NOT NULL"
-        " FROM terminal, entry e JOIN epoch ON epoch.n = e.epoch"
-        " LEFT JOIN entry s ON s.reverses_epoch = e.epoch AND s.reverses_seq = e.seq"
-        " ORDER BY e.epoch DESC, e.seq DESC LIMIT ?",
+        "SELECT epoch.id, e.body, e.hash, e.n <= acked, s.n IS NOT NULL FROM terminal, entry e JOIN epoch ON epoch.n = e.epoch"
+        " LEFT JOIN entry s ON s.reverses = e.n ORDER BY e.n DESC LIMIT ?",
         (newest,),
     ).fetchall()
     return [(epoch, _entry(body, digest), bool(booked), bool(undone)) for epoch, body, digest, booked, undone in reversed(rows)]
@@ -255,41 +267,45 @@ def incidents(db: Database) -> list[tuple[str, str, str]]:
     """Return what someone should look at as (at, kind, detail), oldest first: incidents, messages set aside, the central's notes."""
     return db.sql.execute(
         "SELECT at, kind, detail FROM incident UNION ALL SELECT at, 'set aside', topic || ': ' || reason FROM set_aside"
-        " UNION ALL SELECT coalesce(e.at, ''), note.status, 'entry ' || note.seq || ': ' || note.reason FROM note"
-        " LEFT JOIN entry e ON e.epoch = note.epoch AND e.seq = note.seq ORDER BY 1"
+        " UNION ALL SELECT coalesce(e.body ->> '$.at', ''), status, 'entry ' || (note.n & 0x1FFFFFFFF) || ': ' || reason"
+        " FROM note LEFT JOIN entry e ON e.n = note.n ORDER BY 1"
     ).fetchall()
 
 
 def verify(db: Database) -> Iterator[str]:
     """Recompute the hash chain and every balance from the rows; yield a sentence for each difference."""
-    for number, epoch, previous_seq, previous in db.sql.execute("SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n").fetchall():
-        for seq, body, digest, account_id, cents, kind in db.sql.execute(
-            "SELECT seq, body, hash, account, cents, kind FROM entry WHERE epoch = ? ORDER BY seq", (number,)
+    for number, epoch, previous_seq, base_hash in db.sql.execute("SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n").fetchall():
+        previous = base_hash.hex()
+        for seq, body, digest, eater, cents, kind in db.sql.execute(
+            "SELECT seq, body, hash, eater, cents, kind FROM entry WHERE n >= ? AND n < ? ORDER BY n",
+            (place(number, 0), place(number + 1, 0)),
         ):
             if seq != previous_seq + 1:
                 yield f"epoch {epoch}: entry {seq} follows entry {previous_seq}"
-            elif chain_hash(previous, body.encode()) != digest:
+            elif chain_hash(previous, body.encode()) != digest.hex():
                 yield f"epoch {epoch}: entry {seq} does not match its hash"
             try:
                 inside = _entry(body, digest)
             except msgspec.MsgspecError as error:
                 yield f"epoch {epoch}: entry {seq} is not readable: {error}"
             else:
-                if (inside.seq, inside.account, inside.cents, inside.kind) != (seq, account_id, cents, kind):
+                if (inside.seq, inside.account or inside.card, inside.cents, inside.kind) != (seq, eater, cents, kind):
                     yield f"epoch {epoch}: the columns of entry {seq} differ from what was hashed"
-            previous_seq, previous = seq, digest
+            previous_seq, previous = seq, digest.hex()
+    for (seq,) in db.sql.execute("SELECT seq FROM entry WHERE epoch NOT IN (SELECT n FROM epoch)"):
+        yield f"entry {seq} is of an epoch that is not known here"
     yield from _verify_balances(db)
 
 
 def _verify_balances(db: Database) -> Iterator[str]:
     """Sum the entries' own bodies in another way than the tap's query does, account by account."""
-    own: dict[str, list[tuple[int, int, int]]] = {}
-    for number, body, digest in db.sql.execute("SELECT epoch, body, hash FROM entry ORDER BY epoch, seq"):
+    own: dict[str, list[tuple[int, int]]] = {}
+    for n, body, digest in db.sql.execute("SELECT n, body, hash FROM entry ORDER BY n"):
         one = _entry(body, digest)
         if one.account is not None:
-            own.setdefault(one.account, []).append((number, one.seq, one.cents))
-    for account_id, body, h_epoch, h_seq in db.sql.execute("SELECT id, body, h_epoch, h_seq FROM record WHERE kind = 'account'").fetchall():
-        after = sum(cents for number, seq, cents in own.get(account_id, []) if (number, seq) > (h_epoch, h_seq))
+            own.setdefault(one.account, []).append((n, one.cents))
+    for account_id, body, h in db.sql.execute("SELECT id, body, h FROM record WHERE kind = 'account'").fetchall():
+        after = sum(cents for n, cents in own.get(account_id, []) if n > h)
         expected = msgspec.json.decode(body, type=AccountRecord).balance + after
         if (shown := balance_cents(db, account_id)) != expected:
             yield f"account {account_id}: shows {shown} cents, its entries give {expected}"
@@ -306,31 +322,57 @@ def digest_step(db: Database, so_far: Tally, after: tuple[str, str]) -> tuple[Ta
     return so_far, ((rows[-1][0], rows[-1][1]) if len(rows) == DIGEST_STEP_RECORDS else None)
 
 
+def _own_cents(row: str) -> str:
+    """Return SQL for the sum of own entries that the balance in a row of `record` does not contain."""
+    return f"coalesce((SELECT sum(cents) FROM entry WHERE eater = {row}.id AND n > {row}.h AND cents <> 0), 0)"
+
+
+_Kept = TypeVar("_Kept")
 _Record = TypeVar("_Record")
 
+_account = msgspec.json.Decoder(AccountRecord)
+_card = msgspec.json.Decoder(CardRecord)
 
-def _record(db: Database, kind: str, record_id: str, form: type[_Record]) -> _Record | None:
-    row = db.sql.execute("SELECT body FROM record WHERE kind = ? AND id = ?", (kind, record_id)).fetchone()
-    return msgspec.json.decode(row[0], type=form) if row else None
+
+def _kept(db: Database, name: str, read: Callable[[Database], _Kept]) -> _Kept:
+    """Return what was read before, or read it. Another process may write to the file of a reader: it keeps nothing."""
+    if db.read_only:
+        return read(db)
+    if name not in db.kept:
+        db.kept[name] = read(db)
+    found: _Kept = db.kept[name]
+    return found
 
 
 def _records(db: Database, kind: str, form: type[_Record]) -> list[_Record]:
     return [msgspec.json.decode(body, type=form) for (body,) in db.sql.execute("SELECT body FROM record WHERE kind = ?", (kind,))]
 
 
-def _hash_at(sql: sqlite3.Connection, number: int, seq: int) -> str:
-    (digest,) = sql.execute("SELECT hash FROM entry WHERE epoch = ? AND seq = ?", (number, seq)).fetchone()
-    return str(digest)
+def _tail(db: Database) -> tuple[int, int, str]:
+    number, base_seq, base_hash = db.sql.execute("SELECT n, base_seq, base_hash FROM epoch ORDER BY n DESC LIMIT 1").fetchone()
+    return (number, *_end(db.sql, number, base_seq, base_hash))
 
 
-def _entry(body: str, digest: str) -> Entry:
+def _end(sql: sqlite3.Connection, number: int, base_seq: int, base_hash: bytes) -> tuple[int, str]:
+    """Return (seq, hash) of an epoch's newest entry, or where its kept entries begin."""
+    span = (place(number, 0), place(number + 1, 0))
+    end = sql.execute("SELECT seq, hash FROM entry WHERE n > ? AND n < ? ORDER BY n DESC LIMIT 1", span).fetchone()
+    return (end[0], end[1].hex()) if end else (base_seq, base_hash.hex())
+
+
+def _hash_at(sql: sqlite3.Connection, n: int) -> str:
+    (digest,) = sql.execute("SELECT hash FROM entry WHERE n = ?", (n,)).fetchone()
+    return str(digest.hex())
+
+
+def _entry(body: str, digest: bytes) -> Entry:
     return msgspec.json.decode(_with_hash(body, digest), type=Entry)
 
 
-def _with_hash(body: str, digest: str) -> bytes:
+def _with_hash(body: str, digest: bytes) -> bytes:
     """Put the hash into an entry's canonical JSON as it is sent. Order of members does not matter there."""
-    return f'{body[:-1]},"hash":"{digest}"}}'.encode()
+    return f'{body[:-1]},"hash":"{digest.hex()}"}}'.encode()
 
 
-def _own_meal(epoch: str, seq: int, body: str, digest: str) -> OwnMeal:
+def _own_meal(epoch: str, seq: int, body: str, digest: bytes) -> OwnMeal:
     return OwnMeal(key=Key(epoch=epoch, seq=seq), entry=_entry(body, digest))

@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
-from msgspec.structs import replace
 
 from agent.domain.clock import ClockTrust, Instant
-from agent.domain.ledger import Entry, Kind, canonical, genesis, seal
+from agent.domain.ledger import Entry, Kind, genesis, seal
 from agent.errors import StoreError
+from agent.store import reads
 from agent.store.database import Database
+from agent.store.schema import SEQ_BITS, key, place
 
 SET_ASIDE_PAYLOAD_BYTES_MAX = 65_536  # enough to see what it was; a flood must not fill the card
 SET_ASIDE_ROWS_MAX = 1_000
@@ -44,56 +45,52 @@ def found(db: Database, *, town: str, terminal: str, epoch: str) -> None:
         if sql.execute("SELECT 1 FROM terminal").fetchone():
             return
         sql.execute(
-            "INSERT INTO terminal VALUES (1, ?, ?, 1, 0, NULL, 0, 0, 0, NULL, NULL, 0)",
-            (town, terminal),
+            "INSERT INTO terminal VALUES (1, ?, ?, ?, NULL, 0, 0, 0, NULL, NULL, 0)",
+            (town, terminal, place(1, 0)),
         )
-        sql.execute("INSERT INTO epoch VALUES (1, ?, 0, ?)", (epoch, genesis(town, terminal, epoch)))
+        sql.execute("INSERT INTO epoch VALUES (1, ?, 0, ?)", (epoch, bytes.fromhex(genesis(town, terminal, epoch))))
+
+
+_HELPING = (
+    "(SELECT 1 + CASE WHEN ? THEN count(*) ELSE count(s.n) END FROM entry m LEFT JOIN entry s ON s.reverses = m.n"
+    " WHERE m.eater = ? AND m.day = ? AND m.service = ? AND m.helping > 0)"
+)
+_COLUMNS = "(n, kind, eater, service, day, helping, cents, reverses, hash, body)"
+_INSERT_MEAL = f"INSERT INTO entry {_COLUMNS} VALUES (?, ?, ?, ?, ?, {_HELPING}, ?, NULL, ?, ?)"
+_INSERT_OTHER = f"INSERT INTO entry {_COLUMNS} VALUES (?, ?, ?, ?, ?, 0, ?, (SELECT n FROM epoch WHERE id = ?) << {SEQ_BITS} | ?, ?, ?)"
+
+_entry_decoder = msgspec.json.Decoder(Entry)
 
 
 def record(db: Database, draft: Entry) -> Entry:
-    """Append an entry to the ledger and return it sealed. Raise `StoreError` if it would be a second meal or storno."""
-    with db.transaction() as sql:
-        epoch, seq, previous = _tail(sql)
-        entry = seal(draft, seq=seq + 1, previous=previous)
-        reverses = entry.reverses
-        reversed_epoch = None
-        if reverses is not None:
-            (reversed_epoch,) = sql.execute("SELECT n FROM epoch WHERE id = ?", (reverses.epoch,)).fetchone()
-        body = canonical(draft_of(entry)).decode()
-        _require_readable(body)
-        sql.execute(
-            "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                epoch,
-                entry.seq,
-                entry.kind.value,
-                entry.account,
-                entry.card,
-                entry.service,
-                entry.day,
-                _helping(sql, entry),
-                entry.cents,
-                entry.at,
-                reversed_epoch,
-                reverses.seq if reverses else None,
-                entry.hash,
-                body,
-            ),
-        )
+    """Append an entry to the ledger and return it sealed. Raise `StoreError` if it would be a second meal or storno.
+
+    One statement, which is the whole transaction: a tap costs one flush and little beside it.
+    """
+    epoch, seq, previous = reads.tail(db)
+    entry, canonical_json = seal(draft, seq=seq + 1, previous=previous)
+    body = canonical_json.decode()
+    _require_readable(body)
+    eater = entry.account or entry.card
+    what = (place(epoch, entry.seq), entry.kind.value, eater, entry.service, entry.day)
+    proof = (bytes.fromhex(entry.hash), body)
+    if entry.kind in (Kind.MEAL, Kind.UNKNOWN_MEAL):
+        # under a clock known to be wrong the day is a guess, and a guess must not make two days' meals into one
+        helping = (entry.clock is ClockTrust.UNSET, eater, entry.day, entry.service)
+        db.write_one(_INSERT_MEAL, (*what, *helping, entry.cents, *proof))
+    else:
+        reverses = (entry.reverses.epoch, entry.reverses.seq) if entry.reverses else (None, None)
+        db.write_one(_INSERT_OTHER, (*what, entry.cents, *reverses, *proof))
+    reads.keep_after(db, entry.seq, entry.hash)
     return entry
 
 
 def _require_readable(body: str) -> None:
     """What is written can be read again, here and at the central: an entry outside the contract's limits is not made."""
     try:
-        msgspec.json.decode(body, type=Entry)
+        _entry_decoder.decode(body)
     except msgspec.ValidationError as error:
         raise StoreError(f"not recorded, it is outside what an entry may hold: {error}") from None
-
-
-def draft_of(entry: Entry) -> Entry:
-    """Return the entry without its hash: what the hash covers, and what is kept as `body`."""
-    return replace(entry, hash="")
 
 
 def apply_changes(
@@ -115,24 +112,23 @@ def apply_changes(
     with the last message of one (`more` false) whatever it did not name is removed. `unreadable` are (topic, payload, reason).
     """
     with db.transaction() as sql:
-        old_journal, resync, resyncing = sql.execute("SELECT journal, resync, resyncing FROM terminal").fetchone()
+        resync, resyncing = sql.execute("SELECT resync, resyncing FROM terminal").fetchone()
         if reset:  # it names all up to its position, so what an earlier attempt named and this one does not is gone
             resync, resyncing = resync + 1, 1
         changed = 0
         for row in rows:
-            changed += _store_record(sql, row, acked, resync, overwrite=bool(resyncing))
+            changed += _store_record(sql, row, place(*acked), resync, overwrite=bool(resyncing))
         _store_notes(sql, acked[0], notes)
         for topic, payload, reason in unreadable:
             _insert_set_aside(sql, topic, payload, reason, heard_at)
         if resyncing and not more:
             sql.execute("DELETE FROM record WHERE named < ?", (resync,))
             resyncing = 0
-        own_mark = sql.execute("SELECT acked_epoch, acked_seq FROM terminal").fetchone()
-        mark = max(acked, own_mark) if old_journal == journal else acked  # a new life of the central: what it lost is sent again
+        # a new life of the central: what it lost is sent again
         sql.execute(
-            "UPDATE terminal SET acked_epoch = ?, acked_seq = ?, journal = ?, position = ?, resync = ?, resyncing = ?,"
-            " heard_at = max(coalesce(heard_at, ''), ?)",
-            (*mark, journal, to, resync, resyncing, heard_at),
+            "UPDATE terminal SET acked = CASE WHEN journal IS ?1 THEN max(acked, ?2) ELSE ?2 END, journal = ?1, position = ?3,"
+            " resync = ?4, resyncing = ?5, heard_at = max(coalesce(heard_at, ''), ?6)",
+            (journal, place(*acked), to, resync, resyncing, heard_at),
         )
     return changed
 
@@ -140,11 +136,11 @@ def apply_changes(
 def adopt_journal(db: Database, journal: str, heard_at: Instant) -> None:
     """Begin with a new life of the central when earlier epochs are kept: they are offered again, then records are taken."""
     with db.transaction() as sql:
-        (first,) = sql.execute("SELECT min(epoch) FROM entry").fetchone()
+        (first,) = sql.execute("SELECT epoch FROM entry ORDER BY n LIMIT 1").fetchone()
         sql.execute(
-            "UPDATE terminal SET journal = ?, position = 0, resync = resync + 1, resyncing = 1, acked_epoch = ?, acked_seq = 0,"
+            "UPDATE terminal SET journal = ?, position = 0, resync = resync + 1, resyncing = 1, acked = ?,"
             " heard_at = max(coalesce(heard_at, ''), ?)",
-            (journal, first, heard_at),
+            (journal, place(first, 0), heard_at),
         )
 
 
@@ -152,8 +148,7 @@ def acknowledge(db: Database, acked: tuple[int, int], notes: Iterable[NoteRow], 
     """Note that an earlier epoch is booked up to (epoch number, seq). Records of such a message are not taken."""
     with db.transaction() as sql:
         _store_notes(sql, acked[0], notes)
-        mark = max(acked, sql.execute("SELECT acked_epoch, acked_seq FROM terminal").fetchone())
-        sql.execute("UPDATE terminal SET acked_epoch = ?, acked_seq = ?, heard_at = max(coalesce(heard_at, ''), ?)", (*mark, heard_at))
+        sql.execute("UPDATE terminal SET acked = max(acked, ?), heard_at = max(coalesce(heard_at, ''), ?)", (place(*acked), heard_at))
 
 
 def hear(db: Database, heard_at: Instant) -> None:
@@ -174,8 +169,8 @@ def begin_epoch(db: Database, epoch_bits: str, order: str) -> str:
         town, terminal = sql.execute("SELECT town, id FROM terminal").fetchone()
         (number,) = sql.execute("SELECT max(n) + 1 FROM epoch").fetchone()
         epoch = f"{number}-{epoch_bits}"
-        sql.execute("INSERT INTO epoch VALUES (?, ?, 0, ?)", (number, epoch, genesis(town, terminal, epoch)))
-        sql.execute("UPDATE terminal SET acked_epoch = ?, acked_seq = 0, order_done = ?", (number, order))
+        sql.execute("INSERT INTO epoch VALUES (?, ?, 0, ?)", (number, epoch, bytes.fromhex(genesis(town, terminal, epoch))))
+        sql.execute("UPDATE terminal SET acked = ?, order_done = ?", (place(number, 0), order))
     return epoch
 
 
@@ -208,63 +203,42 @@ def prune(db: Database, *, before: Instant) -> int:
     A prefix only, so that `oldest` says all; never the newest booked entry, which the chain and the hello stand on.
     """
     with db.transaction() as sql:
-        acked = sql.execute("SELECT acked_epoch, acked_seq FROM terminal").fetchone()
-        ends: dict[int, tuple[int, str]] = {}  # epoch -> newest entry of it that goes
-        count = 0
-        for epoch, seq, at, digest, inside in sql.execute(
-            "SELECT e.epoch, e.seq, e.at, e.hash,"
-            " e.account IS NULL OR r.id IS NULL OR (r.h_epoch, r.h_seq) >= (e.epoch, e.seq)"
-            " FROM entry e LEFT JOIN record r ON r.kind = 'account' AND r.id = e.account"
-            " WHERE (e.epoch, e.seq) < (?, ?) ORDER BY e.epoch, e.seq LIMIT ?",
-            (*acked, PRUNE_ROWS_MAX),
+        ends: dict[int, tuple[int, bytes]] = {}  # epoch -> newest entry of it that goes
+        count = last = 0
+        for n, at, digest, inside in sql.execute(
+            "SELECT e.n, e.body ->> '$.at', e.hash, r.id IS NULL OR r.h >= e.n"
+            " FROM entry e LEFT JOIN record r ON r.kind = 'account' AND r.id = e.eater"
+            " WHERE e.n < (SELECT acked FROM terminal) ORDER BY e.n LIMIT ?",
+            (PRUNE_ROWS_MAX,),
         ):
             if at >= before or not inside:
                 break
-            ends[epoch], count = (seq, digest), count + 1
+            epoch, seq = key(n)
+            ends[epoch], count, last = (seq, digest), count + 1, n
         if not ends:
             return 0
-        last = (epoch_last := max(ends), ends[epoch_last][0])
         sql.execute("UPDATE terminal SET pruning = 1")
-        sql.execute("DELETE FROM entry WHERE (epoch, seq) <= (?, ?)", last)
-        sql.execute("DELETE FROM note WHERE (epoch, seq) <= (?, ?)", last)
+        sql.execute("DELETE FROM entry WHERE n <= ?", (last,))
+        sql.execute("DELETE FROM note WHERE n <= ?", (last,))
         sql.execute("UPDATE terminal SET pruning = 0")
         for epoch, end in ends.items():
             sql.execute("UPDATE epoch SET base_seq = ?, base_hash = ? WHERE n = ?", (*end, epoch))
     return count
 
 
-def _tail(sql: sqlite3.Connection) -> tuple[int, int, str]:
-    """Return (epoch number, seq, hash) that the next entry follows."""
-    number, base_seq, base_hash = sql.execute("SELECT n, base_seq, base_hash FROM epoch ORDER BY n DESC LIMIT 1").fetchone()
-    newest = sql.execute("SELECT seq, hash FROM entry WHERE epoch = ? ORDER BY seq DESC LIMIT 1", (number,)).fetchone()
-    return (number, *newest) if newest else (number, base_seq, base_hash)
-
-
-def _helping(sql: sqlite3.Connection, entry: Entry) -> int:
-    if entry.kind not in (Kind.MEAL, Kind.UNKNOWN_MEAL):
-        return 0
-    meals, undone = sql.execute(
-        "SELECT count(*), count(s.seq) FROM entry m LEFT JOIN entry s ON s.reverses_epoch = m.epoch AND s.reverses_seq = m.seq"
-        " WHERE coalesce(m.account, m.card) = ? AND m.service = ? AND m.day = ? AND m.helping > 0",
-        (entry.account or entry.card, entry.service, entry.day),
-    ).fetchone()
-    # Under a clock known to be wrong the day is a guess, and a guess must not make two days' meals into one.
-    return int(meals if entry.clock is ClockTrust.UNSET else undone) + 1
-
-
-def _store_record(sql: sqlite3.Connection, row: RecordRow, acked: tuple[int, int], resync: int, *, overwrite: bool) -> int:
+def _store_record(sql: sqlite3.Connection, row: RecordRow, h: int, resync: int, *, overwrite: bool) -> int:
     if row.body is None:
         return sql.execute("DELETE FROM record WHERE kind = ? AND id = ? AND p < ?", (row.kind, row.id, row.p)).rowcount
     return sql.execute(
-        "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET p = excluded.p,"
-        " h_epoch = excluded.h_epoch, h_seq = excluded.h_seq, named = excluded.named, body = excluded.body"
-        " WHERE ? OR excluded.p > p",
-        (row.kind, row.id, row.p, *acked, resync, row.body, overwrite),
+        "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET p = excluded.p,"
+        " h = excluded.h, named = excluded.named, body = excluded.body WHERE ? OR excluded.p > p",
+        (row.kind, row.id, row.p, h, resync, row.body, overwrite),
     ).rowcount
 
 
 def _store_notes(sql: sqlite3.Connection, epoch: int, notes: Iterable[NoteRow]) -> None:
-    sql.executemany("INSERT OR IGNORE INTO note VALUES (?, ?, ?, ?)", [(epoch, note.seq, note.status, note.reason) for note in notes])
+    rows = [(place(epoch, note.seq), note.status, note.reason) for note in notes]
+    sql.executemany("INSERT OR IGNORE INTO note VALUES (?, ?, ?)", rows)
 
 
 def _insert_set_aside(sql: sqlite3.Connection, topic: str, payload: bytes, reason: str, at: Instant) -> None:

@@ -125,7 +125,7 @@ def test_a_hash_that_does_not_fit_is_flagged_and_booked(foreign: Foreign) -> Non
 
 
 def test_the_same_batch_again_is_answered_as_the_first_time(foreign: Foreign) -> None:
-    sealed = seal(
+    sealed, _ = seal(
         Entry(
             kind=Kind.MEAL, cents=-366, at="2026-11-23T11:02:05.331Z", clock=ClockTrust.SYNCED, boot="b", mono_ms=1, how=How.CARD,
             account="a-1", service="lunch", day=TODAY,

@@ -26,7 +26,7 @@ def test_the_first_entry_chains_from_town_terminal_and_epoch() -> None:
 
 
 def test_a_hash_covers_the_previous_one_and_the_canonical_json() -> None:
-    sealed = seal(meal(), seq=1, previous=START)
+    sealed, _ = seal(meal(), seq=1, previous=START)
     members = json.loads(canonical(replace(sealed, hash="")))
     plain = json.dumps(members, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     assert sealed.hash == hashlib.sha256(bytes.fromhex(START) + plain).hexdigest()
@@ -44,7 +44,7 @@ def test_canonical_json_is_rfc_8785_for_what_the_contract_uses(value: object) ->
 
 
 def test_fields_we_do_not_know_are_covered_as_well() -> None:
-    sealed = seal(meal(), seq=1, previous=START)
+    sealed, _ = seal(meal(), seq=1, previous=START)
     members = json.loads(canonical(sealed))
     assert received_hash(START, members) == sealed.hash
     assert received_hash(START, {**members, "new_in_version_2": 1}) != sealed.hash

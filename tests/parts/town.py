@@ -97,12 +97,12 @@ class Terminal:
     def pending(self) -> int:
         if not self.db.exists():
             return 0
-        return int(self.rows("SELECT count(*) FROM entry, terminal WHERE (epoch, seq) > (acked_epoch, acked_seq)")[0][0])
+        return int(self.rows("SELECT count(*) FROM entry, terminal WHERE entry.n > acked")[0][0])
 
     def balance(self, account: str) -> int | None:
         rows = self.rows(
-            "SELECT body ->> '$.balance' + coalesce((SELECT sum(cents) FROM entry WHERE account = record.id"
-            " AND (epoch, seq) > (h_epoch, h_seq)), 0) FROM record WHERE kind = 'account' AND id = ?",
+            "SELECT body ->> '$.balance' + coalesce((SELECT sum(cents) FROM entry WHERE eater = record.id AND n > h"
+            " AND cents <> 0), 0) FROM record WHERE kind = 'account' AND id = ?",
             account,
         )
         return int(rows[0][0]) if rows else None

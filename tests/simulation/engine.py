@@ -71,6 +71,7 @@ class Engine:
         shown: list[Show] = []
         written: int | None = None
         finished = False
+        before = box.db.transactions
         try:
             for effect in box.core.turn(event, box.reading()):
                 if box.fuse is not None:
@@ -90,7 +91,7 @@ class Engine:
             finished = True
         finally:
             box.put_out()
-            self.observer.box_turned(box, event, shown, finished=finished)
+            self.observer.box_turned(box, event, shown, wrote=box.db.transactions != before, finished=finished)
         if written is not None:
             invariants.nothing_is_written_after_its_acknowledgement(written, box.db.sql.total_changes)
 
@@ -175,7 +176,7 @@ class Engine:
 
     # -- rest --------------------------------------------------------------------------------------------------------------
 
-    def rest(self, *, step_ms: int, steps: int) -> None:
+    def rest(self, lasting_ms: int) -> None:
         """Mend what is broken, lose nothing more, let time pass until both sides can be equal, and hold them against each other.
 
         Two boxes with one identity are connected one after the other: each must end equal while it is there.
@@ -188,18 +189,25 @@ class Engine:
                 if box not in here:
                     self.broker.disconnect(box, "taken off")
                     self.run(box)
-            self.resting_since_ms = self.world.mono_ms
-            for _ in range(steps):
-                for process in [self.central, *here]:
-                    if not process.linked:
-                        self.connect(process)
-                self.settle()
-                self.world.pass_ms(step_ms)
-            self.settle()
-            self.resting_since_ms = None
+            self._let_time_pass(here, lasting_ms)
             for box in here:
                 self._is_equal(box)
         self._central_is_right()
+
+    def _let_time_pass(self, here: list[Box], lasting_ms: int) -> None:
+        """Wake each loop when it wants to be woken, as its own waiting does."""
+        self.resting_since_ms = self.world.mono_ms
+        until_ms = self.world.mono_ms + lasting_ms
+        while True:
+            for process in [self.central, *here]:
+                if not process.linked:
+                    self.connect(process)
+            self.settle()
+            if self.world.mono_ms >= until_ms:
+                break
+            wakes_ms = [box.core.wake_ms(box.reading()) for box in here if box.alive]
+            self.world.pass_ms(max(1, min([until_ms - self.world.mono_ms, *(wake_ms for wake_ms in wakes_ms if wake_ms is not None)])))
+        self.resting_since_ms = None
 
     def _mend(self, process: Process) -> None:
         client = self.client(process)
@@ -216,6 +224,7 @@ class Engine:
 
     def _is_equal(self, box: Box) -> None:
         invariants.greens_are_still_there(box.disk, box.db)
+        self.observer.what_is_pruned_was_booked(box)
         invariants.the_chain_holds(box.db)
         invariants.everything_recorded_is_booked(box.db, self.central.office, box.client_id)
         invariants.what_is_set_aside_is_listed_on_both_sides(box.db, self.central.office, box.client_id)

@@ -12,6 +12,7 @@ from agent.domain.ledger import Entry
 from agent.ops.control import Request
 from agent.readers.events import CardPresented, CardUnreadable, Show, Signal
 from agent.store import reads
+from agent.store.schema import key, place
 from agent.sync.events import Arrived, Publish
 from agent.sync.messages import Changes, decode
 from agent.sync.topics import Leaf
@@ -126,9 +127,9 @@ class Observer:
 
     # -- a terminal ----------------------------------------------------------------------------------------------------
 
-    def box_turned(self, box: Box, event: object, shown: list[Show], *, finished: bool) -> None:
-        """Take in what a terminal has recorded and applied in this turn."""
-        new = self._new_entries(box)
+    def box_turned(self, box: Box, event: object, shown: list[Show], *, wrote: bool, finished: bool) -> None:
+        """Take in what a terminal has recorded and applied in this turn. `wrote` says whether it began a transaction."""
+        new = self._new_entries(box) if wrote else []
         if isinstance(event, CardPresented | CardUnreadable):
             invariants.every_light_has_one_entry([show.signal for show in shown], [made.entry for made in new], finished=finished)
         elif isinstance(event, Request) and event.arguments.get("day"):
@@ -158,9 +159,8 @@ class Observer:
     def _new_entries(self, box: Box) -> list[Made]:
         disk, new = box.disk, []
         for number, epoch, seq, digest, body in box.db.sql.execute(
-            "SELECT e.epoch, epoch.id, seq, hash, body FROM entry e JOIN epoch ON epoch.n = e.epoch WHERE (e.epoch, seq) > (?, ?)"
-            " ORDER BY e.epoch, seq",
-            disk.tail,
+            "SELECT e.epoch, epoch.id, seq, lower(hex(hash)), body FROM entry e JOIN epoch ON epoch.n = e.epoch WHERE e.n > ? ORDER BY e.n",
+            (place(*disk.tail),),
         ).fetchall():
             entry = msgspec.structs.replace(msgspec.json.decode(body, type=Entry), hash=digest)
             invariants.seq_counts_on(disk.tail, (number, seq))
@@ -189,9 +189,7 @@ class Observer:
         assert isinstance(event.receipt, tuple)
         proof = event.receipt[1].proof
         disk = box.disk
-        journal, resync, position, mark_epoch, mark_seq = box.db.sql.execute(
-            "SELECT journal, resync, position, acked_epoch, acked_seq FROM terminal"
-        ).fetchone()
+        journal, resync, position, mark = box.db.sql.execute("SELECT journal, resync, position, acked FROM terminal").fetchone()
         invariants.a_position_goes_on(disk.place, (journal, resync, position))
         disk.place = (journal, resync, position)
         if not isinstance(proof, Proof):
@@ -207,7 +205,7 @@ class Observer:
         kept = {row[0] for row in box.db.sql.execute("SELECT id FROM record WHERE kind = 'account'")}
         for gone in disk.views.keys() - kept - disk.tainted:
             del disk.views[gone]
-        self._marks(box, proof, (mark_epoch, mark_seq))
+        self._marks(box, proof, key(mark))
         return touched
 
     def _marks(self, box: Box, proof: Proof, mark: tuple[int, int]) -> None:
@@ -223,10 +221,19 @@ class Observer:
 
     def _is_kept(self, box: Box, made: Made) -> bool:
         """Return whether an entry is still on the disk. Only one that was booked in some life of the central may be pruned."""
-        row = box.db.sql.execute("SELECT 1 FROM entry WHERE hash = ? AND seq = ?", (made.hash, made.seq)).fetchone()
+        row = box.db.sql.execute(
+            "SELECT 1 FROM entry WHERE n = (SELECT n FROM epoch WHERE id = ?) << 33 | ? AND hash = ?",
+            (made.epoch, made.seq, bytes.fromhex(made.hash)),
+        ).fetchone()
         if row is None:
             invariants.only_what_was_booked_is_pruned(made, any(made.hash in life.booked for life in self.lives))
         return row is not None
+
+    def what_is_pruned_was_booked(self, box: Box) -> None:
+        base = dict(box.db.sql.execute("SELECT id, base_seq FROM epoch").fetchall())
+        for made in box.disk.line.values():
+            if made.seq <= base[made.epoch]:
+                invariants.only_what_was_booked_is_pruned(made, any(made.hash in life.booked for life in self.lives))
 
     def _contained(self, made: Made, seen: Seen) -> bool:
         serial = self.lives[seen.life].booked.get(made.hash)

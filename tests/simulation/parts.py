@@ -264,7 +264,7 @@ class Box(Process):
 
     def start(self) -> None:
         """Start the process on what the disk holds. Raise `AgentError` if it cannot."""
-        self.db = Database(self.path)
+        self.db = Database(self.path, headroom_bytes=0)
         writes.found(self.db, town=TOWN, terminal=self.client_id, epoch=f"1-{self._bits()}")
         if self.full:
             self.fill(True)

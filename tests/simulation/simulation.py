@@ -20,11 +20,10 @@ from tests.simulation.script import Step, Town
 WAITS_MS = (10, 300, 3_000, 20_000, 120_000, 400_000, 3_600_000)
 LUNCH_ENDS_H = 13  # UTC hour after which the next day's lunch begins
 TO_NEXT_LUNCH_MS = 20 * 3_600_000 + 45 * 60_000
-FUSE_MAX = 60
+FUSE_MAX = 24
 IMAGES_MAX = 4
 BOXES_MAX = 8
-REST_STEP_MS = 60_000
-REST_STEPS = 25  # five heartbeats
+REST_MS = 25 * 60_000  # five heartbeats
 
 
 class Simulation:
@@ -236,7 +235,7 @@ class Simulation:
         self.engine.hand_over(self._box(step).client_id, fuse=step.c % FUSE_MAX)
 
     def kill_central(self, step: Step) -> None:
-        self.engine.hand_over(CENTRAL, fuse=step.c % (2 * FUSE_MAX))
+        self.engine.hand_over(CENTRAL, fuse=step.c % (5 * FUSE_MAX))
 
     # -- clocks ------------------------------------------------------------------------------------------------------------
 
@@ -371,4 +370,4 @@ class Simulation:
 
     def rest(self, step: Step) -> None:
         self.office.all_payments_again()
-        self.engine.rest(step_ms=REST_STEP_MS, steps=REST_STEPS)
+        self.engine.rest(REST_MS)

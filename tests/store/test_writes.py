@@ -85,7 +85,7 @@ def test_a_storno_is_unique_per_meal_and_frees_the_meal(disk: Disk) -> None:
     assert meal is not None and (meal.key.seq, count) == (3, 2)
 
 
-@pytest.mark.parametrize("sql", ["UPDATE entry SET cents = 0", "UPDATE entry SET hash = ''", "DELETE FROM entry"])
+@pytest.mark.parametrize("sql", ["UPDATE entry SET cents = 0", "UPDATE entry SET hash = zeroblob(32)", "DELETE FROM entry"])
 def test_triggers_guard_the_ledger(disk: Disk, sql: str) -> None:
     disk.meal()
     with pytest.raises(sqlite3.IntegrityError, match="an entry is"):

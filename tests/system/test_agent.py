@@ -38,7 +38,7 @@ class School:
         before = self.last()
         self.line.hold(tag)
         wait_for(lambda: self.last() > before, "an entry")
-        return str(self.terminal.rows("SELECT kind FROM entry ORDER BY epoch DESC, seq DESC LIMIT 1")[0][0])
+        return str(self.terminal.rows("SELECT kind FROM entry ORDER BY n DESC LIMIT 1")[0][0])
 
     def last(self) -> int:
         return int(self.terminal.rows("SELECT coalesce(max(seq), 0) FROM entry")[0][0])
