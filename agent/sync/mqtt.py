@@ -3,7 +3,8 @@
 Used by the terminal and by the reference central. Promises: a message is acknowledged to the broker only when `ack` is
 called for it, which the owner does after its commit; a network thread that dies is noticed within a second and replaced,
 with tenacity's back-off between attempts. Never raises into paho: its callbacks only enqueue, since one that raises kills
-the network thread while `is_connected()` stays true. Every connection has a client of its own, so nothing is queued
+the network thread while `is_connected()` stays true. MQTT 5 is asked for, and 3.1.1 of a broker that does not know it:
+what it adds only makes things fast. Every connection has a client of its own, so nothing is queued
 in memory across a loss: what matters is in SQLite and is sent again.
 """
 
@@ -89,6 +90,8 @@ class MqttLink:
         self._on_event = on_event
         self._client: paho.Client | None = None  # set while connected and subscribed
         self._refusal = ""
+        self._speaks_5 = True
+        self._answered = False  # the broker has said something to our CONNECT
         self._absence_told = False
         self._ended = threading.Event()
         self._stopping = threading.Event()
@@ -146,12 +149,11 @@ class MqttLink:
         if self._stopping.is_set():
             return
         client = self._new_client()
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = SESSION_EXPIRY_S
-        properties.ReceiveMaximum = RECEIVE_MAX
-        properties.MaximumPacketSize = PACKET_BYTES_MAX
         try:
-            client.connect(self._host, self._port, keepalive=KEEPALIVE_S, clean_start=False, properties=properties)
+            if self._speaks_5:
+                client.connect(self._host, self._port, keepalive=KEEPALIVE_S, clean_start=False, properties=_wishes())
+            else:
+                client.connect(self._host, self._port, keepalive=KEEPALIVE_S)
         except (OSError, ValueError) as error:
             raise SyncError(f"broker {self._host}:{self._port} not reached: {error}") from error
         client.loop_start()
@@ -170,6 +172,7 @@ class MqttLink:
             client.on_connect = client.on_subscribe = client.on_disconnect = None
             client.disconnect()
             client.loop_stop()
+        self._speaks_5 = was_up or self._answered or not self._speaks_5  # one that hangs up on a CONNECT may only know 3.1.1
         if was_up:
             self._absence_told = True
             self._on_event(LinkDown(self._refusal or "connection closed"))
@@ -178,10 +181,12 @@ class MqttLink:
 
     def _new_client(self) -> paho.Client:
         self._refusal = ""
+        self._answered = False
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._client_id,
-            protocol=paho.MQTTv5,
+            clean_session=None if self._speaks_5 else False,
+            protocol=paho.MQTTv5 if self._speaks_5 else paho.MQTTv311,
             reconnect_on_failure=False,
             manual_ack=True,
         )
@@ -196,6 +201,7 @@ class MqttLink:
         return client
 
     def _on_connect(self, client: paho.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
+        self._answered = reason != "Unsupported protocol version"
         if reason.is_failure:
             self._refusal = str(reason)
             self._ended.set()
@@ -229,6 +235,15 @@ class MqttLink:
 
     def _sleep(self, seconds: float) -> None:
         self._stopping.wait(seconds)
+
+
+def _wishes() -> Properties:
+    """Return what a broker that speaks MQTT 5 is asked to do for us."""
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = SESSION_EXPIRY_S
+    properties.ReceiveMaximum = RECEIVE_MAX
+    properties.MaximumPacketSize = PACKET_BYTES_MAX
+    return properties
 
 
 def _tls_context(broker: Broker) -> ssl.SSLContext:

@@ -23,6 +23,8 @@ def package_of(tool: str) -> str:
         "openssl": "openssl",
         "unshare": "util-linux",
         "systemd-analyze": "systemd",
+        "faketime": "faketime",
+        "node": "nodejs",
     }[tool]
 
 

@@ -3,87 +3,42 @@
 At the end the invariants of tests/invariants.py on the real files.
 """
 
+import os
+import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from agent.central.ledger import Ledger
-from agent.store.database import Database
-from tests import invariants
 from tests.parts.broker import Mosquitto
-from tests.parts.process import wait_for
+from tests.parts.canteen import Canteen, canteen
+from tests.parts.process import require, wait_for
 from tests.parts.proxy import Proxy
-from tests.parts.serial_line import SerialLine
-from tests.parts.town import SITE, Central, Terminal
 
-CARDS = [bytes.fromhex(f"0100000{n:03x}") for n in range(1, 41)]
 KBIT_100 = 12_500  # bytes a second
-
-
-@dataclass
-class Town:
-    broker: Mosquitto
-    proxy: Proxy
-    central: Central
-    terminals: list[Terminal]
-    lines: list[SerialLine]
-    tapped: int = 0
-
-    def tap(self, number: int) -> None:
-        """Let a child eat at a terminal; return when its entry is on the disk."""
-        terminal, line = self.terminals[number], self.lines[number]
-        before = self.recorded(terminal)
-        line.hold(CARDS[self.tapped % len(CARDS)])
-        self.tapped += 1
-        wait_for(lambda: self.recorded(terminal) > before, "an entry")
-
-    def recorded(self, terminal: Terminal) -> int:
-        return int(terminal.rows("SELECT count(*) FROM entry")[0][0])
-
-    def start(self, terminal: Terminal) -> None:
-        terminal.start()
-        wait_for(terminal.answers, "the agent answering")
-        wait_for(lambda: terminal.status()["readers"]["counter"] == "ready", "the reader")
-
-    def all_booked(self) -> bool:
-        return all(terminal.pending() == 0 for terminal in self.terminals)
+KILLS = 6
 
 
 @pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
-    with Mosquitto(tmp_path / "broker") as broker, Proxy(broker.port) as proxy:
-        central = Central(tmp_path / "central", broker.url)
-        rows = [f"a-{n},{SITE},lunch 2026-01-01 3.66,em:{card.hex()}" for n, card in enumerate(CARDS)]
-        (tmp_path / "roster.csv").write_text("\n".join(["account,site,prices,cards", *rows]), encoding="utf-8")
-        central.office("import-roster", tmp_path / "roster.csv")
-        central.office("service", SITE, "lunch", "--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567")
-        terminals, lines = [], []
-        for name in ("t-1", "t-2"):
-            central.office("terminals", "add", name, SITE)
-            line = SerialLine(tmp_path / f"reader-{name}")
-            line.plug()
-            reader = f'[[reader]]\nname = "counter"\nprofile = "rdm6300"\nport = "{line.path}"\n'
-            terminals.append(Terminal(tmp_path / name, name, proxy.url, tmp_path / "central" / "central.db.card-key", reader))
-            lines.append(line)
-        town = Town(broker, proxy, central, terminals, lines)
-        central.start()
-        for terminal in terminals:
-            town.start(terminal)
-            wait_for(lambda: terminal.balance("a-1") is not None, "the roster")  # noqa: B023
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path / "broker") as broker:
+        yield broker
+
+
+@pytest.fixture
+def proxy(broker: Mosquitto) -> Iterator[Proxy]:
+    with Proxy(broker.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def town(tmp_path: Path, broker: Mosquitto, proxy: Proxy) -> Iterator[Canteen]:
+    with canteen(tmp_path, central_url=broker.url, terminal_url=proxy.url) as town:
         yield town
-        for terminal in terminals:
-            if terminal.process is not None:
-                terminal.stop()
-        central.stop()
-        for line in lines:
-            line.unplug()
 
 
 @pytest.mark.timeout(240)
-def test_whatever_the_network_does_and_whoever_is_killed_both_sides_end_equal(town: Town) -> None:
-    proxy = town.proxy
+def test_whatever_the_network_does_and_whoever_is_killed_both_sides_end_equal(broker: Mosquitto, proxy: Proxy, town: Canteen) -> None:
     proxy.cut()
     town.tap(0)
     proxy.half_close()
@@ -103,10 +58,10 @@ def test_whatever_the_network_does_and_whoever_is_killed_both_sides_end_equal(to
     town.central.process.kill()
     town.tap(0)
     town.central.start()
-    town.broker.process.kill()
+    broker.process.kill()
     town.tap(1)
-    town.broker.stop()
-    town.broker.start()
+    broker.stop()
+    broker.start()
     proxy.swallows = True
     town.tap(0)
     town.tap(1)
@@ -114,17 +69,68 @@ def test_whatever_the_network_does_and_whoever_is_killed_both_sides_end_equal(to
     proxy.cut()
     proxy.delay_s, proxy.bytes_per_s = 0.0, None
     wait_for(town.all_booked, "everything booked", 90)
-    wait_for(lambda: all(terminal.balance("a-2") == town.central.balance("a-2") for terminal in town.terminals), "equal balances", 30)
-    for terminal in town.terminals:
-        terminal.stop()
-    town.central.stop()
-    ledger = Ledger(town.central.db)
-    for terminal in town.terminals:
-        db = Database(terminal.db, read_only=True)
-        invariants.the_chain_holds(db)
-        invariants.everything_recorded_is_booked(db, ledger, terminal.name)
-        invariants.a_terminal_equals_the_central(db, ledger, terminal.name)
-        db.close()
-    invariants.the_books_are_right(ledger)
-    ledger.close()
-    assert sum(town.recorded(terminal) for terminal in town.terminals) == town.tapped
+    wait_for(lambda: town.all_equal("a-2"), "equal balances", 30)
+    town.stop()
+    town.check()
+
+
+@pytest.mark.timeout(240)
+def test_kill_9_in_a_loop_for_agents_central_and_broker(broker: Mosquitto, town: Canteen) -> None:
+    for round_number in range(KILLS):
+        town.tap(round_number % 2)
+        town.tap(round_number % 2)
+        match round_number % 3:
+            case 0:
+                terminal = town.terminals[round_number % 2]
+                assert terminal.process is not None
+                terminal.process.kill()
+                town.start(terminal)
+            case 1:
+                assert town.central.process is not None
+                town.central.process.kill()
+                town.tap(1)
+                town.central.start()
+            case _:
+                broker.process.kill()
+                town.tap(0)
+                broker.stop()
+                broker.start()
+    wait_for(town.all_booked, "everything booked", 90)
+    wait_for(lambda: town.all_equal("a-1"), "equal balances", 30)
+    town.stop()
+    town.check()
+
+
+def clock_of(time: str) -> list[str]:
+    """Return a prefix under which a command sees another wall clock. faketime itself would stay between us and the agent."""
+    asked = [require("faketime"), "-f", time, "sh", "-c", "echo $LD_PRELOAD"]
+    library = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    return ["env", f"LD_PRELOAD={library}", f"FAKETIME={time}", "FAKETIME_DONT_FAKE_MONOTONIC=1"]
+
+
+def test_an_agent_starts_without_network_without_names_and_with_a_wrong_clock(broker: Mosquitto, town: Canteen) -> None:
+    """It has no interface at all and its clock says 1970: children eat, and all comes right when the network is there."""
+    terminal, line = town.terminals[0], town.lines[0]
+    town.tap(0)
+    wait_for(town.all_booked, "everything booked")
+    terminal.stop()
+    line.unplug()
+    line.plug()
+    wrong_clock = clock_of("@1970-01-01 00:00:10")
+    no_network = [require("unshare"), "--net", *([] if os.geteuid() == 0 else ["--map-root-user"]), "--"]
+    town.start(terminal, [*no_network, *wrong_clock])
+    status = terminal.status()
+    assert status["link"].startswith("down") and status["clock"] in ("unset", "held"), status
+    town.tap(0)
+    town.tap(0)
+    served = terminal.rows("SELECT kind, body ->> '$.at' FROM entry ORDER BY n")
+    assert [kind for kind, _ in served] == ["meal"] * 3
+    assert served == sorted(served, key=lambda row: str(row[1])) and str(served[-1][1]) > "2026"  # never below what was recorded
+    assert terminal.process is not None
+    terminal.process.kill()
+    line.unplug()
+    line.plug()
+    town.start(terminal)
+    wait_for(town.all_booked, "everything booked")
+    town.stop()
+    town.check()
