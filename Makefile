@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := $(shell sed 's/\#.*//' system-packages.txt)
 
-.PHONY: help setup system-packages demo sim sim-replay sim-bite bench test check docs lock clean
+.PHONY: help setup system-packages demo sim sim-replay sim-bite bench test test-brokers check docs lock clean
 
 help: ## what can be done here
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
@@ -43,6 +43,19 @@ bench: setup ## what a tap costs, beside its floor
 test: setup check ## all checks and all tests, in random order
 	@$(BIN)/pytest
 
+test-brokers: setup $(VENV)-brokers/.installed tests/brokers/node_modules ## the same day at two other brokers: amqtt and aedes (needs nodejs and npm)
+	@$(BIN)/pytest tests/brokers/other_brokers.py
+
+$(VENV)-brokers/.installed: requirements/brokers.lock .make/system-packages
+	$(PYTHON) -m venv $(VENV)-brokers
+	$(VENV)-brokers/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/brokers.lock
+	@touch $@
+
+tests/brokers/node_modules: tests/brokers/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: apt-get install nodejs npm"; exit 1; }
+	cd tests/brokers && npm ci --silent --no-audit --no-fund
+	@touch $@
+
 check: setup ## style, types, who imports whom, house rules, documents that are printed
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
@@ -59,6 +72,8 @@ docs: setup ## print docs/protocol/ anew
 lock: ## resolve requirements/*.lock anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url requirements/build.in -o requirements/build.lock
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url --extra dev pyproject.toml -o requirements/dev.lock
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url requirements/brokers.in -o requirements/brokers.lock
+	cd tests/brokers && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 
 clean: ## remove what setup made here
-	rm -rf $(VENV) .make
+	rm -rf $(VENV) $(VENV)-brokers tests/brokers/node_modules .make

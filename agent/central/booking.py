@@ -24,6 +24,7 @@ from agent.sync.messages import Entries, decode_entry
 
 REASON_LENGTH_MAX = 200  # a decoder's complaint may quote what it read
 HASH_REASON = "its hash does not fit"
+SECOND_REASON = "already_served_elsewhere"
 
 
 class _Place(Struct):
@@ -35,7 +36,8 @@ class _Place(Struct):
 
 @dataclass(slots=True)
 class _Batch:
-    """What is the same for all entries of a batch, and the meals it touches: (account, service, day)."""
+    """What is the same for all entries of a batch, the meals to settle after it as (account, service, day), and whatever its
+    entries name as their account."""
 
     terminal: str
     site: str | None
@@ -43,6 +45,7 @@ class _Batch:
     at: Instant
     zone: ZoneInfo
     meals: set[tuple[str, str, str]] = field(default_factory=set)
+    accounts: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -89,6 +92,8 @@ def book_batch(
         previous = place.hash
     for account, service, day in sorted(batch.meals):
         settle_meals(sql, account, service, day, at=at)
+    for account in sorted(batch.accounts):
+        _renew(sql, batch, account)
     sql.execute(
         "UPDATE chain SET seq = ?1, hash = ?2 WHERE terminal = ?3 AND epoch = ?4 AND (?5 OR seq < ?1)",
         (places[-1].seq, previous, terminal, message.epoch, fresh),
@@ -215,8 +220,7 @@ def _book(sql: sqlite3.Connection, batch: _Batch, raw: Raw, place: _Place, previ
         add_incident(sql, at=batch.at, terminal=batch.terminal, kind="fork", detail=detail)
         give_order(sql, batch.terminal, "new_epoch")
     _insert(sql, batch, raw, place, previous, entry, verdict)
-    for account in sorted({name for name in (members.get("account"), verdict.account) if _is_id(name)}):
-        _renew(sql, batch, account)
+    batch.accounts.update(name for name in (members.get("account"), verdict.account) if _is_id(name))
     if entry is not None and entry.clock is not ClockTrust.UNSET:
         _correct_times(sql, batch, entry)
 
@@ -281,7 +285,7 @@ def _flag_second(sql: sqlite3.Connection, account: str | None, entry: Entry, ver
         " AND s.undoes_epoch = m.epoch AND s.undoes_seq = m.seq AND s.undoes_hash = m.hash)",
         (account, entry.day, entry.service),
     ).fetchone():
-        verdict.flag("already_served_elsewhere")
+        verdict.flag(SECOND_REASON)
 
 
 def _judge_storno(sql: sqlite3.Connection, batch: _Batch, entry: Entry, verdict: _Verdict) -> None:
@@ -322,7 +326,9 @@ def _meal_undone(sql: sqlite3.Connection, batch: _Batch, entry: Entry) -> sqlite
 def _storno_of(sql: sqlite3.Connection, meal: tuple[str, str, int, str]) -> sqlite3.Row | None:
     """Return the storno of a meal, given as (terminal, epoch, seq, hash); there is at most one."""
     row: sqlite3.Row | None = sql.execute(
-        "SELECT * FROM entry WHERE terminal = ? AND undoes_epoch = ? AND undoes_seq = ? AND undoes_hash = ?", meal
+        # named, since the planner takes the primary key's first column for the better choice and reads all of a terminal
+        "SELECT * FROM entry INDEXED BY entry_by_undone WHERE terminal = ? AND undoes_epoch = ? AND undoes_seq = ? AND undoes_hash = ?",
+        meal,
     ).fetchone()
     return row
 
@@ -360,7 +366,7 @@ def _insert(sql: sqlite3.Connection, batch: _Batch, raw: Raw, place: _Place, pre
         if entry is not None and verdict.posting in ("meal", "unknown_meal"):
             if (storno := _storno_of(sql, key)) is not None:
                 _book_late(sql, storno, verdict.account, -verdict.cents, "storno", at=batch.at)
-            if trusted and entry.service and entry.day:
+            if SECOND_REASON in verdict.reasons and entry.service and entry.day:
                 batch.meals.add((verdict.account, entry.service, entry.day))
 
 
@@ -375,7 +381,10 @@ def _renew(sql: sqlite3.Connection, batch: _Batch, account: str) -> None:
 
 def _correct_times(sql: sqlite3.Connection, batch: _Batch, entry: Entry) -> None:
     """An entry whose clock is right tells the time of those of the same boot whose clock was not: beside, never over what they say."""
-    rows = sql.execute("SELECT * FROM entry WHERE terminal = ? AND boot = ? AND true_at IS NULL", (batch.terminal, entry.boot)).fetchall()
+    rows = sql.execute(
+        "SELECT * FROM entry INDEXED BY entry_by_unset_clock WHERE terminal = ? AND boot = ? AND true_at IS NULL",
+        (batch.terminal, entry.boot),
+    ).fetchall()
     for row in rows:
         true_at = format_instant(parse_instant(entry.at) - timedelta(milliseconds=entry.mono_ms - row["mono_ms"]))
         # a meal typed in for an earlier day keeps the day the staff gave it

@@ -78,6 +78,7 @@ def status(foreign: Foreign) -> tuple[str, str]:
         (meal(kind="dance"), "not an entry: Invalid enum value 'dance'"),
         (meal(cents=366), "a meal with positive cents"),
         (meal(cents="much"), "not an entry: Expected `int`"),
+        (meal(account=["a-1"]), "not an entry: Expected `str | null`"),
         (meal(account="nobody"), "unknown_account"),
         (meal(day=None, service=None), "a meal without service and day"),
         (meal(kind="storno", cents=366, reverses={"epoch": EPOCH, "seq": 77}), "storno_of_no_meal"),
