@@ -40,8 +40,9 @@ sim-bite: setup ## planted bugs, and how soon the simulator finds each (some min
 bench: setup ## what a tap costs, beside its floor
 	@$(BIN)/python -m bench.tap
 
-test: setup check ## all checks and all tests, in random order
+test: setup check ## all checks, all tests in random order, and a minute of seeds that nobody has seen
 	@$(BIN)/pytest
+	@$(BIN)/python -m tests.simulation --seeds 100000 --seconds 60
 
 test-brokers: setup $(VENV)-brokers/.installed tests/brokers/node_modules ## the same day at two other brokers: amqtt and aedes (needs nodejs and npm)
 	@$(BIN)/pytest tests/brokers/other_brokers.py

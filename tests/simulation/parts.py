@@ -256,7 +256,8 @@ class Box(Process):
         self.boot_number = next(world.numbers)
         self.booted_ms = world.mono_ms
         self.wall_offset = timedelta()
-        self.drift = 1.0
+        self.rate = 0.0  # how much its wall clock gains, as a part of the time that passes
+        self.rate_since_ms = world.mono_ms
         self.synced = True
         self.db: Database
         self.core: Terminal
@@ -292,8 +293,16 @@ class Box(Process):
         self.booted_ms = self.world.mono_ms
 
     def reading(self) -> Reading:
-        mono_ms = int((self.world.mono_ms - self.booted_ms) * self.drift)
-        return Reading(wall=self.world.now + self.wall_offset, mono_ms=mono_ms, boot=f"boot-{self.boot_number}", synced=self.synced)
+        wall = self.world.now + self.wall_offset + self._gained()
+        return Reading(wall=wall, mono_ms=self.world.mono_ms - self.booted_ms, boot=f"boot-{self.boot_number}", synced=self.synced)
+
+    def set_rate(self, rate: float) -> None:
+        """Let the wall clock run fast or slow from now on."""
+        self.wall_offset += self._gained()
+        self.rate, self.rate_since_ms = rate, self.world.mono_ms
+
+    def _gained(self) -> timedelta:
+        return timedelta(milliseconds=int((self.world.mono_ms - self.rate_since_ms) * self.rate))
 
     def save_image(self) -> None:
         """Copy the disk aside."""

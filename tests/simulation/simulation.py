@@ -251,10 +251,12 @@ class Simulation:
         box.synced = False
 
     def clock_drifts(self, step: Step) -> None:
-        self._box(step).wall_offset += timedelta(milliseconds=step.b % 4_000)
+        """It runs fast or slow: by seconds a day as crystals do, or by hours a day."""
+        self._box(step).set_rate((step.b % 21 - 10) * (0.0001 if step.c % 2 else 0.02))
 
     def clock_right(self, step: Step) -> None:
         box = self._box(step)
+        box.set_rate(0.0)
         box.wall_offset, box.synced = timedelta(), True
 
     # -- disks -------------------------------------------------------------------------------------------------------------
