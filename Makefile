@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := $(shell sed 's/\#.*//' system-packages.txt)
 
-.PHONY: help setup system-packages demo sim sim-replay sim-bite bench test test-brokers check docs lock clean
+.PHONY: help setup system-packages demo sim sim-replay sim-bite crash bench test test-brokers check docs lock clean
 
 help: ## what can be done here
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
@@ -36,6 +36,9 @@ sim-replay: setup ## one run again: make sim-replay RUN=17:600:4,90-93
 
 sim-bite: setup ## planted bugs, and how soon the simulator finds each (some minutes)
 	@$(BIN)/python -m tests.simulation.bugs
+
+crash: setup ## every cut of a terminal's life, and, as root, sixty of a real ext4 (some minutes)
+	@$(BIN)/python -m tests.crash
 
 bench: setup ## what a tap costs, beside its floor
 	@$(BIN)/python -m bench.tap

@@ -5,7 +5,6 @@ transaction is on the disk when its block has ended, or raises; `sqlite3.Error` 
 """
 
 import os
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,18 +38,33 @@ class SqliteFile:
         self._form = form
         self._refuse_foreign()
         try:
-            self.sql = sqlite3.connect(f"file:{quote(str(path))}?mode={mode}{form.options}", uri=True, isolation_level=None)
-            self.sql.execute(f"PRAGMA busy_timeout = {form.busy_timeout_ms}")
-            self._check_version()
-            if mode != "ro":
-                for pragma in form.pragmas:
-                    self.sql.execute(f"PRAGMA {pragma}")
-                self._migrate()
-        except sqlite3.Error as error:
+            if mode == "rwc" and not path.exists():
+                self._make()
+            self._open(path, mode)
+        except (sqlite3.Error, OSError) as error:
             raise form.error(f"{path}: cannot be opened as {form.owner} database: {error}") from error
 
     def close(self) -> None:
         self.sql.close()
+
+    def _open(self, path: Path, mode: str) -> None:
+        self.sql = sqlite3.connect(f"file:{quote(str(path))}?mode={mode}{self._form.options}", uri=True, isolation_level=None)
+        self.sql.execute(f"PRAGMA busy_timeout = {self._form.busy_timeout_ms}")
+        self._check_version()
+        if mode != "ro":
+            for pragma in self._form.pragmas:
+                self.sql.execute(f"PRAGMA {pragma}")
+            self._migrate()
+
+    def _make(self) -> None:
+        """Make the file under another name and give it its own when it is whole: a plug pulled before leaves nothing in its place."""
+        new = self.path.with_name(self.path.name + ".new")
+        for end in ("", "-journal", "-wal", "-shm"):
+            new.with_name(new.name + end).unlink(missing_ok=True)
+        self._open(new, "rwc")
+        self.sql.close()
+        os.replace(new, self.path)
+        sync_folder(self.path.parent)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -96,16 +110,18 @@ class SqliteFile:
                 self.sql.close()  # the file gives up: nothing of the transaction was promised
 
     def _refuse_foreign(self) -> None:
+        journal = self.path.with_name(self.path.name + "-wal")
         try:
             with open(self.path, "rb") as file:
                 header = file.read(16)
         except FileNotFoundError:
-            if self.path.with_name(self.path.name + "-wal").exists():
-                journal = f"{self.path.name}-wal"
-                raise self._form.error(f"{self.path}: is missing, but its journal {journal} is there; put the file back first") from None
+            if journal.exists():
+                raise self._form.error(f"{self.path}: is missing, but its journal {journal.name} is there; put the file back first") from None
             return
         except OSError as error:
             raise self._form.error(f"{self.path}: cannot be read: {error.strerror}") from error
+        if journal.exists() and journal.stat().st_size:
+            return  # a cut while the journal was brought into the file may have damaged its beginning: the journal has it
         if not header:
             raise self._form.error(f"{self.path}: is empty, and a ledger never is; put the file back, or remove it to begin anew")
         if header != b"SQLite format 3\0":
@@ -133,11 +149,20 @@ class SqliteFile:
                 sql.execute(f"PRAGMA user_version = {number}")
 
     def _copy_aside(self, version: int) -> None:
-        self.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        copy = self.path.with_name(f"{self.path.name}.schema-{version}")
-        shutil.copyfile(self.path, copy)
-        with open(copy, "rb") as written:
-            os.fsync(written.fileno())
+        copy = sqlite3.connect(self.path.with_name(f"{self.path.name}.schema-{version}"))
+        try:
+            self.sql.backup(copy)
+        finally:
+            copy.close()
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring what a folder's names point to onto the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _statements(script: str) -> Iterator[str]:

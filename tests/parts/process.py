@@ -24,6 +24,10 @@ def package_of(tool: str) -> str:
         "unshare": "util-linux",
         "systemd-analyze": "systemd",
         "faketime": "faketime",
+        "gcc": "gcc",
+        "mkfs.ext4": "e2fsprogs",
+        "mount": "mount",
+        "umount": "mount",
         "node": "nodejs",
     }[tool]
 

@@ -216,7 +216,13 @@ BUGS = (
         "        if acked[0] != here.epoch_number or message.notes_after > here.acked:",
         "        if message.notes_after > here.acked:",
         runs=300,
-        also=(("agent/correspondence.py", "        return earlier is not None and message.before != Acked(", "        return False and earlier != Acked("),),
+        also=(
+            (
+                "agent/correspondence.py",
+                "        return earlier is not None and message.before != Acked(",
+                "        return False and earlier != Acked(",
+            ),
+        ),
     ),
     Bug(
         "a note that was lost is not missed",

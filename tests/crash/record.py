@@ -1,0 +1,33 @@
+"""A life recorded: the recorder compiled, the workload run under it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.parts.process import ROOT, require
+
+SOURCE = Path(__file__).with_name("recorder.c")
+WITHOUT_DIRECTORY_SYNC = "no directory sync"
+# planted: what it is called, and what the workload is told
+PLANTED = {
+    "synchronous = NORMAL": "normal",
+    "records and position in two transactions": "split",
+    "psow = 1, when a card damages the block it rewrites": "psow",
+    WITHOUT_DIRECTORY_SYNC: "",
+}
+
+
+def record(folder: Path, planted: str = "") -> Path:
+    """Run the workload in `folder`/disk and return the record. `planted` is one of `PLANTED` or empty."""
+    library, disk, log = folder / "recorder.so", folder / "disk", folder / "record"
+    if not library.exists():
+        flags = ["-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror"]
+        subprocess.run([require("gcc"), *flags, "-o", library, SOURCE, "-ldl"], check=True, timeout=60)
+    disk.mkdir()
+    environment = os.environ | {"LD_PRELOAD": str(library), "CRASH_FOLDER": str(disk), "CRASH_LOG": str(log), "PYTHONPATH": str(ROOT)}
+    if planted == WITHOUT_DIRECTORY_SYNC:
+        environment["CRASH_NO_DIRECTORY_SYNC"] = "1"
+    words = [sys.executable, "-m", "tests.crash.workload", str(disk), PLANTED.get(planted, "")]
+    subprocess.run(words, check=True, timeout=60, env=environment)
+    return log
