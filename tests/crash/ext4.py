@@ -33,7 +33,9 @@ def cut_a_real_file_system(folder: Path, cuts: int) -> tuple[int, int]:
     known: dict[int, str] = {}
     for _ in range(cuts):
         with mounted(image, mount):
-            known |= tap_until_cut(mount, draw.randint(1, ENTRIES_MAX))
+            said = tap_until_cut(mount, draw.randint(1, ENTRIES_MAX))
+            assert said, "nothing was recorded before the cut"
+            known |= said
         with mounted(image, mount):
             db = Database(mount / "t.db", headroom_bytes=0)
             epoch = reads.newest_epoch(db)
@@ -59,7 +61,9 @@ def tap_until_cut(mount: Path, entries: int) -> dict[int, str]:
     """Let a process record entries as fast as it can, cut, and return seq and hash of those that it said were committed."""
     words = [sys.executable, "-m", "tests.crash.tapper", str(mount / "t.db")]
     said: dict[int, str] = {}
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}) as child:
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    ) as child:
         assert child.stdout is not None
         for line in child.stdout:
             seq, digest = line.split()

@@ -6,21 +6,22 @@ from pathlib import Path
 
 from agent.store import reads, writes
 from agent.store.database import Database
-from tests.crash.workload import ACCOUNTS, meal
+from tests.crash.workload import meal
 
-DAYS_MAX = 20_000
+DAYS_MAX = 100_000
+SECONDS = 3_600
+CHECKPOINT_EVERY = 12
 
 
 def main(path: Path) -> None:
     db = Database(path, headroom_bytes=256 * 1024)
     writes.found(db, town="borgo", terminal="t-1", epoch="1-0123456789abcdef")
     db.reserve()
-    begun = reads.standing(db).last // ACCOUNTS + 1
-    for day in range(begun, DAYS_MAX):
-        for n in range(ACCOUNTS):
-            entry = writes.record(db, meal(n, f"{date(2000, 1, 1) + timedelta(days=day)}"))
-            print(entry.seq, entry.hash, flush=True)
-        db.checkpoint()
+    for n in range(reads.standing(db).last, DAYS_MAX):  # each its own day
+        entry = writes.record(db, meal(n % SECONDS, f"{date(2000, 1, 1) + timedelta(days=n)}"))
+        print(entry.seq, entry.hash, flush=True)
+        if n % CHECKPOINT_EVERY == 0:
+            db.checkpoint()
 
 
 if __name__ == "__main__":
