@@ -178,9 +178,9 @@ def _lacks_kept_entries(sql: sqlite3.Connection, terminal: str, hello: Hello, to
     """Return whether there is a hole in what is booked after entry `told` that this terminal can fill: another copy of its disk had
     forgotten what was there."""
     row = sql.execute(
-        "SELECT 1 FROM entry e WHERE terminal = ? AND epoch = ? AND seq > ? AND NOT EXISTS (SELECT 1 FROM entry p WHERE p.terminal ="
+        "SELECT 1 FROM entry e WHERE terminal = ? AND epoch = ? AND seq > ? AND seq <= ? AND NOT EXISTS (SELECT 1 FROM entry p WHERE p.terminal ="
         " e.terminal AND p.epoch = e.epoch AND p.seq = e.seq - 1 AND p.hash = e.prev) LIMIT 1",
-        (terminal, hello.epoch, max(hello.oldest, told + 1)),
+        (terminal, hello.epoch, max(hello.oldest, told + 1), hello.last + 1),
     ).fetchone()
     return row is not None
 
