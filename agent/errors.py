@@ -32,6 +32,10 @@ class StoreError(AgentError):
     """The terminal's database cannot be read, written or trusted."""
 
 
+class DamagedError(StoreError):
+    """The terminal's file is damaged: it is moved aside as it is, and another begun."""
+
+
 class SyncError(AgentError):
     """A message or the link to the broker is not usable."""
 

@@ -27,6 +27,7 @@ class Form:
     options: str
     busy_timeout_ms: int
     error: type[AgentError]
+    damaged: type[AgentError]  # a file that SQLite itself calls damaged
 
 
 class SqliteFile:
@@ -42,10 +43,25 @@ class SqliteFile:
                 self._make()
             self._open(path, mode)
         except (sqlite3.Error, OSError) as error:
-            raise form.error(f"{path}: cannot be opened as {form.owner} database: {error}") from error
+            raise self.fault(f"cannot be opened as {form.owner} database", error) from error
 
     def close(self) -> None:
         self.sql.close()
+
+    def reopen(self) -> None:
+        """Forget the connection and open the file anew. Raises the form's error."""
+        self.sql.close()
+        self._refuse_foreign()
+        try:
+            self._open(self.path, "rw")
+        except (sqlite3.Error, OSError) as error:
+            raise self.fault("cannot be opened again", error) from error
+
+    def fault(self, what: str, error: Exception) -> AgentError:
+        """Return the form's error for one of SQLite's or the system's."""
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        kind = self._form.damaged if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else self._form.error
+        return kind(f"{self.path}: {what}: {error}")
 
     def _open(self, path: Path, mode: str) -> None:
         self.sql = sqlite3.connect(f"file:{quote(str(path))}?mode={mode}{self._form.options}", uri=True, isolation_level=None)
@@ -77,7 +93,7 @@ class SqliteFile:
         except BaseException as error:
             self._roll_back()
             if isinstance(error, sqlite3.Error):
-                raise self._form.error(f"{self.path}: not written: {error}") from error
+                raise self.fault("not written", error) from error
             raise
 
     def write_one(self, statement: str, values: tuple[Any, ...]) -> None:
@@ -86,7 +102,21 @@ class SqliteFile:
         try:
             self.sql.execute(statement, values)
         except sqlite3.Error as error:
-            raise self._form.error(f"{self.path}: not written: {error}") from error
+            raise self.fault("not written", error) from error
+
+    def rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        """Return all rows of one query. Raises the form's error."""
+        try:
+            return self.sql.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self.fault("not readable", error) from error
+
+    def row(self, statement: str, values: tuple[Any, ...] = ()) -> Any:
+        """Return the first row of a query, None if there is none. Raises the form's error."""
+        try:
+            return self.sql.execute(statement, values).fetchone()
+        except sqlite3.Error as error:
+            raise self.fault("not readable", error) from error
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -97,17 +127,17 @@ class SqliteFile:
                 self.sql.execute("BEGIN")
             yield self.sql
         except sqlite3.Error as error:
-            raise self._form.error(f"{self.path}: not readable: {error}") from error
+            raise self.fault("not readable", error) from error
         finally:
             if not outer:
                 self._roll_back()
 
     def _roll_back(self) -> None:
-        if self.sql.in_transaction:
-            try:
+        try:
+            if self.sql.in_transaction:
                 self.sql.execute("ROLLBACK")
-            except sqlite3.Error:
-                self.sql.close()  # the file gives up: nothing of the transaction was promised
+        except sqlite3.Error:
+            self.sql.close()  # the file gives up: nothing of the transaction was promised
 
     def _refuse_foreign(self) -> None:
         journal = self.path.with_name(self.path.name + "-wal")
@@ -116,7 +146,8 @@ class SqliteFile:
                 header = file.read(16)
         except FileNotFoundError:
             if journal.exists():
-                raise self._form.error(f"{self.path}: is missing, but its journal {journal.name} is there; put the file back first") from None
+                sentence = f"{self.path}: is missing, but its journal {journal.name} is there; put the file back first"
+                raise self._form.error(sentence) from None
             return
         except OSError as error:
             raise self._form.error(f"{self.path}: cannot be read: {error.strerror}") from error

@@ -2,8 +2,8 @@
 
 `turn` is one turn of the loop: `handle` takes one event with what the clocks say and returns what is to be done, its writes
 committed when it returns; `idle` keeps house when there is no event; `due` says what to send. No threads, no sleeps, no
-I/O but the database; time and randomness are arguments. If it raises, the process ends: systemd starts it again and it
-looks at what is on the disk.
+I/O but the database; time and randomness are arguments. A file that fails is opened again until it works. If a turn raises, the
+process ends: systemd starts it again and it looks at what is on the disk.
 """
 
 import logging
@@ -21,16 +21,17 @@ from agent.domain.canteen import Id, policy_on
 from agent.domain.clock import Anchor, Day, Moment, Reading, day_of, format_instant, highest, parse_instant, read_moment
 from agent.domain.ledger import Seq
 from agent.domain.tap import Refused, Served
-from agent.errors import AgentError
+from agent.errors import AgentError, DamagedError, StoreError
 from agent.ops.control import Request
-from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderUp, Show
+from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderUp, Show, Signal
 from agent.store import reads, writes
 from agent.store.database import Database
-from agent.sync.events import Acknowledge, Arrived, LinkDown, LinkEffect, LinkUp, Publish
+from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkEffect, LinkUp, Publish
 from agent.sync.messages import TerminalState, encode
 from agent.sync.topics import Leaf, Topics
 
 PRUNE_EVERY_MS = 600_000
+LOOK_AGAIN_MS = 1_000  # how often a file that failed is opened again
 CHECKPOINT_QUIET_MS = 3_000  # no tap for so long: the file may be tidied without a child waiting
 STATE_EVERY_MS = 300_000
 HEARD_TOLERANCE = timedelta(minutes=1)  # a message may have waited at the broker: only a time ahead of ours, or near it, is news
@@ -47,6 +48,15 @@ class _Outage:
 
     since_ms: int
     reason: str
+
+
+@dataclass(slots=True)
+class _Fault:
+    """The file does not work: why, when it was opened again last, and how many taps have been told so."""
+
+    sentence: str
+    tried_ms: int
+    taps: int = 0
 
 
 class Terminal:
@@ -79,6 +89,7 @@ class Terminal:
         self._pruned_ms: int | None = None
         self._checkpoint_due = False
         self._state_ms: int | None = None
+        self._fault: _Fault | None = None
 
     def moment(self, reading: Reading) -> Moment:
         """Return the time as an entry made now would carry it."""
@@ -87,14 +98,22 @@ class Terminal:
     def turn(self, event: Event | None, reading: Reading) -> Iterator[Effect]:
         """Do one turn of the main loop: an event, or housekeeping when none waits. Yield what is to be done, in that order.
 
-        Whoever stops between two of them leaves what a pulled plug leaves. Raise `StoreError` as `handle` does.
+        Whoever stops between two of them leaves what a pulled plug leaves. When the file does not work, taps are told *out of order*
+        until it does again. Raise `DamagedError` for a file that must be begun anew.
         """
         moment = self.moment(reading)
-        if event is not None:
-            yield from self.handle(event, moment)
-        else:
-            self.idle(moment)
-        yield from self.due(moment)
+        try:
+            if self._fault is not None:
+                yield from self._look_again(self._fault, moment)
+            if event is not None:
+                yield from self.handle(event, moment)
+            else:
+                self.idle(moment)
+            yield from self.due(moment)
+        except DamagedError:
+            raise
+        except StoreError as error:
+            yield from self._without_file(event, error, moment)
 
     def handle(self, event: Event, moment: Moment) -> list[Effect]:
         """Return what one event brings about. Raise `StoreError` when the disk does not take it: then nothing is green."""
@@ -147,12 +166,16 @@ class Terminal:
 
     def wake_ms(self, reading: Reading) -> int | None:
         """Return in how many milliseconds `idle` should be called without an event, None for whenever."""
+        if self._fault is not None:
+            return LOOK_AGAIN_MS
         if self._mail.has_steps:
             return 0
         return self._mail.session.wake_ms(reading.mono_ms)
 
     def summary(self) -> str:
         """Return one line for `systemctl status`."""
+        if self._fault is not None:
+            return f"OUT OF ORDER: {self._fault.sentence}"
         here = reads.standing(self._db)
         down = [name for name, outage in self._readers.items() if outage]
         readers = f"readers down: {', '.join(down)}" if down else f"{len(self._readers)} readers ready"
@@ -250,9 +273,46 @@ class Terminal:
             before = format_instant(parse_instant(moment.at) - timedelta(days=keep))
             if writes.prune(self._db, before=before) == 0:
                 self._pruned_ms = moment.mono_ms
+                self._reserve()
         elif self._checkpoint_due:
             self._db.checkpoint()
             self._checkpoint_due = False
+
+    def _look_again(self, fault: _Fault, moment: Moment) -> Iterator[Effect]:
+        """Open the file again and write into it what happened meanwhile. Raise `StoreError` while that does not work."""
+        if moment.mono_ms - fault.tried_ms < LOOK_AGAIN_MS:
+            raise StoreError(fault.sentence)
+        fault.tried_ms = moment.mono_ms
+        self._db.reopen()
+        detail = f"{fault.sentence}; {fault.taps} taps were told out of order"
+        writes.add_incident(self._db, at=moment.at, kind="store_fault", detail=detail)
+        log.warning("the file works again: %d taps were told out of order", fault.taps)
+        self._fault, self._state_ms = None, None
+        yield DropLink()  # messages that came meanwhile were not acknowledged: they come again
+
+    def _without_file(self, event: Event | None, error: StoreError, moment: Moment) -> Iterator[Effect]:
+        """Answer without the file: nothing is green, nothing is acknowledged, everybody is told why."""
+        is_news = self._fault is None or isinstance(event, LinkUp)
+        if self._fault is None:
+            log.error("out of order: %s", error)
+            self._fault = _Fault(str(error), moment.mono_ms)
+        if isinstance(event, CardPresented | CardUnreadable):
+            self._fault.taps += 1
+            yield Show(reader=event.reader, tap=event.tap, signal=Signal.OUT_OF_ORDER)
+        elif isinstance(event, Request):
+            event.answer(error=f"out of order: {self._fault.sentence}")
+        if is_news and self._link is None:
+            fault = TerminalState(online=True, at=moment.at, software=self._software, readers=self._reader_words(), fault=str(error))
+            yield Publish(topic=self._topics.of(self._id, Leaf.STATE), payload=encode(fault), retain=True)
+
+    def _reader_words(self) -> dict[str, str]:
+        return {name: "ready" if outage is None else "down" for name, outage in self._readers.items()}
+
+    def _reserve(self) -> None:
+        try:
+            self._db.reserve()
+        except StoreError as error:
+            log.warning("%s", error)  # what the headroom is for has come: it is used up first
 
     def _state(self, moment: Moment) -> Publish:
         here = reads.standing(self._db)
@@ -265,7 +325,7 @@ class Terminal:
             pending=here.pending,
             oldest_pending_at=reads.oldest_pending_at(self._db),
             heard_at=here.heard_at,
-            readers={name: "ready" if outage is None else "down" for name, outage in self._readers.items()},
+            readers=self._reader_words(),
             set_aside=held["set_aside"],
             incidents=held["incident"],
         )

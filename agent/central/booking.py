@@ -109,7 +109,7 @@ def settle_meals(sql: sqlite3.Connection, account: str, service: str, day: str, 
         " (SELECT coalesce(sum(cents), 0) FROM posting p WHERE (p.terminal, p.epoch, p.seq, p.hash) ="
         " (m.terminal, m.epoch, m.seq, m.hash) AND p.kind = 'double_meal') AS given"
         " FROM entry m WHERE m.account = ? AND m.true_day = ? AND m.service = ? AND m.kind IN ('meal', 'unknown_meal')"
-        " AND m.cents IS NOT NULL ORDER BY m.true_at, m.terminal, m.seq",
+        " AND m.cents IS NOT NULL ORDER BY m.true_at, m.terminal, m.seq, m.hash",
         (account, day, service),
     ).fetchall()
     give_back = _double_meal(sql, day) == "give_back"

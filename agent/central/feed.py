@@ -24,7 +24,8 @@ NOTES_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a terminal has been told: journal, position, (epoch, seq) up to which notes were given, the newest order."""
+    """What a terminal has been told: journal, position, (epoch, seq) up to which notes were given, the newest order; and `before`,
+    the newest entry of its earlier epochs, when that is booked."""
 
     journal: str | None
     position: int
@@ -178,8 +179,8 @@ def _lacks_kept_entries(sql: sqlite3.Connection, terminal: str, hello: Hello, to
     """Return whether there is a hole in what is booked after entry `told` that this terminal can fill: another copy of its disk had
     forgotten what was there."""
     row = sql.execute(
-        "SELECT 1 FROM entry e WHERE terminal = ? AND epoch = ? AND seq > ? AND seq <= ? AND NOT EXISTS (SELECT 1 FROM entry p WHERE p.terminal ="
-        " e.terminal AND p.epoch = e.epoch AND p.seq = e.seq - 1 AND p.hash = e.prev) LIMIT 1",
+        "SELECT 1 FROM entry e WHERE terminal = ? AND epoch = ? AND seq > ? AND seq <= ? AND NOT EXISTS"
+        " (SELECT 1 FROM entry p WHERE p.terminal = e.terminal AND p.epoch = e.epoch AND p.seq = e.seq - 1 AND p.hash = e.prev) LIMIT 1",
         (terminal, hello.epoch, max(hello.oldest, told + 1), hello.last + 1),
     ).fetchone()
     return row is not None

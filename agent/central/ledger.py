@@ -27,6 +27,7 @@ FORM = Form(
     options="",
     busy_timeout_ms=BUSY_TIMEOUT_MS,
     error=CentralError,
+    damaged=CentralError,
 )
 
 
@@ -43,7 +44,7 @@ class Ledger(SqliteFile):
 
     def version(self) -> int:
         """Return a number that changes when another process has committed."""
-        return int(self.sql.execute("PRAGMA data_version").fetchone()[0])
+        return int(self.row("PRAGMA data_version")[0])
 
 
 def found(ledger: Ledger, *, town: str, zone: str, journal: str, at: Instant) -> None:

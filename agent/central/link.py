@@ -33,13 +33,13 @@ class Exchange:
     def __init__(self, ledger: Ledger, *, new_journal: Callable[[], str]) -> None:
         self._ledger = ledger
         self._new_journal = new_journal
-        row = ledger.sql.execute("SELECT town, zone FROM central").fetchone()
+        row = ledger.row("SELECT town, zone FROM central")
         self.topics = Topics(row["town"])
         self._zone = ZoneInfo(row["zone"])
         self._told: dict[str, Told] = {}
         self._digests: dict[str, Digest] = {}
         self._pushed: tuple[int, str | None] | None = None
-        self._seen = ledger.version()
+        self._seen: int | None = ledger.version()
         self._today = ""
 
     def turn(self, event: LinkEvent | None, at: Instant) -> Iterator[LinkEffect]:
@@ -63,12 +63,8 @@ class Exchange:
                 yield Acknowledge(receipt)
                 yield from answers
                 yield from self._push(at)
-            case None if (version := self._ledger.version()) != self._seen:
-                self._seen = version
-                self.forget_day()
-                yield from self._push(at)
             case None:
-                pass
+                yield from self._look(at)
 
     def receive(self, topic: str, payload: bytes, at: Instant) -> list[Publish]:
         """Take in one message in one transaction; return what to publish."""
@@ -108,8 +104,8 @@ class Exchange:
     def push(self, at: Instant) -> list[Publish]:
         """Return what is new for terminals that are being talked to; nothing while no record has changed since."""
         self.begin_day(at)
-        (position,) = self._ledger.sql.execute("SELECT position FROM central").fetchone()
-        orders = self._ledger.sql.execute("SELECT group_concat(order_id) FROM terminal").fetchone()[0]
+        (position,) = self._ledger.row("SELECT position FROM central")
+        (orders,) = self._ledger.row("SELECT group_concat(order_id) FROM terminal")
         if (position, orders) == self._pushed:
             return []
         messages = []
@@ -123,19 +119,34 @@ class Exchange:
 
     def state(self, at: Instant, *, online: bool) -> Publish:
         """Return the retained message that says the central is there, or not."""
-        (journal,) = self._ledger.sql.execute("SELECT journal FROM central").fetchone()
+        (journal,) = self._ledger.row("SELECT journal FROM central")
         return Publish(topic=self.topics.central_state, payload=encode(CentralState(online=online, journal=journal, at=at)), retain=True)
 
+    def _look(self, at: Instant) -> list[Publish]:
+        """Return what another process has brought; nothing while it holds the file: the next look finds it."""
+        try:
+            version = self._ledger.version()
+            if version == self._seen:
+                return []
+            self.forget_day()
+            messages = self.push(at)
+        except CentralError as error:
+            log.error("what is new cannot be read now: %s", error)
+            return []
+        self._seen = version
+        return messages
+
     def _push(self, at: Instant) -> list[Publish]:
-        """Return what is new; nothing while an office command holds the file: the next look finds it."""
+        """Return what is new; nothing while another process holds the file: then the next look finds it."""
         try:
             return self.push(at)
         except CentralError as error:
             log.error("what is new cannot be read now: %s", error)
+            self._seen = None
             return []
 
     def _hello(self, terminal: str, hello: Hello, at: Instant) -> list[Publish]:
-        (before,) = self._ledger.sql.execute("SELECT journal FROM central").fetchone()
+        (before,) = self._ledger.row("SELECT journal FROM central")
         with self._ledger.transaction() as sql:
             self._require_known(terminal)
             told = greet(sql, terminal, hello, town=self.topics.town, at=at, new_journal=self._new_journal)
@@ -168,7 +179,7 @@ class Exchange:
             log.info("terminal %s is offline", terminal)
 
     def _require_known(self, terminal: str) -> str | None:
-        row = self._ledger.sql.execute("SELECT site FROM terminal WHERE id = ?", (terminal,)).fetchone()
+        row = self._ledger.row("SELECT site FROM terminal WHERE id = ?", (terminal,))
         if row is None:
             raise SyncError(f"there is no terminal {terminal!r}; add it with: canteen-agent central terminals add")
         site: str | None = row["site"]
@@ -176,7 +187,7 @@ class Exchange:
 
     def _tell(self, terminal: str, told: Told, news: Changes) -> Publish:
         self._told[terminal] = Told(
-            news.journal, news.to, news.acked.epoch, max(news.acked.seq, told.seq), news.order.id if news.order else None
+            news.journal, news.to, news.acked.epoch, max(news.acked.seq, told.seq), news.order.id if news.order else None, told.before
         )
         return Publish(topic=self.topics.of(terminal, Leaf.CHANGES), payload=encode(news), retain=False)
 

@@ -92,6 +92,7 @@ CREATE TABLE tombstone (                    -- what a site may no longer see
     p    INTEGER NOT NULL,
     PRIMARY KEY (site, kind, id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX tombstone_by_site ON tombstone (site, p);
 
 CREATE TABLE entry (                        -- every entry of every terminal, none refused
     terminal TEXT NOT NULL,
@@ -121,6 +122,7 @@ CREATE TABLE entry (                        -- every entry of every terminal, no
 CREATE INDEX entry_by_meal ON entry (account, true_day, service) WHERE account IS NOT NULL;
 CREATE INDEX entry_by_undone ON entry (terminal, undoes_epoch, undoes_seq, undoes_hash) WHERE undoes_seq IS NOT NULL;
 CREATE INDEX entry_by_unknown_card ON entry (card) WHERE kind = 'unknown_meal' AND account IS NULL;
+CREATE INDEX entry_by_missing_account ON entry (body ->> '$.account') WHERE status = 'set_aside' AND kind = 'meal';
 CREATE INDEX entry_by_unset_clock ON entry (terminal, boot) WHERE true_at IS NULL AND boot IS NOT NULL;
 CREATE TRIGGER entry_stays BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'an entry is never deleted'); END;
 CREATE TRIGGER entry_as_it_came BEFORE UPDATE OF terminal, epoch, seq, hash, prev, body ON entry BEGIN

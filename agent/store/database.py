@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agent.errors import StoreError
+from agent.errors import DamagedError, StoreError
 from agent.sqlite_file import Form, SqliteFile
 from agent.store.schema import APPLICATION_ID, MIGRATIONS, PAGE_BYTES
 
@@ -31,6 +31,7 @@ FORM = Form(
     options="&psow=0",
     busy_timeout_ms=BUSY_TIMEOUT_MS,
     error=StoreError,
+    damaged=DamagedError,
 )
 
 
@@ -45,6 +46,18 @@ class Database(SqliteFile):
         self.kept: dict[str, Any] = {}  # what reads.py has read and need not read again before the next write: nobody else writes
         super().__init__(path, FORM, "ro" if read_only else "rwc")
 
+    def reopen(self) -> None:
+        self.kept.clear()
+        super().reopen()
+
+    def write_one(self, statement: str, values: tuple[Any, ...]) -> None:
+        """As every file's. For `writes.record`, which tells `reads.keep_after` what has become of what is kept."""
+        try:
+            super().write_one(statement, values)
+        except StoreError:
+            self.kept.clear()
+            raise
+
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """As every file's; and what was kept in memory is read anew afterwards."""
@@ -56,19 +69,22 @@ class Database(SqliteFile):
             self.kept.clear()
 
     def compact(self) -> None:
-        """Write the file anew without its free pages, and empty the write-ahead log. For a box that must forget."""
+        """Write the file anew without its free pages, empty the write-ahead log, remove copies from before migrations. For a box
+        that must forget. Raises `StoreError` while somebody reads: then something may be left."""
         try:
             self.sql.execute("VACUUM")
-            self.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: not compacted: {error}") from error
+            (busy, _, _) = self.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            for copy in self.path.parent.glob(f"{self.path.name}.schema-*"):
+                copy.unlink()
+        except (sqlite3.Error, OSError) as error:
+            raise self.fault("not compacted", error) from error
+        if busy:
+            raise StoreError(f"{self.path}: not compacted: another program is reading it")
 
-    def checkpoint(self) -> None:
-        """Bring the write-ahead log into the file as far as readers allow. Never on a tap's path."""
-        try:
-            self.sql.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: checkpoint failed: {error}") from error
+    def checkpoint(self) -> bool:
+        """Bring the write-ahead log into the file as far as readers allow; return whether all of it is there. Never on a tap's path."""
+        _, frames, done = self.row("PRAGMA wal_checkpoint(PASSIVE)")
+        return bool(frames == done)
 
     def reserve(self) -> None:
         """Hold free pages within the file, and a write-ahead log that is as long already: a disk that another program fills still
@@ -76,12 +92,14 @@ class Database(SqliteFile):
         journal = self.path.with_name(self.path.name + "-wal")
         try:
             (free,) = self.sql.execute("PRAGMA freelist_count").fetchone()
-            if min(free * PAGE_BYTES, journal.stat().st_size) >= self._headroom_bytes:
+            (page_bytes,) = self.sql.execute("PRAGMA page_size").fetchone()
+            held = journal.stat().st_size if journal.exists() else 0
+            if min(free * page_bytes, held) >= self._headroom_bytes:
                 return
             # two transactions: pages that are freed in the one that made them are never written
             self.sql.execute("CREATE TABLE IF NOT EXISTS headroom (zeros BLOB)")
             self.sql.execute("INSERT INTO headroom VALUES (zeroblob(?))", (self._headroom_bytes,))
             self.sql.execute("DROP TABLE headroom")
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"{self.path}: no headroom for a full disk: {error}") from error
+            raise self.fault("no headroom for a full disk", error) from error
         self.checkpoint()

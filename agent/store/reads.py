@@ -116,22 +116,22 @@ def place_of(db: Database, epoch: str, seq: int) -> tuple[int, int, str] | None:
 
 def last_of_epoch_before(db: Database, number: int) -> tuple[str, int, str] | None:
     """Return (epoch, seq, hash) of the newest entry of the epochs before life `number`, None if none is kept."""
-    row = db.sql.execute(
+    row = db.row(
         "SELECT epoch.id, seq, hash FROM entry JOIN epoch ON epoch.n = entry.epoch WHERE entry.n < ? ORDER BY entry.n DESC LIMIT 1",
         (place(number, 0),),
-    ).fetchone()
+    )
     return (str(row[0]), int(row[1]), row[2].hex()) if row else None
 
 
 def keeps_earlier_epochs(db: Database) -> bool:
     """Return whether entries of an epoch before the newest are still here."""
-    row = db.sql.execute(f"SELECT 1 FROM entry WHERE n < (SELECT max(n) FROM epoch) << {SEQ_BITS} LIMIT 1").fetchone()
+    row = db.row(f"SELECT 1 FROM entry WHERE n < (SELECT max(n) FROM epoch) << {SEQ_BITS} LIMIT 1")
     return row is not None
 
 
 def newest_epoch(db: Database) -> str:
     """Return the epoch that entries are made in."""
-    return str(db.sql.execute("SELECT id FROM epoch ORDER BY n DESC LIMIT 1").fetchone()[0])
+    return str(db.row("SELECT id FROM epoch ORDER BY n DESC LIMIT 1")[0])
 
 
 def tail(db: Database) -> tuple[int, int, str]:
@@ -141,24 +141,26 @@ def tail(db: Database) -> tuple[int, int, str]:
 
 def keep_after(db: Database, seq: int, digest: str) -> None:
     """Keep what `tail` and `standing` have become by an entry that was just appended."""
+    if "tail" not in db.kept:
+        return  # the file was opened again since: they are read anew
     db.kept["tail"] = (tail(db)[0], seq, digest)
     if "standing" in db.kept:
         db.kept["appended"] = db.kept.get("appended", 0) + 1
 
 
 def account(db: Database, account_id: str) -> AccountRecord | None:
-    row = db.sql.execute("SELECT body FROM record WHERE kind = 'account' AND id = ?", (account_id,)).fetchone()
+    row = db.row("SELECT body FROM record WHERE kind = 'account' AND id = ?", (account_id,))
     return _account.decode(row[0]) if row else None
 
 
 def of_card(db: Database, token: str) -> tuple[CardRecord | None, AccountRecord | None, int]:
     """Return a card, its account, and that account's balance in cents (0 without one)."""
-    row = db.sql.execute(
+    row = db.row(
         f"SELECT c.body, a.body, {_own_cents('a')}"
         " FROM record c LEFT JOIN record a ON a.kind = 'account' AND a.id = c.body ->> '$.account'"
         " WHERE c.kind = 'card' AND c.id = ?",
         (token,),
-    ).fetchone()
+    )
     if row is None:
         return None, None, 0
     account = _account.decode(row[1]) if row[1] is not None else None
@@ -167,10 +169,10 @@ def of_card(db: Database, token: str) -> tuple[CardRecord | None, AccountRecord 
 
 def balance_cents(db: Database, account_id: str) -> int | None:
     """Return what an account holds as far as this terminal knows: the central's balance and own entries after its `h`."""
-    row = db.sql.execute(
+    row = db.row(
         f"SELECT body ->> '$.balance' + {_own_cents('record')} FROM record WHERE kind = 'account' AND id = ?",
         (account_id,),
-    ).fetchone()
+    )
     return int(row[0]) if row else None
 
 
@@ -187,22 +189,22 @@ def own_meals(db: Database, account_id: str | None, token: str | None, service: 
 
     What a card has eaten before anybody here knew whose it is counts as well: `token` is that card's.
     """
-    rows = db.sql.execute(
+    rows = db.rows(
         "SELECT epoch.id, m.seq, m.body, m.hash, s.n IS NULL FROM entry m JOIN epoch ON epoch.n = m.epoch"
         " LEFT JOIN entry s ON s.reverses = m.n WHERE m.eater IN (?, ?) AND m.day = ? AND m.service = ? AND m.helping > 0 ORDER BY m.n",
         (account_id, token, day, service),
-    ).fetchall()
+    )
     standing_meals = [_own_meal(epoch, seq, body, digest) for epoch, seq, body, digest, stands in rows if stands]
     return (standing_meals[-1] if standing_meals else None, len(rows))
 
 
 def entry(db: Database, entry_key: Key) -> tuple[Entry, bool] | None:
     """Return an own entry and whether it has been undone, None if it is not here."""
-    row = db.sql.execute(
+    row = db.row(
         "SELECT e.body, e.hash, s.n IS NOT NULL FROM entry e LEFT JOIN entry s ON s.reverses = e.n"
         f" WHERE e.n = (SELECT n FROM epoch WHERE id = ?) << {SEQ_BITS} | ?",
         (entry_key.epoch, entry_key.seq),
-    ).fetchone()
+    )
     return (_entry(row[0], row[1]), bool(row[2])) if row else None
 
 
@@ -217,39 +219,39 @@ def batch(db: Database, epoch: str, first: int, count_max: int) -> tuple[str, li
 
 
 def newest_entry(db: Database) -> Entry | None:
-    row = db.sql.execute("SELECT body, hash FROM entry ORDER BY n DESC LIMIT 1").fetchone()
+    row = db.row("SELECT body, hash FROM entry ORDER BY n DESC LIMIT 1")
     return _entry(row[0], row[1]) if row else None
 
 
 def oldest_pending_at(db: Database) -> str | None:
     """Return when the oldest entry that the central has not booked was made."""
-    row = db.sql.execute("SELECT body ->> '$.at' FROM entry WHERE n > (SELECT acked FROM terminal) ORDER BY n LIMIT 1").fetchone()
+    row = db.row("SELECT body ->> '$.at' FROM entry WHERE n > (SELECT acked FROM terminal) ORDER BY n LIMIT 1")
     return str(row[0]) if row else None
 
 
 def served(db: Database, service: str, day: str) -> int:
     """Return the standing meals of a service and day at this terminal."""
-    (count,) = db.sql.execute(
+    (count,) = db.row(
         "SELECT count(*) FROM entry m WHERE m.service = ? AND m.day = ? AND m.helping > 0"
         " AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.reverses = m.n)",
         (service, day),
-    ).fetchone()
+    )
     return int(count)
 
 
 def entries(db: Database, *, newest: int) -> list[tuple[str, Entry, bool, bool]]:
     """Return the newest entries, oldest first, each as (epoch, entry, booked by the central, undone)."""
-    rows = db.sql.execute(
+    rows = db.rows(
         "SELECT epoch.id, e.body, e.hash, e.n <= acked, s.n IS NOT NULL FROM terminal, entry e JOIN epoch ON epoch.n = e.epoch"
         " LEFT JOIN entry s ON s.reverses = e.n ORDER BY e.n DESC LIMIT ?",
         (newest,),
-    ).fetchall()
+    )
     return [(epoch, _entry(body, digest), bool(booked), bool(undone)) for epoch, body, digest, booked, undone in reversed(rows)]
 
 
 def balances(db: Database) -> Iterator[tuple[str, int]]:
     """Yield every account with its balance in cents."""
-    for (account_id,) in db.sql.execute("SELECT id FROM record WHERE kind = 'account' ORDER BY id").fetchall():
+    for (account_id,) in db.rows("SELECT id FROM record WHERE kind = 'account' ORDER BY id"):
         cents = balance_cents(db, account_id)
         if cents is not None:
             yield account_id, cents
@@ -257,26 +259,26 @@ def balances(db: Database) -> Iterator[tuple[str, int]]:
 
 def counts(db: Database) -> dict[str, int]:
     """Return how many records of each kind, set-aside messages, notes and incidents are held."""
-    held = dict(db.sql.execute("SELECT kind, count(*) FROM record GROUP BY kind").fetchall())
+    held = dict(db.rows("SELECT kind, count(*) FROM record GROUP BY kind"))
     for table in ("set_aside", "note", "incident"):
-        (held[table],) = db.sql.execute(f"SELECT count(*) FROM {table}").fetchone()
+        (held[table],) = db.row(f"SELECT count(*) FROM {table}")
     return held
 
 
 def incidents(db: Database) -> list[tuple[str, str, str]]:
     """Return what someone should look at as (at, kind, detail), oldest first: incidents, messages set aside, the central's notes."""
-    return db.sql.execute(
+    return db.rows(
         "SELECT at, kind, detail FROM incident UNION ALL SELECT at, 'set aside', topic || ': ' || reason FROM set_aside"
         " UNION ALL SELECT coalesce(e.body ->> '$.at', ''), status, 'entry ' || (note.n & 0x1FFFFFFFF) || ': ' || reason"
         " FROM note LEFT JOIN entry e ON e.n = note.n ORDER BY 1"
-    ).fetchall()
+    )
 
 
 def verify(db: Database) -> Iterator[str]:
     """Recompute the hash chain and every balance from the rows; yield a sentence for each difference."""
-    for number, epoch, previous_seq, base_hash in db.sql.execute("SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n").fetchall():
+    for number, epoch, previous_seq, base_hash in db.rows("SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n"):
         previous = base_hash.hex()
-        for seq, body, digest, eater, cents, kind in db.sql.execute(
+        for seq, body, digest, eater, cents, kind in db.rows(
             "SELECT seq, body, hash, eater, cents, kind FROM entry WHERE n >= ? AND n < ? ORDER BY n",
             (place(number, 0), place(number + 1, 0)),
         ):
@@ -292,7 +294,7 @@ def verify(db: Database) -> Iterator[str]:
                 if (inside.seq, inside.account or inside.card, inside.cents, inside.kind) != (seq, eater, cents, kind):
                     yield f"epoch {epoch}: the columns of entry {seq} differ from what was hashed"
             previous_seq, previous = seq, digest.hex()
-    for (seq,) in db.sql.execute("SELECT seq FROM entry WHERE epoch NOT IN (SELECT n FROM epoch)"):
+    for (seq,) in db.rows("SELECT seq FROM entry WHERE epoch NOT IN (SELECT n FROM epoch)"):
         yield f"entry {seq} is of an epoch that is not known here"
     yield from _verify_balances(db)
 
@@ -300,11 +302,11 @@ def verify(db: Database) -> Iterator[str]:
 def _verify_balances(db: Database) -> Iterator[str]:
     """Sum the entries' own bodies in another way than the tap's query does, account by account."""
     own: dict[str, list[tuple[int, int]]] = {}
-    for n, body, digest in db.sql.execute("SELECT n, body, hash FROM entry ORDER BY n"):
+    for n, body, digest in db.rows("SELECT n, body, hash FROM entry ORDER BY n"):
         one = _entry(body, digest)
         if one.account is not None:
             own.setdefault(one.account, []).append((n, one.cents))
-    for account_id, body, h in db.sql.execute("SELECT id, body, h FROM record WHERE kind = 'account'").fetchall():
+    for account_id, body, h in db.rows("SELECT id, body, h FROM record WHERE kind = 'account'"):
         after = sum(cents for n, cents in own.get(account_id, []) if n > h)
         expected = msgspec.json.decode(body, type=AccountRecord).balance + after
         if (shown := balance_cents(db, account_id)) != expected:
@@ -314,10 +316,10 @@ def _verify_balances(db: Database) -> Iterator[str]:
 def digest_step(db: Database, so_far: Tally, after: tuple[str, str]) -> tuple[Tally, tuple[str, str] | None]:
     """Return the digest with the next `DIGEST_STEP_RECORDS` records behind `after` (kind, id; "" at first), and the last
     one seen or None when that was all. The caller sees to it that the position has not moved between steps."""
-    rows = db.sql.execute(
+    rows = db.rows(
         "SELECT kind, id, body FROM record WHERE (kind, id) > (?, ?) ORDER BY kind, id LIMIT ?",
         (*after, DIGEST_STEP_RECORDS),
-    ).fetchall()
+    )
     so_far = tally(((kind, body.encode()) for kind, _, body in rows), so_far)
     return so_far, ((rows[-1][0], rows[-1][1]) if len(rows) == DIGEST_STEP_RECORDS else None)
 
@@ -345,12 +347,13 @@ def _kept(db: Database, name: str, read: Callable[[Database], _Kept]) -> _Kept:
 
 
 def _records(db: Database, kind: str, form: type[_Record]) -> list[_Record]:
-    return [msgspec.json.decode(body, type=form) for (body,) in db.sql.execute("SELECT body FROM record WHERE kind = ?", (kind,))]
+    return [msgspec.json.decode(body, type=form) for (body,) in db.rows("SELECT body FROM record WHERE kind = ?", (kind,))]
 
 
 def _tail(db: Database) -> tuple[int, int, str]:
-    number, base_seq, base_hash = db.sql.execute("SELECT n, base_seq, base_hash FROM epoch ORDER BY n DESC LIMIT 1").fetchone()
-    return (number, *_end(db.sql, number, base_seq, base_hash))
+    with db.reading() as sql:
+        number, base_seq, base_hash = sql.execute("SELECT n, base_seq, base_hash FROM epoch ORDER BY n DESC LIMIT 1").fetchone()
+        return (number, *_end(sql, number, base_seq, base_hash))
 
 
 def _end(sql: sqlite3.Connection, number: int, base_seq: int, base_hash: bytes) -> tuple[int, str]:

@@ -1,6 +1,6 @@
 """Everything that can happen to a terminal's database. This list is the list.
 
-Each function is one transaction: when it has returned, its effect is on the disk; when it raises, nothing happened.
+Each function but `wipe` is one transaction: when it has returned, its effect is on the disk; when it raises, nothing happened.
 """
 
 import sqlite3
@@ -65,7 +65,8 @@ _entry_decoder = msgspec.json.Decoder(Entry)
 def record(db: Database, draft: Entry) -> Entry:
     """Append an entry to the ledger and return it sealed. Raise `StoreError` if it would be a second meal or storno.
 
-    One statement, which is the whole transaction: a tap costs one flush and little beside it.
+    One statement, which is the whole transaction: a tap costs one flush and little beside it. Raise `StoreError` also when the disk
+    does not take it; after an I/O error, which may have come behind the commit, only when the entry is not there.
     """
     epoch, seq, previous = reads.tail(db)
     entry, canonical_json = seal(draft, seq=seq + 1, previous=previous)
@@ -77,12 +78,31 @@ def record(db: Database, draft: Entry) -> Entry:
     if entry.kind in (Kind.MEAL, Kind.UNKNOWN_MEAL):
         # under a clock known to be wrong the day is a guess, and a guess must not make two days' meals into one
         helping = (entry.clock is ClockTrust.UNSET, eater, entry.day, entry.service)
-        db.write_one(_INSERT_MEAL, (*what, *helping, entry.cents, *proof))
+        statement, values = _INSERT_MEAL, (*what, *helping, entry.cents, *proof)
     else:
         reverses = (entry.reverses.epoch, entry.reverses.seq) if entry.reverses else (None, None)
-        db.write_one(_INSERT_OTHER, (*what, entry.cents, *reverses, *proof))
+        statement, values = _INSERT_OTHER, (*what, entry.cents, *reverses, *proof)
+    try:
+        db.write_one(statement, values)
+    except StoreError as error:
+        if not _is_there(db, what[0], proof[0], error):
+            raise
     reads.keep_after(db, entry.seq, entry.hash)
     return entry
+
+
+def _is_there(db: Database, n: int, digest: bytes, error: StoreError) -> bool:
+    """Look whether an entry whose commit ended with an I/O error is on the disk all the same.
+
+    It may be seen and yet be in memory only (a sync that failed is not done again by the kernel): what counts is that it can be
+    brought from the write-ahead log into the file, by writes and syncs of its own.
+    """
+    code = getattr(error.__cause__, "sqlite_errorcode", 0)
+    if code & 0xFF != sqlite3.SQLITE_IOERR:
+        return False
+    db.reopen()
+    found = db.row("SELECT hash FROM entry WHERE n = ?", (n,))
+    return found is not None and found[0] == digest and db.checkpoint()
 
 
 def _require_readable(body: str) -> None:
@@ -175,11 +195,14 @@ def begin_epoch(db: Database, epoch_bits: str, order: str) -> str:
 
 
 def wipe(db: Database, order: str) -> None:
-    """Forget every card, account and rule: a stolen or retired box. The ledger stays until it is pruned."""
+    """Forget every card, account and rule: a stolen or retired box. The ledger stays until it is pruned.
+
+    Two transactions: done is said only when nothing is left in free pages either. Raise `StoreError`, and it is to be done again.
+    """
     with db.transaction() as sql:
         for table in ("record", "note", "set_aside"):
             sql.execute(f"DELETE FROM {table}")
-    db.compact()  # so that nothing of them stands in free pages either; only then it is done
+    db.compact()
     with db.transaction() as sql:
         sql.execute("UPDATE terminal SET order_done = ?", (order,))
 

@@ -119,7 +119,10 @@ class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TerminalState(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Retained, for people and monitoring; nothing relies on it. The last will is `online` false alone."""
+    """Retained, for people and monitoring; nothing relies on it. The last will is `online` false alone.
+
+    `fault` is why the terminal answers every tap with *out of order*; what its file would tell is absent then.
+    """
 
     online: bool
     at: Instant | None = None
@@ -130,6 +133,7 @@ class TerminalState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     readers: dict[str, str] = {}
     set_aside: Count | None = None
     incidents: Count | None = None
+    fault: str | None = None
 
 
 class CentralState(Struct, frozen=True, kw_only=True, omit_defaults=True):

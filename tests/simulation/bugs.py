@@ -47,19 +47,18 @@ BUGS = (
     Bug(
         "a green light before the commit",
         "agent/terminal.py",
-        "        if event is not None:\n            yield from self.handle",
-        "        if isinstance(event, CardPresented):\n"
-        "            from agent.readers.events import Signal\n"
-        "            yield Show(reader=event.reader, tap=event.tap, signal=Signal.SERVED)\n"
-        "        if event is not None:\n            yield from self.handle",
+        "            if event is not None:\n                yield from self.handle",
+        "            if isinstance(event, CardPresented):\n"
+        "                yield Show(reader=event.reader, tap=event.tap, signal=Signal.SERVED)\n"
+        "            if event is not None:\n                yield from self.handle",
     ),
     Bug(
         "the terminal acknowledges a message before its commit",
         "agent/terminal.py",
-        "        if event is not None:\n            yield from self.handle",
-        "        if isinstance(event, Arrived):\n"
-        "            yield Acknowledge(event.receipt)\n"
-        "        if event is not None:\n            yield from self.handle",
+        "            if event is not None:\n                yield from self.handle",
+        "            if isinstance(event, Arrived):\n"
+        "                yield Acknowledge(event.receipt)\n"
+        "            if event is not None:\n                yield from self.handle",
     ),
     Bug(
         "the central acknowledges a message before its commit",

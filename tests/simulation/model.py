@@ -177,16 +177,16 @@ class Books:
     def balance(self, account: str) -> int:
         """Return the cents an account must hold: paid, less what stands, plus what is given back."""
         total = self.paid[account]
-        served: dict[tuple[str, str], list[tuple[str, str, int, int]]] = defaultdict(list)
+        served: dict[tuple[str, str], list[tuple[str, str, int, str, int]]] = defaultdict(list)
         for meal in self.meals[account]:
             if meal.made.hash in self.undone:
                 continue
             total += meal.cents
             if meal.at is not None and meal.day is not None and meal.made.entry.service is not None:
-                served[meal.day, meal.made.entry.service].append((meal.at, meal.made.terminal, meal.made.seq, meal.cents))
+                served[meal.day, meal.made.entry.service].append((meal.at, meal.made.terminal, meal.made.seq, meal.made.hash, meal.cents))
         for (day, _), meals in served.items():
             if len(meals) > 1 and self.facts.gives_back(day):
-                total -= sum(cents for _, _, _, cents in sorted(meals)[1:])
+                total -= sum(cents for *_, cents in sorted(meals)[1:])
         return total
 
     def _correct(self, made: Made) -> None:

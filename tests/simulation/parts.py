@@ -201,6 +201,16 @@ class Broker:
         return [] if place is None else [place[0] if place[1] == "changes" else CENTRAL]
 
 
+class Flash(Database):
+    """A terminal's file on a card that may be full, also after it was opened again."""
+
+    pages_max = 2**30
+
+    def reopen(self) -> None:
+        super().reopen()
+        self.sql.execute(f"PRAGMA max_page_count = {self.pages_max}")
+
+
 class Process:
     """Something that runs, with an inbox and a connection; or has died."""
 
@@ -239,8 +249,11 @@ class Process:
 
     def fill(self, full: bool) -> None:
         """Let the disk be full: SQLite itself then says so."""
-        pages = self.file().sql.execute("PRAGMA page_count").fetchone()[0] if full else 2**30
-        self.file().sql.execute(f"PRAGMA max_page_count = {pages}")
+        file = self.file()
+        pages = file.sql.execute("PRAGMA page_count").fetchone()[0] if full else 2**30
+        file.sql.execute(f"PRAGMA max_page_count = {pages}")
+        if isinstance(file, Flash):
+            file.pages_max = pages
 
 
 class Box(Process):
@@ -259,13 +272,13 @@ class Box(Process):
         self.rate = 0.0  # how much its wall clock gains, as a part of the time that passes
         self.rate_since_ms = world.mono_ms
         self.synced = True
-        self.db: Database
+        self.db: Flash
         self.core: Terminal
         self.start()
 
     def start(self) -> None:
         """Start the process on what the disk holds. Raise `AgentError` if it cannot."""
-        self.db = Database(self.path, headroom_bytes=0)
+        self.db = Flash(self.path, headroom_bytes=0)
         writes.found(self.db, town=TOWN, terminal=self.client_id, epoch=f"1-{self._bits()}")
         if self.full:
             self.fill(True)
