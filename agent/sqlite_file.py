@@ -4,6 +4,7 @@ Promises: a file that is newer than this program, damaged or another program's i
 transaction is on the disk when its block has ended, or raises; `sqlite3.Error` never leaves. Never retries.
 """
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -33,8 +34,12 @@ class Form:
 class SqliteFile:
     """One connection, used by one thread. `mode` is SQLite's: ro reads, rw needs the file, rwc makes it."""
 
+    sql: sqlite3.Connection
+
     def __init__(self, path: Path, form: Form, mode: str) -> None:
         self.path = path
+        self._name = str(path)
+        self._opened: list[tuple[int, int] | None] = []  # (device, inode) of file and journal; empty before they are open
         self.transactions = 0  # begun by this connection
         self._form = form
         self._refuse_foreign()
@@ -49,13 +54,26 @@ class SqliteFile:
         self.sql.close()
 
     def reopen(self) -> None:
-        """Forget the connection and open the file anew. Raises the form's error."""
-        self.sql.close()
-        self._refuse_foreign()
+        """Open the file anew and only then forget the old connection. Raises the form's error.
+
+        When the file or its journal was taken away, the old connection still holds them: what they had is put back first.
+        """
+        old, opened = self.sql, self._opened
         try:
+            with contextlib.suppress(sqlite3.Error):
+                if not self.path.exists():
+                    self._put_back()
+                elif not self.is_in_place():
+                    old.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self._refuse_foreign()
             self._open(self.path, "rw")
         except (sqlite3.Error, OSError) as error:
+            self.sql, self._opened = old, opened
             raise self.fault("cannot be opened again", error) from error
+        except AgentError:
+            self.sql, self._opened = old, opened
+            raise
+        old.close()
 
     def fault(self, what: str, error: Exception) -> AgentError:
         """Return the form's error for one of SQLite's or the system's."""
@@ -64,6 +82,7 @@ class SqliteFile:
         return kind(f"{self.path}: {what}: {error}")
 
     def _open(self, path: Path, mode: str) -> None:
+        self._opened = []
         self.sql = sqlite3.connect(f"file:{quote(str(path))}?mode={mode}{self._form.options}", uri=True, isolation_level=None)
         self.sql.execute(f"PRAGMA busy_timeout = {self._form.busy_timeout_ms}")
         self._check_version()
@@ -71,6 +90,35 @@ class SqliteFile:
             for pragma in self._form.pragmas:
                 self.sql.execute(f"PRAGMA {pragma}")
             self._migrate()
+        self._opened = self._identity() if path == self.path else []
+
+    def is_in_place(self) -> bool:
+        """Return whether the names of file and journal still lead to what this connection has open."""
+        return not self._opened or self._identity() == self._opened
+
+    def _identity(self) -> list[tuple[int, int] | None]:
+        found: list[tuple[int, int] | None] = []
+        for name in (self._name, self._name + "-wal"):
+            try:
+                status = os.stat(name)
+            except OSError:
+                found.append(None)
+            else:
+                found.append((status.st_dev, status.st_ino))
+        return found
+
+    def _put_back(self) -> None:
+        new = self.path.with_name(self.path.name + ".new")
+        new.unlink(missing_ok=True)
+        copy = sqlite3.connect(new)
+        try:
+            self.sql.backup(copy)
+        finally:
+            copy.close()
+        for end in ("-wal", "-shm"):
+            self.path.with_name(self.path.name + end).unlink(missing_ok=True)
+        os.replace(new, self.path)
+        sync_folder(self.path.parent)
 
     def _make(self) -> None:
         """Make the file under another name and give it its own when it is whole: a plug pulled before leaves nothing in its place."""

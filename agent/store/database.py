@@ -53,6 +53,7 @@ class Database(SqliteFile):
     def write_one(self, statement: str, values: tuple[Any, ...]) -> None:
         """As every file's. For `writes.record`, which tells `reads.keep_after` what has become of what is kept."""
         try:
+            self._require_in_place()
             super().write_one(statement, values)
         except StoreError:
             self.kept.clear()
@@ -62,11 +63,17 @@ class Database(SqliteFile):
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """As every file's; and what was kept in memory is read anew afterwards."""
         self.kept.clear()
+        self._require_in_place()
         try:
             with super().transaction() as sql:
                 yield sql
         finally:
             self.kept.clear()
+
+    def _require_in_place(self) -> None:
+        """SQLite writes on into a file that has been taken away, and says nothing: what it takes then is lost with the process."""
+        if not self.is_in_place():
+            raise StoreError(f"{self.path}: it or its journal was taken away or exchanged while the agent runs")
 
     def compact(self) -> None:
         """Write the file anew without its free pages, empty the write-ahead log, remove copies from before migrations. For a box

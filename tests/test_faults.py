@@ -1,0 +1,131 @@
+"""The terminal's file fails in its place: no green, nothing acknowledged, one sentence; and as soon as it works again, all goes on."""
+
+import contextlib
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.domain.card import parse_card_id
+from agent.ops.control import Request
+from agent.readers.events import CardPresented, Show, Signal
+from agent.store import reads
+from agent.sync.events import Acknowledge, Arrived, DropLink, Publish
+from agent.terminal import LOOK_AGAIN_MS, Effect, Event
+from tests.conftest import CARD, OTHER_CARD
+from tests.parts.wire import Wire
+
+
+def turn(wire: Wire, event: Event | None = None) -> list[Effect]:
+    wire.clock.pass_ms(LOOK_AGAIN_MS)
+    return list(wire.box.core.turn(event, wire.box.reading()))
+
+
+def tap(wire: Wire, card: str) -> Signal:
+    effects = turn(wire, CardPresented(reader="counter", card=parse_card_id(card), tap=1))
+    (shown,) = [effect for effect in effects if isinstance(effect, Show)]
+    return shown.signal
+
+
+@contextmanager
+def locked(wire: Wire) -> Iterator[None]:
+    """A technician's sqlite3 holds it."""
+    wire.box.db.sql.execute("PRAGMA busy_timeout = 10")
+    with contextlib.closing(sqlite3.connect(wire.box.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@contextmanager
+def only_readable(wire: Wire) -> Iterator[None]:
+    """Permission is lost, or the card has set itself read-only: the folder lets nobody make or change a file."""
+    wire.box.db.sql.execute("PRAGMA query_only = ON")
+    saved = wire.box.path.rename(wire.box.path.with_suffix(".elsewhere"))  # opening it again fails as well
+    wire.box.path.mkdir()
+    yield
+    wire.box.path.rmdir()
+    saved.rename(wire.box.path)
+
+
+@contextmanager
+def taken_away(wire: Wire) -> Iterator[None]:
+    """Somebody removes file and journal under the running agent, and a folder of that name keeps it from being put back."""
+    for end in ("", "-wal", "-shm"):
+        wire.box.path.with_name(wire.box.path.name + end).unlink()
+    wire.box.path.mkdir()
+    yield
+    wire.box.path.rmdir()
+
+
+@pytest.mark.parametrize("fault", [locked, only_readable, taken_away])
+def test_no_green_while_it_lasts_and_all_goes_on_afterwards(
+    wire: Wire, fault: Callable[[Wire], AbstractContextManager[None]], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    assert tap(wire, CARD) is Signal.SERVED
+    wire.settle()
+    wire.central.credit("a-1", 500, "r-1")
+    wire.collect()
+    topic, payload = wire.down.popleft()
+    with fault(wire):
+        assert tap(wire, OTHER_CARD) is Signal.OUT_OF_ORDER
+        assert tap(wire, OTHER_CARD) is Signal.OUT_OF_ORDER
+        effects = turn(wire, Arrived(topic=topic, payload=payload, receipt=7))
+        assert not any(isinstance(effect, Acknowledge) for effect in effects)
+        request = Request("status", {})
+        turn(wire, request)
+        assert str(request.answers.get_nowait()["error"]).startswith("out of order: ")
+        assert wire.box.core.summary().startswith("OUT OF ORDER: ")
+    assert caplog.text.count("out of order: ") == 1  # one line for the journal, however many taps
+    assert DropLink() in turn(wire)  # what was not acknowledged comes again
+    assert tap(wire, OTHER_CARD) is Signal.SERVED
+    assert tap(wire, CARD) is Signal.ALREADY_SERVED  # nothing that was green is gone
+    turn(wire, Arrived(topic=topic, payload=payload, receipt=8))
+    assert wire.box.balance("a-1") == 500 - 366
+    (incident,) = [detail for _, kind, detail in reads.incidents(wire.box.db) if kind == "store_fault"]
+    assert incident.endswith("2 taps were told out of order")
+    assert list(reads.verify(wire.box.db)) == []
+
+
+def test_the_central_is_told_why(wire: Wire) -> None:
+    with locked(wire):
+        effects = turn(wire, CardPresented(reader="counter", card=parse_card_id(CARD), tap=1))
+    (state,) = [effect for effect in effects if isinstance(effect, Publish)]
+    assert "locked" in msgspec.json.decode(state.payload)["fault"]
+    (again,) = [effect for effect in turn(wire) if isinstance(effect, Publish) and effect.topic.endswith("/state")]
+    assert "fault" not in msgspec.json.decode(again.payload)
+
+
+def test_a_journal_that_is_taken_away_costs_nothing(wire: Wire) -> None:
+    assert tap(wire, CARD) is Signal.SERVED
+    os.unlink(f"{wire.box.path}-wal")
+    assert tap(wire, OTHER_CARD) is Signal.OUT_OF_ORDER
+    assert tap(wire, OTHER_CARD) is Signal.SERVED
+    wire.box.restart()
+    assert len(wire.box.entries()) == 2
+
+
+def test_a_full_disk_takes_the_meals_of_a_week(wire: Wire) -> None:
+    """The headroom is in the file: SQLite is told that it may not grow by a page."""
+    wire.box.db.reserve()
+    wire.box.db.sql.execute(f"PRAGMA max_page_count = {wire.box.db.row('PRAGMA page_count')[0]}")
+    for n in range(2_500 // 2):
+        wire.clock.pass_ms(1 if n % 250 else 24 * 3_600_000)
+        for card in (CARD, OTHER_CARD):
+            wire.box.tap(card)
+    assert len(wire.box.entries()) == 2_500
+
+
+def test_a_full_disk_is_out_of_order_and_free_again(wire: Wire, tmp_path: Path) -> None:
+    wire.box.db.sql.execute("VACUUM")  # without its headroom
+    wire.box.db.sql.execute(f"PRAGMA max_page_count = {wire.box.db.row('PRAGMA page_count')[0]}")
+    lights = {tap(wire, CARD) for _ in range(50)}
+    assert Signal.OUT_OF_ORDER in lights
+    assert tap(wire, CARD) is Signal.ALREADY_SERVED  # opened again, the limit is gone
+    assert list(reads.verify(wire.box.db)) == []
