@@ -18,12 +18,18 @@ PLANTED = {
 }
 
 
-def record(folder: Path, planted: str = "") -> Path:
-    """Run the workload in `folder`/disk and return the record. `planted` is one of `PLANTED` or empty."""
-    library, disk, log = folder / "recorder.so", folder / "disk", folder / "record"
+def shim(folder: Path) -> Path:
+    """Compile recorder.c, once a folder."""
+    library = folder / "recorder.so"
     if not library.exists():
         flags = ["-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror"]
         subprocess.run([require("gcc"), *flags, "-o", library, SOURCE, "-ldl"], check=True, timeout=60)
+    return library
+
+
+def record(folder: Path, planted: str = "") -> Path:
+    """Run the workload in `folder`/disk and return the record. `planted` is one of `PLANTED` or empty."""
+    library, disk, log = shim(folder), folder / "disk", folder / "record"
     disk.mkdir()
     environment = os.environ | {"LD_PRELOAD": str(library), "CRASH_FOLDER": str(disk), "CRASH_LOG": str(log), "PYTHONPATH": str(ROOT)}
     if planted == WITHOUT_DIRECTORY_SYNC:

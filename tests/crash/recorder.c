@@ -1,15 +1,17 @@
 /* Interposed before libc: writes down, in order, every change that a process makes to the files of one folder, and every
- * sync that it asks for. What it cannot see: stores into mapped memory (of SQLite only the -shm file, which is rebuilt from
+ * sync that it asks for; or lets the disk fail while another file says so. What it cannot see: stores into mapped memory (of SQLite only the -shm file, which is rebuilt from
  * the write-ahead log), and what the kernel writes back by itself.
  *
  * CRASH_FOLDER  the folder, absolute; files in it are named without it
  * CRASH_LOG     where the record goes: op byte, name length (1), name, offset (8), length (8), bytes; little-endian
+ * CRASH_FAILS   a file: while it exists, what it names fails with EIO: any of the words read, write, sync
  * CRASH_NO_DIRECTORY_SYNC  if set, syncs of directories are not written down, as if the program had forgotten them
  *
  * op: W write, T truncate (offset = new size), S sync, D sync of the folder, C create, U unlink, R rename (bytes = new name)
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -36,8 +38,9 @@ static void start(void) {
     if (folder) return;
     folder = getenv("CRASH_FOLDER");
     const char *log = getenv("CRASH_LOG");
-    if (!folder || !log) abort();
+    if (!folder) abort();
     folder_length = strlen(folder);
+    if (!log) return;
     REAL(int, open, const char *, int, ...);
     out = real_open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (out < 0) abort();
@@ -52,6 +55,23 @@ static const char *inside(const char *path) {
 
 static const char *of(int fd) { return fd >= 0 && fd < FDS_MAX ? names[fd] : NULL; }
 
+static int fails(int fd, const char *what) {
+    char words[64];
+    const char *file = getenv("CRASH_FAILS");
+    if (!file || !of(fd)) return 0;
+    REAL(int, open, const char *, int, ...);
+    int control = real_open(file, O_RDONLY);
+    if (control < 0) return 0;
+    REAL(ssize_t, read, int, void *, size_t);
+    ssize_t length = real_read(control, words, sizeof words - 1);
+    REAL(int, close, int);
+    real_close(control);
+    words[length > 0 ? length : 0] = 0;
+    if (!strstr(words, what)) return 0;
+    errno = EIO;
+    return 1;
+}
+
 static void put(const void *bytes, size_t length) {
     REAL(ssize_t, write, int, const void *, size_t);
     while (length) {
@@ -63,6 +83,7 @@ static void put(const void *bytes, size_t length) {
 }
 
 static void note(char op, const char *name, uint64_t offset, uint64_t length, const void *bytes) {
+    if (out < 0) return;
     uint8_t name_length = (uint8_t)strlen(name);
     pthread_mutex_lock(&lock);
     put(&op, 1), put(&name_length, 1), put(name, name_length), put(&offset, 8), put(&length, 8);
@@ -118,6 +139,7 @@ int close(int fd) {
 
 #define PWRITE(function, offset_type)                                            \
     ssize_t function(int fd, const void *bytes, size_t length, offset_type at) { \
+        if (fails(fd, "write")) return -1;                                       \
         REAL(ssize_t, function, int, const void *, size_t, offset_type);         \
         ssize_t done = real_##function(fd, bytes, length, at);                   \
         if (of(fd) && done > 0) note('W', of(fd), (uint64_t)at, (uint64_t)done, bytes); \
@@ -125,6 +147,15 @@ int close(int fd) {
     }
 PWRITE(pwrite, off_t)
 PWRITE(pwrite64, off64_t)
+
+#define PREAD(function, offset_type)                                             \
+    ssize_t function(int fd, void *bytes, size_t length, offset_type at) {       \
+        if (fails(fd, "read")) return -1;                                        \
+        REAL(ssize_t, function, int, void *, size_t, offset_type);               \
+        return real_##function(fd, bytes, length, at);                           \
+    }
+PREAD(pread, off_t)
+PREAD(pread64, off64_t)
 
 ssize_t write(int fd, const void *bytes, size_t length) {
     REAL(ssize_t, write, int, const void *, size_t);
@@ -149,6 +180,7 @@ TRUNCATE(ftruncate64, off64_t)
 
 #define SYNC(function)                                                           \
     int function(int fd) {                                                       \
+        if (fails(fd, "sync")) return -1;                                        \
         REAL(int, function, int);                                                \
         int result = real_##function(fd);                                        \
         const char *name = of(fd);                                               \

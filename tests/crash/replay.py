@@ -200,7 +200,7 @@ def look(image: Image, folder: Path, allowed: set[str | None], *, migrating: boo
             SqliteFile(folder / DATABASE, NEWER, "rw").close()
             return None if state_of(folder / DATABASE) in allowed else "the migration lost something"
         db = Database(folder / DATABASE, headroom_bytes=0)
-    except AgentError as error:
+    except (AgentError, sqlite3.Error) as error:
         return f"it does not open: {str(error).partition(': ')[2]}"
     try:
         state = fingerprint(db.sql)

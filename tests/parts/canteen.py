@@ -35,9 +35,9 @@ class Canteen:
     def recorded(self, terminal: Terminal) -> int:
         return int(terminal.rows("SELECT count(*) FROM entry")[0][0])
 
-    def start(self, terminal: Terminal, enter: list[str] | None = None) -> None:
+    def start(self, terminal: Terminal, enter: list[str] | None = None, environment: dict[str, str] | None = None) -> None:
         """Start an agent; return when it serves."""
-        terminal.start(enter)
+        terminal.start(enter, environment)
         wait_for(terminal.answers, "the agent answering")
         wait_for(lambda: terminal.status()["readers"]["counter"] == "ready", "the reader")
 

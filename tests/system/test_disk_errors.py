@@ -1,0 +1,43 @@
+"""The disk under a real agent answers EIO: to reads, to writes, to syncs. Nothing green is lost, and it goes on by itself."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.crash.record import shim
+from tests.parts.broker import Listener, Mosquitto
+from tests.parts.canteen import CARDS, canteen
+from tests.parts.process import wait_for
+from tests.parts.town import TOWN
+
+
+@pytest.mark.parametrize("fails", ["write", "sync", "read write sync"])
+def test_while_the_disk_fails_nothing_is_served_and_then_it_goes_on(fails: str, tmp_path: Path) -> None:
+    with (
+        Mosquitto(tmp_path / "broker") as broker,
+        Listener(broker.port, f"canteen/v1/{TOWN}/t/+/state") as listener,
+        canteen(tmp_path, central_url=broker.url, terminal_url=broker.url, terminals=1, start=False) as town,
+    ):
+        (terminal,), (line,) = town.terminals, town.lines
+        control = tmp_path / "fails"
+        shimmed = {"LD_PRELOAD": str(shim(tmp_path)), "CRASH_FOLDER": str(terminal.db.parent), "CRASH_FAILS": str(control)}
+        town.central.start()
+        town.start(terminal, environment=shimmed)
+        wait_for(lambda: terminal.balance("a-1") is not None, "the roster")
+        town.tap(0)
+        control.write_text(fails, encoding="ascii")
+        assert terminal.process is not None
+        for card in CARDS[1:4]:
+            line.hold(card)
+        wait_for(lambda: "out of order: " in terminal.process.output(), "the sentence in the journal")  # type: ignore[union-attr]
+        wait_for(lambda: any(b'"fault":"' in state for state in listener.on("/state")), "the sentence in `state`")
+        control.unlink()
+        wait_for(lambda: "the file works again" in terminal.process.output(), "the file working again")  # type: ignore[union-attr]
+        already = town.recorded(terminal)
+        assert already <= 1 + 3  # an entry whose commit was unknown is there or not, and nothing else
+        town.tapped = already
+        town.tap(0)
+        wait_for(town.all_booked, "everything booked")
+        wait_for(lambda: town.all_equal("a-1"), "equal balances")
+        town.stop()
+        town.check()
