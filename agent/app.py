@@ -16,9 +16,11 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import IO
 
 from agent.config import Config, ReaderConfig
+from agent.domain.clock import format_instant
 from agent.errors import AgentError, ConfigError
 from agent.ops.clock import boot_id, read_clock
 from agent.ops.control import ControlSocket
@@ -27,8 +29,9 @@ from agent.readers.events import CardPresented, CardUnreadable, Show
 from agent.readers.pcsc import PcscDevice
 from agent.readers.serial_port import SerialDevice
 from agent.readers.thread import ReaderThread
-from agent.store import reads, writes
+from agent.store import reads
 from agent.store.database import Database
+from agent.store.salvage import open_ledger
 from agent.sync.events import Acknowledge, DropLink, Publish
 from agent.sync.mqtt import MqttLink
 from agent.sync.topics import Topics
@@ -91,7 +94,7 @@ class App:
         self._bug: BaseException | None = None
         self._boot = boot_id()
         self._notifier = Notifier()
-        self._lock = _lock_state_dir(config)
+        self._lock = lock_state_dir(config.state_dir)
         self._db = _open_database(config)
         self._terminal = Terminal(
             self._db,
@@ -100,7 +103,7 @@ class App:
             readers=[reader.name for reader in config.readers],
             software=version("canteen-agent"),
             spread=random.random,
-            epoch_bits=_epoch_bits,
+            epoch_bits=new_epoch_bits,
         )
         self._link = MqttLink(
             config.broker,
@@ -209,8 +212,8 @@ def guarded(work: Callable[[], int]) -> int:
 
 
 def _open_database(config: Config) -> Database:
-    db = Database(config.database)
-    writes.found(db, town=config.town, terminal=config.terminal, epoch=f"1-{_epoch_bits()}")
+    at = format_instant(read_clock(boot_id()).wall)
+    db = open_ledger(config.database, town=config.town, terminal=config.terminal, epoch_bits=new_epoch_bits, at=at)
     here = reads.standing(db)
     if (here.town, here.terminal) != (config.town, config.terminal):
         db.close()
@@ -221,18 +224,20 @@ def _open_database(config: Config) -> Database:
     return db
 
 
-def _lock_state_dir(config: Config) -> IO[str]:
+def lock_state_dir(state_dir: Path) -> IO[str]:
+    """Return the lock that whoever writes to a terminal's ledger holds. Raise `AgentError` when an agent runs."""
     try:
-        config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
-        lock = open(config.state_dir / "lock", "w", encoding="ascii")  # noqa: SIM115  # held for the life of the process
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
+        lock = open(state_dir / "lock", "w", encoding="ascii")  # noqa: SIM115  # held for the life of the process
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise AgentError(f"{config.state_dir}: another agent is running here") from None
+        raise AgentError(f"{state_dir}: another agent is running here") from None
     except OSError as error:
-        raise ConfigError(f"{config.state_dir}: cannot be used as state_dir: {error}") from error
+        raise ConfigError(f"{state_dir}: cannot be used as state_dir: {error}") from error
     os.set_inheritable(lock.fileno(), False)
     return lock
 
 
-def _epoch_bits() -> str:
+def new_epoch_bits() -> str:
+    """Return 16 hex digits of randomness."""
     return secrets.token_hex(8)

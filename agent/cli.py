@@ -17,9 +17,11 @@ from agent.cli_output import JSON, print_json, print_table, show_rows, text_of
 from agent.config import load_config, load_places
 from agent.domain.money import format_euro
 from agent.errors import AgentError
+from agent.export import write_export
 from agent.ops import control, journal
 from agent.store import reads
 from agent.store.database import Database
+from agent.store.salvage import salvage
 
 CONFIG = click.option(
     "-c", "--config", "config_path", type=click.Path(path_type=Path), default="/etc/canteen-agent/agent.toml", show_default=True
@@ -105,6 +107,32 @@ def verify(context: click.Context, config_path: Path | None) -> int:
         return 1
     click.echo(f"{here.town}/{here.terminal}: {here.last} entries in epoch {here.epoch}, {accounts} balances: all correct")
     return 0
+
+
+@ledger.command("salvage")
+@click.argument("damaged", type=click.Path(path_type=Path))
+@click.pass_obj
+def salvage_ledger(config_path: Path, damaged: Path) -> int:
+    """Bring what can be read and proved of a DAMAGED ledger into this terminal's own. The agent must not run."""
+    places = load_places(config_path)
+    with app.lock_state_dir(places.database.parent):
+        found = salvage(damaged, places.database, app.new_epoch_bits())
+    for one in found:
+        first, last = one.base[0] + 1, one.base[0] + len(one.entries)
+        click.echo(f"epoch {one.epoch}: entries {first} to {last}; {one.lost} places could not be read")
+    if not found:
+        click.echo(f"{damaged}: nothing that could be proved and is not here already")
+    return 0 if found else 1
+
+
+@ledger.command("export")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_obj
+def export_ledger(config_path: Path, file: Path) -> None:
+    """Write the whole ledger into FILE, for a USB stick: the office imports it with central import-ledger."""
+    with closing(Database(load_places(config_path).database, read_only=True)) as db, db.reading():
+        count = write_export(db, file)
+    click.echo(f"{file}: {count} entries")
 
 
 @cli.command("incidents")

@@ -20,6 +20,7 @@ from rich.progress import Progress
 from agent.central import ledger, lists, office
 from agent.central import roster as rosters
 from agent.central.check import check as check_books
+from agent.central.link import Exchange
 from agent.central.link import serve as serve_central
 from agent.central.office import card_key_path
 from agent.cli_output import JSON, print_table, show_rows, text_of
@@ -28,6 +29,7 @@ from agent.domain.card import Token, card_token, parse_card_id, parse_card_key
 from agent.domain.clock import day_of, format_instant
 from agent.domain.money import format_euro, parse_euro
 from agent.errors import AgentError, ConfigError
+from agent.export import read_export
 from agent.sync.mqtt import Broker
 
 
@@ -78,6 +80,20 @@ def import_roster(db_path: Path, roster: Path) -> None:
             task = bar.add_task("accounts", total=len(lines))
             new, changed = rosters.import_roster(books, lines, lambda: bar.advance(task), at=_now())
     click.echo(f"{len(lines)} accounts read: {new} new, {changed} changed")
+
+
+@central.command("import-ledger")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_obj
+def import_ledger(db_path: Path, file: Path) -> None:
+    """Take in a terminal's exported ledger or its mirror, as if the broker had brought it. What is known already changes nothing."""
+    with _central(db_path) as books:
+        (before,) = books.row("SELECT count(*) FROM entry")
+        exchange = Exchange(books, new_journal=lambda: secrets.token_hex(16))
+        for line in read_export(file):
+            exchange.receive(exchange.topics.of(line.terminal, line.leaf), bytes(line.payload), _now())
+        (after,) = books.row("SELECT count(*) FROM entry")
+    click.echo(f"{file}: {after - before} new entries booked")
 
 
 @central.command()

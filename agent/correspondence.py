@@ -158,9 +158,10 @@ class Correspondence:
 
     def _take(self, topic: str, message: Changes, acked: tuple[int, int], here: reads.Standing, verdict: Verdict, moment: Moment) -> None:
         """Store what a message that joins on brings."""
-        if here.journal is not None and here.journal != message.journal:
-            detail = f"the central has a new journal {message.journal[:8]} after {here.journal[:8]}; what it lost is sent again"
-            self._incident("new_journal", detail, message.at)
+        if here.journal != message.journal:
+            if here.journal is not None:
+                detail = f"the central has a new journal {message.journal[:8]} after {here.journal[:8]}; what it lost is sent again"
+                self._incident("new_journal", detail, message.at)
             if reads.keeps_earlier_epochs(self._db):
                 writes.adopt_journal(self._db, message.journal, message.at)
                 return self.session.hello_again()

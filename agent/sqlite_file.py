@@ -78,7 +78,8 @@ class SqliteFile:
     def fault(self, what: str, error: Exception) -> AgentError:
         """Return the form's error for one of SQLite's or the system's."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        kind = self._form.damaged if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else self._form.error
+        is_damaged = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "Could not decode to UTF-8" in str(error)
+        kind = self._form.damaged if is_damaged else self._form.error
         return kind(f"{self.path}: {what}: {error}")
 
     def _open(self, path: Path, mode: str) -> None:
@@ -204,7 +205,7 @@ class SqliteFile:
         if not header:
             raise self._form.error(f"{self.path}: is empty, and a ledger never is; put the file back, or remove it to begin anew")
         if header != b"SQLite format 3\0":
-            raise self._form.error(f"{self.path}: is not an SQLite database; move it away, or name another place")
+            raise self._form.damaged(f"{self.path}: is not an SQLite database; move it away, or name another place")
 
     def _check_version(self) -> None:
         (version,) = self.sql.execute("PRAGMA user_version").fetchone()

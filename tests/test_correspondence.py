@@ -7,7 +7,9 @@ import msgspec
 import pytest
 
 from agent.central.office import order, retire_terminal
+from agent.errors import StoreError
 from agent.store import reads, writes
+from agent.store.database import Database
 from agent.sync.events import Acknowledge, Arrived
 from agent.sync.messages import Changes, Entries, Hello, decode
 from agent.sync.session import HEARTBEAT_MS
@@ -323,3 +325,29 @@ def test_a_central_that_lost_what_is_pruned_here_is_listened_to(wire: Wire) -> N
     down(wire, json.dumps(older | {"acked": start, "from": 5, "to": 6, "reset": False, "replaces": None, "digest": None}).encode())
     here = reads.standing(wire.box.db)
     assert (here.journal, here.position, here.acked, here.pending) == ("b" * 32, 6, 3, 1)
+
+
+def test_after_a_new_epoch_an_acknowledgement_still_joins_on(wire: Wire) -> None:
+    """Answers to entries say as well that the earlier epochs are booked: no hello is needed for each tap."""
+    wire.box.tap(CARD)
+    wire.settle()
+    order(wire.central.ledger, "t-1", "new_epoch")
+    wire.settle()
+    wire.log.clear()
+    wire.box.tap(OTHER_CARD)
+    wire.settle()
+    assert [topic.rpartition("/")[2] for topic, _ in wire.log] == ["entries", "changes"]
+
+
+def test_a_wipe_is_done_only_when_nothing_is_left(wire: Wire) -> None:
+    reader = Database(wire.box.path, read_only=True)
+    with reader.reading() as sql:
+        sql.execute("SELECT * FROM record").fetchall()
+        order(wire.central.ledger, "t-1", "wipe")
+        with pytest.raises(StoreError, match="another program is reading"):
+            wire.settle()
+        assert reads.standing(wire.box.db).order_done is None
+    reader.close()
+    wire.pass_time(HEARTBEAT_MS)
+    wire.pass_time(HEARTBEAT_MS)
+    assert reads.standing(wire.box.db).order_done is not None

@@ -123,6 +123,13 @@ def last_of_epoch_before(db: Database, number: int) -> tuple[str, int, str] | No
     return (str(row[0]), int(row[1]), row[2].hex()) if row else None
 
 
+def epochs(db: Database) -> list[tuple[str, int, str, int, str]]:
+    """Return every epoch, oldest first, as (id, seq and hash that its kept entries follow, seq and hash of its newest entry)."""
+    with db.reading() as sql:
+        rows = sql.execute("SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n").fetchall()
+        return [(epoch, seq, digest.hex(), *_end(sql, number, seq, digest)) for number, epoch, seq, digest in rows]
+
+
 def keeps_earlier_epochs(db: Database) -> bool:
     """Return whether entries of an epoch before the newest are still here."""
     row = db.row(f"SELECT 1 FROM entry WHERE n < (SELECT max(n) FROM epoch) << {SEQ_BITS} LIMIT 1")

@@ -57,7 +57,9 @@ _HELPING = (
 )
 _COLUMNS = "(n, kind, eater, service, day, helping, cents, reverses, hash, body)"
 _INSERT_MEAL = f"INSERT INTO entry {_COLUMNS} VALUES (?, ?, ?, ?, ?, {_HELPING}, ?, NULL, ?, ?)"
-_INSERT_OTHER = f"INSERT INTO entry {_COLUMNS} VALUES (?, ?, ?, ?, ?, 0, ?, (SELECT n FROM epoch WHERE id = ?) << {SEQ_BITS} | ?, ?, ?)"
+# the meal of a storno may stand in an epoch that is not here any more: such a place is of epoch 0
+_REVERSES = f"coalesce((SELECT n FROM epoch WHERE id = ?), 0) << {SEQ_BITS} | ?"
+_INSERT_OTHER = f"INSERT INTO entry {_COLUMNS} VALUES (?, ?, ?, ?, ?, 0, ?, {_REVERSES}, ?, ?)"
 
 _entry_decoder = msgspec.json.Decoder(Entry)
 
@@ -72,23 +74,26 @@ def record(db: Database, draft: Entry) -> Entry:
     entry, canonical_json = seal(draft, seq=seq + 1, previous=previous)
     body = canonical_json.decode()
     _require_readable(body)
-    eater = entry.account or entry.card
-    what = (place(epoch, entry.seq), entry.kind.value, eater, entry.service, entry.day)
-    proof = (bytes.fromhex(entry.hash), body)
-    if entry.kind in (Kind.MEAL, Kind.UNKNOWN_MEAL):
-        # under a clock known to be wrong the day is a guess, and a guess must not make two days' meals into one
-        helping = (entry.clock is ClockTrust.UNSET, eater, entry.day, entry.service)
-        statement, values = _INSERT_MEAL, (*what, *helping, entry.cents, *proof)
-    else:
-        reverses = (entry.reverses.epoch, entry.reverses.seq) if entry.reverses else (None, None)
-        statement, values = _INSERT_OTHER, (*what, entry.cents, *reverses, *proof)
+    statement, values = _insertion(epoch, entry, bytes.fromhex(entry.hash), body)
     try:
         db.write_one(statement, values)
     except StoreError as error:
-        if not _is_there(db, what[0], proof[0], error):
+        if not _is_there(db, place(epoch, entry.seq), bytes.fromhex(entry.hash), error):
             raise
     reads.keep_after(db, entry.seq, entry.hash)
     return entry
+
+
+def _insertion(epoch: int, entry: Entry, digest: bytes, body: str) -> tuple[str, tuple[object, ...]]:
+    """Return the statement that appends an entry to an epoch, and its values."""
+    eater = entry.account or entry.card
+    what = (place(epoch, entry.seq), entry.kind.value, eater, entry.service, entry.day)
+    if entry.kind in (Kind.MEAL, Kind.UNKNOWN_MEAL):
+        # under a clock known to be wrong the day is a guess, and a guess must not make two days' meals into one
+        helping = (entry.clock is ClockTrust.UNSET, eater, entry.day, entry.service)
+        return _INSERT_MEAL, (*what, *helping, entry.cents, digest, body)
+    reverses = (entry.reverses.epoch, entry.reverses.seq) if entry.reverses else (None, None)
+    return _INSERT_OTHER, (*what, entry.cents, *reverses, digest, body)
 
 
 def _is_there(db: Database, n: int, digest: bytes, error: StoreError) -> bool:
@@ -192,6 +197,32 @@ def begin_epoch(db: Database, epoch_bits: str, order: str) -> str:
         sql.execute("INSERT INTO epoch VALUES (?, ?, 0, ?)", (number, epoch, bytes.fromhex(genesis(town, terminal, epoch))))
         sql.execute("UPDATE terminal SET acked = ?, order_done = ?", (place(number, 0), order))
     return epoch
+
+
+def take_over(db: Database, epochs: Iterable[tuple[str, tuple[int, bytes], list[tuple[bytes, str]]]], epoch_bits: str) -> None:
+    """Take epochs of another file into this one as its own, and begin a new one after them.
+
+    Each is (id, (seq, hash) that its entries follow, entries as (hash, body)), proved by their chain. All is offered to the central
+    again and records are asked for anew: it knows what it has booked.
+    """
+    taken = list(epochs)
+    if not taken:
+        return
+    with db.transaction() as sql:
+        town, terminal = sql.execute("SELECT town, id FROM terminal").fetchone()
+        (newest,) = sql.execute("SELECT max(n) FROM epoch").fetchone()
+        for number, (epoch, (base_seq, base_hash), entries) in enumerate(taken, start=newest + 1):
+            sql.execute("INSERT INTO epoch VALUES (?, ?, ?, ?)", (number, epoch, base_seq, base_hash))
+            for digest, body in entries:
+                sql.execute(*_insertion(number, _entry_decoder.decode(body), digest, body))
+        newest += len(taken) + 1
+        epoch = f"{newest}-{epoch_bits}"
+        sql.execute("INSERT INTO epoch VALUES (?, ?, 0, ?)", (newest, epoch, bytes.fromhex(genesis(town, terminal, epoch))))
+        (first,) = sql.execute("SELECT n FROM entry ORDER BY n LIMIT 1").fetchone()
+        sql.execute(
+            "UPDATE terminal SET journal = NULL, position = 0, resync = resync + 1, resyncing = 1, acked = ?",
+            (first - 1,),
+        )
 
 
 def wipe(db: Database, order: str) -> None:
