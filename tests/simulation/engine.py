@@ -20,6 +20,7 @@ from tests.simulation.parts import Box, Broker, Central, Client, Killed, Mail, P
 
 OVERTAKES_MAX = 8  # how far one message may pass others
 COPIES_MAX = 50  # messages remembered to come once more
+RECONNECTED_MS = 1_000  # a link that was dropped is made again
 CARRIED_MAX = 10_000  # a wire that does not come to rest within so many messages never does
 
 
@@ -205,7 +206,7 @@ class Engine:
             self.settle()
             if self.world.mono_ms >= until_ms:
                 break
-            wakes_ms = [box.core.wake_ms(box.reading()) for box in here if box.alive]
+            wakes_ms = [box.core.wake_ms(box.reading()) if box.linked else RECONNECTED_MS for box in here if box.alive]
             self.world.pass_ms(max(1, min([until_ms - self.world.mono_ms, *(wake_ms for wake_ms in wakes_ms if wake_ms is not None)])))
         self.resting_since_ms = None
 
