@@ -5,7 +5,9 @@ events on one bounded queue, taps ahead of messages. The only broad `except` of 
 and let systemd start again from what is on the disk; a card that lies on a reader gets *out of order* before.
 """
 
+import contextlib
 import fcntl
+import itertools
 import logging
 import os
 import random
@@ -21,9 +23,11 @@ from typing import IO
 
 from agent.config import Config, ReaderConfig
 from agent.domain.clock import format_instant
-from agent.errors import AgentError, ConfigError
+from agent.errors import AgentError, ConfigError, StoreError
+from agent.export import end_of, pieces
 from agent.ops.clock import boot_id, read_clock
 from agent.ops.control import ControlSocket
+from agent.ops.mirror import Mirror
 from agent.ops.notify import Notifier
 from agent.readers.events import CardPresented, CardUnreadable, Show
 from agent.readers.pcsc import PcscDevice
@@ -112,6 +116,7 @@ class App:
             will=last_will(config.town, config.terminal),
             on_event=self._inbox.put,
         )
+        self._mirror = Mirror(config.mirror, config.terminal, _mirror_end) if config.mirror is not None else None
         self._control = ControlSocket(config.control_socket, self._inbox.put)
         self._readers = {reader.name: self._reader_thread(reader) for reader in config.readers}
 
@@ -127,6 +132,8 @@ class App:
             for reader in self._readers.values():
                 reader.start()
             self._link.start()
+            if self._mirror is not None:
+                self._mirror.start()
             self._loop()
             clean = True
         finally:
@@ -150,10 +157,20 @@ class App:
             reading = read_clock(self._boot)
             for effect in self._terminal.turn(event, reading):
                 self._perform(effect)
+            if event is None and self._mirror is not None:
+                self._copy_on(self._mirror)
             if reading.mono_ms - fed_ms >= every_ms:
                 fed_ms = reading.mono_ms
                 self._notifier.watchdog()
                 self._notifier.status(self._terminal.summary())
+
+    def _copy_on(self, mirror: Mirror) -> None:
+        """Hand the second copy what it lacks, while nobody waits."""
+        self._terminal.mirror = mirror.fault or "ready"
+        if mirror.wants_more:
+            with contextlib.suppress(StoreError):  # the next turn says so
+                for lines, up_to in itertools.islice(pieces(self._db, mirror.at), 1):
+                    mirror.put(lines, up_to)
 
     def _perform(self, effect: Effect) -> None:
         match effect:
@@ -169,6 +186,8 @@ class App:
         self._link.publish(*last_will(self._config.town, self._config.terminal), retain=True)
         self._link.stop()
         self._control.close()
+        if self._mirror is not None:
+            self._mirror.stop()
         self._db.close()
         self._lock.close()
         log.info("stopped")
@@ -236,6 +255,13 @@ def lock_state_dir(state_dir: Path) -> IO[str]:
         raise ConfigError(f"{state_dir}: cannot be used as state_dir: {error}") from error
     os.set_inheritable(lock.fileno(), False)
     return lock
+
+
+def _mirror_end(file: Path) -> tuple[str, int] | None:
+    try:
+        return end_of(file)
+    except AgentError as error:
+        raise OSError(0, str(error)) from error
 
 
 def new_epoch_bits() -> str:

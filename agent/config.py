@@ -40,7 +40,7 @@ class ReaderTable(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class File(Struct, frozen=True, forbid_unknown_fields=True):
-    """agent.toml as written."""
+    """agent.toml as written. `mirror` is a folder on another medium, for a second copy of the ledger."""
 
     town: Id
     terminal: Id
@@ -49,6 +49,7 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
     zone: str = "Europe/Rome"
     state_dir: str = "/var/lib/canteen-agent"
     card_key_file: str = "credential:card-key"
+    mirror: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,7 @@ class Config:
     card_key: bytes
     broker: Broker
     readers: tuple[ReaderConfig, ...]
+    mirror: Path | None
 
     @property
     def database(self) -> Path:
@@ -126,6 +128,7 @@ def load_config(path: Path) -> Config:
         card_key=_card_key(path, file.card_key_file),
         broker=broker,
         readers=_readers(path, file.reader),
+        mirror=path.parent / file.mirror if file.mirror is not None else None,
     )
 
 

@@ -29,35 +29,63 @@ class Line(Struct, frozen=True, kw_only=True):
     payload: Raw
 
 
-def lines(db: Database, at: Instant) -> Iterator[tuple[bytes, int]]:
-    """Yield every line of a ledger with the number of entries in it."""
+def pieces(db: Database, after: tuple[str, int] | None = None) -> Iterator[tuple[bytes, tuple[str, int]]]:
+    """Yield the lines of a ledger in pieces, each with (epoch, seq) of its last entry; from behind entry `after` on if that is given.
+
+    The first piece of an epoch says hello: the central must know the line before it takes entries of it.
+    """
     terminal = reads.standing(db).terminal
-    for epoch, base, base_hash, last, head in reads.epochs(db):
-        hello = Hello(
-            epoch=epoch, oldest=base + 1, last=last, acked=base, head=head, acked_head=base_hash, software="export", schema=1,
-            clock=ClockTrust.HELD, at=at,
-        )  # fmt: skip
-        yield _line(terminal, Leaf.HELLO, encode(hello)), 0
-        for first in range(base + 1, last + 1, BATCH_ENTRIES_MAX):
-            yield entries_line(terminal, epoch, *reads.batch(db, epoch, first, BATCH_ENTRIES_MAX))
+    epochs = reads.epochs(db)
+    known = [number for number, (epoch, *_) in enumerate(epochs) if after is not None and epoch == after[0]]
+    for number, (epoch, base, base_hash, last, head) in enumerate(epochs):
+        if known and number < known[0]:
+            continue
+        done = after[1] if after is not None and known == [number] else 0
+        for first in range(max(base, done) + 1, last + 1, BATCH_ENTRIES_MAX):
+            previous, bodies = reads.batch(db, epoch, first, BATCH_ENTRIES_MAX)
+            batch = encode(Entries(epoch=epoch, prev=previous, entries=[Raw(body) for body in bodies]))
+            lines = _line(terminal, Leaf.ENTRIES, batch)
+            if first == base + 1:
+                at = msgspec.json.decode(bodies[0], type=_At).at
+                hello = Hello(
+                    epoch=epoch, oldest=base + 1, last=last, acked=base, head=head, acked_head=base_hash, software="export", schema=1,
+                    clock=ClockTrust.HELD, at=at,
+                )  # fmt: skip
+                lines = _line(terminal, Leaf.HELLO, encode(hello)) + lines
+            yield lines, (epoch, first + len(bodies) - 1)
 
 
-def entries_line(terminal: str, epoch: str, previous: str, bodies: list[bytes]) -> tuple[bytes, int]:
-    """Return the line of a batch and its number of entries."""
-    batch = Entries(epoch=epoch, prev=previous, entries=[Raw(body) for body in bodies])
-    return _line(terminal, Leaf.ENTRIES, encode(batch)), len(bodies)
+def end_of(file: Path) -> tuple[str, int] | None:
+    """Return (epoch, seq) of the last entry in an exported file."""
+    end = None
+    for line in read_export(file):
+        if line.leaf is Leaf.ENTRIES:
+            batch = msgspec.json.decode(line.payload, type=_Batch)
+            end = (batch.epoch, batch.entries[-1].seq)
+    return end
+
+
+class _At(Struct):
+    at: Instant
+
+
+class _Seq(Struct):
+    seq: int
+
+
+class _Batch(Struct):
+    epoch: str
+    entries: list[_Seq]
 
 
 def write_export(db: Database, file: Path) -> int:
     """Write a ledger into a file and onto its medium; return the number of entries. Raise `StoreError`."""
-    newest = reads.newest_entry(db)
-    at = newest.at if newest is not None else "2020-01-01T00:00:00.000Z"
     count = 0
     try:
         with open(file, "wb") as out:
-            for line, entries in lines(db, at):
-                out.write(line + b"\n")
-                count += entries
+            for lines, _ in pieces(db):
+                out.write(lines)
+                count += lines.count(b'"hash":')
             out.flush()
             os.fsync(out.fileno())
     except OSError as error:
@@ -79,4 +107,4 @@ def read_export(file: Path) -> Iterator[Line]:
 
 
 def _line(terminal: str, leaf: Leaf, payload: bytes) -> bytes:
-    return msgspec.json.encode(Line(terminal=terminal, leaf=leaf, payload=Raw(payload)))
+    return msgspec.json.encode(Line(terminal=terminal, leaf=leaf, payload=Raw(payload))) + b"\n"

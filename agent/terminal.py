@@ -90,6 +90,7 @@ class Terminal:
         self._checkpoint_due = False
         self._state_ms: int | None = None
         self._fault: _Fault | None = None
+        self.mirror: str | None = None  # how the second copy of the ledger does; None: there is none
 
     def moment(self, reading: Reading) -> Moment:
         """Return the time as an entry made now would carry it."""
@@ -209,6 +210,7 @@ class Terminal:
             "set_aside": held.pop("set_aside"),
             "notes": held.pop("note"),
             "incidents": held.pop("incident"),
+            "mirror": self.mirror,
             "other_records": held,
         }
 
@@ -328,6 +330,7 @@ class Terminal:
             readers=self._reader_words(),
             set_aside=held["set_aside"],
             incidents=held["incident"],
+            mirror=self.mirror,
         )
         return Publish(topic=self._topics.of(self._id, Leaf.STATE), payload=encode(state), retain=True)
 

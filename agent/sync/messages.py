@@ -121,7 +121,8 @@ class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class TerminalState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Retained, for people and monitoring; nothing relies on it. The last will is `online` false alone.
 
-    `fault` is why the terminal answers every tap with *out of order*; what its file would tell is absent then.
+    `fault` is why the terminal answers every tap with *out of order*; what its file would tell is absent then. `mirror` is "ready" or
+    why there is no second copy of the ledger, absent where none is wanted.
     """
 
     online: bool
@@ -134,6 +135,7 @@ class TerminalState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     set_aside: Count | None = None
     incidents: Count | None = None
     fault: str | None = None
+    mirror: str | None = None
 
 
 class CentralState(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,0 +1,41 @@
+"""A second copy of the ledger on another medium: it follows, it may fail, and the central takes it in when the box has burned."""
+
+from pathlib import Path
+
+from tests.parts.broker import Mosquitto
+from tests.parts.canteen import canteen
+from tests.parts.process import wait_for
+
+
+def test_the_copy_follows_and_stands_in_for_a_box_that_burned(tmp_path: Path) -> None:
+    with (
+        Mosquitto(tmp_path / "broker") as broker,
+        canteen(tmp_path, central_url=broker.url, terminal_url=broker.url, terminals=1, start=False) as town,
+    ):
+        (terminal,) = town.terminals
+        medium = tmp_path / "usb"
+        medium.mkdir()
+        terminal.config.write_text(f'mirror = "{medium}"\n' + terminal.config.read_text(encoding="utf-8"), encoding="utf-8")
+        town.central.start()
+        town.start(terminal)
+        wait_for(lambda: terminal.balance("a-1") is not None, "the roster")
+        copy = medium / "t-1.ledger"
+        town.tap(0)
+        wait_for(lambda: copy.exists() and copy.read_bytes().count(b'"hash":') == 1, "the copy")
+        town.central.stop()
+        broker.stop()  # nothing reaches the central any more
+        medium.rename(tmp_path / "pulled")
+        town.tap(0)
+        wait_for(
+            lambda: "medium was exchanged" in terminal.status()["mirror"] or "No such file" in terminal.status()["mirror"], "the fault"
+        )
+        town.tap(0)  # a failing copy stops nobody
+        (tmp_path / "pulled").rename(medium)
+        wait_for(lambda: copy.read_bytes().count(b'"hash":') == 3, "the copy catching up", 40)
+        assert terminal.process is not None
+        terminal.process.kill()
+        with open(copy, "ab") as torn:
+            torn.write(b'{"terminal":"t-1","le')
+        said = town.central.office("import-ledger", copy, code=1)
+        assert "those before it were taken" in said
+        assert [town.central.balance(f"a-{n}") for n in range(3)] == [-366] * 3
