@@ -157,7 +157,7 @@ class App:
             reading = read_clock(self._boot)
             for effect in self._terminal.turn(event, reading):
                 self._perform(effect)
-            if event is None and self._mirror is not None:
+            if self._mirror is not None and not isinstance(event, CardPresented):
                 self._copy_on(self._mirror)
             if reading.mono_ms - fed_ms >= every_ms:
                 fed_ms = reading.mono_ms

@@ -37,11 +37,14 @@ def test_while_the_file_takes_nothing_nothing_is_green_and_afterwards_it_goes_on
 
         technician = sqlite3.connect(terminal.db, isolation_level=None)
         technician.execute("BEGIN IMMEDIATE")
-        assert not card.tap(UIDS[1]).startswith(GREEN)
+        process = terminal.process
+        assert process is not None
+        card.present(UIDS[1])
+        wait_for(lambda: "out of order: " in process.output(), "the sentence")
+        card.take_away()
         technician.execute("ROLLBACK")
         technician.close()
-        assert terminal.process is not None
-        wait_for(lambda: "the file works again: 1 taps were told out of order" in terminal.process.output(), "the file")  # type: ignore[union-attr]
+        wait_for(lambda: "the file works again: 1 taps were told out of order" in process.output(), "the file")
         assert not any(uid == UIDS[1].hex() and light.startswith(GREEN) for uid, light in card.shown)
         assert card.tap(UIDS[1]).startswith(GREEN)
         greens = sum(light.startswith(GREEN) for _, light in card.shown)
