@@ -203,6 +203,7 @@ class Correspondence:
             notes=_notes(message),
             reset=message.reset and message.from_position == 0,
             more=message.more,
+            until=message.until,
             heard_at=message.at,
             unreadable=unreadable,
         )

@@ -4,6 +4,7 @@ docs/CONSISTENCY.md says why they hold. Those that take values are asked after e
 """
 
 from collections.abc import Container, Iterable, Sequence
+from typing import Any
 
 from agent.central.check import check
 from agent.central.feed import site_records
@@ -133,6 +134,21 @@ def what_is_set_aside_is_listed_on_both_sides(db: Database, ledger: Ledger, term
         if entry.hash in aside and (epoch, entry.seq) not in noted
     ]
     assert not unheard, f"{terminal}: set aside and not noted here: {unheard[:5]}"
+
+
+def nothing_is_forgotten_outside_its_balance(kept: list[Made], after: list[Made]) -> None:
+    """Both are own entries that an account's balance does not contain; a central that was restored may have forgotten some."""
+    assert kept == after, f"{len(after) - len(kept)} entries were forgotten that the balance does not contain"
+
+
+def a_meal_costs_what_its_account_pays(entry: Entry, account: dict[str, Any], card: dict[str, Any] | None) -> None:
+    """By the records the terminal held: the newest price of the service that is in effect on the day. `card` may not be blocked."""
+    valid = [
+        (row["from"], row["cents"]) for row in account.get("prices", []) if row["service"] == entry.service and row["from"] <= entry.day
+    ]
+    price = max(valid)[1] if valid else 0
+    assert entry.cents == -price, f"a meal of {entry.account} on {entry.day} cost {-entry.cents} cents, its price is {price}"
+    assert card is None or card.get("status", "active") == "active", f"a meal was served to a card that is {card}"
 
 
 def only_what_was_booked_is_pruned(made: Made, was_booked: bool) -> None:

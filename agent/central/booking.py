@@ -25,6 +25,7 @@ from agent.sync.messages import Entries, decode_entry
 REASON_LENGTH_MAX = 200  # a decoder's complaint may quote what it read
 HASH_REASON = "its hash does not fit"
 SECOND_REASON = "already_served_elsewhere"
+FOUND_LATER = "found later"
 
 
 class _Place(Struct):
@@ -104,7 +105,7 @@ def book_batch(
 def settle_meals(sql: sqlite3.Connection, account: str, service: str, day: str, *, at: Instant) -> None:
     """Give back all but the first standing meal of an account, service and day, by the policy of that day; or take it back again."""
     rows = sql.execute(
-        "SELECT m.terminal, m.epoch, m.seq, m.hash, m.cents, NOT EXISTS (SELECT 1 FROM entry s WHERE s.terminal = m.terminal"
+        "SELECT m.terminal, m.epoch, m.seq, m.hash, m.cents, m.reason, NOT EXISTS (SELECT 1 FROM entry s WHERE s.terminal = m.terminal"
         " AND s.undoes_epoch = m.epoch AND s.undoes_seq = m.seq AND s.undoes_hash = m.hash) AS stands,"
         " (SELECT coalesce(sum(cents), 0) FROM posting p WHERE (p.terminal, p.epoch, p.seq, p.hash) ="
         " (m.terminal, m.epoch, m.seq, m.hash) AND p.kind = 'double_meal') AS given"
@@ -115,13 +116,24 @@ def settle_meals(sql: sqlite3.Connection, account: str, service: str, day: str, 
     give_back = _double_meal(sql, day) == "give_back"
     first_seen = False
     for row in rows:
-        surplus = bool(row["stands"]) and first_seen and give_back
+        key = (row["terminal"], row["epoch"], row["seq"], row["hash"])
+        is_second = bool(row["stands"]) and first_seen
         first_seen = first_seen or bool(row["stands"])
-        wanted = -row["cents"] if surplus else 0
+        if is_second and SECOND_REASON not in row["reason"].split("; "):  # a later one came first, or its day was found later
+            _remark(sql, key, SECOND_REASON)
+        wanted = -row["cents"] if is_second and give_back else 0
         if wanted != row["given"]:
-            key = (row["terminal"], row["epoch"], row["seq"], row["hash"])
             reason = f"{service} of {day} was eaten once"
             post(sql, account=account, cents=wanted - row["given"], kind="double_meal", at=at, reason=reason, entry=key)
+
+
+def _remark(sql: sqlite3.Connection, key: tuple[str, str, int, str], remark: str) -> None:
+    """Flag an entry that was booked, so that the office sees it."""
+    sql.execute(
+        "UPDATE entry SET status = 'flagged', reason = ltrim(reason || '; ' || ?, '; ')"
+        " WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
+        (remark, *key),
+    )
 
 
 def settle_meals_from(sql: sqlite3.Connection, day: str, *, at: Instant) -> None:
@@ -137,7 +149,9 @@ def settle_meals_from(sql: sqlite3.Connection, day: str, *, at: Instant) -> None
 
 def book_found_card(sql: sqlite3.Connection, token: str, account: str, *, at: Instant) -> int:
     """Book the meals that were served to a card before anybody knew whose it is; return how many."""
-    rows = sql.execute("SELECT * FROM entry WHERE card = ? AND kind = 'unknown_meal' AND account IS NULL", (token,)).fetchall()
+    rows = sql.execute(
+        "SELECT * FROM entry WHERE card = ? AND kind = 'unknown_meal' AND account IS NULL AND reason LIKE 'unknown_card%'", (token,)
+    ).fetchall()
     for row in rows:
         key = (row["terminal"], row["epoch"], row["seq"], row["hash"])
         undone = _storno_of(sql, key)
@@ -150,7 +164,7 @@ def book_found_card(sql: sqlite3.Connection, token: str, account: str, *, at: In
 def book_found_account(sql: sqlite3.Connection, account: str, *, at: Instant) -> int:
     """Book the meals that named an account before the central had it; return how many."""
     rows = sql.execute(
-        "SELECT * FROM entry WHERE status = 'set_aside' AND reason = 'unknown_account' AND kind = 'meal' AND body ->> '$.account' = ?",
+        "SELECT * FROM entry WHERE status = 'set_aside' AND kind = 'meal' AND body ->> '$.account' = ? AND reason LIKE 'unknown_account%'",
         (account,),
     ).fetchall()
     for row in rows:
@@ -161,11 +175,12 @@ def book_found_account(sql: sqlite3.Connection, account: str, *, at: Instant) ->
 
 
 def _book_late(sql: sqlite3.Connection, row: sqlite3.Row, account: str, cents: int, kind: str, *, at: Instant) -> None:
+    """Book an entry that was put aside for a reason that has gone; other remarks on it stay."""
     key = (row["terminal"], row["epoch"], row["seq"], row["hash"])
+    remarks = row["reason"].split("; ")[1:]
     sql.execute(
-        "UPDATE entry SET account = ?, cents = ?, status = 'applied', reason = 'found later'"
-        " WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
-        (account, cents, *key),
+        "UPDATE entry SET account = ?, cents = ?, status = ?, reason = ? WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
+        (account, cents, "flagged" if remarks else "applied", "; ".join([FOUND_LATER, *remarks]), *key),
     )
     post(sql, account=account, cents=cents, kind=kind, at=at, entry=key)
     if row["true_day"] and kind != "storno":
@@ -395,8 +410,20 @@ def _correct_times(sql: sqlite3.Connection, batch: _Batch, entry: Entry) -> None
             (true_at, true_day, row["terminal"], row["epoch"], row["seq"], row["hash"]),
         )
         if row["account"] is not None and row["kind"] in ("meal", "unknown_meal"):
+            _price_again(sql, batch, row, true_day)
             bump_account(sql, row["account"])
             batch.meals.add((row["account"], row["service"], true_day))
+
+
+def _price_again(sql: sqlite3.Connection, batch: _Batch, row: sqlite3.Row, true_day: str) -> None:
+    """The meal of an unknown card was priced here, by a day that was a guess: let it cost what its true day says."""
+    key = (row["terminal"], row["epoch"], row["seq"], row["hash"])
+    if row["kind"] != "unknown_meal" or row["cents"] is None or _storno_of(sql, key) is not None:
+        return
+    cents = -(price_on(prices(sql, row["account"]), row["service"], true_day) or 0)
+    if cents != row["cents"]:
+        sql.execute("UPDATE entry SET cents = ? WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?", (cents, *key))
+        post(sql, account=row["account"], cents=cents - row["cents"], kind="unknown_meal", at=batch.at, entry=key)
 
 
 def _double_meal(sql: sqlite3.Connection, day: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from agent.central.booking import HASH_REASON
+from agent.central.booking import FOUND_LATER, HASH_REASON
 from agent.central.ledger import Ledger
 from agent.domain.ledger import genesis, received_hash
 
@@ -35,7 +35,7 @@ def _postings(sql: sqlite3.Connection) -> Iterator[str]:
         name = f"terminal {row['terminal']}, epoch {row['epoch']}, entry {row['seq']}"
         if row["posted"] != row["cents"]:
             yield f"{name}: booked with {row['cents']} cents, its postings give {row['posted']}"
-        undone_before = row["cents"] == 0 and row["reason"] == "found later"
+        undone_before = row["cents"] == 0 and row["reason"].startswith(FOUND_LATER)
         if row["kind"] == "meal" and row["cents"] not in (None, msgspec.json.decode(row["body"])["cents"]) and not undone_before:
             yield f"{name}: booked with {row['cents']} cents, the terminal sent another amount"
 

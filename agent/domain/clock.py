@@ -18,6 +18,7 @@ _INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z(?
 Instant = Annotated[str, msgspec.Meta(pattern=_INSTANT, description="RFC 3339, UTC, milliseconds")]
 Day = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?!\n)$", description="day in the town's time zone")]
 
+NEARLY_RIGHT_MS = 3_600_000
 STEP_TOLERANCE_MS = 1_000  # a clock that was just slewed may stand a little behind the newest entry: that is no fault
 
 
@@ -84,7 +85,9 @@ def read_moment(reading: Reading, *, floor: Anchor | None, heard: Anchor | None)
     if floor is not None:
         lowest = floor.carried_to(reading)
         if base < lowest - timedelta(milliseconds=STEP_TOLERANCE_MS):
-            trust = ClockTrust.HELD if trust is ClockTrust.SYNCED else ClockTrust.UNSET
+            # a clock that is said to be right and differs by minutes is believed to be nearly right; by more, the day is a guess
+            nearly = trust is ClockTrust.SYNCED and lowest - base < timedelta(milliseconds=NEARLY_RIGHT_MS)
+            trust = ClockTrust.HELD if nearly else ClockTrust.UNSET
         base = max(base, lowest)
     elif base.year < 2020:  # first start ever of a box whose clock says 1970: nothing to hold it against
         trust = ClockTrust.UNSET

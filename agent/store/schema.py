@@ -88,6 +88,7 @@ CREATE TABLE terminal (                     -- one row
     position    INTEGER NOT NULL,           -- its position reached
     resync      INTEGER NOT NULL,           -- number of the newest resynchronisation
     resyncing   INTEGER NOT NULL CHECK (resyncing IN (0, 1)),
+    resync_to   INTEGER,                    -- where the central stood when it began to tell everything; NULL if it did not say
     heard_at    TEXT,                       -- the central's time in its last answer
     order_done  TEXT,
     pruning     INTEGER NOT NULL CHECK (pruning IN (0, 1))  -- 1 only within the transaction that prunes

@@ -45,7 +45,7 @@ def found(db: Database, *, town: str, terminal: str, epoch: str) -> None:
         if sql.execute("SELECT 1 FROM terminal").fetchone():
             return
         sql.execute(
-            "INSERT INTO terminal VALUES (1, ?, ?, ?, NULL, 0, 0, 0, NULL, NULL, 0)",
+            "INSERT INTO terminal VALUES (1, ?, ?, ?, NULL, 0, 0, 0, NULL, NULL, NULL, 0)",
             (town, terminal, place(1, 0)),
         )
         sql.execute("INSERT INTO epoch VALUES (1, ?, 0, ?)", (epoch, bytes.fromhex(genesis(town, terminal, epoch))))
@@ -128,32 +128,34 @@ def apply_changes(
     notes: Iterable[NoteRow],
     reset: bool,
     more: bool,
+    until: int | None,
     heard_at: Instant,
     unreadable: Iterable[tuple[str, bytes, str]],
 ) -> int:
     """Store a message of the central: records with their `h`, notes, position, acknowledgement. Return the records changed.
 
-    `acked` is (epoch number, seq), and is the `h` of every record of the message. `reset` begins a resynchronisation;
-    with the last message of one (`more` false) whatever it did not name is removed. `unreadable` are (topic, payload, reason).
+    `acked` is (epoch number, seq), and is the `h` of every record of the message. `reset` begins a resynchronisation, which ends when
+    the position reaches `until`, where the central stood when it began (None: with a message that has no `more`): a record that
+    it did not name by then is gone and is removed. `unreadable` are (topic, payload, reason).
     """
     with db.transaction() as sql:
-        resync, resyncing = sql.execute("SELECT resync, resyncing FROM terminal").fetchone()
+        resync, resyncing, resync_to = sql.execute("SELECT resync, resyncing, resync_to FROM terminal").fetchone()
         if reset:  # it names all up to its position, so what an earlier attempt named and this one does not is gone
-            resync, resyncing = resync + 1, 1
+            resync, resyncing, resync_to = resync + 1, 1, until
         changed = 0
         for row in rows:
             changed += _store_record(sql, row, place(*acked), resync, overwrite=bool(resyncing))
         _store_notes(sql, acked[0], notes)
         for topic, payload, reason in unreadable:
             _insert_set_aside(sql, topic, payload, reason, heard_at)
-        if resyncing and not more:
+        if resyncing and (to >= resync_to if resync_to is not None else not more):
             sql.execute("DELETE FROM record WHERE named < ?", (resync,))
             resyncing = 0
         # a new life of the central: what it lost is sent again
         sql.execute(
             "UPDATE terminal SET acked = CASE WHEN journal IS ?1 THEN max(acked, ?2) ELSE ?2 END, journal = ?1, position = ?3,"
-            " resync = ?4, resyncing = ?5, heard_at = max(coalesce(heard_at, ''), ?6)",
-            (journal, place(*acked), to, resync, resyncing, heard_at),
+            " resync = ?4, resyncing = ?5, resync_to = ?6, heard_at = max(coalesce(heard_at, ''), ?7)",
+            (journal, place(*acked), to, resync, resyncing, resync_to, heard_at),
         )
     return changed
 

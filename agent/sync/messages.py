@@ -97,6 +97,7 @@ class Order(Struct, frozen=True, kw_only=True):
 class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All records a terminal may see that changed in (`from`, `to`], each once, in its newest form.
 
+    `until`, with `reset`, is where the central stands while it begins to tell everything: only there what was not named is gone.
     `before` echoes the newest entry of the terminal's earlier epochs, when it is booked: balances contain those epochs.
     `replaces` is the journal a terminal said it holds, when that is another: a late message of a life that is over replaces something
     else. `notes` are all remarks on its entries after `notes_after` up to `acked`: a terminal acknowledged less far has missed some.
@@ -109,6 +110,7 @@ class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: Instant
     more: bool = False
     reset: bool = False
+    until: Position | None = None
     replaces: Journal | None = None
     before: Acked | None = None
     records: Annotated[list[Raw], Meta(max_length=CHUNK_RECORDS_MAX)] = []

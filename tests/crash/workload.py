@@ -123,7 +123,8 @@ class Life:
             rows.append(RecordRow(kind="account", id=f"a-{n}", p=self.position, body=body))
         number = reads.standing(self.db).epoch_number
         writes.apply_changes(
-            self.db, journal=JOURNAL, to=self.position, acked=(number, acked), rows=rows, reset=reset, more=more, heard_at=AT.format(0, 0),
+            self.db, journal=JOURNAL, to=self.position, acked=(number, acked), rows=rows, reset=reset, more=more, until=None,
+            heard_at=AT.format(0, 0),
             notes=[NoteRow(seq=1, status="flagged", reason="x")], unreadable=[("topic", b"{", "why")],
         )  # fmt: skip
 

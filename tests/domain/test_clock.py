@@ -49,6 +49,14 @@ def test_time_never_steps_back_within_a_boot() -> None:
     assert moment.trust is ClockTrust.HELD
 
 
+def test_a_right_clock_that_says_another_day_than_was_recorded_makes_the_day_a_guess() -> None:
+    """The box was five days ahead once: its time stays, so that order is kept, and the central corrects it by what comes later."""
+    floor = Anchor(when=NOON, boot="b", mono_ms=4_000)
+    moment = read_moment(reading(NOON - timedelta(days=5), synced=True), floor=floor, heard=None)
+    assert moment.at == "2026-11-23T11:00:01.000Z"
+    assert moment.trust is ClockTrust.UNSET
+
+
 def test_an_anchor_of_unknown_age_is_not_carried_on() -> None:
     old = Anchor(when=NOON, boot=None, mono_ms=0)
     own = Anchor(when=NOON, boot="b", mono_ms=4_000)

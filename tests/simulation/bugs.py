@@ -240,8 +240,8 @@ BUGS = (
     Bug(
         "a meal eaten twice is paid twice",
         "agent/central/booking.py",
-        '        surplus = bool(row["stands"]) and first_seen and give_back',
-        "        surplus = False and give_back",
+        '        wanted = -row["cents"] if is_second and give_back else 0',
+        "        wanted = 0",
     ),
     Bug(
         "the second meal stays given back when the first is undone",
@@ -257,6 +257,39 @@ BUGS = (
         "m.eater IN (?, ?)",
         "m.eater = coalesce(?, ?)",
         runs=300,
+    ),
+    Bug(
+        "every meal is free",
+        "agent/domain/tap.py",
+        "    price_cents = price_on(account.prices, service.service, service.day) or 0",
+        "    price_cents = 0",
+    ),
+    Bug(
+        "a blocked card is served",
+        "agent/domain/tap.py",
+        "    if by_card and facts.card is not None and facts.card.status is not CardStatus.ACTIVE:",
+        "    if False:",
+    ),
+    Bug(
+        "an older message ends a resynchronisation",
+        "agent/store/writes.py",
+        "        if resyncing and (to >= resync_to if resync_to is not None else not more):",
+        "        if resyncing and not more:",
+        runs=6000,
+    ),
+    Bug(
+        "entries are forgotten before they are in their account's balance",
+        "agent/store/writes.py",
+        "            if at >= before or not inside:",
+        "            if at >= before:",
+        runs=300,
+    ),
+    Bug(
+        "a write is done twice",
+        "agent/counter.py",
+        "        entry = writes.record(self.db, outcome.entry)\n        _log_tap",
+        "        entry = writes.record(self.db, outcome.entry)\n"
+        "        if entry.kind == 'refusal':\n            entry = writes.record(self.db, outcome.entry)\n        _log_tap",
     ),
     Bug(
         "time steps below what was recorded",

@@ -109,6 +109,7 @@ class Eaten:
     cents: int
     at: str | None
     day: str | None
+    owner: str | None = None  # of a card that was unknown: who pays
 
 
 class Books:
@@ -131,7 +132,7 @@ class Books:
         twin = Books(self.facts)
         twin.serial, twin.booked, twin.undone = self.serial, dict(self.booked), set(self.undone)
         twin.paid, twin.payments, twin.cards = defaultdict(int, self.paid), set(self.payments), dict(self.cards)
-        anew = {id(meal): Eaten(meal.made, meal.cents, meal.at, meal.day) for meals in self._all() for meal in meals}
+        anew = {id(meal): Eaten(meal.made, meal.cents, meal.at, meal.day, meal.owner) for meals in self._all() for meal in meals}
         for mine, its in ((self.meals, twin.meals), (self.nobodys, twin.nobodys), (self.unset, twin.unset)):
             for name, meals in mine.items():
                 its[name] = [anew[id(meal)] for meal in meals]  # type: ignore[index]
@@ -166,6 +167,7 @@ class Books:
         for meal in self.nobodys.pop(card, []):
             entry = meal.made.entry
             assert entry.service is not None and entry.day is not None
+            meal.owner = account
             meal.cents = -self.facts.price(account, entry.service, meal.day or entry.day)
             self.meals[account].append(meal)
 
@@ -198,6 +200,8 @@ class Books:
             meal.at = at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
             late = meal.made.entry.how == "late"
             meal.day = meal.made.entry.day if late else at.astimezone(self.facts.zone).strftime("%Y-%m-%d")
+            if meal.owner is not None and meal.made.entry.service is not None and meal.day is not None:
+                meal.cents = -self.facts.price(meal.owner, meal.made.entry.service, meal.day)
 
     def _all(self) -> list[list[Eaten]]:
         return [*self.meals.values(), *self.nobodys.values(), *self.unset.values()]

@@ -3,6 +3,7 @@
 Each check is a function of tests/invariants.py; here is only when it is asked and of whom.
 """
 
+import json
 from dataclasses import dataclass
 
 import msgspec
@@ -148,6 +149,8 @@ class Observer:
             if made.entry.kind in ("meal", "unknown_meal"):
                 invariants.nobody_is_charged_twice_at_one_terminal(made, self._of_eater(disk, made))
                 self._debt(box, made)
+            if made.entry.kind == "meal" and made.entry.account not in disk.tainted:
+                self._price(box, made.entry)
 
     def balance_is_right(self, box: Box, account: str) -> None:
         """Shown = what the central held when it told us + own entries that were not in it."""
@@ -155,6 +158,8 @@ class Observer:
         shown = reads.balance_cents(box.db, account)
         after = [made for made in box.disk.of_account[account] if not self._contained(made, view.seen)] if view else []
         own = [made for made in after if self._is_kept(box, made)]
+        if len(self.lives) == 1:
+            invariants.nothing_is_forgotten_outside_its_balance(own, after)
         expected = view.balance_cents + sum(made.entry.cents for made in own) if view else None
         invariants.a_balance_shown_is_the_centrals_plus_own(f"{box.path.stem}, account {account}", shown, expected)
 
@@ -194,8 +199,8 @@ class Observer:
         journal, resync, position, mark = box.db.sql.execute("SELECT journal, resync, position, acked FROM terminal").fetchone()
         invariants.a_position_goes_on(disk.place, (journal, resync, position))
         disk.place = (journal, resync, position)
-        if not isinstance(proof, Proof):
-            return set()
+        if not isinstance(proof, Proof) or (journal, position) != (proof.message.journal, proof.message.to):
+            return set()  # its records were not taken, whatever they happen to say alike
         touched = set()
         for account in proof.accounts.values():
             row = box.db.sql.execute("SELECT p, body FROM record WHERE kind = 'account' AND id = ?", (account.id,)).fetchone()
@@ -247,6 +252,13 @@ class Observer:
         own = [*disk.of_account[entry.account or ""], *disk.of_account[entry.card or ""]]
         undone = {id(one.undoes) for one in own if one.undoes is not None}
         return [one for one in own if one.entry.kind in ("meal", "unknown_meal") and id(one) not in undone]
+
+    def _price(self, box: Box, entry: Entry) -> None:
+        """A meal by card or name costs by what the terminal holds at that moment."""
+        held = "SELECT body FROM record WHERE kind = ? AND id = ?"
+        account = box.db.sql.execute(held, ("account", entry.account)).fetchone()
+        card = box.db.sql.execute(held, ("card", entry.card)).fetchone() if entry.card is not None else None
+        invariants.a_meal_costs_what_its_account_pays(entry, json.loads(account[0]), json.loads(card[0]) if card else None)
 
     def _debt(self, box: Box, made: Made) -> None:
         """Where a town refuses: a meal served for money that was there goes below the floor only by meals not yet known here."""

@@ -29,7 +29,8 @@ class Disk:
 
     def changes(self, *rows: RecordRow, to: int, acked: int, reset: bool = False, more: bool = False, journal: str = JOURNAL) -> int:
         return writes.apply_changes(
-            self.db, journal=journal, to=to, acked=(1, acked), rows=rows, notes=[], reset=reset, more=more, heard_at=AT, unreadable=[]
+            self.db, journal=journal, to=to, acked=(1, acked), rows=rows, notes=[], reset=reset, more=more, until=None,
+            heard_at=AT, unreadable=[],
         )  # fmt: skip
 
 
