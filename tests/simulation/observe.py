@@ -198,8 +198,9 @@ class Observer:
         disk = box.disk
         journal, resync, position, mark = box.db.sql.execute("SELECT journal, resync, position, acked FROM terminal").fetchone()
         invariants.a_position_goes_on(disk.place, (journal, resync, position))
-        disk.place = (journal, resync, position)
-        if not isinstance(proof, Proof) or (journal, position) != (proof.message.journal, proof.message.to):
+        before, disk.place = disk.place[0], (journal, resync, position)
+        adopted = before != journal and reads.keeps_earlier_epochs(box.db)  # a new journal: its records come later
+        if not isinstance(proof, Proof) or proof.message.journal != journal or adopted:
             return set()  # its records were not taken, whatever they happen to say alike
         touched = set()
         for account in proof.accounts.values():
