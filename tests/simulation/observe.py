@@ -202,6 +202,8 @@ class Observer:
         adopted = before != journal and reads.keeps_earlier_epochs(box.db)  # a new journal: its records come later
         if not isinstance(proof, Proof) or proof.message.journal != journal or adopted:
             return set()  # its records were not taken, whatever they happen to say alike
+        if position != proof.message.to and not (position == 0 and proof.message.order is not None):
+            return set()  # nor those of a message that is old, or of one about an earlier epoch; an order may have begun all anew
         touched = set()
         for account in proof.accounts.values():
             row = box.db.sql.execute("SELECT p, body FROM record WHERE kind = 'account' AND id = ?", (account.id,)).fetchone()
