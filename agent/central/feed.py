@@ -68,55 +68,41 @@ def changes(sql: sqlite3.Connection, terminal: str, told: Told, *, at: Instant, 
     seq, digest_of = (notes[-1]["seq"], notes[-1]["hash"]) if cut else (chain["seq"], chain["hash"])
     acked = Acked(epoch=told.epoch, seq=seq, hash=digest_of)
     journal, position = sql.execute("SELECT journal, position FROM central").fetchone()
-    order = Order(id=row["order_id"], do=row["order_do"]) if row["order_id"] else None
-    replaces = told.journal if told.journal != journal else None
-    remarks = [Note(seq=note["seq"], status=note["status"], reason=note["reason"]) for note in notes]
-    if cut or _booked_beyond(sql, terminal, told.epoch, chain):
-        # Balances contain entries that `acked` does not name: no record leaves until the terminal has shown its own, or begun anew.
-        blank = told.position == 0
-        return Changes(
-            journal=journal,
-            from_position=told.position,
-            to=told.position,
-            reset=blank,
-            until=position if blank else None,
-            replaces=replaces,
-            more=blank,
-            acked=acked,
-            before=told.before,
-            notes_after=told.seq,
-            notes=remarks,
-            order=order,
-            at=at,
-        )
-    records: list[Raw] = []
-    last = told.position
-    bytes_so_far, more = 0, False
-    for p, _, body in _records_between(sql, row["site"], told.position, _chunk_end(sql, row["site"], told.position)):
-        if len(records) == CHUNK_RECORDS_MAX or (records and bytes_so_far + len(body) > CHUNK_BYTES_MAX):
-            more = True
-            break
-        records.append(Raw(body))
-        bytes_so_far, last = bytes_so_far + len(body), p
-    to = last if more else position
-    digest = _digest(sql, row["site"], position, digests) if digests is not None and not more and order is None else None
-    return Changes(
+    blank = told.position == 0
+    without_records = Changes(
         journal=journal,
         from_position=told.position,
-        to=to,
-        more=more,
-        reset=told.position == 0,
-        until=position if told.position == 0 else None,
-        replaces=replaces,
+        to=told.position,
+        more=blank,
+        reset=blank,
+        until=position if blank else None,
+        replaces=told.journal if told.journal != journal else None,
         acked=acked,
-        records=records,
         before=told.before,
         notes_after=told.seq,
-        notes=remarks,
-        digest=digest,
-        order=order,
+        notes=[Note(seq=note["seq"], status=note["status"], reason=note["reason"]) for note in notes],
+        order=Order(id=row["order_id"], do=row["order_do"]) if row["order_id"] else None,
         at=at,
     )
+    if cut or _booked_beyond(sql, terminal, told.epoch, chain):
+        # Balances contain entries that `acked` does not name: no record leaves until the terminal has shown its own, or begun anew.
+        return without_records
+    records, last, more = _chunk(sql, row["site"], told.position)
+    is_all = digests is not None and not more and without_records.order is None
+    digest = _digest(sql, row["site"], position, digests) if digests is not None and is_all else None
+    return msgspec.structs.replace(without_records, to=last if more else position, more=more, records=records, digest=digest)
+
+
+def _chunk(sql: sqlite3.Connection, site: str | None, after: int) -> tuple[list[Raw], int, bool]:
+    """Return as many records as a message may have, the position of the last, and whether there are more."""
+    records: list[Raw] = []
+    last, bytes_so_far = after, 0
+    for p, _, body in _records_between(sql, site, after, _chunk_end(sql, site, after)):
+        if len(records) == CHUNK_RECORDS_MAX or (records and bytes_so_far + len(body) > CHUNK_BYTES_MAX):
+            return records, last, True
+        records.append(Raw(body))
+        bytes_so_far, last = bytes_so_far + len(body), p
+    return records, last, False
 
 
 def _booked_beyond(sql: sqlite3.Connection, terminal: str, epoch: str, chain: sqlite3.Row) -> bool:
