@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := $(shell sed 's/\#.*//' system-packages.txt)
 
-.PHONY: help setup system-packages demo sim sim-replay sim-bite crash bench test test-brokers check docs lock clean
+.PHONY: help setup system-packages demo sim sim-replay sim-bite crash bench bench-compare test test-brokers check docs lock clean
 
 help: ## what can be done here
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
@@ -40,8 +40,11 @@ sim-bite: setup ## planted bugs, and how soon the simulator finds each (some min
 crash: setup ## every cut of a terminal's life, and, as root, sixty of a real ext4 (some minutes)
 	@$(BIN)/python -m tests.crash
 
-bench: setup ## what a tap costs, beside its floor
-	@$(BIN)/python -m bench.tap
+bench: setup ## what it costs, each figure beside its floor; writes docs/PERFORMANCE.md (some minutes)
+	@$(BIN)/python -m bench --write --save .make/bench.json
+
+bench-compare: setup ## the same, beside the run before
+	@$(BIN)/python -m bench --compare .make/bench.json
 
 test: setup check ## all checks, all tests in random order, and a minute of seeds that nobody has seen
 	@$(BIN)/pytest

@@ -172,7 +172,8 @@ class MqttLink:
             client.on_connect = client.on_subscribe = client.on_disconnect = None
             client.disconnect()
             client.loop_stop()
-        self._speaks_5 = was_up or self._answered or not self._speaks_5  # one that hangs up on a CONNECT may only know 3.1.1
+        if not was_up and not self._answered:
+            self._speaks_5 = not self._speaks_5  # one that hangs up on a CONNECT may only know the other version
         if was_up:
             self._absence_told = True
             self._on_event(LinkDown(self._refusal or "connection closed"))

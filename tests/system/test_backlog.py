@@ -21,14 +21,14 @@ ENTRIES = 1_000
 TAPS = 10
 
 
-def write_backlog(terminal: Terminal, number: int) -> None:
+def write_backlog(terminal: Terminal, number: int, entries: int = ENTRIES) -> None:
     """Let a terminal have served for days: the real store, without waiting for the disk each time."""
     terminal.db.parent.mkdir()
     db = Database(terminal.db)
     db.sql.execute("PRAGMA synchronous = OFF")
     writes.found(db, town=TOWN, terminal=terminal.name, epoch=f"1-{number:016x}")
-    for n in range(ENTRIES):
-        day = date(2026, 1, 1) + timedelta(days=n // len(CARDS) + number * ENTRIES // len(CARDS))  # each terminal its own days
+    for n in range(entries):
+        day = date(2026, 1, 1) + timedelta(days=n // len(CARDS) + number * entries // len(CARDS))  # each terminal its own days
         meal = Entry(
             kind=Kind.MEAL, cents=-366, at=f"{day}T11:{n // 60 % 60:02d}:{n % 60:02d}.000Z", clock=ClockTrust.HELD, boot="before",
             mono_ms=n,
