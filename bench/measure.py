@@ -71,6 +71,9 @@ class Overwrite:
         os.pwrite(self._file, bytes(4096), 0)
         os.fsync(self._file)
 
+    def close(self) -> None:
+        os.close(self._file)
+
     def write(self) -> None:
         os.pwrite(self._file, bytes(4096), 0)
         os.fdatasync(self._file)

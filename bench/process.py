@@ -133,6 +133,7 @@ def block_device(folder: Path) -> list[Row]:
         with _device(mount) as floor:
             for _ in range(TAPS):
                 block.write()
+        block.close()
         counter.wire.box.db.close()
         counter.wire.central.ledger.close()
     value = f"{own['flushes'] / TAPS:.2f} flushes, {own['kib'] / TAPS:.1f} KiB"
