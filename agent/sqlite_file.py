@@ -16,6 +16,9 @@ from urllib.parse import quote
 
 from agent.errors import AgentError
 
+# what a file that fails raises; a damaged one may even spoil the text of SQLite's complaint
+FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
@@ -47,7 +50,7 @@ class SqliteFile:
             if mode == "rwc" and not path.exists():
                 self._make()
             self._open(path, mode)
-        except (sqlite3.Error, OSError) as error:
+        except FAULTS as error:
             raise self.fault(f"cannot be opened as {form.owner} database", error) from error
 
     def close(self) -> None:
@@ -67,7 +70,7 @@ class SqliteFile:
                     old.execute("PRAGMA wal_checkpoint(PASSIVE)")
             self._refuse_foreign()
             self._open(self.path, "rw")
-        except (sqlite3.Error, OSError) as error:
+        except FAULTS as error:
             self.sql, self._opened = old, opened
             raise self.fault("cannot be opened again", error) from error
         except AgentError:
@@ -78,7 +81,7 @@ class SqliteFile:
     def fault(self, what: str, error: Exception) -> AgentError:
         """Return the form's error for one of SQLite's or the system's."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        is_damaged = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "Could not decode to UTF-8" in str(error)
+        is_damaged = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode" in str(error)
         kind = self._form.damaged if is_damaged else self._form.error
         return kind(f"{self.path}: {what}: {error}")
 
@@ -150,21 +153,21 @@ class SqliteFile:
         self.transactions += 1
         try:
             self.sql.execute(statement, values)
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise self.fault("not written", error) from error
 
     def rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
         """Return all rows of one query. Raises the form's error."""
         try:
             return self.sql.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise self.fault("not readable", error) from error
 
     def row(self, statement: str, values: tuple[Any, ...] = ()) -> Any:
         """Return the first row of a query, None if there is none. Raises the form's error."""
         try:
             return self.sql.execute(statement, values).fetchone()
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise self.fault("not readable", error) from error
 
     @contextmanager

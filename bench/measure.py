@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PAGE_BYTES = 2048
+PAGE_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from agent.sqlite_file import Form, SqliteFile
 from agent.store.schema import APPLICATION_ID, MIGRATIONS, PAGE_BYTES
 
 BUSY_TIMEOUT_MS = 2_000  # a technician's sqlite3 may hold the file for a moment
-WAL_PAGES_MAX = 8_192  # 16 MiB: checkpoints belong to quiet moments, this only bounds the file in a day without one
+WAL_PAGES_MAX = 16_384  # 16 MiB: checkpoints belong to quiet moments, this only bounds the file in a day without one
 HEADROOM_BYTES = 4 * 1024 * 1024  # a week of meals of a large school, with their indexes, on a disk that is full
 
 FORM = Form(

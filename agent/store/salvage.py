@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import DamagedError, StoreError
-from agent.sqlite_file import sync_folder
+from agent.sqlite_file import FAULTS, sync_folder
 from agent.store import writes
 from agent.store.database import Database
 from agent.store.schema import place
@@ -102,7 +102,7 @@ def _read_copy(path: Path) -> Iterator[Found]:
         sql.text_factory = lambda raw: raw.decode("utf-8", "replace")
         try:
             epochs = sql.execute("SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n").fetchall()
-        except sqlite3.Error:
+        except FAULTS:
             return
         for number, epoch, base_seq, base_hash in epochs:
             yield _read_epoch(sql, number, epoch, base_seq, base_hash)
@@ -122,7 +122,7 @@ def _read_epoch(sql: sqlite3.Connection, number: int, epoch: str, base_seq: int,
         seq += 1
         try:
             row = sql.execute("SELECT hash, body FROM entry WHERE n = ?", (place(number, seq),)).fetchone()
-        except sqlite3.Error:
+        except FAULTS:
             row = None
         if row is None:
             missing += 1

@@ -6,7 +6,7 @@ and no balance is ever updated in place. Balance shown = the record's balance + 
 """
 
 APPLICATION_ID = 0x43414E54  # "CANT": sqlite3 shows it, and a file of another program is refused
-PAGE_BYTES = 2048  # a tap writes a few pages: small ones are fewer bytes at the block device, and a record fits into one
+PAGE_BYTES = 1024  # a tap writes a few pages: with small ones a lunch stays within the write-ahead log that is there already
 
 SEQ_BITS = 33  # a place is one integer: eight thousand million entries an epoch, a thousand million epochs
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agent.errors import AgentError
-from agent.sqlite_file import SqliteFile
+from agent.sqlite_file import FAULTS, SqliteFile
 from agent.store import reads
 from agent.store.database import Database
 from tests.crash.workload import MIGRATING, NEWER, fingerprint
@@ -200,7 +200,7 @@ def look(image: Image, folder: Path, allowed: set[str | None], *, migrating: boo
             SqliteFile(folder / DATABASE, NEWER, "rw").close()
             return None if state_of(folder / DATABASE) in allowed else "the migration lost something"
         db = Database(folder / DATABASE, headroom_bytes=0)
-    except (AgentError, sqlite3.Error) as error:
+    except (AgentError, *FAULTS) as error:
         return f"it does not open: {str(error).partition(': ')[2]}"
     try:
         state = fingerprint(db.sql)
@@ -211,7 +211,7 @@ def look(image: Image, folder: Path, allowed: set[str | None], *, migrating: boo
         if integrity != "ok":
             return f"integrity_check: {integrity}"
         return next(reads.verify(db), None)
-    except (sqlite3.Error, AgentError) as error:
+    except (AgentError, *FAULTS) as error:
         return f"it cannot be read: {error}"
     finally:
         db.close()

@@ -15,7 +15,7 @@ from tests.conftest import CARD, OTHER_CARD
 from tests.invariants import both_sides_are_equal, the_books_are_right
 from tests.parts.wire import KEY, TOWN, ZONE, Wire
 
-PAGE_BYTES = 2048
+PAGE_BYTES = 1024
 
 
 def reopened(wire: Wire) -> None:
@@ -62,7 +62,7 @@ def test_what_can_be_proved_of_a_damaged_ledger_is_sent_under_its_own_keys(wire:
     the_books_are_right(wire.central.ledger)
 
 
-@pytest.mark.parametrize("where", [0, 16, 100, 2100])
+@pytest.mark.parametrize("where", [0, 16, 100, 1100])
 def test_a_file_that_is_no_database_any_more_is_begun_anew_and_records_come_back(wire: Wire, where: int) -> None:
     lunches(wire, 3)
     wire.central.credit("a-1", 5_000, "r-1")
