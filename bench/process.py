@@ -25,7 +25,7 @@ from tests.system.test_backlog import booked, write_backlog
 IDLE_S = 20
 STARTS = 5
 BACKLOG = 20_000
-TAPS = 1_000
+TAPS = 500  # a large lunch
 
 
 def start_memory_and_idling(folder: Path) -> list[Row]:

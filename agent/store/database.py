@@ -16,7 +16,9 @@ from agent.store.schema import APPLICATION_ID, MIGRATIONS, PAGE_BYTES
 
 BUSY_TIMEOUT_MS = 2_000  # a technician's sqlite3 may hold the file for a moment
 WAL_PAGES_MAX = 16_384  # 16 MiB: checkpoints belong to quiet moments, this only bounds the file in a day without one
-HEADROOM_BYTES = 4 * 1024 * 1024  # a week of meals of a large school, with their indexes, on a disk that is full
+HEADROOM_BYTES = (
+    8 * 1024 * 1024
+)  # a week of meals of a large school on a disk that is full; as a journal, eight hundred taps without a pause
 
 FORM = Form(
     owner="a terminal's",

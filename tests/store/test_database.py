@@ -9,7 +9,7 @@ import pytest
 from agent.errors import StoreError
 from agent.store import reads, writes
 from agent.store.database import Database
-from agent.store.schema import APPLICATION_ID
+from agent.store.schema import APPLICATION_ID, MIGRATIONS
 
 
 def founded(path: Path) -> Database:
@@ -98,3 +98,20 @@ def test_a_file_that_another_process_holds_is_a_sentence_after_a_moment(tmp_path
     with pytest.raises(StoreError, match="locked"):
         writes.hear(db, "2026-11-23T11:00:00.000Z")
     technician.close()
+
+
+FIRST = Path(__file__).with_name("schema-1.sql")
+
+
+def test_the_first_schema_is_frozen(tmp_path: Path) -> None:
+    """What was installed once is changed by a migration, never by another text: schema-1.sql is a ledger of it with a full outbox."""
+    fresh = Database(tmp_path / "fresh.db")
+    old = sqlite3.connect(tmp_path / "old.db")
+    old.executescript(FIRST.read_text(encoding="utf-8"))
+    made = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type, name"
+    if len(MIGRATIONS) == 1:
+        assert fresh.rows(made) == old.execute(made).fetchall()
+    old.close()
+    db = Database(tmp_path / "old.db")
+    assert list(reads.verify(db)) == []
+    assert (reads.standing(db).pending, len(reads.epochs(db)), reads.tail(db)[:2]) == (10, 2, (2, 10))
