@@ -42,7 +42,9 @@ from agent.sync.topics import Topics
 from agent.terminal import Effect, Event, Terminal, last_will
 
 TAPS_MAX = 64  # far more than readers can hold up to a loop that answers in milliseconds
-OTHERS_MAX = 256  # the broker has at most 20 messages under way to us (RECEIVE_MAX); the rest is state and requests
+# The broker has at most 20 messages under way to us (RECEIVE_MAX), the rest is state and requests; with MQTT 3.1.1 it may have more:
+# what is dropped here is not acknowledged and comes again with the next connection.
+OTHERS_MAX = 256
 IDLE_MS_MAX = 1_000
 SWITCH_INTERVAL_S = 0.0005  # a busy thread must not hold the interpreter from a tap: every sqlite3 call gives it away and asks for it back
 
