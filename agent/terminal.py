@@ -108,6 +108,7 @@ class Terminal:
                 yield from self._look_again(self._fault, moment)
             if event is not None:
                 yield from self.handle(event, moment)
+                event = None  # answered: what fails from here on is not its fault
             else:
                 self.idle(moment)
             yield from self.due(moment)

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from agent.domain.card import parse_card_id
+from agent.errors import StoreError
 from agent.ops.control import Request
 from agent.readers.events import CardPresented, Show, Signal
 from agent.store import reads
@@ -129,3 +130,18 @@ def test_a_full_disk_is_out_of_order_and_free_again(wire: Wire, tmp_path: Path) 
     assert Signal.OUT_OF_ORDER in lights
     assert tap(wire, CARD) is Signal.ALREADY_SERVED  # opened again, the limit is gone
     assert list(reads.verify(wire.box.db)) == []
+
+
+def test_what_fails_behind_an_answer_is_not_answered_twice(wire: Wire) -> None:
+    """The file fails while what is due is looked up: the request was answered, the light was right."""
+    request = Request("status", {})
+    with locked(wire):
+        wire.box.core.due = _raises  # type: ignore[method-assign]
+        effects = turn(wire, request)
+        assert "error" not in request.answers.get_nowait()
+        assert not any(isinstance(effect, Show) for effect in effects)
+    assert wire.box.core.summary().startswith("OUT OF ORDER: ")
+
+
+def _raises(moment: object) -> list[Effect]:
+    raise StoreError("the file failed")

@@ -12,7 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import msgspec
+
+from agent.domain.canteen import AccountRecord, CardRecord, PolicyRecord, ServiceRecord
 from agent.errors import DamagedError, StoreError
 from agent.sqlite_file import FAULTS, sync_folder
 from agent.store import writes
@@ -20,6 +24,12 @@ from agent.store.database import Database
 from agent.store.schema import place
 
 ASIDE_MAX = 1_000
+_FORMS: dict[str, msgspec.json.Decoder[Any]] = {
+    "account": msgspec.json.Decoder(AccountRecord),
+    "card": msgspec.json.Decoder(CardRecord),
+    "policy": msgspec.json.Decoder(PolicyRecord),
+    "service": msgspec.json.Decoder(ServiceRecord),
+}
 MISSING_MAX = 2_000  # so many places without an entry one after the other are the end of an epoch
 
 
@@ -56,7 +66,8 @@ def open_ledger(path: Path, *, town: str, terminal: str, epoch_bits: Callable[[]
 
 
 def damage(db: Database) -> str | None:
-    """Return what is wrong with a file as it is opened, None if nothing: its pages, and every hash of its chain."""
+    """Return what is wrong with a file as it is opened, None if nothing: its pages, every hash of its chain, and every record that
+    a tap or a digest will read. What is readable and says something else, the digest finds."""
     try:
         with db.reading() as sql:
             (word,) = sql.execute("PRAGMA quick_check(1)").fetchone()
@@ -70,9 +81,23 @@ def damage(db: Database) -> str | None:
                     if seq != expected or _hash(previous, body) != digest:
                         return f"{db.path}: epoch {epoch}: entry {seq} does not match its hash"
                     previous = digest
+            for kind, record_id, body in sql.execute("SELECT kind, id, body FROM record"):
+                if not _is_readable(kind, body):
+                    return f"{db.path}: the {kind} {record_id} cannot be read any more"
+            for table in ("terminal", "note", "incident"):
+                sql.execute(f"SELECT * FROM {table}").fetchall()
     except DamagedError as error:
         return str(error)
     return None
+
+
+def _is_readable(kind: str, body: str) -> bool:
+    try:
+        if kind in _FORMS:
+            _FORMS[kind].decode(body)
+    except msgspec.MsgspecError:
+        return False
+    return True
 
 
 def move_aside(path: Path) -> Path:

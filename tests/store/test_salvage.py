@@ -1,5 +1,6 @@
 """A damaged ledger is moved aside as it is, another is begun, and what can be proved of it reaches the central under its own keys."""
 
+import itertools
 import random
 from pathlib import Path
 
@@ -16,13 +17,14 @@ from tests.invariants import both_sides_are_equal, the_books_are_right
 from tests.parts.wire import KEY, TOWN, ZONE, Wire
 
 PAGE_BYTES = 1024
+NUMBERS = itertools.count(1)
 
 
 def reopened(wire: Wire) -> None:
     """Start the terminal as the program does."""
     box = wire.box
     box.db.close()
-    bits = iter(["d" * 16, "e" * 16, "f" * 16])
+    bits = (f"{next(NUMBERS):016x}" for _ in range(3))
     box.db = open_ledger(box.path, town=TOWN, terminal="t-1", epoch_bits=lambda: next(bits), at=wire.clock.instant)
     box.core = Terminal(
         box.db, zone=ZONE, card_key=KEY, readers=["counter"], software="test", spread=lambda: 0.0, epoch_bits=lambda: "a" * 16
@@ -142,3 +144,19 @@ def test_an_export_and_the_network_together_book_once(wire: Wire, tmp_path: Path
     wire.pass_time(400_000)
     both_sides_are_equal(wire)
     the_books_are_right(wire.central.ledger)
+
+
+def test_a_record_that_cannot_be_read_any_more_does_not_end_the_agent_again_and_again(wire: Wire) -> None:
+    """A flipped bit in a record that is no JSON, no text or no account afterwards: begun anew, and the central tells all again."""
+    for rotten in (b'{"balance":1', b"\xff\xfe", b'{"balance":"x"}'):
+        lunches(wire, 1)
+        wire.settle()
+        wire.box.db.sql.execute("PRAGMA ignore_check_constraints = ON")
+        wire.box.db.sql.execute("UPDATE record SET body = CAST(? AS TEXT) WHERE kind = 'account' AND id = 'a-1'", (rotten,))
+        reopened(wire)
+        assert [kind for _, kind, _ in reads.incidents(wire.box.db)] == ["damaged_file"]
+        wire.disconnect()
+        wire.connect()
+        wire.settle()
+        assert wire.box.balance("a-1") == wire.central.balance("a-1")
+    both_sides_are_equal(wire)
