@@ -256,7 +256,8 @@ def add_incident(db: Database, *, at: Instant, kind: str, detail: str) -> None:
 def prune(db: Database, *, before: Instant) -> int:
     """Forget the oldest entries that are booked, older than `before`, and inside their account's balance. Return how many.
 
-    A prefix only, so that `oldest` says all; never the newest booked entry, which the chain and the hello stand on.
+    A prefix only, so that `oldest` says all; never the newest booked entry, of whatever epoch: the chain, the hello and the clock's
+    floor stand on it.
     """
     with db.transaction() as sql:
         ends: dict[int, tuple[int, bytes]] = {}  # epoch -> newest entry of it that goes
@@ -264,7 +265,7 @@ def prune(db: Database, *, before: Instant) -> int:
         for n, at, digest, inside in sql.execute(
             "SELECT e.n, e.body ->> '$.at', e.hash, r.id IS NULL OR r.h >= e.n"
             " FROM entry e LEFT JOIN record r ON r.kind = 'account' AND r.id = e.eater"
-            " WHERE e.n < (SELECT acked FROM terminal) ORDER BY e.n LIMIT ?",
+            " WHERE e.n < (SELECT max(n) FROM entry WHERE n <= (SELECT acked FROM terminal)) ORDER BY e.n LIMIT ?",
             (PRUNE_ROWS_MAX,),
         ):
             if at >= before or not inside:

@@ -185,7 +185,7 @@ BUGS = (
     Bug(
         "entries are forgotten before they are booked",
         "agent/store/writes.py",
-        '" WHERE e.n < (SELECT acked FROM terminal) ORDER BY e.n LIMIT ?"',
+        '" WHERE e.n < (SELECT max(n) FROM entry WHERE n <= (SELECT acked FROM terminal)) ORDER BY e.n LIMIT ?"',
         '" ORDER BY e.n LIMIT ?"',
         runs=100,
     ),

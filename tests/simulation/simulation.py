@@ -80,7 +80,7 @@ class Simulation:
         self.tap(step)
 
     def unreadable(self, step: Step) -> None:
-        self.engine.give(self._box(step), CardUnreadable(reader="counter", fault="random", tap=1))
+        self.engine.give(self._box(step), CardUnreadable(reader="counter", fault="random", sentence="a phone", tap=1))
 
     def storno(self, step: Step) -> None:
         """The newest meal, or one of the last entries, whatever it is."""
