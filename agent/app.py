@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
-from agent.config import Config, ReaderConfig
+from agent.config import Config
 from agent.domain.clock import format_instant
 from agent.errors import AgentError, ConfigError, StoreError
 from agent.export import end_of, pieces
@@ -30,9 +30,8 @@ from agent.ops.control import ControlSocket
 from agent.ops.mirror import Mirror
 from agent.ops.notify import Notifier
 from agent.readers.events import CardPresented, CardUnreadable, Show
-from agent.readers.pcsc import PcscDevice
-from agent.readers.serial_port import SerialDevice
-from agent.readers.thread import ReaderThread
+from agent.readers.open import reader_thread
+from agent.readers.presence import LateTaps
 from agent.store import reads
 from agent.store.database import Database
 from agent.store.salvage import open_ledger
@@ -120,7 +119,8 @@ class App:
         )
         self._mirror = Mirror(config.mirror, config.terminal, _mirror_end) if config.mirror is not None else None
         self._control = ControlSocket(config.control_socket, self._inbox.put)
-        self._readers = {reader.name: self._reader_thread(reader) for reader in config.readers}
+        late = LateTaps(threading.Lock())
+        self._readers = {reader.name: reader_thread(reader, self._inbox.put, late) for reader in config.readers}
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the exit code."""
@@ -157,6 +157,8 @@ class App:
             if self._bug is not None:
                 raise self._bug
             reading = read_clock(self._boot)
+            for reader in self._readers.values():
+                reader.watch()
             for effect in self._terminal.turn(event, reading):
                 self._perform(effect)
             if self._mirror is not None and not isinstance(event, CardPresented):
@@ -193,14 +195,6 @@ class App:
         self._db.close()
         self._lock.close()
         log.info("stopped")
-
-    def _reader_thread(self, reader: ReaderConfig) -> ReaderThread:
-        if reader.profile.transport == "serial":
-            assert reader.port is not None
-            device: PcscDevice | SerialDevice = SerialDevice(reader.name, reader.profile, reader.port)
-        else:
-            device = PcscDevice(reader.name, reader.profile, reader.device)
-        return ReaderThread(reader.name, device, self._inbox.put)
 
     def _thread_ended(self, ended: threading.ExceptHookArgs) -> None:
         """A thread of ours that ends by an exception is a bug and ends the process; the link's own sees to paho's."""

@@ -14,7 +14,8 @@ from msgspec import Meta, Struct
 from agent.domain.canteen import Id
 from agent.domain.card import parse_card_key
 from agent.errors import CardError, ConfigError
-from agent.readers.profile import Profile, load_profile
+from agent.readers.open import ReaderConfig
+from agent.readers.profile_rules import load_profile
 from agent.sync.mqtt import Broker
 from agent.toml_file import load_toml
 
@@ -31,7 +32,7 @@ class BrokerTable(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReaderTable(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[[reader]]`: `port` for a serial profile; `device`, a glob over PC/SC names, where the profile's own does not fit."""
+    """`[[reader]]`: `port` for a serial or keyboard profile; `device`, a glob over PC/SC names, where the profile's own does not fit."""
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$")]
     profile: str
@@ -50,14 +51,6 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
     state_dir: str = "/var/lib/canteen-agent"
     card_key_file: str = "credential:card-key"
     mirror: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReaderConfig:
-    name: str
-    profile: Profile
-    port: str | None
-    device: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,12 +142,13 @@ def _readers(path: Path, tables: list[ReaderTable]) -> tuple[ReaderConfig, ...]:
         if names.count(table.name) > 1:
             raise ConfigError(f"{where}: the name {table.name!r} is given twice; each reader has its own")
         profile = load_profile(table.profile)
-        if profile.transport == "serial" and table.port is None:
-            raise ConfigError(f'{where}: profile {profile.id} is serial; write port = "/dev/serial/by-path/…"')
-        if profile.transport == "serial" and table.device is not None:
-            raise ConfigError(f"{where}: 'device' names a PC/SC reader; profile {profile.id} is serial, remove it")
-        if profile.transport == "pcsc" and table.port is not None:
-            raise ConfigError(f"{where}: 'port' is for serial profiles; {profile.id} is found by its PC/SC name, remove it")
+        place = {"serial": "/dev/serial/by-path/…", "keyboard": "/dev/input/by-path/…-event-kbd"}.get(profile.transport)
+        if place is not None and table.port is None:
+            raise ConfigError(f'{where}: profile {profile.id} is {profile.transport}; write port = "{place}"')
+        if place is not None and table.device is not None:
+            raise ConfigError(f"{where}: 'device' names a PC/SC reader; profile {profile.id} is {profile.transport}, remove it")
+        if place is None and table.port is not None:
+            raise ConfigError(f"{where}: 'port' is for serial and keyboard profiles; {profile.id} is found by its PC/SC name, remove it")
         one = ReaderConfig(name=table.name, profile=profile, port=table.port, device=table.device)
         if any((other.profile.id, other.port, other.device) == (profile.id, table.port, table.device) for other in readers):
             raise ConfigError(f"{where}: the same reader is given twice; tell them apart by 'device' or 'port'")

@@ -180,7 +180,13 @@ def _word(outcome: Outcome) -> str:
 
 
 def _log_tap(event: CardPresented | CardUnreadable, outcome: Outcome, entry: Entry) -> None:
-    what = f"card {entry.card[:8]}" if entry.card else f"no card ({event.fault})" if isinstance(event, CardUnreadable) else "no card"
+    what = (
+        f"card {entry.card[:8]}"
+        if entry.card
+        else f"no card ({event.fault}: {event.sentence})"
+        if isinstance(event, CardUnreadable)
+        else "no card"
+    )
     log.info(
         "%s: %s, account %s, %d cents, entry %d, reader %s",
         _word(outcome),

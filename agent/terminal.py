@@ -23,7 +23,7 @@ from agent.domain.ledger import Seq
 from agent.domain.tap import Refused, Served
 from agent.errors import AgentError, DamagedError, StoreError
 from agent.ops.control import Request
-from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderUp, Show, Signal
+from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderUp, Show, Signal, SignalFailed
 from agent.store import reads, writes
 from agent.store.database import Database
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkEffect, LinkUp, Publish
@@ -38,7 +38,7 @@ HEARD_TOLERANCE = timedelta(minutes=1)  # a message may have waited at the broke
 
 log = logging.getLogger("agent.terminal")
 
-Event = CardPresented | CardUnreadable | ReaderUp | ReaderDown | LinkUp | LinkDown | Arrived | Request
+Event = CardPresented | CardUnreadable | ReaderUp | ReaderDown | SignalFailed | LinkUp | LinkDown | Arrived | Request
 Effect = Show | LinkEffect
 
 
@@ -48,6 +48,27 @@ class _Outage:
 
     since_ms: int
     reason: str
+
+
+@dataclass(slots=True)
+class _Reader:
+    """What is known of a reader: since when it is down, what it last could not read, and the signals it did not show."""
+
+    outage: _Outage | None
+    refused: str | None = None
+    failed_signals: int = 0
+    failed_why: str = ""
+
+    def sentence(self) -> str:
+        """Return how it does, for the staff."""
+        if self.outage is not None:
+            return f"down: {self.outage.reason}"
+        parts = ["ready"]
+        if self.failed_signals:
+            parts.append(f"{self.failed_signals} signals failed, the last: {self.failed_why}")
+        if self.refused is not None:
+            parts.append(f"last refused {self.refused}")
+        return "; ".join(parts)
 
 
 @dataclass(slots=True)
@@ -81,7 +102,7 @@ class Terminal:
         self._topics = Topics(here.town)
         self._counter = Counter(db, zone, card_key)
         self._mail = Correspondence(db, software=software, spread=spread, epoch_bits=epoch_bits)
-        self._readers: dict[str, _Outage | None] = {name: _Outage(0, "not reported yet") for name in readers}
+        self._readers = {name: _Reader(_Outage(0, "not reported yet")) for name in readers}
         self._link: _Outage | None = _Outage(0, "not connected yet")
         self._anchors = _stored_anchors(db, here.heard_at)
         self._heard: Anchor | None = None
@@ -123,6 +144,8 @@ class Terminal:
             case CardPresented() | CardUnreadable():
                 signal, entry = self._counter.tap(event, moment)
                 self._recorded(entry.at, moment)
+                if isinstance(event, CardUnreadable):
+                    self._readers[event.reader].refused = f"{entry.at}: {event.sentence}"
                 return [Show(reader=event.reader, tap=event.tap, signal=signal)]
             case Arrived(topic=topic, payload=payload, receipt=receipt):
                 self._hear(self._mail.receive(topic, payload, moment), moment)
@@ -144,12 +167,19 @@ class Terminal:
                 self._mail.session.link_down()
                 return []
             case ReaderUp(reader=reader, device=device):
-                _log_back(f"reader '{reader}'", self._readers[reader], moment, f" ({device})")
-                self._readers[reader] = None
+                _log_back(f"reader '{reader}'", self._readers[reader].outage, moment, f" ({device})")
+                self._readers[reader].outage = None
                 return [self._state(moment)] if self._link is None else []
             case ReaderDown(reader=reader, reason=reason):
-                self._readers[reader] = _still_down(f"reader '{reader}'", self._readers[reader], reason, moment)
+                here = self._readers[reader]
+                here.outage = _still_down(f"reader '{reader}'", here.outage, reason, moment)
                 return [self._state(moment)] if self._link is None else []
+            case SignalFailed(reader=reader, reason=reason):
+                here = self._readers[reader]
+                here.failed_signals, here.failed_why = here.failed_signals + 1, reason
+                if here.failed_signals == 1:
+                    log.warning("reader '%s' does not show its signals: %s; counted from now on, see status", reader, reason)
+                return []
             case _:
                 assert_never(event)
 
@@ -179,7 +209,7 @@ class Terminal:
         if self._fault is not None:
             return f"OUT OF ORDER: {self._fault.sentence}"
         here = reads.standing(self._db)
-        down = [name for name, outage in self._readers.items() if outage]
+        down = [name for name, reader in self._readers.items() if reader.outage]
         readers = f"readers down: {', '.join(down)}" if down else f"{len(self._readers)} readers ready"
         link = f"link down: {self._link.reason}" if self._link else "link up"
         return f"{readers}; {link}; {here.pending} entries waiting for the central"
@@ -195,7 +225,7 @@ class Terminal:
             "software": self._software,
             "at": moment.at,
             "clock": moment.trust.value,
-            "readers": {name: "ready" if outage is None else f"down: {outage.reason}" for name, outage in self._readers.items()},
+            "readers": {name: reader.sentence() for name, reader in self._readers.items()},
             "link": "up" if self._link is None else f"down: {self._link.reason}",
             "heard_s": None if age is None else age // 1000,
             "epoch": here.epoch,
@@ -309,7 +339,7 @@ class Terminal:
             yield Publish(topic=self._topics.of(self._id, Leaf.STATE), payload=encode(fault), retain=True)
 
     def _reader_words(self) -> dict[str, str]:
-        return {name: "ready" if outage is None else "down" for name, outage in self._readers.items()}
+        return {name: "ready" if reader.outage is None else "down" for name, reader in self._readers.items()}
 
     def _reserve(self) -> None:
         try:

@@ -14,6 +14,7 @@ FUNCTION_LINES_MAX = 60
 WALLS = {
     "smartcard": {"agent/readers/pcsc.py"},
     "serial": {"agent/readers/serial_port.py"},
+    "evdev": {"agent/readers/keyboard.py"},
     "paho": {"agent/sync/mqtt.py"},
     "sqlite3": {"agent/store/", "agent/central/", "agent/sqlite_file.py"},
     "sqlite_utils": {"agent/central/lists.py"},

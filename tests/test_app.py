@@ -1,7 +1,6 @@
 """The process's own rules: taps first, nothing unbounded, no green and no acknowledgement without a commit."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -9,7 +8,6 @@ from agent.app import OTHERS_MAX, TAPS_MAX, Inbox
 from agent.domain.card import parse_card_id
 from agent.errors import StoreError
 from agent.readers.events import CardPresented, ReaderUp
-from agent.readers.thread import Line
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkUp
 from tests.conftest import CARD
 from tests.parts.wire import TOWN, Wire
@@ -60,25 +58,3 @@ def test_the_central_acknowledges_what_it_has_written_and_nothing_else(wire: Wir
     assert list(exchange.turn(event, wire.clock.instant)) == [DropLink()]
     wire.central.ledger.sql.execute("PRAGMA query_only = OFF")
     assert list(exchange.turn(event, wire.clock.instant)) == [Acknowledge(7)]
-
-
-def test_a_signal_that_comes_too_late_is_not_shown_to_the_next_child() -> None:
-    events: list[object] = []
-    line = Line("counter", events.append)
-    first = line.next_tap()
-    assert line.signal(first, 0.01) is None
-    second = line.next_tap()
-    from agent.readers.events import Signal
-
-    line.show(first, Signal.SERVED)
-    line.show(second, Signal.REFUSED)
-    assert line.signal(second, 1) is Signal.REFUSED
-
-
-def test_a_reader_nobody_listens_to_does_not_fill_the_memory(tmp_path: Path) -> None:
-    from agent.readers.events import Signal
-
-    line = Line("counter", lambda event: None)
-    for n in range(1_000):
-        line.show(n, Signal.SERVED)
-    assert line._signals.qsize() <= 16

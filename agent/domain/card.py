@@ -4,7 +4,8 @@ Knows technologies and the lengths their UIDs have; promises that one card has o
 that a UID which cannot identify a child (random, cut, blank) never becomes one. A UID is never stored, sent or logged:
 outside this file and the readers only its token exists.
 
-Lengths by ISO 14443-3 (cascade levels), the byte order by NXP AN10927: a UID is an array, first anticollision byte first.
+Lengths by ISO 14443-3 (cascade levels), the byte order by NXP AN10927: a UID is an array, first anticollision byte first; of
+ISO 15693 the byte E0 comes first. `q` is a printed code (QR or bar code): its characters are the UID.
 """
 
 import hashlib
@@ -21,10 +22,11 @@ Token = NewType("Token", str)
 TOKEN_BYTES = 16
 CARD_KEY_BYTES_MIN = 16
 
-# technology prefix -> lengths in bytes: ISO 14443-A (three cascade levels), 14443-B, EM4100, FeliCa IDm, ISO 15693
-UID_LENGTHS: dict[str, tuple[int, ...]] = {"a": (4, 7, 10), "b": (4,), "em": (5,), "f": (8,), "v": (8,)}
+# technology prefix -> lengths in bytes: ISO 14443-A (three cascade levels), 14443-B, EM4100, FeliCa IDm, ISO 15693, printed code
+UID_LENGTHS: dict[str, tuple[int, ...]] = {"a": (4, 7, 10), "b": (4,), "em": (5,), "f": (8,), "v": (8,), "q": tuple(range(6, 33))}
 
 _CASCADE_TAG = 0x88  # ISO 14443-3: first byte of an unfinished UID
+_ISO15693 = 0xE0  # ISO 15693-3: the first byte of every UID
 _RANDOM_PREFIX = 0x08  # ISO 14443-3: a four-byte id made up anew at each activation (phones, DESFire random id)
 
 
@@ -35,6 +37,7 @@ class UidFault(StrEnum):
     RANDOM = "random"
     TRUNCATED = "truncated"
     BLANK = "blank"
+    ORDER = "order"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ def identify(technology: str, uid: bytes) -> CardId | UidFault:
         return UidFault.RANDOM
     if technology == "a" and len(uid) == 4 and uid[0] == _CASCADE_TAG:
         return UidFault.TRUNCATED
+    if technology == "v" and uid[0] != _ISO15693:
+        return UidFault.ORDER
     return CardId(technology, uid)
 
 
@@ -75,12 +80,13 @@ def parse_card_id(text: str) -> CardId:
         raise CardError(f"not a card id: after {technology}: come hex digits, two a byte") from None
     found = identify(technology, uid)
     if isinstance(found, UidFault):
-        lengths = " or ".join(str(n) for n in UID_LENGTHS[technology])
+        lengths = "6 to 32" if technology == "q" else " or ".join(str(n) for n in UID_LENGTHS[technology])
         reasons = {
             UidFault.LENGTH: f"a UID of technology {technology} has {lengths} bytes, not {len(uid)}",
             UidFault.BLANK: "all its bytes are equal to 00 or FF",
             UidFault.RANDOM: "a four-byte UID that begins 08 is made up anew at every tap (a phone)",
             UidFault.TRUNCATED: "a four-byte UID that begins 88 is the first half of a longer one",
+            UidFault.ORDER: "a UID of ISO 15693 begins with E0; write its bytes the other way round",
         }
         raise CardError(f"the UID after {technology}: cannot identify a card: {reasons[found]}")
     return found

@@ -28,10 +28,11 @@ class CardPresented:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardUnreadable:
-    """Something was presented that identifies nobody. `fault` is a word of `UidFault` or of `framing.Fault`."""
+    """Something was presented that identifies nobody. `fault` is a word of `UidFault` or `Fault`, `sentence` is for the staff."""
 
     reader: str
     fault: str
+    sentence: str
     tap: int
 
 
@@ -47,7 +48,15 @@ class ReaderDown:
     reason: str
 
 
-ReaderEvent = CardPresented | CardUnreadable | ReaderUp | ReaderDown
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalFailed:
+    """The light did not come: the meal is recorded all the same."""
+
+    reader: str
+    reason: str
+
+
+ReaderEvent = CardPresented | CardUnreadable | ReaderUp | ReaderDown | SignalFailed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

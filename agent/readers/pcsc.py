@@ -6,23 +6,25 @@ life, one card handle at a time, always released with LEAVE_CARD. Knows no money
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from msgspec import UNSET
 from smartcard import scard
 
-from agent.domain.card import CardId, UidFault
 from agent.errors import ReaderError
-from agent.readers.apdu import matches, parse_hex, strip_status
-from agent.readers.events import CardPresented, CardUnreadable, Signal
-from agent.readers.framing import Fault
-from agent.readers.presence import Presence
-from agent.readers.profile import Profile, card_of, find_reader
-from agent.readers.thread import Line
+from agent.readers.apdu import begins, parse_hex
+from agent.readers.events import Signal
+from agent.readers.faults import Fault
+from agent.readers.identity import Seen, card_of_answer
+from agent.readers.match import find_reader
+from agent.readers.profile import Profile, Step, given
+from agent.readers.thread import SIGNAL_SOON_MS, Line
 
 STATUS_WAIT_MS = 1_000  # how often the loop looks up without an event; SCardCancel would race with the call's start
-SIGNAL_SOON_S = 0.3  # the main loop answers in milliseconds; after this the child sees that it is to wait
-SIGNAL_WAIT_S = 5.0  # as long as a slow SD card may take to flush; then the card may leave without a signal
-TRAFFIC = 5  # raw bytes identify a child: only on demand, and said when it is switched on
+BUSY_WAIT_MS = 50  # the same while a tap waits for its signal, or a card is to be asked again
+TRIES = 3  # how often a card that lies there and does not answer to the end is asked at once; then once a second
+FEATURE_REQUEST = 3400  # PC/SC part 10: CM_IOCTL_GET_FEATURE_REQUEST is SCARD_CTL_CODE(3400)
+FEATURE_CCID_ESC_COMMAND = 0x13
 
 log = logging.getLogger("agent.readers.pcsc")
 
@@ -34,128 +36,251 @@ class PcscDevice:
         self._name = name
         self._profile = profile
         self._device = device
-        self._presence = Presence(gone_after_ms=0, debounce_ms=profile.presence.debounce_ms)
 
     def serve(self, line: Line) -> None:
         """Read cards until `line.stopping`. Raise `ReaderError` when the reader, its driver or pcscd goes."""
-        code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
-        self._check(code, "connecting to pcscd")
+        talk = _Talk(self._name, self._profile, line)
+        with line.calling():
+            code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+        talk.check(code, "connecting to pcscd")
         try:
-            reader = self._find(context)
-            self._run_init(context, reader)
+            names = _names(context, line, talk)
+            reader = find_reader(self._profile, names, self._device)
+            if reader is None:
+                raise talk.error("not plugged in" + (f"; there are {', '.join(names)}" if names else ""))
+            talk.begin(context, reader)
             line.up(reader)
-            self._watch(context, reader, line)
+            talk.watch()
         finally:
-            scard.SCardReleaseContext(context)
+            talk.leave()
+            with line.calling():
+                scard.SCardReleaseContext(context)
 
-    def _find(self, context: int) -> str:
-        code, names = scard.SCardListReaders(context, [])
-        if code == scard.SCARD_E_NO_READERS_AVAILABLE:
-            names = []
-        else:
-            self._check(code, "listing readers")
-        found = find_reader(self._profile, names, self._device)
-        if found is None:
-            raise self._error("not plugged in" + (f"; there are {', '.join(names)}" if names else ""))
-        return found
 
-    def _watch(self, context: int, reader: str, line: Line) -> None:
-        known = scard.SCARD_STATE_UNAWARE
-        while not line.stopping:
-            code, states = scard.SCardGetStatusChange(context, STATUS_WAIT_MS, [(reader, known)])
-            if code == scard.SCARD_E_TIMEOUT:
-                continue
-            self._check(code, "waiting for a card")
-            now = states[0][1]
-            if now & (scard.SCARD_STATE_UNKNOWN | scard.SCARD_STATE_UNAVAILABLE):
-                raise self._error("unplugged")
-            came = now & scard.SCARD_STATE_PRESENT and not known & scard.SCARD_STATE_PRESENT
-            # the upper half of the state counts insertions: a card swapped between two looks is a new card
-            swapped = known & scard.SCARD_STATE_PRESENT and now & scard.SCARD_STATE_PRESENT and (now ^ known) >> 16
-            if (came or swapped) and not now & scard.SCARD_STATE_MUTE:
-                self._read(context, reader, line)
-            known = now & ~scard.SCARD_STATE_CHANGED
+def escape_code_of(features: bytes) -> int | None:
+    """Return the driver's own control code for escape commands, None if it lets none pass (PC/SC part 10: tag, length, value).
 
-    def _read(self, context: int, reader: str, line: Line) -> None:
-        """Ask a card that has come for its UID, report it, and show the answer while it is there."""
-        code, handle, protocol = scard.SCardConnect(
-            context, reader, scard.SCARD_SHARE_SHARED, scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
-        )
-        if code in _CARD_WENT:
-            return  # taken away again: it will come back
-        self._check(code, "connecting to the card")
-        try:
-            found = self._identify(handle, protocol)
-            if found is None or not self._presence.is_tap(found, line.now_ms()):
-                return
-            tap = line.next_tap()
-            if isinstance(found, CardId):
-                line.report(CardPresented(reader=self._name, card=found, tap=tap))
-            else:
-                line.report(CardUnreadable(reader=self._name, fault=found.value, tap=tap))
-            signal = line.signal(tap, SIGNAL_SOON_S)
-            if signal is None:  # the main loop is busy: say so, and go on waiting
-                self._show(handle, protocol, Signal.WAIT)
-                signal = line.signal(tap, SIGNAL_WAIT_S)
-            if signal is not None:
-                self._show(handle, protocol, signal)
-        finally:
-            scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
+    libccid names one only with bit 0 of ifdDriverOptions; ACS's driver has another one. So nobody needs to know them.
+    """
+    at = 0
+    while at + 6 <= len(features):
+        tag, length = features[at], features[at + 1]
+        if tag == FEATURE_CCID_ESC_COMMAND and length == 4:
+            return int.from_bytes(features[at + 2 : at + 6], "big")
+        at += 2 + length
+    return None
 
-    def _identify(self, handle: int, protocol: int) -> CardId | UidFault | Fault | None:
-        assert self._profile.uid.send is not UNSET
-        answer = self._transmit(handle, protocol, self._profile.uid.send)
-        if answer is None:
-            return None
-        try:
-            return card_of(self._profile, strip_status(answer, self._profile.uid.status, asked="the UID"))
-        except ReaderError as error:
-            log.debug("reader '%s' (%s): %s", self._name, self._profile.device.model, error)
-            return Fault.STATUS
 
-    def _show(self, handle: int, protocol: int, signal: Signal) -> None:
-        """Send a signal, if the reader can show it. One that fails is a pity, not a fault: the meal is recorded."""
-        step = self._profile.step_for(signal)
-        if step is None:
+class _Talk:
+    """What goes on between one context and one reader."""
+
+    def __init__(self, name: str, profile: Profile, line: Line) -> None:
+        self._name = name
+        self._profile = profile
+        self._line = line
+        self._context: Any = None
+        self._reader = ""
+        self._escape_code: int | None = None
+        self._card: tuple[int, int] | None = None  # handle and protocol
+        self._unread = False  # a card lies there and has not been read
+        self._seen: Seen = None
+        self._owed: Signal | None = None  # the light for what was seen, that the card's going away kept from being shown
+        self._tries = 0
+        self._atr = b""
+
+    def begin(self, context: int, reader: str) -> None:
+        """Ask the driver for its escape code, and do the profile's start-up steps, which need no card."""
+        self._context, self._reader = context, reader
+        steps = [*self._profile.init, *self._profile.feedback.steps()]
+        if not any(step.via == "escape" for step in steps):
             return
-        answer = self._transmit(handle, protocol, step.send)
-        if answer is not None and not matches(step.expect, answer):
-            log.warning("reader '%s' (%s): SW=%s while showing the signal", self._name, self._profile.device.model, answer.hex())
+        code, handle, _ = self._call(scard.SCardConnect, context, reader, scard.SCARD_SHARE_DIRECT, scard.SCARD_PROTOCOL_UNDEFINED)
+        if code != scard.SCARD_S_SUCCESS:  # another program holds it: then it goes without
+            log.debug("reader '%s': no direct connection for its start-up: %s", self._name, _text(code))
+            return
+        try:
+            code, features = self._call(scard.SCardControl, handle, scard.SCARD_CTL_CODE(FEATURE_REQUEST), [])
+            self._escape_code = escape_code_of(_bytes(features)) if code == scard.SCARD_S_SUCCESS else None
+            for step in self._profile.init:
+                self._start_up(step, handle)
+        finally:
+            self._call(scard.SCardDisconnect, handle, scard.SCARD_LEAVE_CARD)
 
-    def _run_init(self, context: int, reader: str) -> None:
-        steps = [step for step in self._profile.init if step.via == "escape"]
-        if not steps:
+    def _start_up(self, step: Step, handle: int) -> None:
+        """Do a step that is good to have: without the driver's leave it cannot work, and the reader reads all the same."""
+        for send in step.sends if self._escape_code is not None else ():
+            self._line.note(">", parse_hex(send))
+            code, answer = self._call(scard.SCardControl, handle, self._escape_code, list(parse_hex(send)))
+            if code != scard.SCARD_S_SUCCESS or (step.expect is not UNSET and not begins(step.expect, _bytes(answer))):
+                log.debug("reader '%s': start-up step %s not taken (%s)", self._name, send, _text(code))
+
+    def watch(self) -> None:
+        known = scard.SCARD_STATE_UNAWARE
+        while not self._line.stopping:
+            is_busy = self._line.is_waiting or (self._unread and self._tries < TRIES)
+            wait_ms = BUSY_WAIT_MS if is_busy else STATUS_WAIT_MS
+            code, states = self._call(scard.SCardGetStatusChange, self._context, wait_ms, [(self._reader, known)])
+            if code != scard.SCARD_E_TIMEOUT:
+                self.check(code, "waiting for a card")
+                _, now, atr = states[0]
+                if now & (scard.SCARD_STATE_UNKNOWN | scard.SCARD_STATE_UNAVAILABLE):
+                    raise self.error("unplugged")
+                self._changed(known, now, _bytes(atr))
+                known = now & ~scard.SCARD_STATE_CHANGED
+            self._go_on()
+
+    def leave(self) -> None:
+        """Let go of the card, powered as it is."""
+        if self._card is not None:
+            handle, self._card = self._card[0], None
+            self._call(scard.SCardDisconnect, handle, scard.SCARD_LEAVE_CARD)
+
+    def _changed(self, known: int, now: int, atr: bytes) -> None:
+        lay, lies = known & scard.SCARD_STATE_PRESENT, now & scard.SCARD_STATE_PRESENT
+        # the upper half of the state counts insertions: a card swapped between two looks is a new card
+        came = lies and (not lay or (now ^ known) >> 16)
+        if lay and (came or not lies):
+            self._line.note("gone")
+            self.leave()
+            self._unread = False
+        if came:
+            self._line.note("card", atr)
+            self._atr = atr
+            self._unread, self._tries = True, 0
+        if came and now & scard.SCARD_STATE_MUTE:
+            self._line.saw(Fault.MUTE)
+
+    def _go_on(self) -> None:
+        """Ask a card that has come, and show the signal for it while it is there."""
+        if self._unread:
+            self._tries += 1
+            connected = self._connect()
+            seen = self._identify() if connected else None
+            if seen is None and connected and self._tries == TRIES + 1:
+                seen = Fault.STATUS  # still there a second later, and no answer: it is laid badly
+            if seen is None:
+                return self.leave()  # gone again: asked anew as long as something lies there
+            self._unread = False
+            owed = self._owed if seen == self._seen else None
+            self._seen, self._owed = seen, None
+            if self._line.saw(seen):
+                self._show(self._line.signal(SIGNAL_SOON_MS / 1000))
+            else:
+                self._show(owed)
+        else:
+            self._show(self._line.signal())
+        if not self._line.is_waiting:
+            self.leave()
+        return None
+
+    def _connect(self) -> bool:
+        """Connect to the card. Return False when it has gone."""
+        protocols = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
+        code, handle, protocol = self._call(scard.SCardConnect, self._context, self._reader, scard.SCARD_SHARE_SHARED, protocols)
+        if code in _CARD_WENT:
+            return False
+        self.check(code, "connecting to the card")
+        self._card = handle, protocol
+        return True
+
+    def _identify(self) -> Seen:
+        answer = self._transmit(given(self._profile.uid.send))
+        if answer is None or len(answer) < 2:  # without even a status: pulled in the middle
             return None
-        assert self._profile.pcsc is not UNSET and self._profile.pcsc.escape is not UNSET
-        control = scard.SCARD_CTL_CODE(self._profile.pcsc.escape.control_code)
+        return card_of_answer(self._profile, answer, self._atr)
+
+    def _show(self, signal: Signal | None) -> None:
+        """Send a signal, if the reader can show it. One that fails is a pity, not a fault: the meal is recorded."""
+        step = None if signal is None else self._profile.step_for(signal)
+        if step is None or self._card is None:
+            return
+        for send in step.sends:
+            answer = self._escape(send, self._card[0]) if step.via == "escape" else self._transmit(send)
+            if answer is None:
+                self._owed = signal if self._unread else None
+                return
+            if step.expect is not UNSET and not begins(step.expect, answer):
+                self._line.signal_failed(f"{send}: answered {answer.hex(' ') or 'nothing'}")
+
+    def _escape(self, send: str, handle: int) -> bytes | None:
+        if self._escape_code is None:
+            self._line.signal_failed("the driver lets no escape commands pass: canteen-agent readers says how to allow them")
+            return None
+        self._line.note(">", parse_hex(send))
+        code, answer = self._call(scard.SCardControl, handle, self._escape_code, list(parse_hex(send)))
+        if code != scard.SCARD_S_SUCCESS:
+            self._line.signal_failed(f"{send}: {_text(code)}")
+            return None
+        self._line.note("<", _bytes(answer))
+        return _bytes(answer)
+
+    def _transmit(self, send: str) -> bytes | None:
+        """Return the answer, or None when the card has gone meanwhile."""
+        assert self._card is not None
+        handle, protocol = self._card
+        self._line.note(">", parse_hex(send))
+        code, answer = self._call(scard.SCardTransmit, handle, _pci(protocol), list(parse_hex(send)))
+        if code == scard.SCARD_W_RESET_CARD:  # another program has reset it: begin anew, once
+            code, protocol = self._call(scard.SCardReconnect, handle, scard.SCARD_SHARE_SHARED, protocol, scard.SCARD_LEAVE_CARD)
+            if code == scard.SCARD_S_SUCCESS:
+                code, answer = self._call(scard.SCardTransmit, handle, _pci(protocol), list(parse_hex(send)))
+        if code in _CARD_WENT:
+            self._unread, self._tries = True, self._tries if self._unread else 0  # another may lie there already
+            return None
+        self.check(code, "talking to the card")
+        self._line.note("<", _bytes(answer))
+        return _bytes(answer)
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call into PC/SC, which may never come back: the main loop watches."""
+        with self._line.calling():
+            return function(*arguments)
+
+    def check(self, code: int, doing: str) -> None:
+        if code != scard.SCARD_S_SUCCESS:
+            raise self.error(f"{_text(code)} while {doing}")
+
+    def error(self, what: str) -> ReaderError:
+        return ReaderError(f"reader '{self._name}' ({self._profile.device.model}): {what}")
+
+
+def reader_names() -> list[str]:
+    """Return the names of all PC/SC readers. Raise `ReaderError` with what pcscd says."""
+    code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+    if code != scard.SCARD_S_SUCCESS:
+        raise ReaderError(f"pcscd: {_text(code)}")
+    try:
+        code, names = scard.SCardListReaders(context, [])
+        if code not in (scard.SCARD_S_SUCCESS, scard.SCARD_E_NO_READERS_AVAILABLE):
+            raise ReaderError(f"pcscd: {_text(code)}")
+        return list(names or []) if code == scard.SCARD_S_SUCCESS else []
+    finally:
+        scard.SCardReleaseContext(context)
+
+
+def escape_code(reader: str) -> int | None:
+    """Return the control code by which a reader's driver takes escape commands, None if it takes none or cannot be asked."""
+    code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+    if code != scard.SCARD_S_SUCCESS:
+        return None
+    try:
         code, handle, _ = scard.SCardConnect(context, reader, scard.SCARD_SHARE_DIRECT, scard.SCARD_PROTOCOL_UNDEFINED)
         if code != scard.SCARD_S_SUCCESS:
-            return log.debug("reader '%s': no direct connection for its init steps: %s", self._name, _text(code))
-        try:
-            for step in steps:
-                code, answer = scard.SCardControl(handle, control, list(parse_hex(step.send)))
-                if code != scard.SCARD_S_SUCCESS or not matches(step.expect, bytes(answer)):
-                    log.debug("reader '%s': init step %s not taken (%s)", self._name, step.send, _text(code))
-        finally:
-            scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
-
-    def _transmit(self, handle: int, protocol: int, send: str) -> bytes | None:
-        """Return the answer, or None when the card has gone meanwhile."""
-        log.log(TRAFFIC, "reader '%s' > %s", self._name, send)
-        code, answer = scard.SCardTransmit(handle, _pci(protocol), list(parse_hex(send)))
-        if code in _CARD_WENT:
             return None
-        self._check(code, "talking to the card")
-        received = bytes(byte & 0xFF for byte in answer)
-        log.log(TRAFFIC, "reader '%s' < %s", self._name, received.hex(" "))
-        return received
+        code, features = scard.SCardControl(handle, scard.SCARD_CTL_CODE(FEATURE_REQUEST), [])
+        scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
+        return escape_code_of(_bytes(features)) if code == scard.SCARD_S_SUCCESS else None
+    finally:
+        scard.SCardReleaseContext(context)
 
-    def _check(self, code: int, doing: str) -> None:
-        if code != scard.SCARD_S_SUCCESS:
-            raise self._error(f"{_text(code)} while {doing}")
 
-    def _error(self, what: str) -> ReaderError:
-        return ReaderError(f"reader '{self._name}' ({self._profile.device.model}): {what}")
+def _names(context: int, line: Line, talk: _Talk) -> list[str]:
+    with line.calling():
+        code, names = scard.SCardListReaders(context, [])
+    if code == scard.SCARD_E_NO_READERS_AVAILABLE:
+        return []
+    talk.check(code, "listing readers")
+    return list(names)
 
 
 # A card that is taken away answers with any of these before pcscd's next look, every 0.4 s.
@@ -170,6 +295,10 @@ _CARD_WENT = frozenset(
         scard.SCARD_E_PROTO_MISMATCH,
     }
 )
+
+
+def _bytes(answer: list[int]) -> bytes:
+    return bytes(byte & 0xFF for byte in answer)
 
 
 def _pci(protocol: int) -> int:

@@ -1,27 +1,72 @@
-"""One tap a presence, however often the reader repeats it. Pure."""
+"""One tap a presence, however often a reader repeats it, and one at all readers of a terminal. Pure."""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+from agent.domain.card import CardId
+from agent.readers.faults import Fault
+from agent.readers.identity import Seen
+
+HELD_MAX = 64  # cards remembered at once: more than ever lie before the readers of one terminal
+
+
+class LateTaps:
+    """The cards tapped a moment ago at any reader of the terminal: a hand that wobbles, or wanders to the next reader.
+
+    `lock` keeps the readers' threads apart.
+    """
+
+    def __init__(self, lock: AbstractContextManager[Any]) -> None:
+        self._tapped: dict[object, int] = {}
+        self._lock = lock
+
+    def begins(self, shown: object, now_ms: int, debounce_ms: int) -> bool:
+        """Return whether `shown` was not tapped within `debounce_ms`, and note that it is now."""
+        with self._lock:
+            before = self._tapped.get(shown)
+            if before is not None and now_ms - before < debounce_ms:
+                return False
+            _remember(self._tapped, shown, now_ms)
+            return True
 
 
 class Presence:
-    """For readers that repeat while a card is near: seen once, then not again until it has been away.
+    """What lies before one reader.
 
-    `gone_after_ms` without it re-arms; `debounce_ms` after a tap the same card is still the same tap (a hand that wobbles).
+    A card seen again within `gone_after_ms` has not gone: it is the same presence, even with another card seen between.
+    Several cards at once are one fault, and none of them a tap until all have gone: who takes one away has not chosen.
     """
 
-    def __init__(self, *, gone_after_ms: int, debounce_ms: int) -> None:
+    def __init__(self, reader: str, late: LateTaps, *, gone_after_ms: int, debounce_ms: int) -> None:
+        self._reader = reader
+        self._late = late
         self._gone_after_ms = gone_after_ms
         self._debounce_ms = debounce_ms
-        self._shown: object = None
-        self._seen_ms = 0
-        self._tapped_ms = 0
+        self._seen: dict[object, int] = {}
+        self._crowded_ms: int | None = None
 
-    def is_tap(self, shown: object, now_ms: int) -> bool:
-        """Return whether this reading begins a new presence. `shown` is a card id, or a fault for what was not readable."""
-        same = shown == self._shown
-        away = now_ms - self._seen_ms > self._gone_after_ms
-        bounced = now_ms - self._tapped_ms < self._debounce_ms
-        self._seen_ms = now_ms
-        if same and (not away or bounced):
+    def is_tap(self, shown: Seen, now_ms: int) -> bool:
+        """Return whether this reading begins a new presence. `shown` is a card, or the fault of what was not readable."""
+        before = self._seen.get(shown)
+        _remember(self._seen, shown, now_ms)
+        if before is not None and now_ms - before <= self._gone_after_ms:
+            if shown is Fault.MANY or self._is_crowded(now_ms):
+                self._crowded_ms = now_ms
             return False
-        self._shown = shown
-        self._tapped_ms = now_ms
-        return True
+        if shown is Fault.MANY:
+            self._crowded_ms = now_ms
+        elif self._is_crowded(now_ms):
+            self._crowded_ms = now_ms
+            return False
+        key = shown if isinstance(shown, CardId) else (self._reader, shown)
+        return self._late.begins(key, now_ms, self._debounce_ms)
+
+    def _is_crowded(self, now_ms: int) -> bool:
+        return self._crowded_ms is not None and now_ms - self._crowded_ms <= self._gone_after_ms
+
+
+def _remember(seen: dict[object, int], shown: object, now_ms: int) -> None:
+    seen.pop(shown, None)
+    seen[shown] = now_ms
+    if len(seen) > HELD_MAX:
+        del seen[next(iter(seen))]

@@ -1,100 +1,146 @@
 """A firmware profile: what a reader model does, stated as facts and bytes in one TOML file.
 
-Knows the keys of the PC/SC and the serial family and checks all of them when a profile is loaded, self-tests included:
-a file without proof does not load. States no algorithm: framings and checksums are code under closed names.
+The keys, and what follows from them. A profile states no algorithm: framings, checksums, encodings and quirks are code
+under closed names. `profile_rules` checks a profile when it is loaded, its self-tests included: a file without proof does
+not load.
 """
 
-from fnmatch import fnmatchcase
+import hashlib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from agent.domain.card import UID_LENGTHS, CardId, UidFault, identify
-from agent.errors import ProfileError, ReaderError
-from agent.readers.apdu import is_pattern, parse_hex, strip_status
+from agent.readers.apdu import parse_hex
 from agent.readers.events import Signal
-from agent.readers.framing import Checksum, DelimitedFramer, Fault
-from agent.toml_file import load_toml
+from agent.readers.framing import Counted, Delimited, Framer, Line, Pn53x, Prefixed, Shape, Xor8
 
 SCHEMA = 1
-TECHNOLOGIES = {"iso14443a": "a", "iso14443b": "b", "em4100": "em", "felica": "f", "iso15693": "v"}
-FEEDBACK_MS_MAX = 1_000  # a reader that blinks is deaf meanwhile (ACR122U API 2.04)
+TECHNOLOGIES = {"iso14443a": "a", "iso14443b": "b", "em4100": "em", "felica": "f", "iso15693": "v", "printed-code": "q"}
 
+Technology = Literal["iso14443a", "iso14443b", "em4100", "felica", "iso15693", "printed-code"]
 Milliseconds = Annotated[int, Meta(ge=1, le=600_000)]
+Span = tuple[int, int]
+_Set = TypeVar("_Set")
 
 
-class Device(Struct, frozen=True, forbid_unknown_fields=True):
+class Model(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[device]`: `notes` are for the technician: what must be set on the reader by hand."""
+
     vendor: str
     model: str
-    tech: Annotated[list[Literal["iso14443a", "iso14443b", "em4100", "felica", "iso15693"]], Meta(min_length=1)]
+    tech: Annotated[list[Technology], Meta(min_length=1)]
     sources: Annotated[list[str], Meta(min_length=1)]
+    notes: list[str] = []
 
 
 class Match(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is plugged in when it is this model. `interface` is the USB class that tells one device's transports apart."""
+
     pcsc_name: str | UnsetType = UNSET
-    usb: Annotated[str, Meta(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")] | UnsetType = UNSET
-    port: Literal["configured"] | UnsetType = UNSET
-
-
-class Escape(Struct, frozen=True, forbid_unknown_fields=True):
-    """`control_code` is the n of SCARD_CTL_CODE(n); libccid lets it pass only with bit 0 of ifdDriverOptions (its SCARDCONTROL.md)."""
-
-    control_code: Annotated[int, Meta(ge=1, le=4095)]
-
-
-class Pcsc(Struct, frozen=True, forbid_unknown_fields=True):
-    escape: Escape | UnsetType = UNSET
+    usb: list[Annotated[str, Meta(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")]] = []
+    interface: Literal["ccid", "cdc", "hid"] | UnsetType = UNSET
 
 
 class Serial(Struct, frozen=True, forbid_unknown_fields=True):
+    """`dtr` false for a converter that resets its board when DTR rises; `open_delay_ms` until it has started again."""
+
     baud: Annotated[int, Meta(ge=300, le=1_000_000)]
     format: Literal["8N1"] = "8N1"
-    read_timeout_ms: Milliseconds = 200
+    dtr: bool = True
+    open_delay_ms: Milliseconds | UnsetType = UNSET
 
 
 class FramingChecksum(Struct, frozen=True, forbid_unknown_fields=True):
+    """`over` and `at` are places in the frame, [first, end); below zero they count from its end, an end of 0 is its end."""
+
     algo: Literal["xor8"]
-    encoding: Literal["ascii-hex"]
-    over: tuple[int, int]
-    at: tuple[int, int]
+    encoding: Literal["ascii-hex", "raw"]
+    over: Span
+    at: Span
 
 
 class Framing(Struct, frozen=True, forbid_unknown_fields=True):
-    kind: Literal["delimited"]
-    start: str
-    end: str
-    length: Annotated[int, Meta(ge=3, le=256)]
-    checksum: FramingChecksum
+    """`delimited`: start, end, length, checksum. `counted`: length, checksum. `prefixed`: start, length_at, length_adds, length,
+    checksum, perhaps end and stuffing. `line`: length; `text` hex where the digits stand for bytes. `pn53x`: nothing.
+    `length` is the whole frame's, and the most where frames differ."""
+
+    kind: Literal["delimited", "counted", "prefixed", "line", "pn53x"]
+    start: str | UnsetType = UNSET
+    end: str | UnsetType = UNSET
+    length: Annotated[int, Meta(ge=1, le=512)] | UnsetType = UNSET
+    length_at: Span | UnsetType = UNSET
+    length_adds: Annotated[int, Meta(ge=0, le=16)] | UnsetType = UNSET
+    text: Literal["plain", "ascii-hex"] | UnsetType = UNSET
+    stuffing: str | UnsetType = UNSET
+    checksum: FramingChecksum | UnsetType = UNSET
     max_gap_ms: Milliseconds = 50
 
 
 class Step(Struct, frozen=True, forbid_unknown_fields=True):
-    """Bytes to send and the answer to expect. `via` escape works without a card, apdu needs one."""
+    """Bytes to send, several commands one after the other, and the answer to each; without `expect` none is awaited.
 
-    send: str
-    expect: str
-    via: Literal["apdu", "escape"] = "apdu"
-    on_error: Literal["continue", "fail"] = "continue"
+    `via` (PC/SC): apdu needs a card, escape works without one. `raw` (serial): sent as it is, without the framing.
+    """
+
+    send: str | list[str]
+    expect: str | UnsetType = UNSET
+    via: Literal["apdu", "escape"] | UnsetType = UNSET
+    raw: bool = False
+    on_error: Literal["continue", "fail"] = "fail"
+
+    @property
+    def sends(self) -> list[str]:
+        return [self.send] if isinstance(self.send, str) else self.send
 
 
 class Poll(Struct, frozen=True, forbid_unknown_fields=True):
-    mode: Literal["event", "push"]
+    """How cards are seen. `event`: PC/SC tells. `push`: frames come. `request`: each of `send` is asked in turn, every `interval_ms`.
+
+    `expect` begins an answer that goes on (the last one: with a card), `none` one that says there is no card; where both
+    fit, `expect` counts. The number of cards stands at [count_at], at most `max_targets` are served.
+    """
+
+    mode: Literal["event", "push", "request"]
+    send: list[str] = []
+    expect: list[str] = []
+    none: list[str] = []
+    interval_ms: Milliseconds | UnsetType = UNSET
+    timeout_ms: Milliseconds = 500
+    count_at: int | UnsetType = UNSET
+    max_targets: Annotated[int, Meta(ge=1, le=8)] = 1
 
 
 class Uid(Struct, frozen=True, forbid_unknown_fields=True):
-    encoding: Literal["raw", "ascii-hex"]
+    """Where the UID stands and how. `slice` are places; else as many bytes as [length_at] says, from `start`.
+
+    `encoding`: raw; ascii-hex; ascii-dec (a decimal number of `width` bytes); text (a printed code, which must fit `pattern`).
+    `type_at` is a byte that says what it is, by `types`. `bcc`: the byte behind it must be its XOR (ISO 14443-3), else it
+    is only the beginning of a longer one. `lossy` is a pattern of texts that drop a part of the number and so identify nobody.
+    """
+
+    encoding: Literal["raw", "ascii-hex", "ascii-dec", "text"]
     lengths: Annotated[list[int], Meta(min_length=1)]
     byte_order: Literal["wire", "reversed"] = "wire"
     send: str | UnsetType = UNSET
     status: str = "9000"
-    slice: tuple[int, int] | UnsetType = UNSET
+    slice: Span | UnsetType = UNSET
+    length_at: int | UnsetType = UNSET
+    start: int | UnsetType = UNSET
+    width: Annotated[int, Meta(ge=1, le=10)] | UnsetType = UNSET
+    pattern: str | UnsetType = UNSET
+    type_at: int | UnsetType = UNSET
+    types: dict[str, Technology] = {}
     reject: list[str] = []
+    bcc: bool = False
+    lossy: str | UnsetType = UNSET
     clonable: bool = False
 
 
 class PresenceRule(Struct, frozen=True, forbid_unknown_fields=True):
-    mode: Literal["level", "repeat"]
+    """`level`: the reader knows when the card has gone, or is asked often enough. `repeat`: it repeats while the card is near. `once`."""
+
+    mode: Literal["level", "repeat", "once"]
     debounce_ms: Milliseconds
     repeat_ms: Milliseconds | UnsetType = UNSET
     gone_after_ms: Milliseconds | UnsetType = UNSET
@@ -108,38 +154,73 @@ class Feedback(Struct, frozen=True, forbid_unknown_fields=True):
     deny: Step | UnsetType = UNSET
     busy: Step | UnsetType = UNSET
 
+    def steps(self) -> list[Step]:
+        return [step for step in (self.ok, self.again, self.deny, self.busy) if step is not UNSET]
+
+
+class Keepalive(Struct, frozen=True, forbid_unknown_fields=True):
+    """Asked when nothing came for `idle_ms`; after `max_failures` without the answer the port is opened anew."""
+
+    send: str
+    expect: str
+    idle_ms: Milliseconds
+    max_failures: Annotated[int, Meta(ge=1, le=10)] = 2
+
+
+class Quirk(Struct, frozen=True, forbid_unknown_fields=True):
+    """A fact about the world around the reader, for `canteen-agent readers`; `value` is what the id needs.
+
+    `kernel-module`: this module grabs the reader from pcscd. `firmware-refused`: libccid refuses USB releases below this.
+    `driver-since`: the first libccid that knows the reader. `modem-manager`: it may be taken for a modem.
+    """
+
+    id: Literal["kernel-module", "firmware-refused", "driver-since", "modem-manager"]
+    source: str
+    value: str | UnsetType = UNSET
+
 
 class Selftest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Bytes as they come from the reader, and the UID or the fault they must give."""
+    """Bytes as they come from the reader (keyboards: the characters' bytes), and the UID or the fault they must give.
+
+    `atr` (PC/SC) is the card's, where its technology shows there; `printed` are numbers that must stand on that card.
+    """
 
     name: str
     rx: str
     uid: str | UnsetType = UNSET
-    error: Literal["status", "checksum", "rejected-uid", "random", "truncated", "blank", "length"] | UnsetType = UNSET
+    atr: str | UnsetType = UNSET
+    tech: Technology | UnsetType = UNSET
+    printed: dict[str, str] = {}
+    error: (
+        Literal[
+            "none", "checksum", "status", "device", "rejected-uid", "many", "lossy", "form", "technology",
+            "length", "random", "truncated", "blank", "order",
+        ]
+        | UnsetType
+    ) = UNSET  # fmt: skip
 
 
 class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`support` is honest: untested; fixtures (bytes from documents); bench (a reader on a desk); field (a school)."""
+
     schema: int
     id: str
     revision: Annotated[int, Meta(ge=1)]
     support: Literal["untested", "fixtures", "bench", "field"]
-    transport: Literal["pcsc", "serial"]
-    device: Device
-    match: Match
+    transport: Literal["pcsc", "serial", "keyboard"]
+    device: Model
     poll: Poll
     uid: Uid
     presence: PresenceRule
     selftest: list[Selftest]
-    pcsc: Pcsc | UnsetType = UNSET
+    match: Match = Match()
     serial: Serial | UnsetType = UNSET
     framing: Framing | UnsetType = UNSET
     init: list[Step] = []
     feedback: Feedback = Feedback()
-
-    def technology(self, uid: bytes) -> str:
-        """Return the prefix of the card ids this reader gives: the first of its technologies that has UIDs of that length."""
-        prefixes = [TECHNOLOGIES[tech] for tech in self.device.tech]
-        return next((prefix for prefix in prefixes if len(uid) in UID_LENGTHS[prefix]), prefixes[0])
+    keepalive: Keepalive | UnsetType = UNSET
+    quirk: list[Quirk] = []
+    digest: str = ""
 
     def step_for(self, signal: Signal) -> Step | None:
         """Return what to send for a signal, None where the reader cannot show it."""
@@ -154,6 +235,39 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
                 chain = [self.feedback.deny]
         return next((step for step in chain if step is not UNSET), None)
 
+    def shape(self) -> Shape:
+        """Return how the frames of a serial or keyboard reader look. The rules have seen to it that everything is there."""
+        framing = given(self.framing)
+        match framing.kind:
+            case "delimited":
+                start, end = parse_hex(given(framing.start)), parse_hex(given(framing.end))
+                return Delimited(start=start, end=end, length=given(framing.length), checksum=_checksum(framing))
+            case "counted":
+                return Counted(length=given(framing.length), checksum=_checksum(framing))
+            case "prefixed":
+                return Prefixed(
+                    start=parse_hex(given(framing.start)),
+                    length_at=given(framing.length_at),
+                    length_adds=given(framing.length_adds),
+                    length_max=given(framing.length),
+                    end=b"" if framing.end is UNSET else parse_hex(framing.end),
+                    checksum=_checksum(framing),
+                    stuffing=b"" if framing.stuffing is UNSET else parse_hex(framing.stuffing),
+                )
+            case "line":
+                return Line(length_max=given(framing.length), hexadecimal=framing.text == "ascii-hex")
+            case "pn53x":
+                return Pn53x()
+
+    def framer(self, now_ms: int) -> Framer:
+        return Framer(self.shape(), gap_ms_max=given(self.framing).max_gap_ms, now_ms=now_ms, unasked=self.poll.mode == "push")
+
+
+def given(value: _Set | UnsetType) -> _Set:
+    """Return a value that the rules have made sure of."""
+    assert value is not UNSET and not isinstance(value, UnsetType)
+    return value
+
 
 def profiles_dir() -> Path:
     """Return where the profiles are: beside the package in a checkout, inside it in an installed wheel."""
@@ -162,206 +276,11 @@ def profiles_dir() -> Path:
     return inside if inside.is_dir() else package.parent / "firmware-profiles"
 
 
-def load_profile(profile_id: str) -> Profile:
-    """Return a profile by its id, checked. Raise `ProfileError` naming file, key and what to write."""
-    known = sorted(path.stem for path in profiles_dir().glob("*.toml"))
-    if profile_id not in known:
-        raise ProfileError(f"no profile {profile_id!r} in {profiles_dir()}; there are {', '.join(known)}")
-    return read_profile(profiles_dir() / f"{profile_id}.toml")
+def digest_of(text: bytes) -> str:
+    """Return what names a profile's very content in logs and traces: eight hex digits of its SHA-256."""
+    return hashlib.sha256(text).hexdigest()[:8]
 
 
-def read_profile(path: Path) -> Profile:
-    """Return the profile in a file, checked. Raise `ProfileError`."""
-    profile = load_toml(path, Profile, ProfileError)
-    for complaint in _complaints(profile, path):
-        raise ProfileError(f"{path}: {complaint}")
-    return profile
-
-
-def framer(profile: Profile) -> DelimitedFramer:
-    """Return a framer for a serial profile."""
-    framing = profile.framing
-    assert framing is not UNSET
-    return DelimitedFramer(
-        start=parse_hex(framing.start)[0],
-        end=parse_hex(framing.end)[0],
-        length=framing.length,
-        checksum=Checksum(over=framing.checksum.over, at=framing.checksum.at),
-        gap_ms_max=framing.max_gap_ms,
-    )
-
-
-def card_of(profile: Profile, payload: bytes) -> CardId | UidFault | Fault:
-    """Return the card in a reader's answer (status already stripped) or frame (checksum already right)."""
-    part = payload if profile.uid.slice is UNSET else payload[slice(*profile.uid.slice)]
-    try:
-        uid = bytes.fromhex(part.decode("ascii")) if profile.uid.encoding == "ascii-hex" else part
-    except ValueError:
-        return Fault.CHECKSUM
-    if profile.uid.byte_order == "reversed":
-        uid = uid[::-1]
-    if uid.hex() in profile.uid.reject:
-        return Fault.REJECTED
-    if len(uid) not in profile.uid.lengths:
-        return UidFault.LENGTH
-    return identify(profile.technology(uid), uid)
-
-
-def _complaints(profile: Profile, path: Path) -> list[str]:
-    """Return what is wrong with a well-formed profile, in the order of the file."""
-    found: list[str] = []
-    if profile.schema != SCHEMA:
-        found.append(f"key 'schema': is {profile.schema}, this program knows {SCHEMA}")
-    if profile.id != path.stem:
-        found.append(f"key 'id': is {profile.id!r}, the file is called {path.stem!r}; they must be equal")
-    found += _family_complaints(profile)
-    for key, text in _hex_texts(profile):
-        if not _is_bytes(text):
-            found.append(f"key {key!r}: {text!r} is not hex pairs; write FF CA 00 00 00")
-    for key, step in _steps(profile):
-        if not is_pattern(step.expect):
-            found.append(f"key '{key}.expect': {step.expect!r} is not hex pairs, with .. for any byte; write 90..")
-    if found:
-        return found
-    found += _framing_complaints(profile) + _presence_complaints(profile) + _feedback_complaints(profile)
-    return found or _selftest_complaints(profile)
-
-
-def _family_complaints(profile: Profile) -> list[str]:
-    pcsc, found = profile.transport == "pcsc", []
-    for key, value, wanted in (
-        ("pcsc", profile.pcsc, pcsc),
-        ("serial", profile.serial, not pcsc),
-        ("framing", profile.framing, not pcsc),
-        ("uid.send", profile.uid.send, pcsc),
-        ("uid.slice", profile.uid.slice, not pcsc),
-        ("match.pcsc_name", profile.match.pcsc_name, pcsc),
-        ("match.port", profile.match.port, not pcsc),
-    ):
-        if wanted and value is UNSET:
-            found.append(f"key {key!r}: is missing; a {profile.transport} profile needs it")
-        if not wanted and value is not UNSET:
-            found.append(f"key {key!r}: has no meaning in a {profile.transport} profile; remove it")
-    if profile.poll.mode != ("event" if pcsc else "push"):
-        found.append(f"key 'poll.mode': a {profile.transport} profile has {'event' if pcsc else 'push'!r}")
-    if not pcsc and profile.feedback != Feedback():
-        found.append("key 'feedback': no serial reader of this family can show anything; remove it")
-    for key, step in _steps(profile):
-        if key.startswith("init") and step.via != "escape":
-            found.append(f"key '{key}.via': write escape; before a card comes there is no other way")
-        if step.via == "escape" and (profile.pcsc is UNSET or profile.pcsc.escape is UNSET):
-            found.append(f"key '{key}.via': escape needs a table [pcsc.escape] with the control_code")
-        if step.via == "escape" and step.on_error != "continue":
-            found.append(f"key '{key}.on_error': write continue; the driver may not let escape commands pass")
-    return found
-
-
-def _framing_complaints(profile: Profile) -> list[str]:
-    framing, part = profile.framing, profile.uid.slice
-    if framing is UNSET or part is UNSET:
-        return []
-    found = []
-    for key, span in (
-        ("framing.checksum.over", framing.checksum.over),
-        ("framing.checksum.at", framing.checksum.at),
-        ("uid.slice", part),
-    ):
-        if not 0 <= span[0] < span[1] <= framing.length:
-            found.append(f"key {key!r}: {list(span)} does not lie inside a frame of {framing.length} bytes")
-    over, at = framing.checksum.over, framing.checksum.at
-    if max(over[0], at[0]) < min(over[1], at[1]):
-        found.append("key 'framing.checksum.at': lies inside what the checksum covers")
-    for key, text in (("framing.start", framing.start), ("framing.end", framing.end)):
-        if len(parse_hex(text)) != 1:
-            found.append(f"key {key!r}: {text!r} must be one byte")
-    return found
-
-
-def _presence_complaints(profile: Profile) -> list[str]:
-    rule, found = profile.presence, []
-    if rule.mode == "repeat":
-        if rule.repeat_ms is UNSET or rule.gone_after_ms is UNSET:
-            return ["key 'presence': a reader that repeats needs repeat_ms and gone_after_ms"]
-        if rule.gone_after_ms < 3 * rule.repeat_ms:
-            found.append(f"key 'presence.gone_after_ms': write at least {3 * rule.repeat_ms}, three repeats may get lost")
-        if rule.debounce_ms < rule.gone_after_ms:
-            found.append(f"key 'presence.debounce_ms': write at least gone_after_ms, {rule.gone_after_ms}")
-    elif rule.repeat_ms is not UNSET or rule.gone_after_ms is not UNSET:
-        found.append("key 'presence.mode': level knows when the card has gone; remove repeat_ms and gone_after_ms")
-    if (profile.transport == "pcsc") != (rule.mode == "level"):
-        found.append(f"key 'presence.mode': a {profile.transport} profile has {'level' if profile.transport == 'pcsc' else 'repeat'!r}")
-    return found
-
-
-def _feedback_complaints(profile: Profile) -> list[str]:
-    found = []
-    for key, step in _steps(profile):
-        command = parse_hex(step.send)
-        # ACS LED and buzzer: FF 00 40 P2 04 T1 T2 N L keeps the reader busy (T1+T2) x N x 100 ms (ACR122U API 2.04)
-        if key.startswith("feedback") and len(command) == 9 and command[:3] == b"\xff\x00\x40":
-            busy_ms = (command[5] + command[6]) * command[7] * 100
-            if busy_ms > FEEDBACK_MS_MAX:
-                found.append(f"key '{key}.send': keeps the reader busy for {busy_ms} ms, more than {FEEDBACK_MS_MAX}")
-    return found
-
-
-def _selftest_complaints(profile: Profile) -> list[str]:
-    good = [test for test in profile.selftest if test.uid is not UNSET]
-    bad = [test for test in profile.selftest if test.error is not UNSET]
-    if not good or not bad or len(good) + len(bad) != len(profile.selftest):
-        return ["key 'selftest': write at least one with uid and one with error, and never both in one"]
-    found = []
-    for test in profile.selftest:
-        expected = test.uid if test.uid is not UNSET else test.error
-        if (got := run_selftest(profile, parse_hex(test.rx))) != expected:
-            found.append(f"selftest {test.name!r}: gives {got}, not {expected}")
-    return found
-
-
-def run_selftest(profile: Profile, received: bytes) -> str:
-    """Return the UID in hex, the fault, or `nothing`, as the running reader would find it in bytes from the device."""
-    found: CardId | UidFault | Fault | None = None
-    if profile.transport == "pcsc":
-        try:
-            found = card_of(profile, strip_status(received, profile.uid.status, asked="the UID"))
-        except ReaderError:
-            found = Fault.STATUS
-    else:
-        for frame in framer(profile).feed(received, 0):
-            found = frame if isinstance(frame, Fault) else card_of(profile, frame)
-    if found is None:
-        return "nothing"
-    return found.uid.hex() if isinstance(found, CardId) else found.value
-
-
-def find_reader(profile: Profile, names: list[str], device: str | None) -> str | None:
-    """Return the PC/SC reader that a profile (or the configured glob `device`) means, None if it is not there."""
-    pattern = device or profile.match.pcsc_name
-    assert pattern is not UNSET
-    return next((name for name in names if fnmatchcase(name, pattern)), None)
-
-
-def _steps(profile: Profile) -> list[tuple[str, Step]]:
-    named = [(f"init[{n}]", step) for n, step in enumerate(profile.init)]
-    for name in Feedback.__struct_fields__:
-        step = getattr(profile.feedback, name)
-        if step is not UNSET:
-            named.append((f"feedback.{name}", step))
-    return named
-
-
-def _hex_texts(profile: Profile) -> list[tuple[str, str]]:
-    texts = [(f"{key}.send", step.send) for key, step in _steps(profile)]
-    texts += [(f"selftest[{n}].rx", test.rx) for n, test in enumerate(profile.selftest)]
-    if profile.framing is not UNSET:
-        texts += [("framing.start", profile.framing.start), ("framing.end", profile.framing.end)]
-    if profile.uid.send is not UNSET:
-        texts.append(("uid.send", profile.uid.send))
-    return texts
-
-
-def _is_bytes(text: str) -> bool:
-    try:
-        return bool(parse_hex(text))
-    except ValueError:
-        return False
+def _checksum(framing: Framing) -> Xor8:
+    sum_ = given(framing.checksum)
+    return Xor8(over=sum_.over, at=sum_.at, hexadecimal=sum_.encoding == "ascii-hex")

@@ -1,21 +1,43 @@
 """One thread a reader: it serves its device, survives its loss, and comes back without being asked.
 
-Promises: one `ReaderDown` when the device goes and one `ReaderUp` when it is back, however many attempts lie between; a
-device that raises anything but `ReaderError` is a bug and ends the process (`app.py` sees to the threads' last words).
+Promises: one `ReaderDown` when the device goes and one `ReaderUp` when it is back, however many attempts lie between. A device that hangs
+in a call is reported within `STUCK_MS` and a second, left behind, and served anew by a fresh thread; one that floods is not
+listened to until it is quiet. A device that raises anything but `ReaderError` is a bug and ends the process (`app.py` sees
+to the threads' last words).
 """
 
+import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
+from agent.domain.card import CardId
 from agent.errors import ReaderError
-from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderEvent, ReaderUp, Signal
+from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderEvent, ReaderUp, Signal, SignalFailed
+from agent.readers.faults import SENTENCES, Fault
+from agent.readers.identity import Seen
+from agent.readers.presence import Presence
 
 RETRY_FIRST_S = 0.2
 RETRY_MAX_S = 5.0
 SIGNALS_MAX = 16
+SIGNAL_SOON_MS = 300  # the main loop answers in milliseconds; after this the child sees that it is to wait
+SIGNAL_LATE_MS = 5_000  # as long as a slow SD card may take to flush; then the card may leave without a signal
+STUCK_MS = 3_800  # the main loop looks once a second: a hang is known within five
+LEFT_BEHIND_MAX = 2  # threads that hang at once; more would only hang as well
+FLOOD_TAPS = 20  # at once; a class that storms the counter has fewer cards in a second
+FLOOD_TAPS_PER_S = 10
+FLOOD_QUIET_MS = 1_000
+TRAFFIC = 5  # log level of raw bytes, which identify a child: only on demand, and said when it is switched on
+
+log = logging.getLogger("agent.readers")
+
+
+_NOISE = (None, Fault.CHECKSUM, Fault.DEVICE)  # not about a card: the reader repeats it, or is asked again
 
 
 class Device(Protocol):
@@ -25,16 +47,33 @@ class Device(Protocol):
         """Read until `line.stopping`; call `line.up` when it can; raise `ReaderError` when the device goes."""
 
 
-class Line:
-    """What a device may do: say it is up, report taps and get their signals, ask whether to stop and what time it is."""
+class Recorder(Protocol):
+    """Keeps what goes over a wire (`agent/readers/trace.py`)."""
 
-    def __init__(self, name: str, emit: Callable[[ReaderEvent], object]) -> None:
-        self._name = name
-        self._emit = emit
+    def note(self, mark: str, data: bytes) -> None:
+        """Keep one thing that happened: `<` received, `>` sent, `card` with its ATR, `gone`, `key`."""
+
+
+class Line:
+    """What a device may do while it serves: say it is up, report what it sees, get the signals for it, and whether to stop."""
+
+    def __init__(self, name: str, emit: Callable[[ReaderEvent], object], presence: Presence, recorder: Recorder | None = None) -> None:
+        self.name = name
+        self._emit_event = emit
+        self._presence = presence
+        self._recorder = recorder
         self._signals: queue.Queue[tuple[int, Signal]] = queue.Queue(maxsize=SIGNALS_MAX)
-        self.taps = 0
         self._stop = threading.Event()
+        self._wake: Callable[[], None] = lambda: None
+        self.calling_since_ms: int | None = None
         self.is_up = False
+        self.doubted = False
+        self._up_as: str | None = None
+        self.taps = 0
+        self._waits_since_ms: int | None = None
+        self._told_to_wait = False
+        self._allowance, self._allowed_ms = float(FLOOD_TAPS), 0
+        self._flooded_ms: int | None = None
 
     @property
     def stopping(self) -> bool:
@@ -44,30 +83,84 @@ class Line:
         """Return monotonic milliseconds, for presence and gaps."""
         return time.monotonic_ns() // 1_000_000
 
+    @contextmanager
+    def calling(self) -> Iterator[None]:
+        """Mark a call into a driver, which may never come back."""
+        self.calling_since_ms = self.now_ms()
+        try:
+            yield
+        finally:
+            self.calling_since_ms = None
+
+    def wake_by(self, wake: Callable[[], None]) -> None:
+        """Let `wake` be called, from another thread, when a signal has come or the reader is to stop."""
+        self._wake = wake
+
     def up(self, device: str) -> None:
+        """Say that the reader can be read. After a hang that is believed when a card is seen, or the hang is over."""
+        self._flooded_ms, self._allowance = None, float(FLOOD_TAPS)
+        if self.doubted:
+            self._up_as = device
+            return
         self.is_up = True
-        self._emit(ReaderUp(reader=self._name, device=device))
+        self._emit(ReaderUp(reader=self.name, device=device))
 
-    def next_tap(self) -> int:
-        """Return the number of a tap that begins now."""
+    def believe(self) -> None:
+        """End the doubt of a reader that hung before."""
+        self.doubted = False
+        if self._up_as is not None:
+            device, self._up_as = self._up_as, None
+            self.up(device)
+
+    def saw(self, shown: Seen) -> bool:
+        """Report what lies before the reader; return whether it is a tap, for which a signal will come."""
+        if shown in _NOISE or self.stopping:
+            return False
+        now_ms = self.now_ms()
+        if self._flooded_ms is not None:
+            self._flooded_ms = now_ms
+            return False
+        assert shown is not None
+        self.believe()
+        if not self._presence.is_tap(shown, now_ms) or self._floods(now_ms):
+            return False
         self.taps += 1
-        return self.taps
+        self._waits_since_ms, self._told_to_wait = now_ms, False
+        if isinstance(shown, CardId):
+            self._emit(CardPresented(reader=self.name, card=shown, tap=self.taps))
+        else:
+            self._emit(CardUnreadable(reader=self.name, fault=shown.value, sentence=SENTENCES[shown], tap=self.taps))
+        return True
 
-    def report(self, event: CardPresented | CardUnreadable) -> None:
-        """Report a tap and go on: for readers that cannot show anything."""
-        self._emit(event)
+    @property
+    def is_waiting(self) -> bool:
+        """Return whether the newest tap has no signal yet and may still get one."""
+        return self._waits_since_ms is not None and self.now_ms() - self._waits_since_ms < SIGNAL_LATE_MS
 
-    def signal(self, tap: int, wait_s: float) -> Signal | None:
-        """Return the signal for a tap, None when none came in time. Signals for earlier taps are too late and dropped."""
+    def signal(self, wait_s: float = 0) -> Signal | None:
+        """Return the signal for the newest tap: *wait*, once, when it is late; None when there is none yet. Earlier taps' are dropped."""
         deadline = time.monotonic() + wait_s
-        while (left_s := deadline - time.monotonic()) > 0:
+        while self._waits_since_ms is not None:
             try:
-                answered, signal = self._signals.get(timeout=left_s)
+                answered, signal = self._signals.get(timeout=max(0, deadline - time.monotonic()))
             except queue.Empty:
-                return None
-            if answered == tap:
+                break
+            if answered == self.taps:
+                self._waits_since_ms = None
                 return signal
+        if self.is_waiting and not self._told_to_wait and self.now_ms() - (self._waits_since_ms or 0) >= SIGNAL_SOON_MS:
+            self._told_to_wait = True
+            return Signal.WAIT
         return None
+
+    def signal_failed(self, reason: str) -> None:
+        self._emit(SignalFailed(reader=self.name, reason=reason))
+
+    def note(self, mark: str, data: bytes = b"") -> None:
+        """Let what goes over the wire be seen by whoever asked to."""
+        log.log(TRAFFIC, "reader '%s' %s %s", self.name, mark, data.hex(" "))
+        if self._recorder is not None:
+            self._recorder.note(mark, data)
 
     def show(self, tap: int, signal: Signal) -> None:
         """Called by the main loop; never waits."""
@@ -75,28 +168,55 @@ class Line:
             self._signals.put_nowait((tap, signal))
         except queue.Full:
             pass  # a reader that shows nothing, or has not waited for long
+        self._wake()
 
     def stop(self) -> None:
         self._stop.set()
+        self._wake()
 
     def down(self, reason: str) -> None:
         self.is_up = False
-        self._emit(ReaderDown(reader=self._name, reason=reason))
+        self._emit(ReaderDown(reader=self.name, reason=reason))
+
+    def settle(self, now_ms: int) -> None:
+        """Listen again to a reader that has stopped flooding."""
+        if self._flooded_ms is not None and now_ms - self._flooded_ms >= FLOOD_QUIET_MS:
+            self.up("quiet again")
 
     def pause(self, seconds: float) -> None:
         self._stop.wait(seconds)
 
+    def _floods(self, now_ms: int) -> bool:
+        self._allowance = min(FLOOD_TAPS, self._allowance + (now_ms - self._allowed_ms) * FLOOD_TAPS_PER_S / 1000)
+        self._allowed_ms = now_ms
+        if self._allowance >= 1:
+            self._allowance -= 1
+            return False
+        self._flooded_ms = now_ms
+        self.down(f"reader '{self.name}': floods: more than {FLOOD_TAPS_PER_S} cards a second; it is not listened to until it is quiet")
+        return True
+
+    def _emit(self, event: ReaderEvent) -> None:
+        if not self.stopping:  # left behind: somebody else speaks for this reader now
+            self._emit_event(event)
+
 
 class ReaderThread:
-    """A reader's thread."""
+    """A reader's thread, and the next one when it hangs."""
 
-    def __init__(self, name: str, device: Device, emit: Callable[[ReaderEvent], object]) -> None:
+    def __init__(
+        self, name: str, device: Device, emit: Callable[[ReaderEvent], object], presence: Presence, recorder: Recorder | None = None
+    ) -> None:
         self.name = name
         self._device = device
-        self.line = Line(name, emit)
-        self._thread = threading.Thread(target=self._run, name=f"reader-{name}", daemon=True)
+        self._left_behind: list[threading.Thread] = []
+        self._announced = False
+        self._new_line: Callable[[], Line] = partial(Line, name, emit, presence, recorder)
+        self.line = self._new_line()
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, args=(self.line,), name=f"reader-{self.name}", daemon=True)
         self._thread.start()
 
     def show(self, tap: int, signal: Signal) -> None:
@@ -106,19 +226,47 @@ class ReaderThread:
         """Tell whoever taps just now that there is no answer."""
         self.line.show(self.line.taps, Signal.OUT_OF_ORDER)
 
+    def watch(self) -> None:
+        """Called by the main loop at least each second: see to a device that hangs in a call, or that has stopped flooding."""
+        line, now_ms = self.line, self.line.now_ms()
+        line.settle(now_ms)
+        self._left_behind = [thread for thread in self._left_behind if thread.is_alive()]
+        since_ms = line.calling_since_ms
+        if since_ms is None or now_ms - since_ms < STUCK_MS:
+            if not self._left_behind:
+                line.believe()
+            return
+        self._tell_down(line, f"reader '{self.name}': hangs in its driver since {(now_ms - since_ms) / 1000:.1f} s; tried anew")
+        if len(self._left_behind) < LEFT_BEHIND_MAX:
+            line.stop()
+            assert self._thread is not None
+            self._left_behind.append(self._thread)
+            self.line = self._new_line()
+            self.line.taps, self.line.doubted = line.taps, True
+            self.start()
+
     def stop(self) -> None:
         """Ask the thread to end and wait for it a moment; a device that hangs does not hold up the process."""
         self.line.stop()
-        self._thread.join(timeout=3)
+        if self._thread is not None:
+            self._thread.join(timeout=3)
 
-    def _run(self) -> None:
-        delay_s, announced = RETRY_FIRST_S, False
-        while not self.line.stopping:
+    def _run(self, line: Line) -> None:
+        delay_s = RETRY_FIRST_S
+        while not line.stopping:
             try:
-                self._device.serve(self.line)
+                self._device.serve(line)
             except ReaderError as error:
-                if self.line.is_up or not announced:
-                    delay_s, announced = RETRY_FIRST_S, True
-                    self.line.down(str(error))
-                self.line.pause(delay_s)
+                if line.is_up:
+                    delay_s = RETRY_FIRST_S
+                self._tell_down(line, str(error))
+                line.pause(delay_s)
                 delay_s = min(2 * delay_s, RETRY_MAX_S)
+
+    def _tell_down(self, line: Line, reason: str) -> None:
+        """Say that the reader is down, once."""
+        if line.stopping:
+            return
+        if line.is_up or not self._announced:
+            self._announced = True
+            line.down(reason)

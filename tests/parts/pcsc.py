@@ -7,8 +7,11 @@ bound to loopback; the card calls it there. (Its other form, in which it calls t
 
 import contextlib
 import os
+import shutil
 import socket
+import subprocess
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +23,7 @@ VPCD = Path("/usr/lib/pcsc/drivers/serial/libifdvpcd.so")
 ATR_CLASSIC_1K = bytes.fromhex("3B8F8001804F0CA000000306030001000000006A")
 GET_UID = bytes.fromhex("FFCA000000")
 LED = bytes.fromhex("FF0040")
+ESCAPE_CODE = 0x42000ABC  # no driver's own: only who asks for it can know it
 READER_NAME = "ACS ACR122U PICC Interface"
 
 _SET_UP = """
@@ -75,18 +79,28 @@ class Namespace:
 
 
 class Pcscd:
-    """A pcscd of our own with one virtual reader that listens for cards on `card_port`."""
+    """A pcscd of our own with a virtual reader for each of `card_ports`, on which it listens for cards.
 
-    def __init__(self, folder: Path, card_port: int) -> None:
+    `driver` is another driver that stands before vpcd. Several readers are called `READER_NAME A`, `B`, …; each has a copy of
+    the driver, since vpcd lets no two of its readers work at once, as a CCID driver does.
+    """
+
+    def __init__(self, folder: Path, *card_ports: int, driver: Path = VPCD) -> None:
         self._folder = folder
-        self._card_port = card_port
+        self._card_ports = card_ports
         self.namespace = Namespace(folder)
         drivers = folder / "reader.conf.d"
         drivers.mkdir(exist_ok=True)
-        (drivers / "vpcd").write_text(
-            f'FRIENDLYNAME "{READER_NAME}"\nDEVICENAME /dev/null:{card_port:#x}\nLIBPATH {VPCD}\nCHANNELID {card_port:#x}\n',
-            encoding="ascii",
-        )
+        names = [f"{READER_NAME} {letter}" for letter in "ABCDEFGH"] if len(card_ports) > 1 else [READER_NAME]
+        for name, port in zip(names, card_ports, strict=False):
+            own = driver
+            if len(card_ports) > 1:
+                own = folder / f"driver-{port}.so"
+                shutil.copyfile(driver, own)
+            (drivers / f"vpcd-{port}").write_text(
+                f'FRIENDLYNAME "{name}"\nDEVICENAME /dev/null:{port:#x}\nLIBPATH {own}\nCHANNELID {port:#x}\n',
+                encoding="ascii",
+            )
         self._drivers = drivers
         self._process: Process | None = None
 
@@ -105,10 +119,9 @@ class Pcscd:
         """Look without connecting: vpcd takes every connection for a card."""
         if not self.process.is_running:
             raise RuntimeError(f"pcscd ended: {self.process.output()}")
-        listening = any(
-            line.split()[1].endswith(f":{self._card_port:04X}") and line.split()[3] == "0A"
-            for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
-        )
+        sockets = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+        open_ports = {int(fields[1].rpartition(":")[2], 16) for fields in sockets if fields[3] == "0A"}
+        listening = open_ports.issuperset(self._card_ports)
         return listening and Path(f"/proc/{self.process.pid}/root/run/pcscd/pcscd.comm").exists()
 
     def stop(self) -> None:
@@ -124,10 +137,30 @@ class Pcscd:
         self.namespace.close()
 
 
+def escape_driver(folder: Path, *, allowed: bool = True) -> tuple[Path, Path]:
+    """Return a driver, compiled here, that is vpcd's and takes escape commands if it is `allowed` to; and the file it writes them to."""
+    folder.mkdir(parents=True, exist_ok=True)
+    driver, said = folder / "libifdescape.so", folder / "escape.log"
+    said.touch()
+    subprocess.run(
+        [
+            *(require("gcc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-I/usr/include/PCSC", "-I/usr/include"),
+            *(f'-DVPCD="{VPCD}"', f'-DLOG="{said}"', f"-DESCAPE={ESCAPE_CODE if allowed else 0}"),
+            *("-o", str(driver), str(Path(__file__).with_name("ifd_escape.c")), "-ldl"),
+        ],
+        check=True,
+        timeout=60,
+    )
+    return driver, said
+
+
 class VirtualCard:
     """The air above the reader: present a card, take it away, and see what the reader was told to show.
 
     `shown` are the LED commands received, each with the UID that lay on the reader: the light as the child sees it.
+    A card may misbehave: `answer_to_uid` instead of the UID and 9000; `delay_s` before each answer; `silent` never answers
+    the UID command; `pulled` is taken away in the middle of it; `mute` does not
+    answer to reset (with `escape_driver`).
     """
 
     def __init__(self) -> None:
@@ -135,7 +168,11 @@ class VirtualCard:
         self.shown: list[tuple[str, bytes]] = []
         self._peer: socket.socket | None = None
         self._thread: threading.Thread | None = None
-        self.answer_to_uid: bytes | None = None  # instead of the UID and 9000
+        self.answer_to_uid: bytes | None = None
+        self.delay_s = 0.0
+        self.silent = self.pulled = self.mute = False
+        self.atr = ATR_CLASSIC_1K
+        self.asked_ns: list[int] = []  # when the answers to the UID command left
 
     def present(self, uid: bytes) -> None:
         """Lay a card on the reader; pcscd looks for it every 0.4 s."""
@@ -145,6 +182,11 @@ class VirtualCard:
         self._peer = peer
         self._thread = threading.Thread(target=self._lie, args=(peer, uid), name="virtual-card", daemon=True)
         self._thread.start()
+
+    @property
+    def lies(self) -> bool:
+        """Return whether the card still answers."""
+        return self._thread is not None and self._thread.is_alive()
 
     def take_away(self) -> None:
         if self._peer is not None:
@@ -171,9 +213,18 @@ class VirtualCard:
                 message = self._receive(peer)
                 if len(message) == 1:
                     if message[0] == 4:
-                        self._send(peer, ATR_CLASSIC_1K)
-                else:
-                    self._send(peer, self._answer(message, uid))
+                        self._send(peer, b"\0" if self.mute else self.atr)
+                    continue
+                if message == GET_UID and self.pulled:
+                    peer.shutdown(socket.SHUT_RDWR)
+                    return
+                if message == GET_UID and self.silent:
+                    continue
+                time.sleep(self.delay_s)
+                answer = self._answer(message, uid)
+                if message == GET_UID:
+                    self.asked_ns.append(time.monotonic_ns())
+                self._send(peer, answer)
 
     def _answer(self, apdu: bytes, uid: bytes) -> bytes:
         if apdu == GET_UID:

@@ -1,18 +1,22 @@
-"""A pty with an RDM6300's side of it, behind a path that can be unplugged and plugged in again."""
+"""A pty behind a path that can be unplugged and plugged in again, and the readers' side of every serial profile."""
 
+import contextlib
 import os
+import select
+import threading
 import time
 from functools import reduce
 from operator import xor
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 REPEAT_S = 0.065
 
 
 def rdm6300_frame(uid: bytes) -> bytes:
     """Return the 14 bytes an RDM6300 sends for a tag of five bytes."""
-    digits = uid.hex().upper()
-    return b"\x02" + f"{digits}{reduce(xor, uid):02X}".encode("ascii") + b"\x03"
+    return b"\x02" + _hex_and_xor(uid) + b"\x03"
 
 
 class SerialLine:
@@ -22,27 +26,260 @@ class SerialLine:
         self.path = path
         self._master: int | None = None
         self._slave: int | None = None
+        self._lock = threading.Lock()  # a far end's thread reads while a test pulls the plug
 
     def plug(self) -> None:
-        self._master, self._slave = os.openpty()
-        os.set_blocking(self._master, False)
-        self.path.unlink(missing_ok=True)
-        self.path.symlink_to(os.ttyname(self._slave))
+        with self._lock:
+            self._master, self._slave = os.openpty()
+            os.set_blocking(self._master, False)
+            self.path.unlink(missing_ok=True)
+            self.path.symlink_to(os.ttyname(self._slave))
 
     def unplug(self) -> None:
-        for descriptor in (self._slave, self._master):
-            if descriptor is not None:
-                os.close(descriptor)
-        self._master = self._slave = None
-        self.path.unlink(missing_ok=True)
+        with self._lock:
+            for descriptor in (self._slave, self._master):
+                if descriptor is not None:
+                    os.close(descriptor)
+            self._master = self._slave = None
+            self.path.unlink(missing_ok=True)
 
     def write(self, sent: bytes) -> None:
-        assert self._master is not None
-        os.write(self._master, sent)
+        with self._lock:
+            assert self._master is not None
+            os.write(self._master, sent)
+
+    def read(self, wait_s: float) -> bytes:
+        """Return what the agent has sent, b"" if nothing came in time or nothing is plugged in."""
+        with self._lock:
+            if self._master is None:
+                return b""
+            ready, _, _ = select.select([self._master], [], [], wait_s)
+            return os.read(self._master, 4096) if ready else b""
 
     def hold(self, uid: bytes, repeats: int = 3) -> None:
-        """Hold a tag to the antenna: the module repeats its frame."""
+        """Hold a tag to the antenna of an RDM6300: the module repeats its frame."""
         for n in range(repeats):
             if n:
                 time.sleep(REPEAT_S)  # the module's own pace, not a wait for something
             self.write(rdm6300_frame(uid))
+
+
+class FarEnd:
+    """A reader that pushes: `hold` says what it says while a card is near."""
+
+    profile = ""
+    cards = (bytes.fromhex("010063e9ae"), bytes.fromhex("62e3086ced"))
+    prefix = "em"
+    repeats = 1
+
+    def __init__(self, line: SerialLine) -> None:
+        self.line = line
+        self.shown: list[bytes] = []
+
+    def frame(self, uid: bytes) -> bytes:
+        raise NotImplementedError
+
+    def hold(self, uid: bytes) -> None:
+        for n in range(self.repeats):
+            if n:
+                time.sleep(REPEAT_S)
+            self.line.write(self.frame(uid))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        pass
+
+
+class Rdm6300(FarEnd):
+    profile = "rdm6300"
+    repeats = 4
+
+    def frame(self, uid: bytes) -> bytes:
+        return rdm6300_frame(uid)
+
+
+class Em18(FarEnd):
+    profile = "em-18"
+
+    def frame(self, uid: bytes) -> bytes:
+        return _hex_and_xor(uid)
+
+
+class Id12la(FarEnd):
+    profile = "id-12la"
+
+    def frame(self, uid: bytes) -> bytes:
+        return b"\x02" + _hex_and_xor(uid) + b"\r\n\x03"
+
+
+class Dual7941e(FarEnd):
+    profile = "7941e"
+
+    def frame(self, uid: bytes) -> bytes:
+        body = bytes([len(uid) + 5, 2 if len(uid) == 5 else 1]) + uid
+        return b"\x02" + body + _xor(body) + b"\x03"
+
+
+class Yhy52x(FarEnd):
+    profile = "yhy52x"
+    cards = (bytes.fromhex("5ec0e07a"), bytes.fromhex("1c78f2bf"))
+    prefix = "a"
+    repeats = 3
+
+    def frame(self, uid: bytes) -> bytes:
+        body = b"\x12\x51" + uid + _xor(uid) + bytes.fromhex("8804004751355661102808")
+        return b"\xaa\xbb" + body + _xor(body)
+
+
+class Scanner(FarEnd):
+    profile = "serial-scanner"
+    cards = (b"BF-000417", b"BF-000418")
+    prefix = "q"
+
+    def frame(self, uid: bytes) -> bytes:
+        return uid + b"\r\n"
+
+
+class AskedFarEnd(FarEnd):
+    """A reader that answers questions, in a thread of its own. `field` are the cards before it; `deaf` answers nothing."""
+
+    cards = (bytes.fromhex("04a1b2c3d4e5f6"), bytes.fromhex("1c78f2bf"))
+    prefix = "a"
+
+    def __init__(self, line: SerialLine) -> None:
+        super().__init__(line)
+        self.field: list[bytes] = []
+        self.deaf = False
+        self.asked = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="far-end", daemon=True)
+
+    def hold(self, uid: bytes) -> None:
+        self.field = [uid]
+
+    def take_away(self) -> None:
+        self.field = []
+
+    def answer(self, received: bytes) -> tuple[bytes, bytes]:
+        """Return the answer to the first whole command in `received`, and what is left of it."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        held = b""
+        while not self._ended.wait(0.002):
+            with contextlib.suppress(OSError, AssertionError):  # unplugged meanwhile
+                held += self.line.read(0.02)
+                while held and not self._ended.is_set():
+                    answer, rest = self.answer(held)
+                    if rest == held:
+                        break
+                    held = rest
+                    if not self.deaf:
+                        self.line.write(answer)
+
+
+class Pn532(AskedFarEnd):
+    profile = "pn532-hsu"
+
+    def answer(self, received: bytes) -> tuple[bytes, bytes]:
+        start = received.find(b"\x00\x00\xff")
+        if start < 0 or len(received) < start + 5:
+            return b"", b"" if received.strip(b"\x55\x00") == b"" and start < 0 else received
+        length = received[start + 3]
+        end = start + 5 + length + 2
+        if len(received) < end:
+            return b"", received
+        self.asked += 1
+        command = received[start + 6 : start + 5 + length]
+        return b"\x00\x00\xff\x00\xff\x00" + self._frame(self._body(command)), received[end:]
+
+    def _body(self, command: bytes) -> bytes:
+        match command[0]:
+            case 0x02:
+                return b"\xd5\x03\x32\x01\x06\x07"
+            case 0x4A:
+                targets = self.field[:2]
+                told = [bytes([n + 1, 0x00, 0x04, 0x08, len(uid)]) + uid for n, uid in enumerate(targets)]
+                return b"\xd5\x4b" + bytes([len(targets)]) + b"".join(told)
+            case code:
+                return bytes([0xD5, code + 1])
+
+    @staticmethod
+    def _frame(body: bytes) -> bytes:
+        return b"\x00\x00\xff" + bytes([len(body), -len(body) & 0xFF]) + body + bytes([-sum(body) & 0xFF, 0])
+
+
+class Twn4(AskedFarEnd):
+    profile = "elatec-twn4-simple"
+
+    def answer(self, received: bytes) -> tuple[bytes, bytes]:
+        line, end, rest = received.partition(b"\r")
+        if not end:
+            return b"", received
+        self.asked += 1
+        if line == b"050010":
+            found = "".join(f"0180{8 * len(uid):02X}{len(uid):02X}{uid.hex().upper()}" for uid in self.field[:1]) or "00"
+            return f"00{found}\r".encode("ascii"), rest
+        if line == b"0004FF":
+            return b"001D54574E342F42312E30332F434346312E35372F505253312E30332F5049\r", rest
+        if line == b"0005":
+            return b"0001\r", rest
+        if line.startswith(b"0407"):
+            self.shown.append(line)
+            return b"00\r", rest
+        return b"01\r", rest
+
+
+class Yhy632(AskedFarEnd):
+    profile = "yhy632"
+    cards = (bytes.fromhex("4caa0180"), bytes.fromhex("1c78f2bf"))  # AA is stuffed
+
+    def answer(self, received: bytes) -> tuple[bytes, bytes]:
+        start = received.find(b"\xaa\xbb")
+        if start < 0 or len(received) < start + 4:
+            return b"", received
+        end = start + 4 + int.from_bytes(received[start + 2 : start + 4], "little")
+        if len(received) < end:
+            return b"", received
+        self.asked += 1
+        command = received[start + 6 : start + 8]
+        status, data = b"\x00", b""
+        match command:
+            case b"\x01\x02":
+                status, data = (b"\x00", b"\x04\x00") if self.field else (b"\x14", b"")
+            case b"\x02\x02":
+                status, data = (b"\x00", self.field[0]) if self.field else (b"\x14", b"")
+            case b"\x04\x01":
+                data = b"1.05"
+            case _:
+                self.shown.append(received[start:end])
+        return self._frame(command, status + data), received[end:]
+
+    @staticmethod
+    def _frame(command: bytes, data: bytes) -> bytes:
+        body = b"\xff\xff" + command + data
+        length = (len(body) + 1).to_bytes(2, "little")
+        stuffed = body.replace(b"\xaa", b"\xaa\x00")
+        return b"\xaa\xbb" + length + stuffed + _xor(body)
+
+
+PUSHING: tuple[type[FarEnd], ...] = (Rdm6300, Em18, Id12la, Dual7941e, Yhy52x, Scanner)
+ASKED: tuple[type[AskedFarEnd], ...] = (Pn532, Twn4, Yhy632)
+
+
+def _hex_and_xor(uid: bytes) -> bytes:
+    return f"{uid.hex().upper()}{_xor(uid).hex().upper()}".encode("ascii")
+
+
+def _xor(body: bytes) -> bytes:
+    return bytes([reduce(xor, body, 0)])

@@ -156,7 +156,7 @@ class Box:
         return self.lights[-1]
 
     def tap_unreadable(self) -> Signal:
-        self.handle(CardUnreadable(reader="counter", fault="random", tap=1))
+        self.handle(CardUnreadable(reader="counter", fault="random", sentence="a phone", tap=1))
         return self.lights[-1]
 
     def ask(self, do: str, **arguments: object) -> dict[str, object]:

@@ -1,26 +1,38 @@
-"""Status words and patterns."""
+"""Bytes as profiles write them."""
 
 import pytest
 
-from agent.errors import ReaderError
-from agent.readers.apdu import is_pattern, matches, strip_status
+from agent.readers.apdu import begins, is_pattern, matches, technology_of_atr
+
+MIFARE = "3B8F8001804F0CA000000306030001000000006A"
 
 
-def test_two_dots_stand_for_any_byte() -> None:
-    assert matches("90..", b"\x90\x02") and matches("90 00", b"\x90\x00")
-    assert not matches("90..", b"\x90") and not matches("90..", b"\x91\x00") and not matches("90..", b"\x90\x00\x00")
+@pytest.mark.parametrize(("pattern", "received", "fits"), [("90 ..", "9003", True), ("9000", "9003", False), ("90..", "900300", False)])
+def test_a_pattern_fits_bytes_of_its_own_length(pattern: str, received: str, fits: bool) -> None:
+    assert matches(pattern, bytes.fromhex(received)) is fits
 
 
-def test_a_pattern_is_hex_pairs_and_dots() -> None:
-    assert is_pattern("90..") and is_pattern("03 32 ..")
-    assert not any(is_pattern(text) for text in ("", "9", "9.", "xx"))
+def test_a_beginning_fits_longer_bytes_and_never_shorter_ones() -> None:
+    assert begins("4B ..", bytes.fromhex("4B01FF")) and not begins("4B ..", b"\x4b")
 
 
-def test_the_status_is_stripped_and_checked() -> None:
-    assert strip_status(bytes.fromhex("1c78f2bf9000"), "9000", asked="the UID") == bytes.fromhex("1c78f2bf")
+@pytest.mark.parametrize("text", ["", "9", "9x", "90 .", "G0"])
+def test_what_is_no_pattern(text: str) -> None:
+    assert not is_pattern(text)
 
 
-@pytest.mark.parametrize(("answer", "word"), [(b"\x63\x00", "SW=6300"), (b"", "SW=none"), (b"\x90", "SW=90 ")])
-def test_another_status_is_named(answer: bytes, word: str) -> None:
-    with pytest.raises(ReaderError, match=word):
-        strip_status(answer, "9000", asked="the UID")
+@pytest.mark.parametrize(
+    ("atr", "technology"),
+    [
+        (MIFARE, "a"),
+        ("3B8F8001804F0CA00000030603F011000000008A", "f"),  # ACS: FeliCa under SS 03
+        ("3B8F8001804F0CA00000030611003B0000000042", "f"),
+        ("3B8F8001804F0CA0000003060B00140000000077", "v"),
+        ("3B8180018080", None),  # DESFire: computed from its ATS
+        ("3B8F8001804F0CA0000003", None),  # cut
+        ("", None),
+    ],
+)
+def test_what_an_atr_says_of_a_cards_technology(atr: str, technology: str | None) -> None:
+    assert technology_of_atr(bytes.fromhex(atr)) == technology
+    assert technology_of_atr(bytes.fromhex(MIFARE)[:12]) is None

@@ -1,0 +1,46 @@
+"""The wall to keyboards: the only file that imports evdev. For readers that type a card's number and press Enter.
+
+The reader is grabbed: nothing it types reaches another program. Key *codes* are translated, not characters, so that no
+keyboard layout changes a number. What each code is stands in `keys.py`.
+"""
+
+import contextlib
+import select
+
+import evdev
+
+from agent.errors import ReaderError
+from agent.readers.dialogue import Dialogue
+from agent.readers.keys import character
+from agent.readers.profile import Profile
+from agent.readers.thread import Line
+
+WAIT_S = 0.5
+
+
+class KeyboardDevice:
+    """One reader at `port`, a path under /dev/input/by-id or by-path that does not change when it is plugged in again."""
+
+    def __init__(self, name: str, profile: Profile, port: str) -> None:
+        self._name = name
+        self._profile = profile
+        self._port = port
+
+    def serve(self, line: Line) -> None:
+        """Read typed numbers until `line.stopping`. Raise `ReaderError` when the reader goes or another program has grabbed it."""
+        try:
+            with contextlib.closing(evdev.InputDevice(self._port)) as device:
+                device.grab()
+                dialogue = Dialogue(self._profile, line.now_ms())
+                line.up(f"{device.name} at {self._port}")
+                while not line.stopping:
+                    ready, _, _ = select.select([device.fd], [], [], WAIT_S)
+                    for event in device.read() if ready else ():
+                        typed = character(event.type, event.code, event.value)
+                        if typed:
+                            line.note("<", typed)
+                        for seen in dialogue.receive(typed, line.now_ms()) if typed else ():
+                            line.saw(seen)
+                    line.signal()  # a keyboard shows nothing
+        except OSError as error:
+            raise ReaderError(f"reader '{self._name}' ({self._profile.device.model}): {self._port}: {error}") from error

@@ -1,0 +1,55 @@
+"""Which profile fits what is plugged in. Pure.
+
+By PC/SC name (a glob) or by USB id and, where one device speaks several ways, the class of its interface. The most
+specific match wins: a longer glob over a shorter one, so that the general profile is the last.
+"""
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from msgspec import UNSET
+
+from agent.readers.profile import Profile
+
+Specificity = tuple[int, int]
+
+
+def find_reader(profile: Profile, names: list[str], device: str | None) -> str | None:
+    """Return the PC/SC reader that a profile (or the configured glob `device`) means, None if it is not there."""
+    pattern = device if device is not None else profile.match.pcsc_name
+    return None if pattern is UNSET else next((name for name in names if fnmatchcase(name, pattern)), None)
+
+
+def profile_of_name(profiles: Iterable[Profile], name: str) -> Profile | None:
+    """Return the profile that fits a PC/SC name best."""
+    fitting = [profile for profile in profiles if profile.match.pcsc_name is not UNSET and fnmatchcase(name, profile.match.pcsc_name)]
+    return max(fitting, key=lambda profile: _letters(str(profile.match.pcsc_name)), default=None)
+
+
+def profile_of_usb(profiles: Iterable[Profile], usb: str, interfaces: set[str]) -> Profile | None:
+    """Return the profile that fits a USB device with these interface classes (`ccid`, `cdc`, `hid`) best."""
+    fitting = [
+        profile
+        for profile in profiles
+        if usb in profile.match.usb and (profile.match.interface is UNSET or profile.match.interface in interfaces)
+    ]
+    return max(fitting, key=lambda profile: profile.match.interface is not UNSET, default=None)
+
+
+def clashes(profiles: Iterable[Profile]) -> list[str]:
+    """Return a sentence for every two profiles that fit one device equally well."""
+    found, seen = [], dict[object, str]()
+    for profile in profiles:
+        keys: list[object] = [(usb, profile.match.interface) for usb in profile.match.usb]
+        if profile.match.pcsc_name is not UNSET:
+            keys.append(profile.match.pcsc_name)
+        for key in keys:
+            if key in seen:
+                what = key if isinstance(key, str) else str(key[0]) if isinstance(key, tuple) else ""
+                found.append(f"{profile.id} and {seen[key]} both match {what}; let one of them say more in [match]")
+            seen[key] = profile.id
+    return found
+
+
+def _letters(glob: str) -> int:
+    return sum(letter not in "*?" for letter in glob)

@@ -1,0 +1,48 @@
+"""From a reader of agent.toml to the thread that serves it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from msgspec import UNSET
+
+from agent.readers.events import ReaderEvent
+from agent.readers.keyboard import KeyboardDevice
+from agent.readers.pcsc import PcscDevice
+from agent.readers.presence import LateTaps, Presence
+from agent.readers.profile import Profile
+from agent.readers.serial_port import SerialDevice
+from agent.readers.thread import Device, ReaderThread, Recorder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderConfig:
+    """One `[[reader]]`. `port` is a path for serial and keyboard readers, `device` a glob over PC/SC names."""
+
+    name: str
+    profile: Profile
+    port: str | None
+    device: str | None
+
+
+def device_of(reader: ReaderConfig) -> Device:
+    """Return the reader model's way of being read. The configuration has seen to it that a port is given where one is needed."""
+    if reader.profile.transport == "pcsc":
+        return PcscDevice(reader.name, reader.profile, reader.device)
+    assert reader.port is not None
+    if reader.profile.transport == "keyboard":
+        return KeyboardDevice(reader.name, reader.profile, reader.port)
+    return SerialDevice(reader.name, reader.profile, reader.port)
+
+
+def presence_of(name: str, profile: Profile, late: LateTaps) -> Presence:
+    """Return what keeps a reader's repetitions to one tap."""
+    rule = profile.presence
+    gone_after_ms = 0 if rule.gone_after_ms is UNSET else rule.gone_after_ms
+    return Presence(name, late, gone_after_ms=gone_after_ms, debounce_ms=rule.debounce_ms)
+
+
+def reader_thread(
+    reader: ReaderConfig, emit: Callable[[ReaderEvent], object], late: LateTaps, recorder: Recorder | None = None
+) -> ReaderThread:
+    """Return the thread of a configured reader, not started."""
+    return ReaderThread(reader.name, device_of(reader), emit, presence_of(reader.name, reader.profile, late), recorder)

@@ -1,0 +1,119 @@
+"""What is said to a serial reader and when: nothing here has a port or a clock."""
+
+import pytest
+
+from agent.domain.card import CardId
+from agent.errors import ReaderError
+from agent.readers.dialogue import ACK_TRIES, FAULTS_MAX, FIRST_ACK_MS, Dialogue
+from agent.readers.events import Signal
+from agent.readers.faults import Fault
+from agent.readers.profile_rules import load_profile
+
+ACK = bytes.fromhex("0000FF00FF00")
+NONE = bytes.fromhex("0000FF03FDD54B00E000")
+ONE = bytes.fromhex("0000FF0CF4D54B01010004080 49D4B2F01B600".replace(" ", ""))
+POLL = bytes.fromhex("0000FF04FCD44A0200E000")
+STARTED = [bytes.fromhex(text) for text in ("0000FF02FED5151600", "0000FF06FAD50332010607E800", "0000FF02FED533F800")]
+
+
+def pn532() -> tuple[Dialogue, int]:
+    """Return a PN532's dialogue after its start-up, and the time."""
+    dialogue = Dialogue(load_profile("pn532-hsu"), 0)
+    assert dialogue.send(0).startswith(b"\x55\x55")
+    for n, answer in enumerate(STARTED):
+        assert dialogue.send(10 * n)
+        assert dialogue.receive(ACK + answer, 10 * n + 5) == []
+    assert dialogue.is_ready
+    return dialogue, 100
+
+
+def test_a_reader_is_asked_at_its_interval_and_one_question_at_a_time() -> None:
+    dialogue, now_ms = pn532()
+    assert dialogue.send(now_ms) == POLL
+    assert dialogue.send(now_ms + 1) == b""
+    assert dialogue.receive(ACK, now_ms + 2) == [] and dialogue.receive(NONE, now_ms + 9) == [None]
+    assert dialogue.send(now_ms + 10) == b""
+    assert dialogue.wake_ms(now_ms + 10) == 140
+    assert dialogue.send(now_ms + 150) == POLL
+    (seen,) = dialogue.receive(ACK + ONE, now_ms + 160)
+    assert isinstance(seen, CardId) and seen.uid.hex() == "9d4b2f01"
+
+
+def test_a_question_that_is_not_acknowledged_is_asked_again_and_then_given_up() -> None:
+    dialogue = Dialogue(load_profile("pn532-hsu"), 0)
+    dialogue.send(0)
+    asked = dialogue.send(0)
+    for n in range(1, ACK_TRIES):
+        assert dialogue.send(n * FIRST_ACK_MS - 1) == b""
+        assert dialogue.send(n * FIRST_ACK_MS) == asked
+    with pytest.raises(ReaderError, match="no answer to 00 00 ff 05 fb d4 14 01 14 01 02 00 at start-up"):
+        dialogue.send(ACK_TRIES * FIRST_ACK_MS)
+
+
+def test_an_answer_that_comes_too_late_is_not_taken_for_another() -> None:
+    dialogue, now_ms = pn532()
+    dialogue.send(now_ms)
+    dialogue.receive(ACK, now_ms + 1)
+    assert dialogue.send(now_ms + 502) == POLL  # the first was given up
+    assert dialogue.receive(NONE, now_ms + 503) == [None]  # before its ACK: of the first
+    assert dialogue.receive(ACK + ONE, now_ms + 504) == []  # and the second's then belongs to no question
+
+
+def test_a_signal_goes_before_the_next_poll() -> None:
+    dialogue = Dialogue(load_profile("elatec-twn4-simple"), 0)
+    assert dialogue.send(0) == b"0004FF\r"
+    dialogue.receive(b"001D54\r", 5)
+    assert dialogue.send(6) == b"050010\r"
+    dialogue.show(Signal.SERVED)
+    assert dialogue.send(7) == b""
+    dialogue.receive(b"0000\r", 10)
+    assert dialogue.send(10) == b"0407646009640" + b"00A00\r"
+    dialogue.receive(b"00\r", 15)
+    assert dialogue.failed_signals == []
+    dialogue.show(Signal.REFUSED)
+    assert dialogue.send(16).startswith(b"0407642003")
+    dialogue.receive(b"04\r", 20)
+    assert dialogue.failed_signals == ["answered 04"]
+
+
+def test_a_poll_of_two_questions_ends_at_the_first_when_there_is_no_card() -> None:
+    dialogue = Dialogue(load_profile("yhy632"), 0)
+    dialogue.send(0)
+    dialogue.receive(bytes.fromhex("AABB0600FFFF04010005"), 5)
+    assert dialogue.send(6)[6:8] == b"\x01\x02"
+    assert dialogue.receive(bytes.fromhex("AABB0600FFFF01021417"), 10) == [None]
+    assert dialogue.send(156)[6:8] == b"\x01\x02"
+    assert dialogue.receive(bytes.fromhex("AABB0800FFFF010200040007"), 160) == []
+    assert dialogue.send(161)[6:8] == b"\x02\x02"
+    (seen,) = dialogue.receive(bytes.fromhex("AABB0A00FFFF0202004CD9008015"), 165)
+    assert isinstance(seen, CardId) and seen.uid.hex() == "4cd90080"
+
+
+def test_a_reader_that_answers_nothing_but_faults_is_given_up() -> None:
+    dialogue = Dialogue(load_profile("elatec-twn4-simple"), 0)
+    dialogue.send(0)
+    dialogue.receive(b"00\r", 5)
+    for n in range(1, FAULTS_MAX):
+        dialogue.send(200 * n)
+        assert dialogue.receive(b"01\r", 200 * n + 5) == [Fault.DEVICE]
+    dialogue.send(200 * FAULTS_MAX)
+    with pytest.raises(ReaderError, match="answered 01 to 10 questions in a row"):
+        dialogue.receive(b"01\r", 200 * FAULTS_MAX + 5)
+
+
+def test_silence_is_followed_by_the_keepalive_and_its_failure_by_a_new_opening() -> None:
+    dialogue, now_ms = pn532()
+    asked: list[bytes] = []
+    with pytest.raises(ReaderError, match="silent for 2 questions"):
+        for at_ms in range(now_ms, now_ms + 10_000, 10):
+            asked.append(dialogue.send(at_ms))
+    sent = [bytes_ for bytes_ in asked if bytes_]
+    assert sent.count(bytes.fromhex("0000FF02FED4022A00")) == 2 * ACK_TRIES
+    assert POLL in sent
+
+
+def test_a_reader_that_pushes_is_asked_nothing_and_sleeps() -> None:
+    dialogue = Dialogue(load_profile("rdm6300"), 0)
+    assert dialogue.is_ready and dialogue.send(0) == b"" and dialogue.wake_ms(0) is None
+    dialogue.show(Signal.SERVED)
+    assert dialogue.send(0) == b""
