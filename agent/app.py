@@ -148,6 +148,11 @@ class App:
     def _loop(self) -> None:
         self._notifier.ready()
         log.info("serving %s at %s with %d readers", self._config.terminal, self._config.town, len(self._readers))
+        for reader in self._config.readers:
+            one = reader.profile
+            log.info(
+                "reader '%s': profile %s revision %d, sha256 %s, support %s", reader.name, one.id, one.revision, one.digest, one.support
+            )
         every_ms = self._notifier.watchdog_every_ms or IDLE_MS_MAX
         fed_ms = -every_ms
         while not self._stopping:
@@ -157,8 +162,8 @@ class App:
             if self._bug is not None:
                 raise self._bug
             reading = read_clock(self._boot)
-            for reader in self._readers.values():
-                reader.watch()
+            for thread in self._readers.values():
+                thread.watch()
             for effect in self._terminal.turn(event, reading):
                 self._perform(effect)
             if self._mirror is not None and not isinstance(event, CardPresented):

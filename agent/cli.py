@@ -14,6 +14,7 @@ import msgspec
 from agent import app
 from agent.cli_central import central
 from agent.cli_output import JSON, print_json, print_table, show_rows, text_of
+from agent.cli_readers import profile, readers
 from agent.config import load_config, load_places
 from agent.domain.money import format_euro
 from agent.errors import AgentError
@@ -174,7 +175,8 @@ def close_service(config_path: Path, trays: int) -> None:
     click.echo(f"closed: {trays} trays counted, {answer['served']} meals served (entry {answer['seq']})")
 
 
-cli.add_command(central)
+for group in (central, readers, profile):
+    cli.add_command(group)
 
 
 def main() -> None:

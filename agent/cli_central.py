@@ -28,6 +28,7 @@ from agent.domain.canteen import Id, PolicyRecord, ServiceRecord
 from agent.domain.card import Token, card_token, parse_card_id, parse_card_key
 from agent.domain.clock import day_of, format_instant
 from agent.domain.money import format_euro, parse_euro
+from agent.domain.printed import candidates
 from agent.errors import AgentError, ConfigError
 from agent.export import read_export
 from agent.sync.mqtt import Broker
@@ -147,6 +148,16 @@ def card_replace(db_path: Path, old_card_id: str, new_card_id: str) -> None:
     with _central(db_path) as books:
         account = office.replace_card(books, _token(db_path, old_card_id), _token(db_path, new_card_id), at=_now())
     click.echo(f"replaced for account {account}")
+
+
+@card.command("find")
+@click.argument("numbers", nargs=-1, required=True)
+@JSON
+@click.pass_obj
+def card_find(db_path: Path, numbers: tuple[str, ...], as_json: bool) -> None:
+    """Find cards by the NUMBERS printed on them, as 0006547886 099,59822. Two cards may carry one number: all are listed."""
+    with _central(db_path) as books:
+        show_rows(lists.cards_with(books, candidates(" ".join(numbers)), _card_key(db_path)), as_json)
 
 
 @central.command()

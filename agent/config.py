@@ -15,7 +15,7 @@ from agent.domain.canteen import Id
 from agent.domain.card import parse_card_key
 from agent.errors import CardError, ConfigError
 from agent.readers.open import ReaderConfig
-from agent.readers.profile_rules import load_profile
+from agent.readers.profile_rules import load_profile, read_profile
 from agent.sync.mqtt import Broker
 from agent.toml_file import load_toml
 
@@ -32,7 +32,8 @@ class BrokerTable(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReaderTable(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[[reader]]`: `port` for a serial or keyboard profile; `device`, a glob over PC/SC names, where the profile's own does not fit."""
+    """`[[reader]]`: `profile` is an id, or a .toml file of your own; `port` for a serial or keyboard profile; `device`, a glob over
+    PC/SC names, where the profile's own does not fit."""
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$")]
     profile: str
@@ -141,7 +142,7 @@ def _readers(path: Path, tables: list[ReaderTable]) -> tuple[ReaderConfig, ...]:
         where = f"{path}: key 'reader[{n}]'"
         if names.count(table.name) > 1:
             raise ConfigError(f"{where}: the name {table.name!r} is given twice; each reader has its own")
-        profile = load_profile(table.profile)
+        profile = read_profile(path.parent / table.profile) if table.profile.endswith(".toml") else load_profile(table.profile)
         place = {"serial": "/dev/serial/by-path/…", "keyboard": "/dev/input/by-path/…-event-kbd"}.get(profile.transport)
         if place is not None and table.port is None:
             raise ConfigError(f'{where}: profile {profile.id} is {profile.transport}; write port = "{place}"')

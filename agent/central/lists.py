@@ -1,9 +1,11 @@
 """What the office looks at: lists of the central's books. Nothing here writes."""
 
+from collections.abc import Iterable
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from agent.central.ledger import Ledger
+from agent.domain.card import CardId, card_token
 
 
 def terminals(books: Ledger) -> list[dict[str, Any]]:
@@ -34,6 +36,19 @@ def incidents(books: Ledger) -> list[dict[str, Any]]:
         " FROM set_aside UNION ALL SELECT at, terminal, status, 'entry ' || seq || ': ' || reason FROM entry"
         " WHERE status <> 'applied' ORDER BY 1",
     )
+
+
+def cards_with(books: Ledger, numbers: Iterable[CardId], card_key: bytes) -> list[dict[str, Any]]:
+    """Return the cards the central knows, assigned or served without an account, among the candidates of a printed number."""
+    known = {row["token"]: dict(row) for row in books.sql.execute("SELECT token, account, status FROM card")}
+    for row in books.sql.execute("SELECT DISTINCT card FROM entry WHERE kind = 'unknown_meal' AND card IS NOT NULL"):
+        known.setdefault(row["card"], {"token": row["card"], "account": None, "status": "not assigned"})
+    found = []
+    for card in numbers:
+        row = known.get(card_token(card_key, card))
+        if row is not None:
+            found.append({"card": str(card), "account": row["account"], "status": row["status"]})
+    return found
 
 
 def balance_cents(books: Ledger, account: str) -> int:

@@ -6,7 +6,7 @@ last. A checksum alone proves little (the XOR of an RDM6300 is right for all zer
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import xor
 from typing import Protocol
@@ -16,10 +16,14 @@ from agent.readers.faults import Fault
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """`payload` is what a profile's places count in; `raw` is what came over the wire, ending with the byte that completed it."""
+    """`payload` is what a profile's places count in; `raw` is what came over the wire, ending with the byte that completed it.
+
+    `end` is how many bytes had been fed by then.
+    """
 
     payload: bytes
     raw: bytes
+    end: int = field(default=0, compare=False)
 
 
 Found = Frame | Fault | None
@@ -47,6 +51,7 @@ class Framer:
         self._shape = shape
         self._gap_ms_max = gap_ms_max
         self._held = bytearray()
+        self._fed = 0
         self._last_ms = now_ms
         self._lost = unasked and shape.needs_pause
 
@@ -56,6 +61,7 @@ class Framer:
             self._held.clear()
             self._lost = False
         self._last_ms = now_ms
+        self._fed += len(received)
         found: list[Frame | Fault] = []
         if self._lost:
             return found
@@ -66,7 +72,9 @@ class Framer:
                 self._lost = True
                 settled = len(self._held)
             del self._held[:settled]
-            if what is not None:
+            if isinstance(what, Frame):
+                found.append(replace(what, end=self._fed - len(self._held)))
+            elif what is not None:
                 found.append(what)
         return found
 

@@ -12,6 +12,7 @@ from msgspec import UNSET
 from agent.domain.card import UID_LENGTHS, CardId, UidFault, identify
 from agent.readers.apdu import begins, matches, technology_of_atr
 from agent.readers.faults import Fault
+from agent.readers.framing import places
 from agent.readers.profile import TECHNOLOGIES, Profile
 
 Seen = CardId | UidFault | Fault | None
@@ -51,19 +52,24 @@ def card_of_frame(profile: Profile, payload: bytes) -> Seen:
     return _card(profile, payload, technology)
 
 
-def _card(profile: Profile, payload: bytes, technology: str | None) -> CardId | UidFault | Fault:
+def part_of(profile: Profile, payload: bytes) -> bytes | None:
+    """Return the part of an answer (without its status) or of a frame in which the UID stands, None where it is cut short."""
     rule = profile.uid
-    part = payload
     if rule.slice is not UNSET:
-        first, end = rule.slice
-        part = payload[first : end or None]
-    elif rule.length_at is not UNSET and rule.start is not UNSET:
+        first, end = places(len(payload), rule.slice)
+        return payload[first:end]
+    if rule.length_at is not UNSET and rule.start is not UNSET:
         length = payload[rule.length_at] if len(payload) > rule.length_at else 0
         part = payload[rule.start : rule.start + length]
-        if length == 0 or len(part) < length:
-            return UidFault.LENGTH
-        if rule.bcc and payload[rule.start + length : rule.start + length + 1] != _xor(part):
-            return UidFault.LENGTH
+        return part if part and len(part) == length else None
+    return payload
+
+
+def _card(profile: Profile, payload: bytes, technology: str | None) -> CardId | UidFault | Fault:
+    rule = profile.uid
+    part = part_of(profile, payload)
+    if part is None:
+        return UidFault.LENGTH
     if rule.bcc and rule.slice is not UNSET and payload[rule.slice[1] : rule.slice[1] + 1] != _xor(part):
         return UidFault.LENGTH  # the byte after four is no BCC: these four begin a longer UID
     uid = _decoded(profile, part)

@@ -31,15 +31,18 @@ class KeyboardDevice:
         try:
             with contextlib.closing(evdev.InputDevice(self._port)) as device:
                 device.grab()
-                dialogue = Dialogue(self._profile, line.now_ms())
+                now_ms = line.now_ms()
+                dialogue = Dialogue(self._profile, now_ms)
+                line.note("open", at_ms=now_ms)
                 line.up(f"{device.name} at {self._port}")
                 while not line.stopping:
                     ready, _, _ = select.select([device.fd], [], [], WAIT_S)
-                    for event in device.read() if ready else ():
-                        typed = character(event.type, event.code, event.value)
-                        if typed:
-                            line.note("<", typed)
-                        for seen in dialogue.receive(typed, line.now_ms()) if typed else ():
+                    now_ms = line.now_ms()
+                    events = device.read() if ready else ()
+                    typed = b"".join(character(event.type, event.code, event.value) for event in events)
+                    if typed:
+                        line.note("<", typed, now_ms)
+                        for seen in dialogue.receive(typed, now_ms):
                             line.saw(seen)
                     line.signal()  # a keyboard shows nothing
         except OSError as error:

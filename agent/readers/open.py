@@ -1,17 +1,19 @@
-"""From a reader of agent.toml to the thread that serves it."""
+"""From a reader of agent.toml to the thread that serves it, in an agent or for a trace."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from msgspec import UNSET
 
-from agent.readers.events import ReaderEvent
+from agent.readers.events import CardPresented, CardUnreadable, ReaderEvent, Signal
 from agent.readers.keyboard import KeyboardDevice
 from agent.readers.pcsc import PcscDevice
 from agent.readers.presence import LateTaps, Presence
 from agent.readers.profile import Profile
 from agent.readers.serial_port import SerialDevice
 from agent.readers.thread import Device, ReaderThread, Recorder
+from agent.readers.trace import Trace, TraceRecorder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +48,27 @@ def reader_thread(
 ) -> ReaderThread:
     """Return the thread of a configured reader, not started."""
     return ReaderThread(reader.name, device_of(reader), emit, presence_of(reader.name, reader.profile, late), recorder)
+
+
+def record(reader: ReaderConfig, seconds: float) -> tuple[Trace, list[str]]:
+    """Serve a reader for a while and return what went over its wire, and a word for each tap: the card's technology, or the fault.
+
+    Every card is told *out of order*: nothing is recorded here, and a light that says otherwise would lie.
+    """
+    told: list[str] = []
+    ended = threading.Event()
+
+    def tell(event: ReaderEvent) -> None:
+        if isinstance(event, CardPresented | CardUnreadable):
+            told.append(event.card.technology if isinstance(event, CardPresented) else event.fault)
+            thread.show(event.tap, Signal.OUT_OF_ORDER)
+
+    late = LateTaps(threading.Lock())
+    recorder = TraceRecorder(reader.profile)
+    thread = reader_thread(reader, tell, late, recorder)
+    thread.start()
+    for _ in range(round(seconds)):
+        ended.wait(1)
+        thread.watch()
+    thread.stop()
+    return recorder.trace, told

@@ -148,6 +148,7 @@ class _Talk:
             self._atr = atr
             self._unread, self._tries = True, 0
         if came and now & scard.SCARD_STATE_MUTE:
+            self._line.note("mute")
             self._line.saw(Fault.MUTE)
 
     def _go_on(self) -> None:

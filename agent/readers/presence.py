@@ -7,6 +7,7 @@ from agent.domain.card import CardId
 from agent.readers.faults import Fault
 from agent.readers.identity import Seen
 
+NOISE = (None, Fault.CHECKSUM, Fault.DEVICE)  # not about a card: the reader repeats it, or is asked again
 HELD_MAX = 64  # cards remembered at once: more than ever lie before the readers of one terminal
 
 
@@ -46,7 +47,9 @@ class Presence:
         self._crowded_ms: int | None = None
 
     def is_tap(self, shown: Seen, now_ms: int) -> bool:
-        """Return whether this reading begins a new presence. `shown` is a card, or the fault of what was not readable."""
+        """Return whether this reading begins a new presence. `shown` is a card, the fault of what was not readable, or no card."""
+        if shown in NOISE:
+            return False
         before = self._seen.get(shown)
         _remember(self._seen, shown, now_ms)
         if before is not None and now_ms - before <= self._gone_after_ms:

@@ -212,7 +212,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     poll: Poll
     uid: Uid
     presence: PresenceRule
-    selftest: list[Selftest]
+    selftest: list[Selftest] = []
     match: Match = Match()
     serial: Serial | UnsetType = UNSET
     framing: Framing | UnsetType = UNSET

@@ -187,6 +187,8 @@ def _uid_complaints(profile: Profile) -> Iterator[str]:
         yield "key 'uid.width': ascii-dec needs the number of bytes, and nothing else does"
     if uid.encoding in ("ascii-dec", "text") and uid.pattern is UNSET:
         yield "key 'uid.pattern': missing; say how the text looks, as '^[0-9]{10}$'"
+    if uid.bcc and (uid.slice is UNSET or uid.slice[1] < 1):
+        yield "key 'uid.bcc': needs a slice that ends before the frame does"
     if (uid.type_at is UNSET) != (not uid.types):
         yield "key 'uid.types': type_at and types go together"
     for name, tech in uid.types.items():

@@ -65,15 +65,18 @@ class SerialDevice:
                 port.close()
 
     def _talk(self, port: serial.Serial, bell: int, line: Line) -> None:
-        dialogue = Dialogue(self._profile, line.now_ms())
+        now_ms = line.now_ms()
+        dialogue = Dialogue(self._profile, now_ms)
+        line.note("open", at_ms=now_ms)
         begun = False
         while not line.stopping:
+            now_ms = line.now_ms()
             try:
-                sent = dialogue.send(line.now_ms())
+                sent = dialogue.send(now_ms)
             except ReaderError as error:
                 raise self._error(str(error)) from None
             if sent:
-                line.note(">", sent)
+                line.note(">", sent, now_ms)
                 with line.calling():
                     port.write(sent)
             if not begun and dialogue.is_ready:
@@ -99,10 +102,11 @@ class SerialDevice:
     def _receive(self, port: serial.Serial, dialogue: Dialogue, line: Line) -> None:
         ready, _, _ = select.select([port.fileno()], [], [], 0)
         received = port.read(max(1, port.in_waiting)) if ready else b""
+        now_ms = line.now_ms()
         if received:
-            line.note("<", received)
+            line.note("<", received, now_ms)
         try:
-            for seen in dialogue.receive(received, line.now_ms()):
+            for seen in dialogue.receive(received, now_ms):
                 line.saw(seen)
         except ReaderError as error:
             raise self._error(str(error)) from None

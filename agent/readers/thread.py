@@ -18,9 +18,9 @@ from typing import Protocol
 from agent.domain.card import CardId
 from agent.errors import ReaderError
 from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderEvent, ReaderUp, Signal, SignalFailed
-from agent.readers.faults import SENTENCES, Fault
+from agent.readers.faults import SENTENCES
 from agent.readers.identity import Seen
-from agent.readers.presence import Presence
+from agent.readers.presence import NOISE, Presence
 
 RETRY_FIRST_S = 0.2
 RETRY_MAX_S = 5.0
@@ -37,9 +37,6 @@ TRAFFIC = 5  # log level of raw bytes, which identify a child: only on demand, a
 log = logging.getLogger("agent.readers")
 
 
-_NOISE = (None, Fault.CHECKSUM, Fault.DEVICE)  # not about a card: the reader repeats it, or is asked again
-
-
 class Device(Protocol):
     """A reader model's way of being read."""
 
@@ -50,8 +47,8 @@ class Device(Protocol):
 class Recorder(Protocol):
     """Keeps what goes over a wire (`agent/readers/trace.py`)."""
 
-    def note(self, mark: str, data: bytes) -> None:
-        """Keep one thing that happened: `<` received, `>` sent, `card` with its ATR, `gone`, `key`."""
+    def note(self, now_ms: int, mark: str, data: bytes) -> None:
+        """Keep one thing that happened: `open`, `<` received, `>` sent, `card` with its ATR, `mute`, `gone`, `show` with a signal."""
 
 
 class Line:
@@ -114,13 +111,12 @@ class Line:
 
     def saw(self, shown: Seen) -> bool:
         """Report what lies before the reader; return whether it is a tap, for which a signal will come."""
-        if shown in _NOISE or self.stopping:
+        if shown is None or shown in NOISE or self.stopping:
             return False
         now_ms = self.now_ms()
         if self._flooded_ms is not None:
             self._flooded_ms = now_ms
             return False
-        assert shown is not None
         self.believe()
         if not self._presence.is_tap(shown, now_ms) or self._floods(now_ms):
             return False
@@ -147,20 +143,22 @@ class Line:
                 break
             if answered == self.taps:
                 self._waits_since_ms = None
+                self.note("show", signal.value.encode("ascii"))
                 return signal
         if self.is_waiting and not self._told_to_wait and self.now_ms() - (self._waits_since_ms or 0) >= SIGNAL_SOON_MS:
             self._told_to_wait = True
+            self.note("show", Signal.WAIT.value.encode("ascii"))
             return Signal.WAIT
         return None
 
     def signal_failed(self, reason: str) -> None:
         self._emit(SignalFailed(reader=self.name, reason=reason))
 
-    def note(self, mark: str, data: bytes = b"") -> None:
-        """Let what goes over the wire be seen by whoever asked to."""
+    def note(self, mark: str, data: bytes = b"", at_ms: int | None = None) -> None:
+        """Let what goes over the wire be seen by whoever asked to. `at_ms` is the time that was reckoned with."""
         log.log(TRAFFIC, "reader '%s' %s %s", self.name, mark, data.hex(" "))
         if self._recorder is not None:
-            self._recorder.note(mark, data)
+            self._recorder.note(self.now_ms() if at_ms is None else at_ms, mark, data)
 
     def show(self, tap: int, signal: Signal) -> None:
         """Called by the main loop; never waits."""
