@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := $(shell sed 's/\#.*//' system-packages.txt)
 
-.PHONY: help setup system-packages demo sim sim-replay sim-bite crash bench bench-compare test test-brokers check docs lock clean
+.PHONY: help setup system-packages demo sim sim-replay sim-bite crash bench bench-compare test test-brokers fuzz traces check docs lock clean
 
 help: ## what can be done here
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
@@ -53,6 +53,18 @@ test: setup check ## all checks, all tests in random order, and a minute of seed
 test-brokers: setup $(VENV)-brokers/.installed tests/brokers/node_modules ## the same day at two other brokers: amqtt and aedes (needs nodejs and npm)
 	@$(BIN)/pytest tests/brokers/other_brokers.py
 
+fuzz: setup $(VENV)-fuzz/.installed ## any bytes to the readers' code for SECONDS (300), chosen by what they reach
+	@mkdir -p .make/fuzz
+	@$(VENV)-fuzz/bin/python -m tests.fuzz -max_total_time=$(or $(SECONDS),300) -max_len=400 -print_final_stats=1 -artifact_prefix=.make/ .make/fuzz
+
+$(VENV)-fuzz/.installed: requirements/fuzz.lock requirements/dev.lock pyproject.toml .make/system-packages
+	$(PYTHON) -m venv $(VENV)-fuzz
+	$(VENV)-fuzz/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/build.lock
+	$(VENV)-fuzz/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation -r requirements/dev.lock
+	$(VENV)-fuzz/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/fuzz.lock
+	$(VENV)-fuzz/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
 $(VENV)-brokers/.installed: requirements/brokers.lock .make/system-packages
 	$(PYTHON) -m venv $(VENV)-brokers
 	$(VENV)-brokers/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/brokers.lock
@@ -63,6 +75,9 @@ tests/brokers/node_modules: tests/brokers/package-lock.json
 	cd tests/brokers && npm ci --silent --no-audit --no-fund
 	@touch $@
 
+traces: setup ## record tests/traces/ anew at the far ends of the tests
+	@$(BIN)/python -m tests.parts.record_traces
+
 check: setup ## style, types, who imports whom, house rules, documents that are printed
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
@@ -71,16 +86,19 @@ check: setup ## style, types, who imports whom, house rules, documents that are 
 	@$(BIN)/python -m tests.house_rules
 	@$(BIN)/python -m docs.schemas --check
 	@$(BIN)/python -m docs.bound --check
+	@$(BIN)/python -m docs.readers --check
 
-docs: setup ## print docs/protocol/ anew
+docs: setup ## print docs/protocol/ and the table of docs/READERS.md anew
 	@$(BIN)/python -m docs.schemas
+	@$(BIN)/python -m docs.readers
 	@$(BIN)/python -m docs.examples
 
 lock: ## resolve requirements/*.lock anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url requirements/build.in -o requirements/build.lock
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url --extra dev pyproject.toml -o requirements/dev.lock
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url requirements/brokers.in -o requirements/brokers.lock
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url requirements/fuzz.in -o requirements/fuzz.lock
 	cd tests/brokers && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 
 clean: ## remove what setup made here
-	rm -rf $(VENV) $(VENV)-brokers tests/brokers/node_modules .make
+	rm -rf $(VENV) $(VENV)-brokers $(VENV)-fuzz tests/brokers/node_modules .make

@@ -166,8 +166,8 @@ class Terminal:
                 self._link = _still_down("link", self._link, reason, moment)
                 self._mail.session.link_down()
                 return []
-            case ReaderUp(reader=reader, device=device):
-                _log_back(f"reader '{reader}'", self._readers[reader].outage, moment, f" ({device})")
+            case ReaderUp(reader=reader, at=place):
+                _log_back(f"reader '{reader}'", self._readers[reader].outage, moment, f" ({place})")
                 self._readers[reader].outage = None
                 return [self._state(moment)] if self._link is None else []
             case ReaderDown(reader=reader, reason=reason):

@@ -13,6 +13,7 @@ import msgspec
 
 from bench.measure import Row
 from bench.process import backlog, block_device, start_memory_and_idling
+from bench.readers import readers
 from bench.taps import tap_beside_a_busy_thread, tap_beside_its_floors, tap_beside_the_obvious_script, tap_in_a_large_file
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "PERFORMANCE.md"
@@ -40,7 +41,7 @@ def main() -> int:
         rows += tap_beside_a_busy_thread(folder, TAPS)
         rows += tap_beside_the_obvious_script(folder, TAPS // 2)
         rows += block_device(folder)
-        for number, measure in enumerate((start_memory_and_idling, backlog)):
+        for number, measure in enumerate((start_memory_and_idling, backlog, readers)):
             (place := folder / str(number)).mkdir()
             rows += measure(place)
     table = _table(rows, before)

@@ -17,9 +17,9 @@ TAP = CardPresented(reader="counter", card=parse_card_id(CARD), tap=1)
 
 def test_taps_go_ahead_of_messages() -> None:
     inbox = Inbox()
-    for event in (LinkUp(), ReaderUp(reader="counter", device="x"), TAP):
+    for event in (LinkUp(), ReaderUp(reader="counter", at="x"), TAP):
         assert inbox.put(event)
-    assert [inbox.get(0), inbox.get(0), inbox.get(0), inbox.get(0)] == [TAP, LinkUp(), ReaderUp(reader="counter", device="x"), None]
+    assert [inbox.get(0), inbox.get(0), inbox.get(0), inbox.get(0)] == [TAP, LinkUp(), ReaderUp(reader="counter", at="x"), None]
 
 
 def test_a_full_queue_drops_the_newest_counts_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -38,8 +38,10 @@ class CardUnreadable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderUp:
+    """`at` is where it is: its PC/SC name or its path."""
+
     reader: str
-    device: str
+    at: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,12 +13,12 @@ from agent.errors import ReaderError
 from agent.readers.dialogue import Dialogue
 from agent.readers.keys import character
 from agent.readers.profile import Profile
-from agent.readers.thread import Line
+from agent.readers.thread import Channel
 
 WAIT_S = 0.5
 
 
-class KeyboardDevice:
+class KeyboardReader:
     """One reader at `port`, a path under /dev/input/by-id or by-path that does not change when it is plugged in again."""
 
     def __init__(self, name: str, profile: Profile, port: str) -> None:
@@ -26,24 +26,24 @@ class KeyboardDevice:
         self._profile = profile
         self._port = port
 
-    def serve(self, line: Line) -> None:
-        """Read typed numbers until `line.stopping`. Raise `ReaderError` when the reader goes or another program has grabbed it."""
+    def serve(self, channel: Channel) -> None:
+        """Read typed numbers until `channel.stopping`. Raise `ReaderError` when the reader goes or another program has grabbed it."""
         try:
             with contextlib.closing(evdev.InputDevice(self._port)) as device:
                 device.grab()
-                now_ms = line.now_ms()
+                now_ms = channel.now_ms()
                 dialogue = Dialogue(self._profile, now_ms)
-                line.note("open", at_ms=now_ms)
-                line.up(f"{device.name} at {self._port}")
-                while not line.stopping:
+                channel.note("open", at_ms=now_ms)
+                channel.up(f"{device.name} at {self._port}")
+                while not channel.stopping:
                     ready, _, _ = select.select([device.fd], [], [], WAIT_S)
-                    now_ms = line.now_ms()
+                    now_ms = channel.now_ms()
                     events = device.read() if ready else ()
                     typed = b"".join(character(event.type, event.code, event.value) for event in events)
                     if typed:
-                        line.note("<", typed, now_ms)
+                        channel.note("<", typed, now_ms)
                         for seen in dialogue.receive(typed, now_ms):
-                            line.saw(seen)
-                    line.signal()  # a keyboard shows nothing
+                            channel.saw(seen)
+                    channel.signal()  # a keyboard shows nothing
         except OSError as error:
             raise ReaderError(f"reader '{self._name}' ({self._profile.device.model}): {self._port}: {error}") from error

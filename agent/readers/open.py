@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from msgspec import UNSET
 
 from agent.readers.events import CardPresented, CardUnreadable, ReaderEvent, Signal
-from agent.readers.keyboard import KeyboardDevice
-from agent.readers.pcsc import PcscDevice
+from agent.readers.keyboard import KeyboardReader
+from agent.readers.pcsc import PcscReader
 from agent.readers.presence import LateTaps, Presence
 from agent.readers.profile import Profile
-from agent.readers.serial_port import SerialDevice
-from agent.readers.thread import Device, ReaderThread, Recorder
+from agent.readers.serial_port import SerialReader
+from agent.readers.thread import Reader, ReaderThread, Recorder
 from agent.readers.trace import Trace, TraceRecorder
 
 
@@ -26,14 +26,14 @@ class ReaderConfig:
     device: str | None
 
 
-def device_of(reader: ReaderConfig) -> Device:
+def reader_of(reader: ReaderConfig) -> Reader:
     """Return the reader model's way of being read. The configuration has seen to it that a port is given where one is needed."""
     if reader.profile.transport == "pcsc":
-        return PcscDevice(reader.name, reader.profile, reader.device)
+        return PcscReader(reader.name, reader.profile, reader.device)
     assert reader.port is not None
     if reader.profile.transport == "keyboard":
-        return KeyboardDevice(reader.name, reader.profile, reader.port)
-    return SerialDevice(reader.name, reader.profile, reader.port)
+        return KeyboardReader(reader.name, reader.profile, reader.port)
+    return SerialReader(reader.name, reader.profile, reader.port)
 
 
 def presence_of(name: str, profile: Profile, late: LateTaps) -> Presence:
@@ -47,7 +47,7 @@ def reader_thread(
     reader: ReaderConfig, emit: Callable[[ReaderEvent], object], late: LateTaps, recorder: Recorder | None = None
 ) -> ReaderThread:
     """Return the thread of a configured reader, not started."""
-    return ReaderThread(reader.name, device_of(reader), emit, presence_of(reader.name, reader.profile, late), recorder)
+    return ReaderThread(reader.name, reader_of(reader), emit, presence_of(reader.name, reader.profile, late), recorder)
 
 
 def record(reader: ReaderConfig, seconds: float) -> tuple[Trace, list[str]]:

@@ -18,7 +18,7 @@ from agent.readers.faults import Fault
 from agent.readers.identity import Seen, card_of_answer
 from agent.readers.match import find_reader
 from agent.readers.profile import Profile, Step, given
-from agent.readers.thread import SIGNAL_SOON_MS, Line
+from agent.readers.thread import SIGNAL_SOON_MS, Channel
 
 STATUS_WAIT_MS = 1_000  # how often the loop looks up without an event; SCardCancel would race with the call's start
 BUSY_WAIT_MS = 50  # the same while a tap waits for its signal, or a card is to be asked again
@@ -29,7 +29,7 @@ FEATURE_CCID_ESC_COMMAND = 0x13
 log = logging.getLogger("agent.readers.pcsc")
 
 
-class PcscDevice:
+class PcscReader:
     """One PC/SC reader. `device` is a glob over PC/SC names, None for what the profile says."""
 
     def __init__(self, name: str, profile: Profile, device: str | None) -> None:
@@ -37,23 +37,23 @@ class PcscDevice:
         self._profile = profile
         self._device = device
 
-    def serve(self, line: Line) -> None:
-        """Read cards until `line.stopping`. Raise `ReaderError` when the reader, its driver or pcscd goes."""
-        talk = _Talk(self._name, self._profile, line)
-        with line.calling():
+    def serve(self, channel: Channel) -> None:
+        """Read cards until `channel.stopping`. Raise `ReaderError` when the reader, its driver or pcscd goes."""
+        talk = _Talk(self._name, self._profile, channel)
+        with channel.calling():
             code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
         talk.check(code, "connecting to pcscd")
         try:
-            names = _names(context, line, talk)
+            names = _names(context, channel, talk)
             reader = find_reader(self._profile, names, self._device)
             if reader is None:
                 raise talk.error("not plugged in" + (f"; there are {', '.join(names)}" if names else ""))
             talk.begin(context, reader)
-            line.up(reader)
+            channel.up(reader)
             talk.watch()
         finally:
             talk.leave()
-            with line.calling():
+            with channel.calling():
                 scard.SCardReleaseContext(context)
 
 
@@ -74,10 +74,10 @@ def escape_code_of(features: bytes) -> int | None:
 class _Talk:
     """What goes on between one context and one reader."""
 
-    def __init__(self, name: str, profile: Profile, line: Line) -> None:
+    def __init__(self, name: str, profile: Profile, channel: Channel) -> None:
         self._name = name
         self._profile = profile
-        self._line = line
+        self._channel = channel
         self._context: Any = None
         self._reader = ""
         self._escape_code: int | None = None
@@ -109,15 +109,15 @@ class _Talk:
     def _start_up(self, step: Step, handle: int) -> None:
         """Do a step that is good to have: without the driver's leave it cannot work, and the reader reads all the same."""
         for send in step.sends if self._escape_code is not None else ():
-            self._line.note(">", parse_hex(send))
+            self._channel.note(">", parse_hex(send))
             code, answer = self._call(scard.SCardControl, handle, self._escape_code, list(parse_hex(send)))
             if code != scard.SCARD_S_SUCCESS or (step.expect is not UNSET and not begins(step.expect, _bytes(answer))):
                 log.debug("reader '%s': start-up step %s not taken (%s)", self._name, send, _text(code))
 
     def watch(self) -> None:
         known = scard.SCARD_STATE_UNAWARE
-        while not self._line.stopping:
-            is_busy = self._line.is_waiting or (self._unread and self._tries < TRIES)
+        while not self._channel.stopping:
+            is_busy = self._channel.is_waiting or (self._unread and self._tries < TRIES)
             wait_ms = BUSY_WAIT_MS if is_busy else STATUS_WAIT_MS
             code, states = self._call(scard.SCardGetStatusChange, self._context, wait_ms, [(self._reader, known)])
             if code != scard.SCARD_E_TIMEOUT:
@@ -140,16 +140,16 @@ class _Talk:
         # the upper half of the state counts insertions: a card swapped between two looks is a new card
         came = lies and (not lay or (now ^ known) >> 16)
         if lay and (came or not lies):
-            self._line.note("gone")
+            self._channel.note("gone")
             self.leave()
             self._unread = False
         if came:
-            self._line.note("card", atr)
+            self._channel.note("card", atr)
             self._atr = atr
             self._unread, self._tries = True, 0
         if came and now & scard.SCARD_STATE_MUTE:
-            self._line.note("mute")
-            self._line.saw(Fault.MUTE)
+            self._channel.note("mute")
+            self._channel.saw(Fault.MUTE)
 
     def _go_on(self) -> None:
         """Ask a card that has come, and show the signal for it while it is there."""
@@ -164,13 +164,13 @@ class _Talk:
             self._unread = False
             owed = self._owed if seen == self._seen else None
             self._seen, self._owed = seen, None
-            if self._line.saw(seen):
-                self._show(self._line.signal(SIGNAL_SOON_MS / 1000))
+            if self._channel.saw(seen):
+                self._show(self._channel.signal(SIGNAL_SOON_MS / 1000))
             else:
                 self._show(owed)
         else:
-            self._show(self._line.signal())
-        if not self._line.is_waiting:
+            self._show(self._channel.signal())
+        if not self._channel.is_waiting:
             self.leave()
         return None
 
@@ -201,25 +201,26 @@ class _Talk:
                 self._owed = signal if self._unread else None
                 return
             if step.expect is not UNSET and not begins(step.expect, answer):
-                self._line.signal_failed(f"{send}: answered {answer.hex(' ') or 'nothing'}")
+                self._channel.signal_failed(f"{send}: answered {answer.hex(' ') or 'nothing'}")
 
     def _escape(self, send: str, handle: int) -> bytes | None:
         if self._escape_code is None:
-            self._line.signal_failed("the driver lets no escape commands pass: canteen-agent readers says how to allow them")
+            self._channel.signal_failed("the driver lets no escape commands pass: canteen-agent readers says how to allow them")
             return None
-        self._line.note(">", parse_hex(send))
+        self._channel.note(">", parse_hex(send))
         code, answer = self._call(scard.SCardControl, handle, self._escape_code, list(parse_hex(send)))
         if code != scard.SCARD_S_SUCCESS:
-            self._line.signal_failed(f"{send}: {_text(code)}")
+            self._channel.signal_failed(f"{send}: {_text(code)}")
             return None
-        self._line.note("<", _bytes(answer))
-        return _bytes(answer)
+        received = _bytes(answer)
+        self._channel.note("<", received)
+        return received
 
     def _transmit(self, send: str) -> bytes | None:
         """Return the answer, or None when the card has gone meanwhile."""
         assert self._card is not None
         handle, protocol = self._card
-        self._line.note(">", parse_hex(send))
+        self._channel.note(">", parse_hex(send))
         code, answer = self._call(scard.SCardTransmit, handle, _pci(protocol), list(parse_hex(send)))
         if code == scard.SCARD_W_RESET_CARD:  # another program has reset it: begin anew, once
             code, protocol = self._call(scard.SCardReconnect, handle, scard.SCARD_SHARE_SHARED, protocol, scard.SCARD_LEAVE_CARD)
@@ -229,13 +230,17 @@ class _Talk:
             self._unread, self._tries = True, self._tries if self._unread else 0  # another may lie there already
             return None
         self.check(code, "talking to the card")
-        self._line.note("<", _bytes(answer))
-        return _bytes(answer)
+        received = _bytes(answer)
+        self._channel.note("<", received)
+        return received
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call into PC/SC, which may never come back: the main loop watches."""
-        with self._line.calling():
+        self._channel.calling_since_ms = self._channel.now_ms()
+        try:
             return function(*arguments)
+        finally:
+            self._channel.calling_since_ms = None
 
     def check(self, code: int, doing: str) -> None:
         if code != scard.SCARD_S_SUCCESS:
@@ -275,8 +280,8 @@ def escape_code(reader: str) -> int | None:
         scard.SCardReleaseContext(context)
 
 
-def _names(context: int, line: Line, talk: _Talk) -> list[str]:
-    with line.calling():
+def _names(context: int, channel: Channel, talk: _Talk) -> list[str]:
+    with channel.calling():
         code, names = scard.SCardListReaders(context, [])
     if code == scard.SCARD_E_NO_READERS_AVAILABLE:
         return []
@@ -299,7 +304,7 @@ _CARD_WENT = frozenset(
 
 
 def _bytes(answer: list[int]) -> bytes:
-    return bytes(byte & 0xFF for byte in answer)
+    return bytes(answer)
 
 
 def _pci(protocol: int) -> int:

@@ -17,13 +17,14 @@ from msgspec import UNSET
 from agent.errors import ReaderError
 from agent.readers.dialogue import Dialogue
 from agent.readers.profile import Profile, given
-from agent.readers.thread import Line
+from agent.readers.thread import Channel
 
 WAIT_MS_MAX = 1_000
-WRITE_S_MAX = 2.0
+SIGNAL_WAIT_MS = 100  # *wait* is to be shown in time
+READ_BYTES_MAX = 4_096
 
 
-class SerialDevice:
+class SerialReader:
     """One serial reader at `port`, a path that does not change when it is plugged in again."""
 
     def __init__(self, name: str, profile: Profile, port: str) -> None:
@@ -31,25 +32,25 @@ class SerialDevice:
         self._profile = profile
         self._port = port
 
-    def serve(self, line: Line) -> None:
-        """Read frames until `line.stopping`. Raise `ReaderError` when the port goes, or the reader does not answer."""
+    def serve(self, channel: Channel) -> None:
+        """Read frames until `channel.stopping`. Raise `ReaderError` when the port goes, or the reader does not answer."""
         try:
-            with self._opened(line) as port, _bell() as (bell, ring):
-                line.wake_by(ring)
+            with self._opened(channel) as port, _bell() as (bell, ring):
+                channel.wake_by(ring)
                 try:
-                    self._talk(port, bell, line)
+                    self._talk(port, bell, channel)
                 finally:
-                    line.wake_by(lambda: None)
+                    channel.wake_by(lambda: None)
         except (serial.SerialException, OSError, termios.error, ValueError) as error:  # in_waiting raises a bare OSError
             raise self._error(str(error)) from error
 
     @contextlib.contextmanager
-    def _opened(self, line: Line) -> Iterator[serial.Serial]:
+    def _opened(self, channel: Channel) -> Iterator[serial.Serial]:
         settings = given(self._profile.serial)
-        port = serial.Serial(baudrate=settings.baud, timeout=0, write_timeout=WRITE_S_MAX, exclusive=True)
+        port = serial.Serial(baudrate=settings.baud, timeout=0, exclusive=True)
         port.dtr = settings.dtr  # before it is opened: some boards start anew when it rises
         port.port = self._port
-        with line.calling():
+        with channel.calling():
             port.open()
         try:
             with contextlib.suppress(OSError):  # keeps other programs off; a pty has none
@@ -57,57 +58,57 @@ class SerialDevice:
             with contextlib.suppress(ValueError, OSError, NotImplementedError):  # USB converters gather bytes for 16 ms otherwise
                 port.set_low_latency_mode(True)
             if settings.open_delay_ms is not UNSET:
-                line.pause(settings.open_delay_ms / 1000)
+                channel.pause(settings.open_delay_ms / 1000)
             port.reset_input_buffer()
             yield port
         finally:
-            with line.calling():
+            with channel.calling():
                 port.close()
 
-    def _talk(self, port: serial.Serial, bell: int, line: Line) -> None:
-        now_ms = line.now_ms()
+    def _talk(self, port: serial.Serial, bell: int, channel: Channel) -> None:
+        now_ms = channel.now_ms()
         dialogue = Dialogue(self._profile, now_ms)
-        line.note("open", at_ms=now_ms)
+        channel.note("open", at_ms=now_ms)
         begun = False
-        while not line.stopping:
-            now_ms = line.now_ms()
+        while not channel.stopping:
+            now_ms = channel.now_ms()
             try:
                 sent = dialogue.send(now_ms)
             except ReaderError as error:
                 raise self._error(str(error)) from None
             if sent:
-                line.note(">", sent, now_ms)
-                with line.calling():
-                    port.write(sent)
+                channel.note(">", sent, now_ms)
+                os.write(port.fileno(), sent)  # opened without blocking: a port that takes nothing is an error
             if not begun and dialogue.is_ready:
                 begun = True
-                line.up(self._port)
-            wait_ms = dialogue.wake_ms(line.now_ms())
-            if wait_ms != 0:
-                self._wait(port, bell, WAIT_MS_MAX if wait_ms is None else min(wait_ms, WAIT_MS_MAX), line)
-            self._receive(port, dialogue, line)
-            if line.is_waiting and (signal := line.signal()) is not None:
+                channel.up(self._port)
+            self._receive(port, dialogue, channel, self._wait(port, bell, dialogue, channel))
+            if channel.is_waiting and (signal := channel.signal()) is not None:
                 dialogue.show(signal)
             while dialogue.failed_signals:
-                line.signal_failed(dialogue.failed_signals.pop())
+                channel.signal_failed(dialogue.failed_signals.pop())
 
-    def _wait(self, port: serial.Serial, bell: int, wait_ms: int, line: Line) -> None:
-        """Wait until bytes have come, a signal has come, or the time is over."""
-        if line.is_waiting:
-            wait_ms = min(wait_ms, 100)  # *wait* is to be shown in time
+    def _wait(self, port: serial.Serial, bell: int, dialogue: Dialogue, channel: Channel) -> bool:
+        """Wait until bytes have come, a signal has come, or something is to be sent. Return whether bytes have come."""
+        wait_ms = dialogue.wake_ms(channel.now_ms())
+        wait_ms = WAIT_MS_MAX if wait_ms is None else min(wait_ms, WAIT_MS_MAX)
+        if channel.is_waiting:
+            wait_ms = min(wait_ms, SIGNAL_WAIT_MS)
         ready, _, _ = select.select([port.fileno(), bell], [], [], wait_ms / 1000)
         if bell in ready:
             os.read(bell, 512)
+        return port.fileno() in ready
 
-    def _receive(self, port: serial.Serial, dialogue: Dialogue, line: Line) -> None:
-        ready, _, _ = select.select([port.fileno()], [], [], 0)
-        received = port.read(max(1, port.in_waiting)) if ready else b""
-        now_ms = line.now_ms()
+    def _receive(self, port: serial.Serial, dialogue: Dialogue, channel: Channel, has_come: bool) -> None:
+        received = os.read(port.fileno(), READ_BYTES_MAX) if has_come else b""
+        if has_come and not received:
+            raise self._error("is gone")
+        now_ms = channel.now_ms()
         if received:
-            line.note("<", received, now_ms)
+            channel.note("<", received, now_ms)
         try:
             for seen in dialogue.receive(received, now_ms):
-                line.saw(seen)
+                channel.saw(seen)
         except ReaderError as error:
             raise self._error(str(error)) from None
 

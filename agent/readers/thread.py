@@ -1,8 +1,8 @@
-"""One thread a reader: it serves its device, survives its loss, and comes back without being asked.
+"""One thread a reader: it serves its reader, survives its loss, and comes back without being asked.
 
-Promises: one `ReaderDown` when the device goes and one `ReaderUp` when it is back, however many attempts lie between. A device that hangs
+Promises: one `ReaderDown` when the reader goes and one `ReaderUp` when it is back, however many attempts lie between. A reader that hangs
 in a call is reported within `STUCK_MS` and a second, left behind, and served anew by a fresh thread; one that floods is not
-listened to until it is quiet. A device that raises anything but `ReaderError` is a bug and ends the process (`app.py` sees
+listened to until it is quiet. A reader that raises anything but `ReaderError` is a bug and ends the process (`app.py` sees
 to the threads' last words).
 """
 
@@ -37,11 +37,11 @@ TRAFFIC = 5  # log level of raw bytes, which identify a child: only on demand, a
 log = logging.getLogger("agent.readers")
 
 
-class Device(Protocol):
+class Reader(Protocol):
     """A reader model's way of being read."""
 
-    def serve(self, line: "Line") -> None:
-        """Read until `line.stopping`; call `line.up` when it can; raise `ReaderError` when the device goes."""
+    def serve(self, channel: "Channel") -> None:
+        """Read until `channel.stopping`; call `channel.up` when it can; raise `ReaderError` when the reader goes."""
 
 
 class Recorder(Protocol):
@@ -51,8 +51,8 @@ class Recorder(Protocol):
         """Keep one thing that happened: `open`, `<` received, `>` sent, `card` with its ATR, `mute`, `gone`, `show` with a signal."""
 
 
-class Line:
-    """What a device may do while it serves: say it is up, report what it sees, get the signals for it, and whether to stop."""
+class Channel:
+    """What a reader may do while it serves: say it is up, report what it sees, get the signals for it, and whether to stop."""
 
     def __init__(self, name: str, emit: Callable[[ReaderEvent], object], presence: Presence, recorder: Recorder | None = None) -> None:
         self.name = name
@@ -93,21 +93,21 @@ class Line:
         """Let `wake` be called, from another thread, when a signal has come or the reader is to stop."""
         self._wake = wake
 
-    def up(self, device: str) -> None:
+    def up(self, at: str) -> None:
         """Say that the reader can be read. After a hang that is believed when a card is seen, or the hang is over."""
         self._flooded_ms, self._allowance = None, float(FLOOD_TAPS)
         if self.doubted:
-            self._up_as = device
+            self._up_as = at
             return
         self.is_up = True
-        self._emit(ReaderUp(reader=self.name, device=device))
+        self._emit(ReaderUp(reader=self.name, at=at))
 
     def believe(self) -> None:
         """End the doubt of a reader that hung before."""
         self.doubted = False
         if self._up_as is not None:
-            device, self._up_as = self._up_as, None
-            self.up(device)
+            at, self._up_as = self._up_as, None
+            self.up(at)
 
     def saw(self, shown: Seen) -> bool:
         """Report what lies before the reader; return whether it is a tap, for which a signal will come."""
@@ -156,7 +156,8 @@ class Line:
 
     def note(self, mark: str, data: bytes = b"", at_ms: int | None = None) -> None:
         """Let what goes over the wire be seen by whoever asked to. `at_ms` is the time that was reckoned with."""
-        log.log(TRAFFIC, "reader '%s' %s %s", self.name, mark, data.hex(" "))
+        if log.isEnabledFor(TRAFFIC):
+            log.log(TRAFFIC, "reader '%s' %s %s", self.name, mark, data.hex(" "))
         if self._recorder is not None:
             self._recorder.note(self.now_ms() if at_ms is None else at_ms, mark, data)
 
@@ -203,68 +204,68 @@ class ReaderThread:
     """A reader's thread, and the next one when it hangs."""
 
     def __init__(
-        self, name: str, device: Device, emit: Callable[[ReaderEvent], object], presence: Presence, recorder: Recorder | None = None
+        self, name: str, reader: Reader, emit: Callable[[ReaderEvent], object], presence: Presence, recorder: Recorder | None = None
     ) -> None:
         self.name = name
-        self._device = device
+        self._reader = reader
         self._left_behind: list[threading.Thread] = []
         self._announced = False
-        self._new_line: Callable[[], Line] = partial(Line, name, emit, presence, recorder)
-        self.line = self._new_line()
+        self._new_channel: Callable[[], Channel] = partial(Channel, name, emit, presence, recorder)
+        self.channel = self._new_channel()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, args=(self.line,), name=f"reader-{self.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(self.channel,), name=f"reader-{self.name}", daemon=True)
         self._thread.start()
 
     def show(self, tap: int, signal: Signal) -> None:
-        self.line.show(tap, signal)
+        self.channel.show(tap, signal)
 
     def show_out_of_order(self) -> None:
         """Tell whoever taps just now that there is no answer."""
-        self.line.show(self.line.taps, Signal.OUT_OF_ORDER)
+        self.channel.show(self.channel.taps, Signal.OUT_OF_ORDER)
 
     def watch(self) -> None:
-        """Called by the main loop at least each second: see to a device that hangs in a call, or that has stopped flooding."""
-        line, now_ms = self.line, self.line.now_ms()
-        line.settle(now_ms)
+        """Called by the main loop at least each second: see to a reader that hangs in a call, or that has stopped flooding."""
+        channel, now_ms = self.channel, self.channel.now_ms()
+        channel.settle(now_ms)
         self._left_behind = [thread for thread in self._left_behind if thread.is_alive()]
-        since_ms = line.calling_since_ms
+        since_ms = channel.calling_since_ms
         if since_ms is None or now_ms - since_ms < STUCK_MS:
             if not self._left_behind:
-                line.believe()
+                channel.believe()
             return
-        self._tell_down(line, f"reader '{self.name}': hangs in its driver since {(now_ms - since_ms) / 1000:.1f} s; tried anew")
+        self._tell_down(channel, f"reader '{self.name}': hangs in its driver since {(now_ms - since_ms) / 1000:.1f} s; tried anew")
         if len(self._left_behind) < LEFT_BEHIND_MAX:
-            line.stop()
+            channel.stop()
             assert self._thread is not None
             self._left_behind.append(self._thread)
-            self.line = self._new_line()
-            self.line.taps, self.line.doubted = line.taps, True
+            self.channel = self._new_channel()
+            self.channel.taps, self.channel.doubted = channel.taps, True
             self.start()
 
     def stop(self) -> None:
-        """Ask the thread to end and wait for it a moment; a device that hangs does not hold up the process."""
-        self.line.stop()
+        """Ask the thread to end and wait for it a moment; a reader that hangs does not hold up the process."""
+        self.channel.stop()
         if self._thread is not None:
             self._thread.join(timeout=3)
 
-    def _run(self, line: Line) -> None:
+    def _run(self, channel: Channel) -> None:
         delay_s = RETRY_FIRST_S
-        while not line.stopping:
+        while not channel.stopping:
             try:
-                self._device.serve(line)
+                self._reader.serve(channel)
             except ReaderError as error:
-                if line.is_up:
+                if channel.is_up:
                     delay_s = RETRY_FIRST_S
-                self._tell_down(line, str(error))
-                line.pause(delay_s)
+                self._tell_down(channel, str(error))
+                channel.pause(delay_s)
                 delay_s = min(2 * delay_s, RETRY_MAX_S)
 
-    def _tell_down(self, line: Line, reason: str) -> None:
+    def _tell_down(self, channel: Channel, reason: str) -> None:
         """Say that the reader is down, once."""
-        if line.stopping:
+        if channel.stopping:
             return
-        if line.is_up or not self._announced:
+        if channel.is_up or not self._announced:
             self._announced = True
-            line.down(reason)
+            channel.down(reason)

@@ -32,8 +32,8 @@ def main(seconds: float, answer_after_s: float, readers: list[str]) -> None:
             case CardUnreadable(fault=fault, tap=tap):
                 say(event.reader, fault=fault)
                 threads[event.reader].show(tap, Signal.REFUSED)
-            case ReaderUp(device=device):
-                say(event.reader, up=device)
+            case ReaderUp(at=place):
+                say(event.reader, up=place)
             case ReaderDown(reason=reason):
                 say(event.reader, down=reason)
             case SignalFailed(reason=reason):

@@ -60,7 +60,7 @@ def bench_of(kind: type[FarEnd], folder: Path, profile: Profile | None = None) -
         thread.start()
         stack.callback(thread.stop)
         bench = Bench(line, far, thread, events)
-        assert bench.next() == ReaderUp(reader="counter", device=str(line.path))
+        assert bench.next() == ReaderUp(reader="counter", at=str(line.path))
         bench.pause()
         yield bench
 

@@ -1,4 +1,4 @@
-"""A reader's thread: a device that hangs, floods or dies; its signals; and what the others notice of it."""
+"""A reader's thread: a reader that hangs, floods or dies; its signals; and what the others notice of it."""
 
 import queue
 import threading
@@ -15,7 +15,7 @@ from agent.readers.events import CardPresented, ReaderDown, ReaderEvent, ReaderU
 from agent.readers.open import ReaderConfig, reader_thread
 from agent.readers.presence import LateTaps, Presence
 from agent.readers.profile_rules import load_profile
-from agent.readers.thread import FLOOD_TAPS, LEFT_BEHIND_MAX, Line, ReaderThread
+from agent.readers.thread import FLOOD_TAPS, LEFT_BEHIND_MAX, Channel, ReaderThread
 from tests.parts.process import wait_for
 from tests.parts.serial_line import SerialLine, rdm6300_frame
 
@@ -23,46 +23,46 @@ Events: TypeAlias = "queue.Queue[ReaderEvent]"
 
 
 class Hanging:
-    """A device whose driver does not come back until `released`; what it then sees is told too late."""
+    """A reader whose driver does not come back until `released`; what it then sees is told too late."""
 
     def __init__(self) -> None:
         self.released = threading.Event()
         self.served = 0
 
-    def serve(self, line: Line) -> None:
+    def serve(self, channel: Channel) -> None:
         self.served += 1
-        line.up("a device")
-        with line.calling():
+        channel.up("a reader")
+        with channel.calling():
             self.released.wait()
-        line.saw(CardId("em", bytes(4) + b"\1"))
-        while not line.stopping:
-            line.pause(0.05)
+        channel.saw(CardId("em", bytes(4) + b"\1"))
+        while not channel.stopping:
+            channel.pause(0.05)
 
 
 class Cards:
-    """A device that sees the cards put before it, and waits a moment for the signal."""
+    """A reader that sees the cards put before it, and waits a moment for the signal."""
 
     def __init__(self, wait_s: float = 0.3) -> None:
         self._wait_s = wait_s
         self.cards: queue.Queue[CardId] = queue.Queue()
         self.signals: list[Signal | None] = []
 
-    def serve(self, line: Line) -> None:
-        line.up("a device")
-        while not line.stopping:
+    def serve(self, channel: Channel) -> None:
+        channel.up("a reader")
+        while not channel.stopping:
             try:
                 card = self.cards.get(timeout=0.05)
             except queue.Empty:
                 continue
-            if line.saw(card):
-                self.signals.append(line.signal(self._wait_s))
+            if channel.saw(card):
+                self.signals.append(channel.signal(self._wait_s))
 
 
 class Failing:
-    """A device that is never there."""
+    """A reader that is never there."""
 
-    def serve(self, line: Line) -> None:
-        raise ReaderError(f"reader '{line.name}': not plugged in")
+    def serve(self, channel: Channel) -> None:
+        raise ReaderError(f"reader '{channel.name}': not plugged in")
 
 
 @pytest.fixture
@@ -70,8 +70,8 @@ def events() -> Events:
     return queue.Queue()
 
 
-def thread_of(device: Hanging | Cards | Failing, emit: Callable[[ReaderEvent], object]) -> ReaderThread:
-    return ReaderThread("counter", device, emit, Presence("counter", LateTaps(threading.Lock()), gone_after_ms=0, debounce_ms=1))
+def thread_of(reader: Hanging | Cards | Failing, emit: Callable[[ReaderEvent], object]) -> ReaderThread:
+    return ReaderThread("counter", reader, emit, Presence("counter", LateTaps(threading.Lock()), gone_after_ms=0, debounce_ms=1))
 
 
 @pytest.fixture
@@ -94,9 +94,9 @@ def watched() -> Iterator[list[ReaderThread]]:
         thread.stop()
 
 
-def test_a_device_that_hangs_is_reported_within_five_seconds_and_served_anew(events: Events, watched: list[ReaderThread]) -> None:
-    device = Hanging()
-    thread = thread_of(device, events.put)
+def test_a_reader_that_hangs_is_reported_within_five_seconds_and_served_anew(events: Events, watched: list[ReaderThread]) -> None:
+    reader = Hanging()
+    thread = thread_of(reader, events.put)
     begun = time.monotonic()
     thread.start()
     watched.append(thread)
@@ -104,16 +104,16 @@ def test_a_device_that_hangs_is_reported_within_five_seconds_and_served_anew(eve
     down = events.get(timeout=10)
     assert isinstance(down, ReaderDown) and "hangs in its driver" in down.reason
     assert time.monotonic() - begun < 5
-    wait_for(lambda: device.served == 1 + LEFT_BEHIND_MAX, "as many attempts as may hang", 20)
+    wait_for(lambda: reader.served == 1 + LEFT_BEHIND_MAX, "as many attempts as may hang", 20)
     assert events.empty()  # one line, however often it is tried
-    device.released.set()
+    reader.released.set()
     assert isinstance(events.get(timeout=5), ReaderUp)
     wait_for(lambda: not thread._left_behind or not any(one.is_alive() for one in thread._left_behind), "those left behind to end", 10)
     told = [events.get(timeout=5) for _ in range(events.qsize())]
     assert sum(isinstance(event, CardPresented) for event in told) <= 1  # what they see at last is told by the living one alone
 
 
-def test_a_device_that_is_never_there_is_one_line(events: Events) -> None:
+def test_a_reader_that_is_never_there_is_one_line(events: Events) -> None:
     thread = thread_of(Failing(), events.put)
     thread.start()
     assert isinstance(events.get(timeout=2), ReaderDown)
@@ -123,44 +123,44 @@ def test_a_device_that_is_never_there_is_one_line(events: Events) -> None:
 
 
 def test_a_signal_for_an_earlier_tap_is_dropped_and_a_late_one_is_announced(events: Events) -> None:
-    device = Cards()
-    thread = thread_of(device, events.put)
+    reader = Cards()
+    thread = thread_of(reader, events.put)
     thread.start()
     events.get(timeout=2)
-    device.cards.put(CardId("em", b"11111"))
+    reader.cards.put(CardId("em", b"11111"))
     events.get(timeout=2)
-    wait_for(lambda: device.signals == [Signal.WAIT], "wait", 5)
+    wait_for(lambda: reader.signals == [Signal.WAIT], "wait", 5)
     thread.show(1, Signal.REFUSED)
-    device.cards.put(CardId("em", b"22222"))
+    reader.cards.put(CardId("em", b"22222"))
     event = events.get(timeout=2)
     assert isinstance(event, CardPresented) and event.tap == 2
     thread.show(2, Signal.SERVED)
-    wait_for(lambda: device.signals == [Signal.WAIT, Signal.SERVED], "the light of the second", 5)
+    wait_for(lambda: reader.signals == [Signal.WAIT, Signal.SERVED], "the light of the second", 5)
     thread.stop()
 
 
 def test_a_reader_that_floods_is_one_line_and_one_when_it_is_quiet(events: Events, watched: list[ReaderThread]) -> None:
-    device = Cards(wait_s=0)
-    thread = thread_of(device, events.put)
+    reader = Cards(wait_s=0)
+    thread = thread_of(reader, events.put)
     thread.start()
     watched.append(thread)
     for n in range(1_000):
-        device.cards.put(CardId("em", n.to_bytes(5, "big")))
+        reader.cards.put(CardId("em", n.to_bytes(5, "big")))
     told: list[ReaderEvent] = [events.get(timeout=5)]
     while len(told) == 1 or not isinstance(told[-1], ReaderUp):
         told.append(events.get(timeout=5))
     downs = [event for event in told if isinstance(event, ReaderDown)]
     assert len(downs) == 1 and "floods" in downs[0].reason
     assert FLOOD_TAPS <= sum(isinstance(event, CardPresented) for event in told) <= FLOOD_TAPS + 2
-    device.cards.put(CardId("em", b"after"))
+    reader.cards.put(CardId("em", b"after"))
     assert isinstance(events.get(timeout=5), CardPresented)
 
 
 def test_a_reader_nobody_listens_to_does_not_fill_the_memory() -> None:
-    line = Line("counter", lambda event: None, Presence("counter", LateTaps(threading.Lock()), gone_after_ms=0, debounce_ms=1))
+    channel = Channel("counter", lambda event: None, Presence("counter", LateTaps(threading.Lock()), gone_after_ms=0, debounce_ms=1))
     for n in range(1_000):
-        line.show(n, Signal.SERVED)
-    assert line._signals.qsize() <= 16
+        channel.show(n, Signal.SERVED)
+    assert channel._signals.qsize() <= 16
 
 
 def test_ten_thousand_frames_a_second_at_one_reader_cost_no_tap_at_another(tmp_path: Path, watched: list[ReaderThread]) -> None:

@@ -12,8 +12,8 @@ from agent.readers.identity import card_of_frame
 from agent.readers.profile import Profile
 from agent.readers.profile_rules import all_profiles, load_profile
 from agent.readers.trace import Note, Trace, parse_trace, read_trace, replay, scrubbed, write_trace
+from tests.parts.record_traces import TRACES, serial
 from tests.parts.serial_line import ASKED, PUSHING, FarEnd, SerialLine
-from tests.readers.record_traces import TRACES, serial
 
 TRACED = {path.stem: path for path in sorted(TRACES.glob("*.trace"))}
 REAL = {uid for kind in (*PUSHING, *ASKED) for uid in kind.cards} | {bytes.fromhex("04a1b2c3d4e5f6"), bytes.fromhex("1c78f2bf")}

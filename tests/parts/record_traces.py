@@ -1,4 +1,4 @@
-"""Records a trace of every profile with `canteen-agent readers record`, at the far ends of the tests: python -m tests.readers.record_traces
+"""Records a trace of every profile with `canteen-agent readers record`, at the far ends of the tests: python -m tests.parts.record_traces
 
 No reader was at hand: what the far ends say is from documents. A trace of a real reader takes the place of its profile's.
 """
