@@ -22,6 +22,7 @@ ACK_MS = 100  # UM0701-02 says 15 ms; a USB converter buffers for 16
 FIRST_ACK_MS = 1_500  # Raspberry Pi and ttyUSB: up to a second for the first byte (nfcpy, pn532.py)
 ACK_TRIES = 3
 FAULTS_MAX = 10
+STRANGE_BYTES = 200  # so many without one frame are no noise any more
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ class Dialogue:
         self._poll_ms = now_ms
         self._silent = 0
         self._faults = 0
+        self.strange = 0  # bytes since the last whole frame
         self.failed_signals: list[str] = []
         for step in profile.init:
             self._enqueue(step, "start-up")
@@ -66,9 +68,11 @@ class Dialogue:
         """Return what these bytes say lies before the reader, in order; None stands for nothing there."""
         if received:
             self._heard_ms, self._heard_ever = now_ms, True
+            self.strange += len(received)
         seen: list[Seen] = []
         for frame in self._framer.feed(received, now_ms):
             if isinstance(frame, Frame):
+                self.strange = 0
                 seen += self._take(frame, now_ms)
         return seen
 

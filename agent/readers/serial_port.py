@@ -6,6 +6,7 @@ port dies becomes a `ReaderError`; the thread opens it again. Bytes that waited 
 
 import contextlib
 import fcntl
+import logging
 import os
 import select
 import termios
@@ -15,13 +16,15 @@ import serial
 from msgspec import UNSET
 
 from agent.errors import ReaderError
-from agent.readers.dialogue import Dialogue
+from agent.readers.dialogue import STRANGE_BYTES, Dialogue
 from agent.readers.profile import Profile, given
 from agent.readers.thread import Channel
 
 WAIT_MS_MAX = 1_000
 SIGNAL_WAIT_MS = 100  # *wait* is to be shown in time
 READ_BYTES_MAX = 4_096
+
+log = logging.getLogger("agent.readers.serial_port")
 
 
 class SerialReader:
@@ -69,7 +72,7 @@ class SerialReader:
         now_ms = channel.now_ms()
         dialogue = Dialogue(self._profile, now_ms)
         channel.note("open", at_ms=now_ms)
-        begun = False
+        begun = strange = False
         while not channel.stopping:
             now_ms = channel.now_ms()
             try:
@@ -85,6 +88,9 @@ class SerialReader:
             self._receive(port, dialogue, channel, self._wait(port, bell, dialogue, channel))
             if channel.is_waiting and (signal := channel.signal()) is not None:
                 dialogue.show(signal)
+            if dialogue.strange >= STRANGE_BYTES and not strange:
+                strange = True
+                log.warning("%s", self._error("speaks, but no frame of this model comes: another model, or another speed?"))
             while dialogue.failed_signals:
                 channel.signal_failed(dialogue.failed_signals.pop())
 

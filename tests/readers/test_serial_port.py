@@ -192,6 +192,37 @@ def test_another_model_or_another_speed_on_the_port_is_said_at_start_up(tmp_path
     assert isinstance(down, ReaderDown) and "is it this model, at this speed?" in down.reason
 
 
+def test_a_reader_at_another_speed_is_told_of_once_and_read_when_it_is_right(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    garbled = bytes(byte >> 1 | 0x80 for byte in rdm6300_frame(TAG))
+    for _ in range(40):
+        bench.line.write(garbled)
+        bench.pause()
+    assert [record.message for record in caplog.records if "another speed?" in record.message] == [
+        f"reader 'counter' (RDM6300): {bench.line.path}: speaks, but no frame of this model comes: another model, or another speed?"
+    ]
+    bench.line.hold(TAG)
+    assert bench.card() == "em:010063e9ae"
+
+
+def test_a_board_that_starts_anew_when_its_port_is_opened_is_waited_for(tmp_path: Path) -> None:
+    serial_ = msgspec.structs.replace(given(load_profile("rdm6300").serial), dtr=False, open_delay_ms=400)
+    line = SerialLine(tmp_path / "by-path")
+    line.plug()
+    events: queue.Queue[ReaderEvent] = queue.Queue()
+    profile = msgspec.structs.replace(load_profile("rdm6300"), serial=serial_)
+    config = ReaderConfig(name="counter", profile=profile, port=str(line.path), device=None)
+    thread = reader_thread(config, events.put, LateTaps(threading.Lock()))
+    thread.start()
+    threading.Event().wait(0.1)
+    line.write(b"ets Jan  8 2013,rst cause:2, boot mode:(3,6)\r\n" + rdm6300_frame(bytes.fromhex("62e3086ced")))  # said while it starts
+    assert isinstance(events.get(timeout=5), ReaderUp)
+    line.hold(TAG)
+    event = events.get(timeout=5)
+    thread.stop()
+    line.unplug()
+    assert isinstance(event, CardPresented) and str(event.card) == "em:010063e9ae"
+
+
 def test_stale_bytes_from_before_the_opening_are_no_card(tmp_path: Path) -> None:
     line = SerialLine(tmp_path / "by-path")
     line.plug()
