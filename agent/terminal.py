@@ -302,14 +302,27 @@ class Terminal:
     def _tidy(self, moment: Moment) -> None:
         """Forget what is booked and old, and bring the write-ahead log into the file, while nobody waits."""
         if self._pruned_ms is None or moment.mono_ms - self._pruned_ms >= PRUNE_EVERY_MS:
-            keep = policy_on(reads.policies(self._db), day_of(moment.at, self._zone)).keep_days
-            before = format_instant(parse_instant(moment.at) - timedelta(days=keep))
-            if writes.prune(self._db, before=before) == 0:
+            if self._prune() == 0:
                 self._pruned_ms = moment.mono_ms
                 self._reserve()
         elif self._checkpoint_due:
             self._db.checkpoint()
             self._checkpoint_due = False
+
+    def _prune(self) -> int:
+        """Forget a bite of what is booked and old. Return how many entries.
+
+        Old by the newest time the disk holds, recorded or heard, never by the clock: no later entry is made below that time, but a clock
+        that is days ahead is put right, and a meal forgotten by it would be eaten again on its own day.
+        """
+        stored = _stored_anchors(self._db, reads.standing(self._db).heard_at)
+        if not stored:
+            return 0
+        # what was heard holds from now on as after a restart, also if it was behind a clock that was ahead
+        self._anchors = [anchor for anchor in self._anchors if anchor.boot is not None] + [one for one in stored if one.boot is None]
+        newest = max(anchor.when for anchor in stored)
+        keep = policy_on(reads.policies(self._db), day_of(format_instant(newest), self._zone)).keep_days
+        return writes.prune(self._db, before=format_instant(newest - timedelta(days=keep)))
 
     def _look_again(self, fault: _Fault, moment: Moment) -> Iterator[Effect]:
         """Open the file again and write into it what happened meanwhile. Raise `StoreError` while that does not work."""

@@ -2,21 +2,27 @@
 
 import json
 import logging
+from datetime import timedelta
 
 import msgspec
 import pytest
 
 from agent.central.office import order, retire_terminal
+from agent.domain.clock import ClockTrust
 from agent.errors import StoreError
+from agent.readers.events import Signal
 from agent.store import reads, writes
 from agent.store.database import Database
 from agent.sync.events import Acknowledge, Arrived
 from agent.sync.messages import Changes, Entries, Hello, decode
 from agent.sync.session import HEARTBEAT_MS
+from agent.terminal import PRUNE_EVERY_MS
 from tests.conftest import CARD, OTHER_CARD
 from tests.invariants import a_difference_was_found_and_healed, all_is_well, both_sides_are_equal
-from tests.parts.wire import SITE, Wire
+from tests.parts.wire import SITE, TODAY, Wire
 
+DAY_MS = 24 * 3_600_000
+UNKNOWN_CARD = "a:04ffffff112233"
 HELLO, ENTRIES = "/hello", "/entries"
 
 
@@ -250,6 +256,52 @@ def test_entries_are_pruned_once_they_are_old_and_booked(wire: Wire) -> None:
     all_books = wire.central.one("SELECT count(*) FROM entry WHERE kind = 'meal'")
     assert all_books == 5
     both_sides_are_equal(wire)
+
+
+def test_a_clock_that_was_ahead_has_forgotten_no_meal(wire: Wire) -> None:
+    """A clock chip says next spring until a time server is heard: whoever ate does not eat again, or pay again for yesterday."""
+    box = wire.box
+    wire.central.policy(double_meal="keep")
+    for pause_ms in (DAY_MS, 60_000):
+        assert [box.tap(card) for card in (CARD, UNKNOWN_CARD)] == [Signal.SERVED] * 2
+        box.tap_unreadable()
+        wire.settle()
+        wire.pass_time(pause_ms)
+    switched_on_ahead(wire, days=100)
+    wire.connect()
+    wire.pass_time(5_000)
+    assert box.moment().at > "2027"
+    box.synced, box.wall_offset = True, timedelta()
+    assert [box.tap(card) for card in (CARD, UNKNOWN_CARD)] == [Signal.ALREADY_SERVED] * 2
+    assert box.ask("meal", account="a-1", day=TODAY) == {"error": "no meal for a-1: already served"}
+    wire.settle()
+    assert wire.central.balance("a-1") == 2 * -366
+    all_is_well(wire)
+
+
+def test_a_terminal_where_nobody_eats_any_more_forgets_by_the_time_it_hears(wire: Wire) -> None:
+    """And it makes no entry on a day whose meals it has forgotten, however its clock is set afterwards."""
+    box = wire.box
+    wire.central.policy(keep_days=2)
+    for card in (UNKNOWN_CARD, OTHER_CARD):
+        box.tap(card)
+    wire.settle()
+    wire.clock.pass_ms(3 * DAY_MS)
+    switched_on_ahead(wire, days=100)
+    wire.connect()
+    wire.pass_time(PRUNE_EVERY_MS)
+    assert [entry.seq for entry in box.entries()] == [2]  # the newest that is booked stays
+    box.wall_offset = timedelta(days=-3, minutes=20)  # the same lunch once more, says somebody who sets it by hand
+    assert box.tap(UNKNOWN_CARD) is Signal.SERVED
+    assert (box.entries()[-1].clock, box.entries()[-1].day) == (ClockTrust.UNSET, "2026-11-26")
+
+
+def switched_on_ahead(wire: Wire, *, days: int) -> None:
+    """The box was off; now its clock is far ahead, and nobody has told it the time yet."""
+    wire.disconnect()
+    wire.box.boot, wire.box.synced, wire.box.wall_offset = "boot-2", False, timedelta(days=days)
+    wire.clock.mono_ms = 5_000
+    wire.box.restart()
 
 
 def test_the_central_restored_behind_what_terminals_still_keep_is_a_hole_and_goes_on(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
