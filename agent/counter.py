@@ -156,6 +156,9 @@ class Counter:
         if day <= day_of(format_instant(parse_instant(moment.at) - timedelta(days=keep_days)), self.zone):
             # whether it was eaten already is not known here any more
             raise AgentError(f"{day} is longer ago than the {keep_days} days a terminal keeps its meals; ask the office")
+        forgotten = reads.remembers_from(self.db)
+        if forgotten is not None and day <= day_of(forgotten, self.zone):  # a rule that keeps longer brings nothing back
+            raise AgentError(f"{day}: meals of that day are not all here any more; ask the office")
         return ServiceNow(service=service_id or ids[0], day=day, outside_hours=False)
 
     def _service(self, moment: Moment) -> ServiceNow | None:

@@ -279,6 +279,22 @@ def test_a_clock_that_was_ahead_has_forgotten_no_meal(wire: Wire) -> None:
     all_is_well(wire)
 
 
+def test_a_rule_that_keeps_longer_brings_no_forgotten_day_back(wire: Wire) -> None:
+    wire.central.policy(keep_days=1, double_meal="keep")
+    wire.settle()
+    for _ in range(4):
+        wire.box.tap(CARD)
+        wire.box.tap(OTHER_CARD)
+        wire.settle()
+        wire.pass_time(DAY_MS)
+    balance = wire.central.balance("a-1")
+    wire.central.policy(keep_days=60, double_meal="keep")
+    wire.settle()
+    assert "not all here any more" in str(wire.box.ask("meal", account="a-1", day="2026-11-23"))
+    wire.settle()
+    assert wire.central.balance("a-1") == balance
+
+
 def test_a_terminal_where_nobody_eats_any_more_forgets_by_the_time_it_hears(wire: Wire) -> None:
     """And it makes no entry on a day whose meals it has forgotten, however its clock is set afterwards."""
     box = wire.box

@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from agent.domain.canteen import AccountRecord, CardRecord, PolicyRecord, ServiceRecord
+from agent.domain.clock import Instant
 from agent.domain.digest import Tally, tally
 from agent.domain.ledger import Entry, Key, chain_hash
 from agent.domain.tap import OwnMeal
@@ -223,6 +224,12 @@ def batch(db: Database, epoch: str, first: int, count_max: int) -> tuple[str, li
         span = (place(number, first), place(number + 1, 0), count_max)
         rows = sql.execute("SELECT body, hash FROM entry WHERE n >= ? AND n < ? ORDER BY n LIMIT ?", span).fetchall()
     return previous, [_with_hash(body, digest) for body, digest in rows]
+
+
+def remembers_from(db: Database) -> Instant | None:
+    """Return when the oldest entry was made that is still here, None if none was ever forgotten."""
+    row = db.row("SELECT body ->> '$.at' FROM entry WHERE EXISTS (SELECT 1 FROM epoch WHERE base_seq > 0) ORDER BY n LIMIT 1")
+    return str(row[0]) if row else None
 
 
 def newest_entry(db: Database) -> Entry | None:
