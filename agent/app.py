@@ -29,7 +29,7 @@ from agent.ops.clock import boot_id, read_clock
 from agent.ops.control import ControlSocket
 from agent.ops.mirror import Mirror
 from agent.ops.notify import Notifier
-from agent.readers.events import CardPresented, CardUnreadable, Show
+from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderUp, Show
 from agent.readers.open import reader_thread
 from agent.readers.presence import LateTaps
 from agent.store import reads
@@ -53,7 +53,10 @@ log = logging.getLogger("agent.app")
 
 
 class Inbox:
-    """The one queue: bounded, taps ahead of everything else. A full one drops, counts, and says so once."""
+    """The one queue: bounded, taps ahead of everything else. A full one drops, counts, and says so once.
+
+    What a reader says of itself is told once and never dropped: its thread tells it as often as it goes and comes, a few times a minute.
+    """
 
     def __init__(self) -> None:
         self._taps: deque[Event] = deque()
@@ -67,7 +70,7 @@ class Inbox:
         is_tap = isinstance(event, CardPresented | CardUnreadable)
         line, limit = (self._taps, TAPS_MAX) if is_tap else (self._others, OTHERS_MAX)
         with self._filled:
-            if len(line) >= limit:
+            if len(line) >= limit and not isinstance(event, ReaderUp | ReaderDown):
                 self.dropped += 1
                 if self.dropped == 1:
                     log.error("the queue is full (%d): events are dropped and counted from now on", limit)
@@ -190,6 +193,8 @@ class App:
 
     def _stop(self) -> None:
         self._notifier.stopping()
+        for reader in self._readers.values():
+            reader.end()
         for reader in self._readers.values():
             reader.stop()
         self._link.publish(*last_will(self._config.town, self._config.terminal), retain=True)

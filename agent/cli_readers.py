@@ -8,13 +8,13 @@ import click
 
 from agent import app
 from agent.cli_output import JSON, print_json, print_table
-from agent.config import load_config
+from agent.config import load_places, load_readers
 from agent.errors import AgentError, ProfileError, ReaderError
 from agent.readers import plugged
 from agent.readers.match import clashes
 from agent.readers.new_profile import template
 from agent.readers.open import ReaderConfig, record
-from agent.readers.pcsc import escape_code, reader_names
+from agent.readers.pcsc import lets_escape_pass, reader_names
 from agent.readers.plugged import Obstacle, Plugged
 from agent.readers.profile import Profile, profiles_dir
 from agent.readers.profile_rules import all_profiles, load_profile, read_profile, run_selftest
@@ -64,22 +64,23 @@ def readers(context: click.Context, as_json: bool) -> None:
 @click.argument("name")
 def record_trace(config_path: Path, seconds: int, output: Path | None, name: str) -> int:
     """Write what goes over the wire of reader NAME of agent.toml, without any card's number. The agent must not run."""
-    config = load_config(config_path)
-    reader = next((one for one in config.readers if one.name == name), None)
+    configured = load_readers(config_path)
+    reader = next((one for one in configured if one.name == name), None)
     if reader is None:
-        raise AgentError(f"{config_path}: no reader {name!r}; there are {', '.join(one.name for one in config.readers)}")
-    with app.lock_state_dir(config.state_dir):
+        raise AgentError(f"{config_path}: no reader {name!r}; there are {', '.join(one.name for one in configured)}")
+    with app.lock_state_dir(load_places(config_path).database.parent):
         click.echo(f"hold cards to '{name}' for {seconds} s; they are told out of order")
         trace, told = record(reader, seconds)
     return _write(reader, trace, told, output or Path(f"{name}.trace"))
 
 
 @readers.command("replay")
+@click.option("--profile", "own", type=click.Path(path_type=Path), default=None, help="A profile of your own, a .toml file.")
 @click.argument("file", type=click.Path(path_type=Path))
-def replay_trace(file: Path) -> int:
+def replay_trace(own: Path | None, file: Path) -> int:
     """Play the trace in FILE through today's code and profile, and tell what comes of it."""
     trace = read_trace(file)
-    profile = _profile(trace.profile)
+    profile = read_profile(own) if own is not None else load_profile(trace.profile)
     expected = [(note.ms, note.data) for note in trace.notes if note.mark == "="]
     found = [(note.ms, note.data) for note in replay(profile, trace)]
     for ms, word in found:
@@ -124,6 +125,8 @@ def show_profile(id: str) -> None:
     click.echo(f"{one.id} revision {one.revision}, sha256 {one.digest}: {one.device.vendor} {one.device.model}, {one.transport}")
     click.echo(f"support: {one.support}; cards: {', '.join(one.device.tech)}; signals: {_signals(one)}")
     click.echo(f"matches: {_matches(one)}")
+    if one.uid.clonable:
+        click.echo("its cards can be copied with a tool for a few euros")
     for source in one.device.sources:
         click.echo(f"source: {source}")
     for note in one.device.notes:
@@ -179,8 +182,7 @@ def _profile(name: str) -> Profile:
 
 
 def _signals(one: Profile) -> str:
-    steps = {"ok": one.feedback.ok, "again": one.feedback.again, "deny": one.feedback.deny, "busy": one.feedback.busy}
-    return ", ".join(name for name, step in steps.items() if step in one.feedback.steps()) or "none"
+    return ", ".join(name for name, _ in one.feedback.named()) or "none"
 
 
 def _matches(one: Profile) -> str:
@@ -195,7 +197,7 @@ def _plugged() -> list[Plugged]:
     found = [*plugged.usb_readers(profiles), *plugged.serial_ports(profiles)]
     try:
         names = reader_names()
-        escapes = {name: escape_code(name) is not None for name in names}
+        escapes = {name: lets_escape_pass(name) for name in names}
         found += plugged.pcsc_readers(profiles, names, escapes)
     except ReaderError as error:
         obstacle: Obstacle = plugged.pcscd_obstacle(str(error))

@@ -93,6 +93,11 @@ def load_places(path: Path) -> Places:
     return Places(state_dir / "terminal.db", state_dir / "control.sock")
 
 
+def load_readers(path: Path) -> tuple[ReaderConfig, ...]:
+    """Return a terminal's readers, for a command that reads no secret. Raise `ConfigError`."""
+    return _readers(path, load_toml(path, File, ConfigError).reader)
+
+
 def load_config(path: Path) -> Config:
     """Return the whole configuration. Raise `ConfigError` with one sentence: file, key, and what to write instead."""
     file = load_toml(path, File, ConfigError)

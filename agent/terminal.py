@@ -124,6 +124,8 @@ class Terminal:
         until it does again. Raise `DamagedError` for a file that must be begun anew.
         """
         moment = self.moment(reading)
+        if isinstance(event, ReaderUp | ReaderDown | SignalFailed):  # needs no file, and is told once
+            self._hear_of_reader(event, moment)
         try:
             if self._fault is not None:
                 yield from self._look_again(self._fault, moment)
@@ -166,22 +168,25 @@ class Terminal:
                 self._link = _still_down("link", self._link, reason, moment)
                 self._mail.session.link_down()
                 return []
-            case ReaderUp(reader=reader, at=place):
-                _log_back(f"reader '{reader}'", self._readers[reader].outage, moment, f" ({place})")
-                self._readers[reader].outage = None
+            case ReaderUp() | ReaderDown():
                 return [self._state(moment)] if self._link is None else []
-            case ReaderDown(reader=reader, reason=reason):
-                here = self._readers[reader]
-                here.outage = _still_down(f"reader '{reader}'", here.outage, reason, moment)
-                return [self._state(moment)] if self._link is None else []
-            case SignalFailed(reader=reader, reason=reason):
-                here = self._readers[reader]
-                here.failed_signals, here.failed_why = here.failed_signals + 1, reason
-                if here.failed_signals == 1:
-                    log.warning("reader '%s' does not show its signals: %s; counted from now on, see status", reader, reason)
+            case SignalFailed():
                 return []
             case _:
                 assert_never(event)
+
+    def _hear_of_reader(self, event: ReaderUp | ReaderDown | SignalFailed, moment: Moment) -> None:
+        here = self._readers[event.reader]
+        match event:
+            case ReaderUp(reader=reader, at=place):
+                _log_back(f"reader '{reader}'", here.outage, moment, f" ({place})")
+                here.outage = None
+            case ReaderDown(reader=reader, reason=reason):
+                here.outage = _still_down(f"reader '{reader}'", here.outage, reason, moment)
+            case SignalFailed(reader=reader, reason=reason):
+                here.failed_signals, here.failed_why = here.failed_signals + 1, reason
+                if here.failed_signals == 1:
+                    log.warning("reader '%s' does not show its signals: %s; counted from now on, see status", reader, reason)
 
     def due(self, moment: Moment) -> list[Effect]:
         """Return what is to be sent now. Called after the effects of every event are done, and when `wake_ms` is over."""
@@ -382,7 +387,7 @@ class Terminal:
 def _still_down(what: str, before: _Outage | None, reason: str, moment: Moment) -> _Outage:
     """Return the outage with its beginning; the log has one line for it."""
     if before is None or before.since_ms == 0:
-        log.warning("%s down: %s", what, reason.removeprefix(f"{what} "))  # a reader's sentence begins with its name
+        log.warning("%s down: %s", what, reason)
         return _Outage(moment.mono_ms, reason)
     return _Outage(before.since_ms, reason)
 

@@ -134,7 +134,7 @@ class Lunch:
         self.broker.start()
         self.together(
             lambda: self.eat_contactless([*CONTACTLESS[15:], CONTACTLESS[0]]),
-            lambda: self.eat_tags([*TAGS[14:], UNKNOWN_TAG, TAGS[-1]]),
+            lambda: self.eat_tags([*TAGS[14:], UNKNOWN_TAG, TAGS[0]]),
         )
         (seq,) = self.a.rows("SELECT max(seq) FROM entry WHERE kind = 'meal'")[0]
         self.say("t-a  storno: " + run_agent("storno", "-c", self.a.config, str(seq)).strip())

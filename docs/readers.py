@@ -28,18 +28,21 @@ def table() -> str:
 
 
 def shows(profile: Profile) -> str:
-    steps = profile.feedback.steps()
-    return ", ".join(word for key, word in SHOWN.items() if getattr(profile.feedback, key) in steps) or "nothing of ours"
+    return ", ".join(SHOWN[name] for name, _ in profile.feedback.named()) or "nothing of ours"
 
 
 def main(check: bool) -> int:
     text = DOCUMENT.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    printed = f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
-    if check and printed != text:
-        print("docs/READERS.md is not what the profiles say; print it anew with: make docs")
+    _, found, after = rest.partition(END)
+    if not found:
+        print(f"docs/READERS.md has no place for the table: {BEGIN} and {END}")
         return 1
+    printed = f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
+    if check:
+        if printed != text:
+            print("docs/READERS.md is not what the profiles say; print it anew with: make docs")
+        return int(printed != text)
     DOCUMENT.write_text(printed, encoding="utf-8")
     return 0
 

@@ -59,14 +59,15 @@ def test_a_profile_of_ones_own_is_named_by_its_file(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(
         (profiles_dir() / "rdm6300.toml").read_text().replace('id        = "rdm6300"', 'id = "mine"'), encoding="utf-8"
     )
-    (tmp_path / "key").write_text("00" * 16, encoding="ascii")
     config = tmp_path / "agent.toml"
     config.write_text(
-        f'town = "{TOWN}"\nterminal = "t-1"\nstate_dir = "s"\ncard_key_file = "key"\n[broker]\nurl = "mqtt://127.0.0.1:1"\n'
+        f'town = "{TOWN}"\nterminal = "t-1"\nstate_dir = "s"\ncard_key_file = "credential:card-key"\n[broker]\nurl = "mqtt://127.0.0.1:1"\n'
         '[[reader]]\nname = "counter"\nprofile = "mine.toml"\nport = "/dev/null"\n',
         encoding="utf-8",
     )
     assert "no reader 'left'; there are counter" in run_agent("readers", "record", "-c", config, "left", code=1)
+    config.write_text(config.read_text().replace("/dev/null", str(tmp_path / "nothing")), encoding="utf-8")
+    assert "No such file" in run_agent("readers", "record", "-c", config, "--seconds", "1", "counter", code=1)
 
 
 def test_pcsc_readers_are_listed_with_their_profile_and_why_and_what_is_in_their_way(tmp_path: Path) -> None:

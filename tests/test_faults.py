@@ -14,7 +14,7 @@ import pytest
 from agent.domain.card import parse_card_id
 from agent.errors import StoreError
 from agent.ops.control import Request
-from agent.readers.events import CardPresented, Show, Signal
+from agent.readers.events import CardPresented, ReaderDown, ReaderUp, Show, Signal
 from agent.store import reads
 from agent.sync.events import Acknowledge, Arrived, DropLink, Publish
 from agent.terminal import LOOK_AGAIN_MS, Effect, Event
@@ -145,3 +145,12 @@ def test_what_fails_behind_an_answer_is_not_answered_twice(wire: Wire) -> None:
 
 def _raises(moment: object) -> list[Effect]:
     raise StoreError("the file failed")
+
+
+def test_what_a_reader_says_while_the_file_fails_is_known_when_it_works_again(wire: Wire) -> None:
+    turn(wire, ReaderUp(reader="counter", at="here"))
+    with locked(wire):
+        assert tap(wire, CARD) is Signal.OUT_OF_ORDER
+        turn(wire, ReaderDown(reader="counter", reason="unplugged"))
+    turn(wire)
+    assert wire.box.core.status(wire.box.core.moment(wire.box.reading()))["readers"] == {"counter": "down: unplugged"}

@@ -1,8 +1,8 @@
 """A card's identity in one spelling, and the token that stands for it.
 
 Knows technologies and the lengths their UIDs have; promises that one card has one `CardId` whatever reader saw it, and
-that a UID which cannot identify a child (random, cut, blank) never becomes one. A UID is never stored, sent or logged:
-outside this file and the readers only its token exists.
+that a UID which cannot identify a child (random, cut, blank) never becomes one. A UID is never stored, sent or logged: what is kept is
+its token. The readers give card ids, and the office types them, or finds them by the numbers printed on cards (`printed.py`).
 
 Lengths by ISO 14443-3 (cascade levels), the byte order by NXP AN10927: a UID is an array, first anticollision byte first; of
 ISO 15693 the byte E0 comes first. `q` is a printed code (QR or bar code): its characters are the UID.

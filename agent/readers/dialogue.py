@@ -22,7 +22,8 @@ ACK_MS = 100  # UM0701-02 says 15 ms; a USB converter buffers for 16
 FIRST_ACK_MS = 1_500  # Raspberry Pi and ttyUSB: up to a second for the first byte (nfcpy, pn532.py)
 ACK_TRIES = 3
 FAULTS_MAX = 10
-STRANGE_BYTES = 200  # so many without one frame are no noise any more
+STRANGE_PIECES = 20  # so many pieces within a minute and no frame among them are no noise any more
+STRANGE_MS = 60_000
 
 
 @dataclass(slots=True)
@@ -33,7 +34,6 @@ class _Question:
     sent: bytes
     expect: str | None
     wait_ms: int
-    required: bool = True
     step: int = 0
     acknowledged: bool = True
     tries: int = 1
@@ -54,8 +54,8 @@ class Dialogue:
         self._poll_ms = now_ms
         self._silent = 0
         self._faults = 0
-        self.strange = 0  # bytes since the last whole frame
-        self.failed_signals: list[str] = []
+        self._strange = deque[int](maxlen=STRANGE_PIECES)  # when what was no frame came
+        self._failures: list[str] = []
         for step in profile.init:
             self._enqueue(step, "start-up")
 
@@ -68,13 +68,25 @@ class Dialogue:
         """Return what these bytes say lies before the reader, in order; None stands for nothing there."""
         if received:
             self._heard_ms, self._heard_ever = now_ms, True
-            self.strange += len(received)
+            self._strange.append(now_ms)
         seen: list[Seen] = []
-        for frame in self._framer.feed(received, now_ms):
-            if isinstance(frame, Frame):
-                self.strange = 0
-                seen += self._take(frame, now_ms)
+        for found in self._framer.feed(received, now_ms):
+            if isinstance(found, Frame):
+                self._strange.clear()
+                seen += self._take(found, now_ms)
+            elif found is Fault.FORM and self._profile.poll.mode == "push":
+                seen.append(found)  # a text too long for a card of ours
         return seen
+
+    @property
+    def is_garbled(self) -> bool:
+        """Return whether the reader has spoken for a while and no frame was among it."""
+        return len(self._strange) == STRANGE_PIECES and self._strange[-1] - self._strange[0] < STRANGE_MS
+
+    def failures(self) -> list[str]:
+        """Return why signals were not shown since it was asked last."""
+        failures, self._failures = self._failures, []
+        return failures
 
     def send(self, now_ms: int) -> bytes:
         """Return what is to be sent now, nothing while an answer is awaited. Raise `ReaderError` when the reader does not answer."""
@@ -109,9 +121,11 @@ class Dialogue:
         for text in step.sends:
             sent = parse_hex(text) if step.raw else self._framed(text)
             expect = None if step.expect is UNSET or step.raw else step.expect
-            question = _Question(what, sent, expect, ANSWER_MS, required=step.on_error == "fail")
-            question.acknowledged = step.raw or not isinstance(self._shape, Pn53x)
-            self._queue.append(question)
+            self._queue.append(self._question(what, sent, expect, ANSWER_MS, raw=step.raw))
+
+    def _question(self, what: str, sent: bytes, expect: str | None, wait_ms: int, *, raw: bool = False, step: int = 0) -> _Question:
+        needs_none = raw or not isinstance(self._shape, Pn53x)
+        return _Question(what, sent, expect, wait_ms, step=step, acknowledged=needs_none)
 
     def _framed(self, text: str) -> bytes:
         payload = parse_hex(text)
@@ -127,18 +141,15 @@ class Dialogue:
         keepalive, poll = self._profile.keepalive, self._profile.poll
         if keepalive is not UNSET and now_ms - self._heard_ms >= keepalive.idle_ms and now_ms >= self._poll_ms:
             self._poll_ms = now_ms + ANSWER_MS
-            question = _Question("keepalive", self._framed(keepalive.send), keepalive.expect, ANSWER_MS)
-        elif poll.mode == "request" and now_ms >= self._poll_ms:
+            return self._question("keepalive", self._framed(keepalive.send), keepalive.expect, ANSWER_MS)
+        if poll.mode == "request" and now_ms >= self._poll_ms:
             self._poll_ms = now_ms + given(poll.interval_ms)
-            question = self._poll(0)
-        else:
-            return None
-        question.acknowledged = not isinstance(self._shape, Pn53x)
-        return question
+            return self._poll(0)
+        return None
 
     def _poll(self, step: int) -> _Question:
         poll = self._profile.poll
-        return _Question("poll", self._framed(poll.send[step]), None, poll.timeout_ms, step=step)
+        return self._question("poll", self._framed(poll.send[step]), None, poll.timeout_ms, step=step)
 
     def _ask(self, question: _Question, now_ms: int) -> bytes:
         wait_ms = question.wait_ms
@@ -152,10 +163,10 @@ class Dialogue:
     def _unanswered(self, question: _Question) -> None:
         self._asked = None
         match question.what:
-            case "start-up" if question.required:
+            case "start-up":
                 raise ReaderError(f"no answer to {question.sent.hex(' ')} at start-up; is it this model, at this speed?")
             case "signal":
-                self.failed_signals.append(f"no answer to {question.sent.hex(' ')}")
+                self._failures.append(f"no answer to {question.sent.hex(' ')}")
             case "keepalive":
                 self._silent += 1
                 if self._silent >= given(self._profile.keepalive).max_failures:
@@ -181,9 +192,9 @@ class Dialogue:
         if asked is not None and asked.expect is not None and self._profile.poll.mode == "request":
             self._asked = None
             if asked.what == "signal":
-                self.failed_signals.append(f"answered {frame.payload.hex(' ')}")
-            elif asked.what == "start-up" and asked.required:
-                raise ReaderError(f"answered {frame.payload.hex(' ')} to {asked.sent.hex(' ')} at start-up; is it this model?")
+                self._failures.append(f"another answer than expected to {asked.sent.hex(' ')}")
+            elif asked.what == "start-up":
+                raise ReaderError(f"another answer than expected to {asked.sent.hex(' ')} at start-up; is it this model?")
             return []
         return [card_of_frame(self._profile, frame.payload)] if self._profile.poll.mode == "push" else []
 
@@ -192,18 +203,16 @@ class Dialogue:
         self._asked = None
         self._silent = 0
         if asked.step == len(poll.send) - 1:
-            return [self._counted(card_of_frame(self._profile, payload), payload)]
+            return [self._counted(card_of_frame(self._profile, payload))]
         if not begins(poll.expect[asked.step], payload):
             is_none = any(begins(pattern, payload) for pattern in poll.none)
-            return [self._counted(None if is_none else Fault.DEVICE, payload)]
-        following = self._poll(asked.step + 1)
-        following.acknowledged = not isinstance(self._shape, Pn53x)
-        self._queue.appendleft(following)
+            return [self._counted(None if is_none else Fault.DEVICE)]
+        self._queue.appendleft(self._poll(asked.step + 1))
         return []
 
-    def _counted(self, seen: Seen, payload: bytes) -> Seen:
-        """Return what was seen; a reader that answers nothing but faults is out of order."""
+    def _counted(self, seen: Seen) -> Seen:
+        """Return what was seen; a reader that answers nothing but faults is out of order. What it answered may hold a number: unsaid."""
         self._faults = self._faults + 1 if seen is Fault.DEVICE else 0
         if self._faults >= FAULTS_MAX:
-            raise ReaderError(f"answered {payload.hex(' ')} to {self._faults} questions in a row; opened anew")
+            raise ReaderError(f"answered {self._faults} questions in a row with what is no answer; opened anew")
         return seen

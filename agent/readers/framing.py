@@ -5,7 +5,6 @@ without delimiters, needs a pause before it: nothing else says where it begins);
 last. A checksum alone proves little (the XOR of an RDM6300 is right for all zeros), so the profile's refusals follow.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import xor
@@ -57,6 +56,8 @@ class Framer:
 
     def feed(self, received: bytes, now_ms: int) -> list[Frame | Fault]:
         """Return the frames that these bytes complete, and a fault for each frame that is damaged."""
+        if not received:
+            return []
         if now_ms - self._last_ms > self._gap_ms_max:
             self._held.clear()
             self._lost = False
@@ -91,12 +92,11 @@ class Xor8:
         """Return the bytes that belong at [at], None for a frame that is no hex where it should be."""
         covered = _span(frame, self.over)
         if not self.hexadecimal:
-            return bytes([reduce(xor, covered, 0)])
+            return xor_of(covered)
         try:
-            total = reduce(xor, bytes.fromhex(covered.decode("ascii")), 0)
+            return xor_of(bytes.fromhex(covered.decode("ascii"))).hex().upper().encode("ascii")
         except ValueError:
             return None
-        return f"{total:02X}".encode("ascii")
 
     def holds(self, frame: bytes) -> bool:
         stated = _span(frame, self.at)
@@ -257,9 +257,6 @@ def pn53x_command(payload: bytes) -> bytes:
     return b"\x00\x00\xff" + bytes([len(data), -len(data) & 0xFF]) + data + bytes([-sum(data) & 0xFF, 0])
 
 
-Reseal = Callable[[bytes], bytes]
-
-
 def reseal(shape: Shape, raw: bytes) -> bytes:
     """Return a frame in which bytes were exchanged, with its checksum made right again."""
     if isinstance(shape, Pn53x):
@@ -272,6 +269,11 @@ def reseal(shape: Shape, raw: bytes) -> bytes:
             first, last = places(len(raw), shape.checksum.at)
             return raw[:first] + right + raw[last:]
     return raw
+
+
+def xor_of(covered: bytes) -> bytes:
+    """Return the one byte that is the XOR of all."""
+    return bytes([reduce(xor, covered, 0)])
 
 
 def places(length: int, span: tuple[int, int]) -> tuple[int, int]:

@@ -4,15 +4,13 @@ The same code reads self-tests, traces and living readers.
 """
 
 import re
-from functools import reduce
-from operator import xor
 
 from msgspec import UNSET
 
 from agent.domain.card import UID_LENGTHS, CardId, UidFault, identify
 from agent.readers.apdu import begins, matches, technology_of_atr
 from agent.readers.faults import Fault
-from agent.readers.framing import places
+from agent.readers.framing import places, xor_of
 from agent.readers.profile import TECHNOLOGIES, Profile
 
 Seen = CardId | UidFault | Fault | None
@@ -41,7 +39,7 @@ def card_of_frame(profile: Profile, payload: bytes) -> Seen:
         if len(payload) <= poll.count_at:
             return Fault.DEVICE
         count = payload[poll.count_at]
-        if count == 0 or count > poll.max_targets:
+        if count != 1:
             return Fault.MANY if count else None
     technology = None
     if profile.uid.type_at is not UNSET:
@@ -52,25 +50,24 @@ def card_of_frame(profile: Profile, payload: bytes) -> Seen:
     return _card(profile, payload, technology)
 
 
-def part_of(profile: Profile, payload: bytes) -> bytes | None:
-    """Return the part of an answer (without its status) or of a frame in which the UID stands, None where it is cut short."""
+def part_at(profile: Profile, payload: bytes) -> tuple[int, int] | None:
+    """Return first and end of the UID in an answer (without its status) or a frame, None where it is cut short."""
     rule = profile.uid
     if rule.slice is not UNSET:
-        first, end = places(len(payload), rule.slice)
-        return payload[first:end]
+        return places(len(payload), rule.slice)
     if rule.length_at is not UNSET and rule.start is not UNSET:
         length = payload[rule.length_at] if len(payload) > rule.length_at else 0
-        part = payload[rule.start : rule.start + length]
-        return part if part and len(part) == length else None
-    return payload
+        return (rule.start, rule.start + length) if 0 < length <= len(payload) - rule.start else None
+    return 0, len(payload)
 
 
 def _card(profile: Profile, payload: bytes, technology: str | None) -> CardId | UidFault | Fault:
     rule = profile.uid
-    part = part_of(profile, payload)
-    if part is None:
+    span = part_at(profile, payload)
+    if span is None:
         return UidFault.LENGTH
-    if rule.bcc and rule.slice is not UNSET and payload[rule.slice[1] : rule.slice[1] + 1] != _xor(part):
+    part = payload[span[0] : span[1]]
+    if rule.bcc and payload[span[1] : span[1] + 1] != xor_of(part):
         return UidFault.LENGTH  # the byte after four is no BCC: these four begin a longer UID
     uid = _decoded(profile, part)
     if not isinstance(uid, bytes):
@@ -115,7 +112,3 @@ def _decoded(profile: Profile, part: bytes) -> bytes | UidFault | Fault:
 
 def _fits(pattern: str, text: str) -> bool:
     return len(text) <= PATTERN_BYTES_MAX and re.fullmatch(pattern, text) is not None
-
-
-def _xor(part: bytes) -> bytes:
-    return bytes([reduce(xor, part, 0)])

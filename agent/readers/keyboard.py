@@ -21,8 +21,7 @@ WAIT_S = 0.5
 class KeyboardReader:
     """One reader at `port`, a path under /dev/input/by-id or by-path that does not change when it is plugged in again."""
 
-    def __init__(self, name: str, profile: Profile, port: str) -> None:
-        self._name = name
+    def __init__(self, profile: Profile, port: str) -> None:
         self._profile = profile
         self._port = port
 
@@ -46,4 +45,4 @@ class KeyboardReader:
                             channel.saw(seen)
                     channel.signal()  # a keyboard shows nothing
         except OSError as error:
-            raise ReaderError(f"reader '{self._name}' ({self._profile.device.model}): {self._port}: {error}") from error
+            raise ReaderError(f"{self._profile.device.model}: {self._port}: {error}") from error

@@ -17,7 +17,11 @@ Specificity = tuple[int, int]
 def find_reader(profile: Profile, names: list[str], device: str | None) -> str | None:
     """Return the PC/SC reader that a profile (or the configured glob `device`) means, None if it is not there."""
     pattern = device if device is not None else profile.match.pcsc_name
-    return None if pattern is UNSET else next((name for name in names if fnmatchcase(name, pattern)), None)
+    if pattern is UNSET:
+        return None
+    return next(
+        (name for name in names if name == pattern or fnmatchcase(name, pattern)), None
+    )  # names hold brackets, which globs read otherwise
 
 
 def profile_of_name(profiles: Iterable[Profile], name: str) -> Profile | None:

@@ -39,7 +39,7 @@ debounce_ms = 700
 
 # What it can show, where its manual tells; without these it shows nothing of ours.
 # [feedback.ok]
-# via    = "apdu"                   # escape, if it needs no card; then on_error = "continue"
+# via    = "apdu"                   # escape, if it needs no card
 # send   = "FF 00 40 2E 04 01 00 01 01"
 # expect = "90.."
 
@@ -56,7 +56,6 @@ debounce_ms = 700
 _SERIAL = """
 [serial]
 baud   = 9600                       # FILL IN
-format = "8N1"
 
 [framing]
 kind       = "delimited"            # delimited | counted | prefixed | line | pn53x: docs/READERS.md has one of each

@@ -1,15 +1,15 @@
 """From a reader of agent.toml to the thread that serves it, in an agent or for a trace."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from msgspec import UNSET
-
-from agent.readers.events import CardPresented, CardUnreadable, ReaderEvent, Signal
+from agent.errors import ReaderError
+from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderEvent, ReaderUp, Signal
 from agent.readers.keyboard import KeyboardReader
 from agent.readers.pcsc import PcscReader
-from agent.readers.presence import LateTaps, Presence
+from agent.readers.presence import LateTaps, presence_of
 from agent.readers.profile import Profile
 from agent.readers.serial_port import SerialReader
 from agent.readers.thread import Reader, ReaderThread, Recorder
@@ -29,18 +29,11 @@ class ReaderConfig:
 def reader_of(reader: ReaderConfig) -> Reader:
     """Return the reader model's way of being read. The configuration has seen to it that a port is given where one is needed."""
     if reader.profile.transport == "pcsc":
-        return PcscReader(reader.name, reader.profile, reader.device)
+        return PcscReader(reader.profile, reader.device)
     assert reader.port is not None
     if reader.profile.transport == "keyboard":
-        return KeyboardReader(reader.name, reader.profile, reader.port)
-    return SerialReader(reader.name, reader.profile, reader.port)
-
-
-def presence_of(name: str, profile: Profile, late: LateTaps) -> Presence:
-    """Return what keeps a reader's repetitions to one tap."""
-    rule = profile.presence
-    gone_after_ms = 0 if rule.gone_after_ms is UNSET else rule.gone_after_ms
-    return Presence(name, late, gone_after_ms=gone_after_ms, debounce_ms=rule.debounce_ms)
+        return KeyboardReader(reader.profile, reader.port)
+    return SerialReader(reader.profile, reader.port)
 
 
 def reader_thread(
@@ -53,22 +46,26 @@ def reader_thread(
 def record(reader: ReaderConfig, seconds: float) -> tuple[Trace, list[str]]:
     """Serve a reader for a while and return what went over its wire, and a word for each tap: the card's technology, or the fault.
 
-    Every card is told *out of order*: nothing is recorded here, and a light that says otherwise would lie.
+    Every card is told *out of order*: nothing is recorded here, and a light that says otherwise would lie. Raise `ReaderError` for a
+    reader that never was there.
     """
     told: list[str] = []
-    ended = threading.Event()
+    down: list[str] = []
 
     def tell(event: ReaderEvent) -> None:
         if isinstance(event, CardPresented | CardUnreadable):
             told.append(event.card.technology if isinstance(event, CardPresented) else event.fault)
             thread.show(event.tap, Signal.OUT_OF_ORDER)
+        elif isinstance(event, ReaderUp | ReaderDown):
+            down[:] = [event.reason] if isinstance(event, ReaderDown) else []
 
-    late = LateTaps(threading.Lock())
     recorder = TraceRecorder(reader.profile)
-    thread = reader_thread(reader, tell, late, recorder)
+    thread = reader_thread(reader, tell, LateTaps(threading.Lock()), recorder)
     thread.start()
     for _ in range(round(seconds)):
-        ended.wait(1)
+        time.sleep(1)
         thread.watch()
     thread.stop()
+    if not recorder.trace.notes and down:
+        raise ReaderError(f"reader '{reader.name}': {down[0]}")
     return recorder.trace, told

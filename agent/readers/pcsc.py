@@ -17,7 +17,7 @@ from agent.readers.events import Signal
 from agent.readers.faults import Fault
 from agent.readers.identity import Seen, card_of_answer
 from agent.readers.match import find_reader
-from agent.readers.profile import Profile, Step, given
+from agent.readers.profile import Profile, given
 from agent.readers.thread import SIGNAL_SOON_MS, Channel
 
 STATUS_WAIT_MS = 1_000  # how often the loop looks up without an event; SCardCancel would race with the call's start
@@ -32,19 +32,18 @@ log = logging.getLogger("agent.readers.pcsc")
 class PcscReader:
     """One PC/SC reader. `device` is a glob over PC/SC names, None for what the profile says."""
 
-    def __init__(self, name: str, profile: Profile, device: str | None) -> None:
-        self._name = name
+    def __init__(self, profile: Profile, device: str | None) -> None:
         self._profile = profile
         self._device = device
 
     def serve(self, channel: Channel) -> None:
         """Read cards until `channel.stopping`. Raise `ReaderError` when the reader, its driver or pcscd goes."""
-        talk = _Talk(self._name, self._profile, channel)
-        with channel.calling():
-            code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+        talk = _Talk(self._profile, channel)
+        code, context = talk.call(scard.SCardEstablishContext, scard.SCARD_SCOPE_USER)
         talk.check(code, "connecting to pcscd")
         try:
-            names = _names(context, channel, talk)
+            code, names = _list(talk.call, context)
+            talk.check(code, "listing readers")
             reader = find_reader(self._profile, names, self._device)
             if reader is None:
                 raise talk.error("not plugged in" + (f"; there are {', '.join(names)}" if names else ""))
@@ -53,8 +52,7 @@ class PcscReader:
             talk.watch()
         finally:
             talk.leave()
-            with channel.calling():
-                scard.SCardReleaseContext(context)
+            talk.call(scard.SCardReleaseContext, context)
 
 
 def escape_code_of(features: bytes) -> int | None:
@@ -74,12 +72,12 @@ def escape_code_of(features: bytes) -> int | None:
 class _Talk:
     """What goes on between one context and one reader."""
 
-    def __init__(self, name: str, profile: Profile, channel: Channel) -> None:
-        self._name = name
+    def __init__(self, profile: Profile, channel: Channel) -> None:
         self._profile = profile
         self._channel = channel
         self._context: Any = None
         self._reader = ""
+        self._started = False  # the driver was asked for its escape code, and the start-up steps are done
         self._escape_code: int | None = None
         self._card: tuple[int, int] | None = None  # handle and protocol
         self._unread = False  # a card lies there and has not been read
@@ -89,43 +87,40 @@ class _Talk:
         self._atr = b""
 
     def begin(self, context: int, reader: str) -> None:
-        """Ask the driver for its escape code, and do the profile's start-up steps, which need no card."""
+        """Do what needs no card. Where another program holds the reader, it is done with the first card."""
         self._context, self._reader = context, reader
         steps = [*self._profile.init, *self._profile.feedback.steps()]
-        if not any(step.via == "escape" for step in steps):
+        self._started = not any(step.via == "escape" for step in steps)
+        if self._started:
             return
-        code, handle, _ = self._call(scard.SCardConnect, context, reader, scard.SCARD_SHARE_DIRECT, scard.SCARD_PROTOCOL_UNDEFINED)
-        if code != scard.SCARD_S_SUCCESS:  # another program holds it: then it goes without
-            log.debug("reader '%s': no direct connection for its start-up: %s", self._name, _text(code))
-            return
-        try:
-            code, features = self._call(scard.SCardControl, handle, scard.SCARD_CTL_CODE(FEATURE_REQUEST), [])
-            self._escape_code = escape_code_of(_bytes(features)) if code == scard.SCARD_S_SUCCESS else None
-            for step in self._profile.init:
-                self._start_up(step, handle)
-        finally:
-            self._call(scard.SCardDisconnect, handle, scard.SCARD_LEAVE_CARD)
+        code, handle, _ = self.call(scard.SCardConnect, context, reader, scard.SCARD_SHARE_DIRECT, scard.SCARD_PROTOCOL_UNDEFINED)
+        if code == scard.SCARD_S_SUCCESS:
+            self._start(handle)
+            self.call(scard.SCardDisconnect, handle, scard.SCARD_LEAVE_CARD)
 
-    def _start_up(self, step: Step, handle: int) -> None:
-        """Do a step that is good to have: without the driver's leave it cannot work, and the reader reads all the same."""
-        for send in step.sends if self._escape_code is not None else ():
-            self._channel.note(">", parse_hex(send))
-            code, answer = self._call(scard.SCardControl, handle, self._escape_code, list(parse_hex(send)))
-            if code != scard.SCARD_S_SUCCESS or (step.expect is not UNSET and not begins(step.expect, _bytes(answer))):
-                log.debug("reader '%s': start-up step %s not taken (%s)", self._name, send, _text(code))
+    def _start(self, handle: int) -> None:
+        """Ask for the escape code, and do the start-up steps: good to have, the reader reads all the same without."""
+        self._started = True
+        self._escape_code = _escape_code_by(self.call, handle)
+        for step in self._profile.init if self._escape_code is not None else ():
+            for send in step.sends:
+                self._channel.note(">", parse_hex(send))
+                code, answer = self.call(scard.SCardControl, handle, self._escape_code, list(parse_hex(send)))
+                if code != scard.SCARD_S_SUCCESS or (step.expect is not UNSET and not begins(step.expect, bytes(answer))):
+                    log.info("reader '%s': start-up step %s not taken (%s)", self._channel.name, send, _text(code))
 
     def watch(self) -> None:
         known = scard.SCARD_STATE_UNAWARE
         while not self._channel.stopping:
             is_busy = self._channel.is_waiting or (self._unread and self._tries < TRIES)
             wait_ms = BUSY_WAIT_MS if is_busy else STATUS_WAIT_MS
-            code, states = self._call(scard.SCardGetStatusChange, self._context, wait_ms, [(self._reader, known)])
+            code, states = self.call(scard.SCardGetStatusChange, self._context, wait_ms, [(self._reader, known)])
             if code != scard.SCARD_E_TIMEOUT:
                 self.check(code, "waiting for a card")
                 _, now, atr = states[0]
                 if now & (scard.SCARD_STATE_UNKNOWN | scard.SCARD_STATE_UNAVAILABLE):
                     raise self.error("unplugged")
-                self._changed(known, now, _bytes(atr))
+                self._changed(known, now, bytes(atr))
                 known = now & ~scard.SCARD_STATE_CHANGED
             self._go_on()
 
@@ -133,7 +128,7 @@ class _Talk:
         """Let go of the card, powered as it is."""
         if self._card is not None:
             handle, self._card = self._card[0], None
-            self._call(scard.SCardDisconnect, handle, scard.SCARD_LEAVE_CARD)
+            self.call(scard.SCardDisconnect, handle, scard.SCARD_LEAVE_CARD)
 
     def _changed(self, known: int, now: int, atr: bytes) -> None:
         lay, lies = known & scard.SCARD_STATE_PRESENT, now & scard.SCARD_STATE_PRESENT
@@ -157,7 +152,7 @@ class _Talk:
             self._tries += 1
             connected = self._connect()
             seen = self._identify() if connected else None
-            if seen is None and connected and self._tries == TRIES + 1:
+            if seen is None and connected and self._tries > TRIES:
                 seen = Fault.STATUS  # still there a second later, and no answer: it is laid badly
             if seen is None:
                 return self.leave()  # gone again: asked anew as long as something lies there
@@ -177,11 +172,13 @@ class _Talk:
     def _connect(self) -> bool:
         """Connect to the card. Return False when it has gone."""
         protocols = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
-        code, handle, protocol = self._call(scard.SCardConnect, self._context, self._reader, scard.SCARD_SHARE_SHARED, protocols)
+        code, handle, protocol = self.call(scard.SCardConnect, self._context, self._reader, scard.SCARD_SHARE_SHARED, protocols)
         if code in _CARD_WENT:
             return False
         self.check(code, "connecting to the card")
         self._card = handle, protocol
+        if not self._started:
+            self._start(handle)
         return True
 
     def _identify(self) -> Seen:
@@ -208,11 +205,11 @@ class _Talk:
             self._channel.signal_failed("the driver lets no escape commands pass: canteen-agent readers says how to allow them")
             return None
         self._channel.note(">", parse_hex(send))
-        code, answer = self._call(scard.SCardControl, handle, self._escape_code, list(parse_hex(send)))
+        code, answer = self.call(scard.SCardControl, handle, self._escape_code, list(parse_hex(send)))
         if code != scard.SCARD_S_SUCCESS:
             self._channel.signal_failed(f"{send}: {_text(code)}")
             return None
-        received = _bytes(answer)
+        received = bytes(answer)
         self._channel.note("<", received)
         return received
 
@@ -221,33 +218,30 @@ class _Talk:
         assert self._card is not None
         handle, protocol = self._card
         self._channel.note(">", parse_hex(send))
-        code, answer = self._call(scard.SCardTransmit, handle, _pci(protocol), list(parse_hex(send)))
+        code, answer = self.call(scard.SCardTransmit, handle, _pci(protocol), list(parse_hex(send)))
         if code == scard.SCARD_W_RESET_CARD:  # another program has reset it: begin anew, once
-            code, protocol = self._call(scard.SCardReconnect, handle, scard.SCARD_SHARE_SHARED, protocol, scard.SCARD_LEAVE_CARD)
+            code, protocol = self.call(scard.SCardReconnect, handle, scard.SCARD_SHARE_SHARED, protocol, scard.SCARD_LEAVE_CARD)
             if code == scard.SCARD_S_SUCCESS:
-                code, answer = self._call(scard.SCardTransmit, handle, _pci(protocol), list(parse_hex(send)))
+                code, answer = self.call(scard.SCardTransmit, handle, _pci(protocol), list(parse_hex(send)))
         if code in _CARD_WENT:
             self._unread, self._tries = True, self._tries if self._unread else 0  # another may lie there already
             return None
         self.check(code, "talking to the card")
-        received = _bytes(answer)
+        received = bytes(answer)
         self._channel.note("<", received)
         return received
 
-    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call into PC/SC, which may never come back: the main loop watches."""
-        self._channel.calling_since_ms = self._channel.now_ms()
-        try:
+        with self._channel.calling():
             return function(*arguments)
-        finally:
-            self._channel.calling_since_ms = None
 
     def check(self, code: int, doing: str) -> None:
         if code != scard.SCARD_S_SUCCESS:
             raise self.error(f"{_text(code)} while {doing}")
 
     def error(self, what: str) -> ReaderError:
-        return ReaderError(f"reader '{self._name}' ({self._profile.device.model}): {what}")
+        return ReaderError(f"{self._profile.device.model}: {what}")
 
 
 def reader_names() -> list[str]:
@@ -256,16 +250,16 @@ def reader_names() -> list[str]:
     if code != scard.SCARD_S_SUCCESS:
         raise ReaderError(f"pcscd: {_text(code)}")
     try:
-        code, names = scard.SCardListReaders(context, [])
-        if code not in (scard.SCARD_S_SUCCESS, scard.SCARD_E_NO_READERS_AVAILABLE):
+        code, names = _list(_directly, context)
+        if code != scard.SCARD_S_SUCCESS:
             raise ReaderError(f"pcscd: {_text(code)}")
-        return list(names or []) if code == scard.SCARD_S_SUCCESS else []
+        return names
     finally:
         scard.SCardReleaseContext(context)
 
 
-def escape_code(reader: str) -> int | None:
-    """Return the control code by which a reader's driver takes escape commands, None if it takes none or cannot be asked."""
+def lets_escape_pass(reader: str) -> bool | None:
+    """Return whether a reader's driver takes escape commands, None where it cannot be asked just now."""
     code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
     if code != scard.SCARD_S_SUCCESS:
         return None
@@ -273,20 +267,28 @@ def escape_code(reader: str) -> int | None:
         code, handle, _ = scard.SCardConnect(context, reader, scard.SCARD_SHARE_DIRECT, scard.SCARD_PROTOCOL_UNDEFINED)
         if code != scard.SCARD_S_SUCCESS:
             return None
-        code, features = scard.SCardControl(handle, scard.SCARD_CTL_CODE(FEATURE_REQUEST), [])
+        found = _escape_code_by(_directly, handle)
         scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
-        return escape_code_of(_bytes(features)) if code == scard.SCARD_S_SUCCESS else None
+        return found is not None
     finally:
         scard.SCardReleaseContext(context)
 
 
-def _names(context: int, channel: Channel, talk: _Talk) -> list[str]:
-    with channel.calling():
-        code, names = scard.SCardListReaders(context, [])
-    if code == scard.SCARD_E_NO_READERS_AVAILABLE:
-        return []
-    talk.check(code, "listing readers")
-    return list(names)
+Call = Callable[..., Any]
+
+
+def _directly(function: Call, *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+def _list(call: Call, context: int) -> tuple[int, list[str]]:
+    code, names = call(scard.SCardListReaders, context, [])
+    return (scard.SCARD_S_SUCCESS, []) if code == scard.SCARD_E_NO_READERS_AVAILABLE else (code, list(names or []))
+
+
+def _escape_code_by(call: Call, handle: int) -> int | None:
+    code, features = call(scard.SCardControl, handle, scard.SCARD_CTL_CODE(FEATURE_REQUEST), [])
+    return escape_code_of(bytes(features)) if code == scard.SCARD_S_SUCCESS else None
 
 
 # A card that is taken away answers with any of these before pcscd's next look, every 0.4 s.
@@ -299,12 +301,9 @@ _CARD_WENT = frozenset(
         scard.SCARD_W_UNPOWERED_CARD,
         scard.SCARD_W_UNRESPONSIVE_CARD,
         scard.SCARD_E_PROTO_MISMATCH,
+        scard.SCARD_E_SHARING_VIOLATION,  # another program holds the card alone: asked again while it lies there
     }
 )
-
-
-def _bytes(answer: list[int]) -> bytes:
-    return bytes(answer)
 
 
 def _pci(protocol: int) -> int:

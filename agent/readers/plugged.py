@@ -50,13 +50,17 @@ class _Usb:
     id: str
     product: str
     release: str
-    interfaces: dict[str, str | None] = field(default_factory=dict)  # class -> kernel driver
+    interfaces: list[tuple[str, str | None]] = field(default_factory=list)  # class, kernel driver
+
+    @property
+    def speaks(self) -> set[str]:
+        return {INTERFACES[kind] for kind, _ in self.interfaces if kind in INTERFACES}
 
 
 def usb_readers(profiles: list[Profile], root: Path = Path("/")) -> Iterator[Plugged]:
     """Yield the USB devices that a profile knows, or that are known to be no help; serial and keyboard ones with their paths."""
     for usb in _usb_devices(root):
-        profile = profile_of_usb(profiles, usb.id, {INTERFACES[one] for one in usb.interfaces if one in INTERFACES})
+        profile = profile_of_usb(profiles, usb.id, usb.speaks)
         what = f"USB {usb.id} {usb.product}".strip()
         if profile is not None:
             place = _path_of(usb, profile, root) if profile.transport != "pcsc" else None
@@ -73,8 +77,8 @@ def serial_ports(profiles: list[Profile], root: Path = Path("/")) -> Iterator[Pl
     known = {usb.folder for usb in _usb_devices(root) if _serial_profile(profiles, usb) is not None}
     for tty in sorted((root / "sys/class/tty").glob("tty*")):
         device = tty / "device"
-        if not (device.exists() and tty.name.startswith(("ttyUSB", "ttyACM", "ttyAMA"))):
-            continue
+        if not (device.exists() and tty.name.startswith(("ttyUSB", "ttyACM", "ttyAMA", "ttyS"))) or _text(tty / "type") == "0":
+            continue  # type 0: a port the kernel reserves and the machine does not have
         usb = _usb_parent(device.resolve(), root)
         if usb in known:
             continue
@@ -90,8 +94,8 @@ def serial_ports(profiles: list[Profile], root: Path = Path("/")) -> Iterator[Pl
         )
 
 
-def pcsc_readers(profiles: list[Profile], names: Iterable[str], escapes: dict[str, bool]) -> Iterator[Plugged]:
-    """Yield the PC/SC readers by name. `escapes` tells whether a reader's driver lets escape commands pass."""
+def pcsc_readers(profiles: list[Profile], names: Iterable[str], escapes: dict[str, bool | None]) -> Iterator[Plugged]:
+    """Yield the PC/SC readers by name. `escapes` tells whether a reader's driver lets escape commands pass, None: not known."""
     for name in names:
         profile = profile_of_name(profiles, name)
         if profile is None:
@@ -99,7 +103,7 @@ def pcsc_readers(profiles: list[Profile], names: Iterable[str], escapes: dict[st
             continue
         found = Plugged("PC/SC", name, profile, f"its name fits {profile.match.pcsc_name}")
         steps = [*profile.init, *profile.feedback.steps()]
-        if any(step.via == "escape" for step in steps) and not escapes.get(name, False):
+        if any(step.via == "escape" for step in steps) and escapes.get(name) is False:
             signals = any(step.via == "escape" for step in profile.feedback.steps())
             what = "the driver lets no escape commands pass: " + ("its signals are not shown" if signals else "its own beep stays")
             found.obstacles.append(Obstacle(what, ESCAPE_MEND))
@@ -133,13 +137,13 @@ def _usb_devices(root: Path) -> list[_Usb]:
         usb = _Usb(real, f"{_text(real / 'idVendor')}:{_text(real / 'idProduct')}", _text(real / "product"), _text(real / "bcdDevice"))
         for interface in sorted(real.glob("*:*")):
             driver = interface / "driver"
-            usb.interfaces[_text(interface / "bInterfaceClass")] = driver.resolve().name if driver.exists() else None
+            usb.interfaces.append((_text(interface / "bInterfaceClass"), driver.resolve().name if driver.exists() else None))
         found.append(usb)
     return found
 
 
 def _serial_profile(profiles: list[Profile], usb: _Usb) -> Profile | None:
-    found = profile_of_usb(profiles, usb.id, {INTERFACES[one] for one in usb.interfaces if one in INTERFACES})
+    found = profile_of_usb(profiles, usb.id, usb.speaks)
     return found if found is not None and found.transport == "serial" else None
 
 
@@ -162,7 +166,7 @@ def _usb_parent(device: Path, root: Path) -> Path | None:
 
 
 def _in_the_way(usb: _Usb, profile: Profile, root: Path) -> Iterator[Obstacle]:
-    for driver in usb.interfaces.values():
+    for driver in sorted({name for _, name in usb.interfaces if name}):
         modules = KERNEL_NFC | {quirk.value for quirk in profile.quirk if quirk.id == "kernel-module" and quirk.value is not UNSET}
         if profile.transport == "pcsc" and driver in modules:
             line = f"printf 'blacklist pn533_usb\\nblacklist pn533\\nblacklist port100\\nblacklist nfc\\n' | sudo tee {BLACKLIST}"

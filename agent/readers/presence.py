@@ -3,9 +3,12 @@
 from contextlib import AbstractContextManager
 from typing import Any
 
+from msgspec import UNSET
+
 from agent.domain.card import CardId
 from agent.readers.faults import Fault
 from agent.readers.identity import Seen
+from agent.readers.profile import Profile
 
 NOISE = (None, Fault.CHECKSUM, Fault.DEVICE)  # not about a card: the reader repeats it, or is asked again
 HELD_MAX = 64  # cards remembered at once: more than ever lie before the readers of one terminal
@@ -73,3 +76,10 @@ def _remember(seen: dict[object, int], shown: object, now_ms: int) -> None:
     seen[shown] = now_ms
     if len(seen) > HELD_MAX:
         del seen[next(iter(seen))]
+
+
+def presence_of(name: str, profile: Profile, late: LateTaps) -> Presence:
+    """Return what keeps a reader's repetitions to one tap."""
+    rule = profile.presence
+    gone_after_ms = 0 if rule.gone_after_ms is UNSET else rule.gone_after_ms
+    return Presence(name, late, gone_after_ms=gone_after_ms, debounce_ms=rule.debounce_ms)

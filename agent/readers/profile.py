@@ -46,7 +46,6 @@ class Serial(Struct, frozen=True, forbid_unknown_fields=True):
     """`dtr` false for a converter that resets its board when DTR rises; `open_delay_ms` until it has started again."""
 
     baud: Annotated[int, Meta(ge=300, le=1_000_000)]
-    format: Literal["8N1"] = "8N1"
     dtr: bool = True
     open_delay_ms: Milliseconds | UnsetType = UNSET
 
@@ -87,7 +86,6 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True):
     expect: str | UnsetType = UNSET
     via: Literal["apdu", "escape"] | UnsetType = UNSET
     raw: bool = False
-    on_error: Literal["continue", "fail"] = "fail"
 
     @property
     def sends(self) -> list[str]:
@@ -98,7 +96,7 @@ class Poll(Struct, frozen=True, forbid_unknown_fields=True):
     """How cards are seen. `event`: PC/SC tells. `push`: frames come. `request`: each of `send` is asked in turn, every `interval_ms`.
 
     `expect` begins an answer that goes on (the last one: with a card), `none` one that says there is no card; where both
-    fit, `expect` counts. The number of cards stands at [count_at], at most `max_targets` are served.
+    fit, `expect` counts. The number of cards stands at [count_at]; more than one are refused.
     """
 
     mode: Literal["event", "push", "request"]
@@ -108,7 +106,6 @@ class Poll(Struct, frozen=True, forbid_unknown_fields=True):
     interval_ms: Milliseconds | UnsetType = UNSET
     timeout_ms: Milliseconds = 500
     count_at: int | UnsetType = UNSET
-    max_targets: Annotated[int, Meta(ge=1, le=8)] = 1
 
 
 class Uid(Struct, frozen=True, forbid_unknown_fields=True):
@@ -154,8 +151,13 @@ class Feedback(Struct, frozen=True, forbid_unknown_fields=True):
     deny: Step | UnsetType = UNSET
     busy: Step | UnsetType = UNSET
 
+    def named(self) -> list[tuple[str, Step]]:
+        """Return the steps there are, by their keys."""
+        steps = {"ok": self.ok, "again": self.again, "deny": self.deny, "busy": self.busy}
+        return [(name, step) for name, step in steps.items() if step is not UNSET]
+
     def steps(self) -> list[Step]:
-        return [step for step in (self.ok, self.again, self.deny, self.busy) if step is not UNSET]
+        return [step for _, step in self.named()]
 
 
 class Keepalive(Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,10 +11,9 @@ from agent.domain.card import UID_LENGTHS, CardId
 from agent.domain.printed import printed_forms
 from agent.errors import ProfileError
 from agent.readers.apdu import is_pattern, parse_hex
-from agent.readers.dialogue import Dialogue
 from agent.readers.framing import Frame, places
 from agent.readers.identity import PATTERN_BYTES_MAX, Seen, card_of_answer, card_of_frame
-from agent.readers.profile import SCHEMA, TECHNOLOGIES, Feedback, Framing, Profile, Selftest, Step, digest_of, profiles_dir
+from agent.readers.profile import SCHEMA, TECHNOLOGIES, Framing, Profile, Selftest, Step, digest_of, profiles_dir
 from agent.toml_file import load_toml
 
 FEEDBACK_MS_MAX = 1_000  # a reader that blinks is deaf meanwhile (ACR122U API 2.04)
@@ -124,6 +123,9 @@ def _text_complaints(profile: Profile) -> Iterator[str]:
     for key, text in _hex_texts(profile):
         if not _is_bytes(text):
             yield f"key {key!r}: {text!r} is not hex pairs; write FF CA 00 00 00"
+    for key, text in (*(("uid.reject", text) for text in profile.uid.reject), *(("uid.types", text) for text in profile.uid.types)):
+        if not _is_bytes(text) or parse_hex(text).hex() != text:
+            yield f"key {key!r}: {text!r} is compared as it stands; write lower-case hex without blanks"
     for key, text in _patterns(profile):
         if not is_pattern(text):
             yield f"key {key!r}: {text!r} is not hex pairs, with .. for any byte; write 90.."
@@ -244,8 +246,6 @@ def _step_complaints(profile: Profile) -> Iterator[str]:
             yield f"key '{key}.via': write apdu or escape" if profile.transport == "pcsc" else f"key '{key}.via': only PC/SC has it"
         if key.startswith("init") and step.via == "apdu":
             yield f"key '{key}.via': write escape; before a card comes there is no other way"
-        if step.via == "escape" and step.on_error != "continue":
-            yield f"key '{key}.on_error': write continue; the driver may not let escape commands pass"
         if step.raw and (profile.transport != "serial" or step.expect is not UNSET):
             yield f"key '{key}.raw': is for serial readers, and awaits no answer"
         for text in step.sends:
@@ -284,17 +284,11 @@ def _selftest_complaints(profile: Profile) -> Iterator[str]:
             for form, number in test.printed.items():
                 if forms.get(form) != number:
                     yield f"selftest {test.name!r}: as {form} gives {forms.get(form, 'nothing')}, not {number}"
-    if profile.transport == "serial":
-        Dialogue(profile, 0)  # every command can be framed
 
 
 def _steps(profile: Profile) -> list[tuple[str, Step]]:
     named = [(f"init[{n}]", step) for n, step in enumerate(profile.init)]
-    for name in Feedback.__struct_fields__:
-        step = getattr(profile.feedback, name)
-        if step is not UNSET:
-            named.append((f"feedback.{name}", step))
-    return named
+    return named + [(f"feedback.{name}", step) for name, step in profile.feedback.named()]
 
 
 def _hex_texts(profile: Profile) -> Iterator[tuple[str, str]]:
@@ -303,8 +297,6 @@ def _hex_texts(profile: Profile) -> Iterator[tuple[str, str]]:
     yield from ((f"poll.send[{n}]", text) for n, text in enumerate(profile.poll.send))
     yield from ((f"selftest[{n}].rx", test.rx) for n, test in enumerate(profile.selftest))
     yield from ((f"selftest[{n}].atr", test.atr) for n, test in enumerate(profile.selftest) if test.atr is not UNSET)
-    yield from (("uid.reject", text) for text in profile.uid.reject)
-    yield from (("uid.types", text) for text in profile.uid.types)
     if profile.uid.send is not UNSET:
         yield "uid.send", profile.uid.send
     if profile.keepalive is not UNSET:

@@ -10,13 +10,14 @@ import logging
 import os
 import select
 import termios
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 
 import serial
 from msgspec import UNSET
 
 from agent.errors import ReaderError
-from agent.readers.dialogue import STRANGE_BYTES, Dialogue
+from agent.readers.dialogue import Dialogue
 from agent.readers.profile import Profile, given
 from agent.readers.thread import Channel
 
@@ -27,25 +28,51 @@ READ_BYTES_MAX = 4_096
 log = logging.getLogger("agent.readers.serial_port")
 
 
+class _Bell:
+    """A descriptor that becomes readable when it is rung, from any thread, and that nobody rings any more once it is closed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bell, self._rope = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._closed = False
+
+    def fileno(self) -> int:
+        return self._bell
+
+    def ring(self) -> None:
+        with self._lock:
+            if not self._closed:
+                with contextlib.suppress(BlockingIOError):  # full: it rings already
+                    os.write(self._rope, b"\0")
+
+    def hear(self) -> None:
+        os.read(self._bell, 512)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            os.close(self._rope)
+            os.close(self._bell)
+
+
 class SerialReader:
     """One serial reader at `port`, a path that does not change when it is plugged in again."""
 
-    def __init__(self, name: str, profile: Profile, port: str) -> None:
-        self._name = name
+    def __init__(self, profile: Profile, port: str) -> None:
         self._profile = profile
         self._port = port
 
     def serve(self, channel: Channel) -> None:
         """Read frames until `channel.stopping`. Raise `ReaderError` when the port goes, or the reader does not answer."""
+        bell = _Bell()
+        channel.wake_by(bell.ring)
         try:
-            with self._opened(channel) as port, _bell() as (bell, ring):
-                channel.wake_by(ring)
-                try:
-                    self._talk(port, bell, channel)
-                finally:
-                    channel.wake_by(lambda: None)
-        except (serial.SerialException, OSError, termios.error, ValueError) as error:  # in_waiting raises a bare OSError
+            with self._opened(channel) as port:
+                self._talk(port, bell, channel)
+        except (OSError, termios.error) as error:  # pyserial's own error is an OSError
             raise self._error(str(error)) from error
+        finally:
+            bell.close()
 
     @contextlib.contextmanager
     def _opened(self, channel: Channel) -> Iterator[serial.Serial]:
@@ -54,7 +81,10 @@ class SerialReader:
         port.dtr = settings.dtr  # before it is opened: some boards start anew when it rises
         port.port = self._port
         with channel.calling():
-            port.open()
+            try:
+                port.open()
+            except ValueError as error:  # a path that is none, a speed the port does not know
+                raise self._error(str(error)) from error
         try:
             with contextlib.suppress(OSError):  # keeps other programs off; a pty has none
                 fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
@@ -68,11 +98,11 @@ class SerialReader:
             with channel.calling():
                 port.close()
 
-    def _talk(self, port: serial.Serial, bell: int, channel: Channel) -> None:
+    def _talk(self, port: serial.Serial, bell: _Bell, channel: Channel) -> None:
         now_ms = channel.now_ms()
         dialogue = Dialogue(self._profile, now_ms)
         channel.note("open", at_ms=now_ms)
-        begun = strange = False
+        begun = garbled = False
         while not channel.stopping:
             now_ms = channel.now_ms()
             try:
@@ -81,28 +111,29 @@ class SerialReader:
                 raise self._error(str(error)) from None
             if sent:
                 channel.note(">", sent, now_ms)
-                os.write(port.fileno(), sent)  # opened without blocking: a port that takes nothing is an error
+                if os.write(port.fileno(), sent) < len(sent):  # opened without blocking
+                    raise self._error("takes no more bytes")
             if not begun and dialogue.is_ready:
                 begun = True
                 channel.up(self._port)
             self._receive(port, dialogue, channel, self._wait(port, bell, dialogue, channel))
             if channel.is_waiting and (signal := channel.signal()) is not None:
                 dialogue.show(signal)
-            if dialogue.strange >= STRANGE_BYTES and not strange:
-                strange = True
-                log.warning("%s", self._error("speaks, but no frame of this model comes: another model, or another speed?"))
-            while dialogue.failed_signals:
-                channel.signal_failed(dialogue.failed_signals.pop())
+            if dialogue.is_garbled and not garbled:
+                garbled = True
+                log.warning("reader '%s': %s", channel.name, self._error("no frame of this model comes: another model, or another speed?"))
+            for reason in dialogue.failures():
+                channel.signal_failed(reason)
 
-    def _wait(self, port: serial.Serial, bell: int, dialogue: Dialogue, channel: Channel) -> bool:
+    def _wait(self, port: serial.Serial, bell: _Bell, dialogue: Dialogue, channel: Channel) -> bool:
         """Wait until bytes have come, a signal has come, or something is to be sent. Return whether bytes have come."""
         wait_ms = dialogue.wake_ms(channel.now_ms())
         wait_ms = WAIT_MS_MAX if wait_ms is None else min(wait_ms, WAIT_MS_MAX)
         if channel.is_waiting:
             wait_ms = min(wait_ms, SIGNAL_WAIT_MS)
-        ready, _, _ = select.select([port.fileno(), bell], [], [], wait_ms / 1000)
-        if bell in ready:
-            os.read(bell, 512)
+        ready, _, _ = select.select([port.fileno(), bell.fileno()], [], [], wait_ms / 1000)
+        if bell.fileno() in ready:
+            bell.hear()
         return port.fileno() in ready
 
     def _receive(self, port: serial.Serial, dialogue: Dialogue, channel: Channel, has_come: bool) -> None:
@@ -119,20 +150,4 @@ class SerialReader:
             raise self._error(str(error)) from None
 
     def _error(self, what: str) -> ReaderError:
-        return ReaderError(f"reader '{self._name}' ({self._profile.device.model}): {self._port}: {what}")
-
-
-@contextlib.contextmanager
-def _bell() -> Iterator[tuple[int, Callable[[], None]]]:
-    """Yield a descriptor that becomes readable when the function beside it is called, from any thread and even afterwards."""
-    bell, rope = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-
-    def ring() -> None:
-        with contextlib.suppress(OSError):  # full: it rings already; closed: nobody listens any more
-            os.write(rope, b"\0")
-
-    try:
-        yield bell, ring
-    finally:
-        os.close(rope)
-        os.close(bell)
+        return ReaderError(f"{self._profile.device.model}: {self._port}: {what}")

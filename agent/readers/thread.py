@@ -1,7 +1,7 @@
 """One thread a reader: it serves its reader, survives its loss, and comes back without being asked.
 
 Promises: one `ReaderDown` when the reader goes and one `ReaderUp` when it is back, however many attempts lie between. A reader that hangs
-in a call is reported within `STUCK_MS` and a second, left behind, and served anew by a fresh thread; one that floods is not
+in a call is reported within `STUCK_MS` and a turn of the main loop, left behind, and served anew by a fresh thread; one that floods is not
 listened to until it is quiet. A reader that raises anything but `ReaderError` is a bug and ends the process (`app.py` sees
 to the threads' last words).
 """
@@ -17,21 +17,21 @@ from typing import Protocol
 
 from agent.domain.card import CardId
 from agent.errors import ReaderError
-from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderEvent, ReaderUp, Signal, SignalFailed
+from agent.readers.events import CardPresented, CardUnreadable, ReaderEvent, Signal, SignalFailed
 from agent.readers.faults import SENTENCES
+from agent.readers.health import Health
 from agent.readers.identity import Seen
-from agent.readers.presence import NOISE, Presence
+from agent.readers.presence import Presence
 
 RETRY_FIRST_S = 0.2
 RETRY_MAX_S = 5.0
 SIGNALS_MAX = 16
 SIGNAL_SOON_MS = 300  # the main loop answers in milliseconds; after this the child sees that it is to wait
 SIGNAL_LATE_MS = 5_000  # as long as a slow SD card may take to flush; then the card may leave without a signal
-STUCK_MS = 3_800  # the main loop looks once a second: a hang is known within five
+STUCK_MS = 3_000  # the main loop looks once a second: a hang is known within five
 LEFT_BEHIND_MAX = 2  # threads that hang at once; more would only hang as well
 FLOOD_TAPS = 20  # at once; a class that storms the counter has fewer cards in a second
 FLOOD_TAPS_PER_S = 10
-FLOOD_QUIET_MS = 1_000
 TRAFFIC = 5  # log level of raw bytes, which identify a child: only on demand, and said when it is switched on
 
 log = logging.getLogger("agent.readers")
@@ -54,23 +54,22 @@ class Recorder(Protocol):
 class Channel:
     """What a reader may do while it serves: say it is up, report what it sees, get the signals for it, and whether to stop."""
 
-    def __init__(self, name: str, emit: Callable[[ReaderEvent], object], presence: Presence, recorder: Recorder | None = None) -> None:
+    def __init__(
+        self, name: str, emit: Callable[[ReaderEvent], object], health: Health, presence: Presence, recorder: Recorder | None = None
+    ) -> None:
         self.name = name
-        self._emit_event = emit
+        self._emit = emit
+        self._health = health
         self._presence = presence
         self._recorder = recorder
         self._signals: queue.Queue[tuple[int, Signal]] = queue.Queue(maxsize=SIGNALS_MAX)
         self._stop = threading.Event()
         self._wake: Callable[[], None] = lambda: None
         self.calling_since_ms: int | None = None
-        self.is_up = False
-        self.doubted = False
-        self._up_as: str | None = None
         self.taps = 0
         self._waits_since_ms: int | None = None
         self._told_to_wait = False
         self._allowance, self._allowed_ms = float(FLOOD_TAPS), 0
-        self._flooded_ms: int | None = None
 
     @property
     def stopping(self) -> bool:
@@ -93,31 +92,23 @@ class Channel:
         """Let `wake` be called, from another thread, when a signal has come or the reader is to stop."""
         self._wake = wake
 
-    def up(self, at: str) -> None:
-        """Say that the reader can be read. After a hang that is believed when a card is seen, or the hang is over."""
-        self._flooded_ms, self._allowance = None, float(FLOOD_TAPS)
-        if self.doubted:
-            self._up_as = at
-            return
-        self.is_up = True
-        self._emit(ReaderUp(reader=self.name, at=at))
+    def up(self, place: str) -> None:
+        """Say that the reader can be read."""
+        if not self.stopping:
+            self._health.served(place)
 
-    def believe(self) -> None:
-        """End the doubt of a reader that hung before."""
-        self.doubted = False
-        if self._up_as is not None:
-            at, self._up_as = self._up_as, None
-            self.up(at)
+    def lost(self, reason: str) -> bool:
+        """Say that the reader cannot be read any more. Return whether it could until now."""
+        return not self.stopping and self._health.lost(reason)
 
     def saw(self, shown: Seen) -> bool:
         """Report what lies before the reader; return whether it is a tap, for which a signal will come."""
-        if shown is None or shown in NOISE or self.stopping:
+        if shown is None or self.stopping:  # stopping: left behind, somebody else speaks for this reader now
             return False
         now_ms = self.now_ms()
-        if self._flooded_ms is not None:
-            self._flooded_ms = now_ms
+        if self._health.is_flooding(now_ms):
             return False
-        self.believe()
+        self._health.believed()
         if not self._presence.is_tap(shown, now_ms) or self._floods(now_ms):
             return False
         self.taps += 1
@@ -152,7 +143,8 @@ class Channel:
         return None
 
     def signal_failed(self, reason: str) -> None:
-        self._emit(SignalFailed(reader=self.name, reason=reason))
+        if not self.stopping:
+            self._emit(SignalFailed(reader=self.name, reason=reason))
 
     def note(self, mark: str, data: bytes = b"", at_ms: int | None = None) -> None:
         """Let what goes over the wire be seen by whoever asked to. `at_ms` is the time that was reckoned with."""
@@ -173,15 +165,6 @@ class Channel:
         self._stop.set()
         self._wake()
 
-    def down(self, reason: str) -> None:
-        self.is_up = False
-        self._emit(ReaderDown(reader=self.name, reason=reason))
-
-    def settle(self, now_ms: int) -> None:
-        """Listen again to a reader that has stopped flooding."""
-        if self._flooded_ms is not None and now_ms - self._flooded_ms >= FLOOD_QUIET_MS:
-            self.up("quiet again")
-
     def pause(self, seconds: float) -> None:
         self._stop.wait(seconds)
 
@@ -191,13 +174,8 @@ class Channel:
         if self._allowance >= 1:
             self._allowance -= 1
             return False
-        self._flooded_ms = now_ms
-        self.down(f"reader '{self.name}': floods: more than {FLOOD_TAPS_PER_S} cards a second; it is not listened to until it is quiet")
+        self._health.floods(f"floods: more than {FLOOD_TAPS_PER_S} cards a second; it is not listened to until it is quiet", now_ms)
         return True
-
-    def _emit(self, event: ReaderEvent) -> None:
-        if not self.stopping:  # left behind: somebody else speaks for this reader now
-            self._emit_event(event)
 
 
 class ReaderThread:
@@ -209,8 +187,8 @@ class ReaderThread:
         self.name = name
         self._reader = reader
         self._left_behind: list[threading.Thread] = []
-        self._announced = False
-        self._new_channel: Callable[[], Channel] = partial(Channel, name, emit, presence, recorder)
+        self._health = Health(name, emit)
+        self._new_channel: Callable[[], Channel] = partial(Channel, name, emit, self._health, presence, recorder)
         self.channel = self._new_channel()
         self._thread: threading.Thread | None = None
 
@@ -228,25 +206,29 @@ class ReaderThread:
     def watch(self) -> None:
         """Called by the main loop at least each second: see to a reader that hangs in a call, or that has stopped flooding."""
         channel, now_ms = self.channel, self.channel.now_ms()
-        channel.settle(now_ms)
+        self._health.settle(now_ms)
         self._left_behind = [thread for thread in self._left_behind if thread.is_alive()]
         since_ms = channel.calling_since_ms
         if since_ms is None or now_ms - since_ms < STUCK_MS:
             if not self._left_behind:
-                channel.believe()
+                self._health.believed()
             return
-        self._tell_down(channel, f"reader '{self.name}': hangs in its driver since {(now_ms - since_ms) / 1000:.1f} s; tried anew")
+        self._health.hangs(f"hangs in its driver since {(now_ms - since_ms) / 1000:.1f} s; tried anew")
         if len(self._left_behind) < LEFT_BEHIND_MAX:
             channel.stop()
             assert self._thread is not None
             self._left_behind.append(self._thread)
             self.channel = self._new_channel()
-            self.channel.taps, self.channel.doubted = channel.taps, True
+            self.channel.taps = channel.taps
             self.start()
+
+    def end(self) -> None:
+        """Ask the thread to end."""
+        self.channel.stop()
 
     def stop(self) -> None:
         """Ask the thread to end and wait for it a moment; a reader that hangs does not hold up the process."""
-        self.channel.stop()
+        self.end()
         if self._thread is not None:
             self._thread.join(timeout=3)
 
@@ -256,16 +238,5 @@ class ReaderThread:
             try:
                 self._reader.serve(channel)
             except ReaderError as error:
-                if channel.is_up:
-                    delay_s = RETRY_FIRST_S
-                self._tell_down(channel, str(error))
+                delay_s = RETRY_FIRST_S if channel.lost(str(error)) else min(2 * delay_s, RETRY_MAX_S)
                 channel.pause(delay_s)
-                delay_s = min(2 * delay_s, RETRY_MAX_S)
-
-    def _tell_down(self, channel: Channel, reason: str) -> None:
-        """Say that the reader is down, once."""
-        if channel.stopping:
-            return
-        if channel.is_up or not self._announced:
-            self._announced = True
-            channel.down(reason)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from msgspec import UNSET
 
@@ -19,9 +20,9 @@ from agent.readers.apdu import begins, parse_hex
 from agent.readers.dialogue import Dialogue
 from agent.readers.events import Signal
 from agent.readers.faults import Fault
-from agent.readers.framing import Frame, Line, Prefixed, reseal
-from agent.readers.identity import Seen, card_of_answer, part_of
-from agent.readers.presence import LateTaps, Presence
+from agent.readers.framing import Frame, Line, Prefixed, reseal, xor_of
+from agent.readers.identity import Seen, card_of_answer, part_at
+from agent.readers.presence import LateTaps, presence_of
 from agent.readers.profile import Profile, given
 
 NOTES_MAX = 100_000  # an hour of a reader that is asked seven times a second
@@ -111,11 +112,9 @@ def write_trace(trace: Trace) -> str:
 
 
 def replay(profile: Profile, trace: Trace) -> Iterator[Note]:
-    """Yield a `=` note for every tap that a trace brings about: a card id, or a fault's word. Raise `ReaderError` where we would
-    send something else today, or give the reader up."""
-    rule = profile.presence
-    gone_after_ms = 0 if rule.gone_after_ms is UNSET else rule.gone_after_ms
-    presence = Presence("trace", LateTaps(nullcontext()), gone_after_ms=gone_after_ms, debounce_ms=rule.debounce_ms)
+    """Yield a `=` note for every tap that a trace brings about: a card id, or a fault's word. Raise `ReaderError` at the first bytes
+    that we would not send today."""
+    presence = presence_of("trace", profile, LateTaps(nullcontext()))
     seeing = _pcsc_seen(profile, trace) if profile.transport == "pcsc" else _serial_seen(profile, trace)
     for ms, seen in seeing:
         if presence.is_tap(seen, ms):
@@ -127,32 +126,54 @@ def _word(seen: Seen) -> bytes:
 
 
 def _pcsc_seen(profile: Profile, trace: Trace) -> Iterator[tuple[int, Seen]]:
-    atr, asked = b"", b""
+    uid = parse_hex(given(profile.uid.send))
+    start_up = [parse_hex(send) for step in profile.init for send in step.sends]
+    atr, asked, due = b"", b"", list[bytes]()
     for note in trace.notes:
-        if note.mark == "card":
-            atr = note.data
-        elif note.mark == "mute":
-            yield note.ms, Fault.MUTE
-        elif note.mark == ">":
-            asked = note.data
-        elif note.mark == "<" and asked == parse_hex(given(profile.uid.send)) and len(note.data) >= 2:
-            yield note.ms, card_of_answer(profile, note.data, atr)
+        match note.mark:
+            case "card":
+                atr, due = note.data, []
+            case "mute":
+                yield note.ms, Fault.MUTE
+            case "show":
+                step = profile.step_for(Signal(note.data.decode("ascii")))
+                due = [] if step is None else [parse_hex(send) for send in step.sends]
+            case ">":
+                asked = note.data
+                if due and asked == due[0]:
+                    due.pop(0)
+                elif asked != uid and asked not in start_up:
+                    _other_bytes(note, due[0] if due else b"")
+            case "<" if asked == uid and len(note.data) >= 2:
+                yield note.ms, card_of_answer(profile, note.data, atr)
 
 
 def _serial_seen(profile: Profile, trace: Trace) -> Iterator[tuple[int, Seen]]:
-    dialogue = Dialogue(profile, 0)
+    dialogue, given_up = Dialogue(profile, 0), False
     for note in trace.notes:
         if note.mark == "open":
-            dialogue = Dialogue(profile, note.ms)
-        elif note.mark == "show":
-            dialogue.show(Signal(note.data.decode("ascii")))
-        elif note.mark == ">":
-            sent = dialogue.send(note.ms)
-            if sent != note.data:
-                raise ReaderError(f"at {note.ms} ms: sends {sent.hex(' ') or 'nothing'}, the trace has {note.data.hex(' ')}")
-        elif note.mark == "<":
-            for seen in dialogue.receive(note.data, note.ms):
-                yield note.ms, seen
+            dialogue, given_up = Dialogue(profile, note.ms), False
+        if given_up:
+            continue
+        sent, seen = b"", list[Seen]()
+        try:
+            if note.mark == "show":
+                dialogue.show(Signal(note.data.decode("ascii")))
+            elif note.mark == ">":
+                sent = dialogue.send(note.ms)
+            elif note.mark == "<":
+                seen = dialogue.receive(note.data, note.ms)
+        except ReaderError:  # in life the port is opened anew
+            given_up = True
+            continue
+        if note.mark == ">" and sent != note.data:
+            _other_bytes(note, sent)
+        for one in seen:
+            yield note.ms, one
+
+
+def _other_bytes(note: Note, sent: bytes) -> NoReturn:
+    raise ReaderError(f"at {note.ms} ms: sends {sent.hex(' ') or 'nothing'}, the trace has {note.data.hex(' ')}")
 
 
 def scrubbed(profile: Profile, trace: Trace, key: bytes) -> Trace:
@@ -176,7 +197,7 @@ class _Disguise:
             if note.mark == ">":
                 asked = note.data
             elif note.mark == "<" and asked == parse_hex(given(self._profile.uid.send)):
-                data = self._other(data[:-2]) + data[-2:]
+                data = self._other(data[:-2]) + data[-2:] if len(data) >= 2 else data
             if note.mark != "=":
                 clean.append(Note(note.ms, note.mark, data))
         return clean
@@ -184,19 +205,26 @@ class _Disguise:
     def stream(self, notes: list[Note]) -> list[Note]:
         """Exchange numbers in the frames of a stream, wherever the pieces it came in were cut."""
         stream = b"".join(note.data for note in notes if note.mark == "<")
-        control = self._control()
-        clean = bytearray(byte if byte in control else _STRUCK for byte in stream)
-        framer = self._profile.framer(0)
-        for note in notes:
-            if note.mark != "<":
-                continue
-            for frame in framer.feed(note.data, note.ms):
-                if isinstance(frame, Frame):
-                    clean[frame.end - len(frame.raw) : frame.end] = self._frame(frame)
-        pieces, at, kept = bytes(clean), 0, list[Note]()
+        control, framer, frames = self._control(), self._profile.framer(0), list[Frame]()
         for note in notes:
             if note.mark == "<":
-                kept.append(Note(note.ms, "<", pieces[at : at + len(note.data)]))
+                frames += [found for found in framer.feed(note.data, note.ms) if isinstance(found, Frame)]
+        clean, at_of, done = bytearray(), [0] * (len(stream) + 1), 0  # at_of: where a byte of the stream stands now
+        for frame in [*frames, Frame(b"", b"", len(stream))]:
+            begin = frame.end - len(frame.raw)
+            for at in range(done, begin):
+                at_of[at] = len(clean)
+                clean.append(stream[at] if stream[at] in control else _STRUCK)
+            other = self._frame(frame) if frame.raw else b""
+            for n in range(len(frame.raw)):
+                at_of[begin + n] = len(clean) + min(n, len(other))
+            clean += other
+            done = frame.end
+        at_of[len(stream)] = len(clean)
+        kept, at = list[Note](), 0
+        for note in notes:
+            if note.mark == "<":
+                kept.append(Note(note.ms, "<", bytes(clean[at_of[at] : at_of[at + len(note.data)]])))
                 at += len(note.data)
             elif note.mark != "=":
                 kept.append(note)
@@ -206,16 +234,14 @@ class _Disguise:
         poll, payload = self._profile.poll, bytearray(frame.payload)
         if poll.expect and not begins(poll.expect[-1], frame.payload):
             return frame.raw  # says nothing of a card
-        part = part_of(self._profile, frame.payload)
-        if poll.count_at is not UNSET and len(payload) > poll.count_at and payload[poll.count_at] > poll.max_targets:
+        span = part_at(self._profile, frame.payload)
+        if poll.count_at is not UNSET and len(payload) > poll.count_at and payload[poll.count_at] > 1:
             payload[poll.count_at + 1 :] = bytes(len(payload) - poll.count_at - 1)
-        elif part:
-            begin = frame.payload.index(part)
-            other = self._other(part)
-            payload[begin : begin + len(part)] = other
+        elif span is not None:
+            begin, end = span
+            payload[begin:end] = other = self._other(frame.payload[begin:end])
             if self._profile.uid.bcc:  # what follows in the card's first block is its maker's, and its own
-                rest = bytes([_xor(other)]) + bytes(max(0, len(payload) - begin - len(part) - 2))
-                payload[begin + len(part) : begin + len(part) + len(rest)] = rest
+                payload[end:-1] = xor_of(other) + bytes(max(0, len(payload) - end - 2))
         is_hex = isinstance(self._shape, Line) and self._shape.hexadecimal
         old, new = (frame.payload.hex().upper().encode(), payload.hex().upper().encode()) if is_hex else (frame.payload, bytes(payload))
         raw = frame.raw.upper() if is_hex else frame.raw
@@ -266,10 +292,3 @@ class _Disguise:
         framing = given(self._profile.framing)
         texts = [text for text in (framing.start, framing.end) if text is not UNSET]
         return {byte for text in texts for byte in parse_hex(text)} | {0x00, 0xFF, 0x0D, 0x0A}
-
-
-def _xor(part: bytes) -> int:
-    result = 0
-    for byte in part:
-        result ^= byte
-    return result

@@ -69,11 +69,12 @@ def test_a_signal_goes_before_the_next_poll() -> None:
     dialogue.receive(b"0000\r", 10)
     assert dialogue.send(10) == b"0407646009640" + b"00A00\r"
     dialogue.receive(b"00\r", 15)
-    assert dialogue.failed_signals == []
+    assert dialogue.failures() == []
     dialogue.show(Signal.REFUSED)
     assert dialogue.send(16).startswith(b"0407642003")
     dialogue.receive(b"04\r", 20)
-    assert dialogue.failed_signals == ["answered 04"]
+    assert dialogue.failures() == ["another answer than expected to 30 34 30 37 36 34 32 30 30 33 43 38 30 30 36 34 30 30 0d"]
+    assert dialogue.failures() == []
 
 
 def test_a_poll_of_two_questions_ends_at_the_first_when_there_is_no_card() -> None:
@@ -97,7 +98,7 @@ def test_a_reader_that_answers_nothing_but_faults_is_given_up() -> None:
         dialogue.send(200 * n)
         assert dialogue.receive(b"01\r", 200 * n + 5) == [Fault.DEVICE]
     dialogue.send(200 * FAULTS_MAX)
-    with pytest.raises(ReaderError, match="answered 01 to 10 questions in a row"):
+    with pytest.raises(ReaderError, match="answered 10 questions in a row with what is no answer"):
         dialogue.receive(b"01\r", 200 * FAULTS_MAX + 5)
 
 
@@ -117,3 +118,27 @@ def test_a_reader_that_pushes_is_asked_nothing_and_sleeps() -> None:
     assert dialogue.is_ready and dialogue.send(0) == b"" and dialogue.wake_ms(0) is None
     dialogue.show(Signal.SERVED)
     assert dialogue.send(0) == b""
+
+
+def test_no_number_of_a_card_stands_in_what_is_said_of_a_reader() -> None:
+    late = bytes.fromhex("AABB0A00FFFF0202004CD9008015")  # anticollision's answer, after it was given up
+    dialogue = Dialogue(load_profile("yhy632"), 0)
+    with pytest.raises(ReaderError) as told:
+        dialogue.send(0)
+        dialogue.receive(late, 5)
+    dialogue = Dialogue(load_profile("yhy632"), 0)
+    dialogue.send(0)
+    dialogue.receive(bytes.fromhex("AABB0600FFFF04010005"), 5)
+    dialogue.send(6)
+    dialogue.show(Signal.SERVED)
+    dialogue.send(600)  # the poll was given up, the signal goes out
+    dialogue.receive(late, 605)
+    (failure,) = dialogue.failures()
+    assert "4c d9" not in failure and "4c d9" not in str(told.value)
+
+
+def test_half_a_frame_is_not_kept_alive_by_looking_for_more() -> None:
+    dialogue = Dialogue(load_profile("rdm6300"), 0)
+    frame = b"\x02010063E9AE25\x03"
+    assert dialogue.receive(frame[:7], 1_000) == [] and dialogue.receive(b"", 1_040) == []
+    assert dialogue.receive(frame[7:], 1_080) == []

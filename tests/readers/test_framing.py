@@ -74,7 +74,9 @@ def test_a_million_random_bytes_invent_no_card_and_the_next_good_frame_is_read(p
 def test_memory_stays_within_one_frame(profile: Profile, noise: bytes) -> None:
     framer = profile.framer(0)
     framer.feed(noise, 1_000)
-    assert len(framer._held) <= 512
+    framing = profile.framing
+    longest = 260 if framing.kind == "pn53x" else framing.length  # type: ignore[union-attr]
+    assert len(framer._held) <= 2 * longest  # type: ignore[operator]  # twice, where bytes may be stuffed
 
 
 @every_framing

@@ -3,6 +3,7 @@
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.domain.card import CardId
@@ -13,7 +14,7 @@ from agent.readers.profile import Profile
 from agent.readers.profile_rules import all_profiles, load_profile
 from agent.readers.trace import Note, Trace, parse_trace, read_trace, replay, scrubbed, write_trace
 from tests.parts.record_traces import TRACES, serial
-from tests.parts.serial_line import ASKED, PUSHING, FarEnd, SerialLine
+from tests.parts.serial_line import ASKED, PUSHING, FarEnd, SerialLine, Yhy632
 
 TRACED = {path.stem: path for path in sorted(TRACES.glob("*.trace"))}
 REAL = {uid for kind in (*PUSHING, *ASKED) for uid in kind.cards} | {bytes.fromhex("04a1b2c3d4e5f6"), bytes.fromhex("1c78f2bf")}
@@ -36,6 +37,33 @@ def test_no_card_that_was_held_to_a_reader_stands_in_its_trace(path: Path) -> No
     stream = b"".join(note.data for note in read_trace(path).notes if note.mark == "<")
     for uid in REAL:
         assert not any(form in stream for form in (uid, uid.hex().encode(), uid.hex().upper().encode()))
+
+
+def test_a_signal_of_other_bytes_now_is_told_for_a_pcsc_reader_too() -> None:
+    trace = read_trace(TRACED["acs-acr122u"])
+    profile = load_profile("acs-acr122u")
+    swapped = msgspec.structs.replace(profile.feedback, deny=profile.feedback.ok)
+    with pytest.raises(ReaderError, match="sends ff 00 40 2e 04 01 00 01 01, the trace has ff 00 40 5d"):
+        list(replay(msgspec.structs.replace(profile, feedback=swapped), trace))
+
+
+def test_a_reader_that_answered_wrongly_at_start_up_leaves_a_trace_all_the_same() -> None:
+    notes = [Note(0, "open"), Note(0, ">", b"0004FF\r"), Note(5, "<", b"01\r"), Note(900, "open"), Note(900, ">", b"0004FF\r")]
+    clean = scrubbed(load_profile("elatec-twn4-simple"), Trace("elatec-twn4-simple", notes), b"key")
+    assert [note.mark for note in clean.notes] == ["open", ">", "<", "open", ">"]
+
+
+def test_stuffed_frames_are_exchanged_and_what_follows_stays_in_its_place() -> None:
+    profile, source = load_profile("yhy632"), random.Random(1)
+    far = Yhy632(SerialLine(Path("never-plugged")))
+    for _ in range(200):
+        far.field = [bytes([0x04, *(source.choice((0xAA, 0x00, 0x11)) for _ in range(3))])]
+        answer, _ = far.answer(bytes.fromhex("AABB0600FFFF02020404"))
+        raw = answer * 3
+        cut = source.randint(1, len(raw) - 1)
+        clean = scrubbed(profile, Trace(profile.id, [Note(10, "<", raw[:cut]), Note(12, "<", raw[cut:])]), b"key")
+        stream = b"".join(note.data for note in clean.notes if note.mark == "<")
+        assert len(_cards(profile, stream)) == 3 and not any(card in _cards(profile, raw) for card in _cards(profile, stream))
 
 
 @pytest.mark.parametrize("kind", PUSHING, ids=lambda kind: kind.profile)

@@ -57,7 +57,8 @@ def test_an_installed_wheel_finds_its_profiles(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
     shutil.rmtree(source)
-    code = "from agent.readers.profile import load_profile, profiles_dir; print(profiles_dir(), load_profile('rdm6300').id)"
+    imports = "from agent.readers.profile import profiles_dir; from agent.readers.profile_rules import load_profile"
+    code = f"{imports}; print(profiles_dir(), load_profile('rdm6300').id)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "installed")}
     )
