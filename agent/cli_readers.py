@@ -68,10 +68,13 @@ def record_trace(config_path: Path, seconds: int, output: Path | None, name: str
     reader = next((one for one in configured if one.name == name), None)
     if reader is None:
         raise AgentError(f"{config_path}: no reader {name!r}; there are {', '.join(one.name for one in configured)}")
+    output = output or Path(f"{name}.trace")
+    if output.exists():
+        raise AgentError(f"{output}: is there already; name another with -o")
     with app.lock_state_dir(load_places(config_path).database.parent):
         click.echo(f"hold cards to '{name}' for {seconds} s; they are told out of order")
         trace, told = record(reader, seconds)
-    return _write(reader, trace, told, output or Path(f"{name}.trace"))
+    return _write(reader, trace, told, output)
 
 
 @readers.command("replay")
@@ -141,7 +144,7 @@ def check_profiles(files: tuple[Path, ...]) -> int:
     """Hold each FILE (by default all there are) against the rules, its self-tests included."""
     wrong = 0
     good: list[Profile] = []
-    for file in files or sorted(profiles_dir().glob("*.toml")):
+    for file in dict.fromkeys(files) or sorted(profiles_dir().glob("*.toml")):
         try:
             one = read_profile(file)
         except ProfileError as error:

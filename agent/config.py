@@ -156,7 +156,11 @@ def _readers(path: Path, tables: list[ReaderTable]) -> tuple[ReaderConfig, ...]:
         if place is None and table.port is not None:
             raise ConfigError(f"{where}: 'port' is for serial and keyboard profiles; {profile.id} is found by its PC/SC name, remove it")
         one = ReaderConfig(name=table.name, profile=profile, port=table.port, device=table.device)
-        if any((other.profile.id, other.port, other.device) == (profile.id, table.port, table.device) for other in readers):
+        if any(
+            (other.profile.id, other.port, other.device) == (profile.id, table.port, table.device)
+            or (other.profile.id == profile.id and place is None and None in (other.device, table.device))
+            for other in readers
+        ):
             raise ConfigError(f"{where}: the same reader is given twice; tell them apart by 'device' or 'port'")
         readers.append(one)
     return tuple(readers)

@@ -46,6 +46,8 @@ def test_a_new_profile_fails_its_check_until_it_has_selftests(tmp_path: Path, ki
     text = file.read_text(encoding="utf-8")
     tests = text[text.index("# [[selftest]]") :]
     file.write_text(text.replace(tests, tests.replace("# ", "")), encoding="utf-8")
+    assert "device.sources': write where the numbers are from" in run_agent("profile", "check", file, code=1)
+    file.write_text(file.read_text().replace("FILL IN: manual and page of every number below", "manual p. 3"), encoding="utf-8")
     assert "my-reader.toml: right, 2 self-tests" in run_agent("profile", "check", file)
 
 

@@ -67,7 +67,7 @@ class Dialogue:
     def receive(self, received: bytes, now_ms: int) -> list[Seen]:
         """Return what these bytes say lies before the reader, in order; None stands for nothing there."""
         if received:
-            self._heard_ms, self._heard_ever = now_ms, True
+            self._heard_ever = True
             self._strange.append(now_ms)
         seen: list[Seen] = []
         for found in self._framer.feed(received, now_ms):
@@ -116,6 +116,15 @@ class Dialogue:
         step = self._profile.step_for(signal)
         if step is not None:
             self._enqueue(step, "signal")
+
+    @property
+    def has_signals(self) -> bool:
+        """Return whether a signal waits to be sent."""
+        return any(question.what == "signal" for question in self._queue)
+
+    def forget_signals(self) -> None:
+        """Send no signal any more that waits: another card lies there."""
+        self._queue = deque(question for question in self._queue if question.what != "signal")
 
     def _enqueue(self, step: Step, what: str) -> None:
         for text in step.sends:
@@ -183,11 +192,13 @@ class Dialogue:
             return []
         if frame.payload == b"":
             return []  # an empty line
+        if self._profile.poll.mode == "push":
+            self._heard_ms = now_ms
         if asked is not None and asked.what == "poll":
             return self._polled(asked, frame.payload, now_ms)
         if asked is not None and asked.expect is not None and begins(asked.expect, frame.payload):
             self._asked = None
-            self._silent = 0
+            self._answered(now_ms)
             return []
         if asked is not None and asked.expect is not None and self._profile.poll.mode == "request":
             self._asked = None
@@ -201,7 +212,7 @@ class Dialogue:
     def _polled(self, asked: _Question, payload: bytes, now_ms: int) -> list[Seen]:
         poll = self._profile.poll
         self._asked = None
-        self._silent = 0
+        self._answered(now_ms)
         if asked.step == len(poll.send) - 1:
             return [self._counted(card_of_frame(self._profile, payload))]
         if not begins(poll.expect[asked.step], payload):
@@ -209,6 +220,10 @@ class Dialogue:
             return [self._counted(None if is_none else Fault.DEVICE)]
         self._queue.appendleft(self._poll(asked.step + 1))
         return []
+
+    def _answered(self, now_ms: int) -> None:
+        """It lives: noise, or an acknowledgement alone, is no answer."""
+        self._heard_ms, self._silent = now_ms, 0
 
     def _counted(self, seen: Seen) -> Seen:
         """Return what was seen; a reader that answers nothing but faults is out of order. What it answered may hold a number: unsaid."""

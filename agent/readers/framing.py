@@ -213,6 +213,8 @@ class Prefixed:
             plain.append(held[at])
             stuffed = at >= len(self.start) and held[at : at + 1] == self.stuffing
             if stuffed and at + 1 >= len(held):
+                if len(plain) == count:
+                    return bytes(plain), at + 1  # the last one: a 00 after it falls away as noise
                 return bytes(plain[:-1]), at  # whether a 00 follows is not known yet
             at += 2 if stuffed and held[at + 1] == 0 else 1
         return bytes(plain), at

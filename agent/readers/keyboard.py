@@ -44,5 +44,5 @@ class KeyboardReader:
                         for seen in dialogue.receive(typed, now_ms):
                             channel.saw(seen)
                     channel.signal()  # a keyboard shows nothing
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a path that is none
             raise ReaderError(f"{self._profile.device.model}: {self._port}: {error}") from error

@@ -4,14 +4,12 @@ By PC/SC name (a glob) or by USB id and, where one device speaks several ways, t
 specific match wins: a longer glob over a shorter one, so that the general profile is the last.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
 from msgspec import UNSET
 
 from agent.readers.profile import Profile
-
-Specificity = tuple[int, int]
 
 
 def find_reader(profile: Profile, names: list[str], device: str | None) -> str | None:
@@ -42,17 +40,23 @@ def profile_of_usb(profiles: Iterable[Profile], usb: str, interfaces: set[str]) 
 
 def clashes(profiles: Iterable[Profile]) -> list[str]:
     """Return a sentence for every two profiles that fit one device equally well."""
-    found, seen = [], dict[object, str]()
+    found, before = [], list[Profile]()
     for profile in profiles:
-        keys: list[object] = [(usb, profile.match.interface) for usb in profile.match.usb]
-        if profile.match.pcsc_name is not UNSET:
-            keys.append(profile.match.pcsc_name)
-        for key in keys:
-            if key in seen:
-                what = key if isinstance(key, str) else str(key[0]) if isinstance(key, tuple) else ""
-                found.append(f"{profile.id} and {seen[key]} both match {what}; let one of them say more in [match]")
-            seen[key] = profile.id
+        for other in before:
+            for what in _both_match(profile, other):
+                found.append(f"{profile.id} and {other.id} both match {what}; let one of them say more in [match]")
+        before.append(profile)
     return found
+
+
+def _both_match(one: Profile, other: Profile) -> Iterator[str]:
+    if one.match.interface == other.match.interface:
+        yield from (usb for usb in one.match.usb if usb in other.match.usb)
+    globs = one.match.pcsc_name, other.match.pcsc_name
+    if globs[0] is not UNSET and globs[1] is not UNSET and _letters(globs[0]) == _letters(globs[1]):
+        plain = [glob.replace("*", "").replace("?", "x") for glob in globs if isinstance(glob, str)]
+        if fnmatchcase(plain[0], globs[1]) or fnmatchcase(plain[1], globs[0]):
+            yield globs[0]
 
 
 def _letters(glob: str) -> int:

@@ -1,5 +1,6 @@
 """From a reader of agent.toml to the thread that serves it, in an agent or for a trace."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -62,9 +63,10 @@ def record(reader: ReaderConfig, seconds: float) -> tuple[Trace, list[str]]:
     recorder = TraceRecorder(reader.profile)
     thread = reader_thread(reader, tell, LateTaps(threading.Lock()), recorder)
     thread.start()
-    for _ in range(round(seconds)):
-        time.sleep(1)
-        thread.watch()
+    with contextlib.suppress(KeyboardInterrupt):  # enough: what there is, is written
+        for _ in range(round(seconds)):
+            time.sleep(1)
+            thread.watch()
     thread.stop()
     if not recorder.trace.notes and down:
         raise ReaderError(f"reader '{reader.name}': {down[0]}")

@@ -18,11 +18,12 @@ from agent.readers.faults import Fault
 from agent.readers.identity import Seen, card_of_answer
 from agent.readers.match import find_reader
 from agent.readers.profile import Profile, given
-from agent.readers.thread import SIGNAL_SOON_MS, Channel
+from agent.readers.thread import SIGNAL_LATE_MS, SIGNAL_SOON_MS, Channel
 
 STATUS_WAIT_MS = 1_000  # how often the loop looks up without an event; SCardCancel would race with the call's start
 BUSY_WAIT_MS = 50  # the same while a tap waits for its signal, or a card is to be asked again
 TRIES = 3  # how often a card that lies there and does not answer to the end is asked at once; then once a second
+OWED_MS_MAX = SIGNAL_LATE_MS
 FEATURE_REQUEST = 3400  # PC/SC part 10: CM_IOCTL_GET_FEATURE_REQUEST is SCARD_CTL_CODE(3400)
 FEATURE_CCID_ESC_COMMAND = 0x13
 
@@ -81,8 +82,10 @@ class _Talk:
         self._escape_code: int | None = None
         self._card: tuple[int, int] | None = None  # handle and protocol
         self._unread = False  # a card lies there and has not been read
-        self._seen: Seen = None
-        self._owed: Signal | None = None  # the light for what was seen, that the card's going away kept from being shown
+        self._seen: Seen = None  # what lies there, as far as it was read
+        self._tapped: Seen = None  # what the newest tap was
+        self._tapped_ms = 0
+        self._owed: Signal | None = None  # the light for it, that the card's going away kept from being shown
         self._tries = 0
         self._atr = b""
 
@@ -156,13 +159,12 @@ class _Talk:
                 seen = Fault.STATUS  # still there a second later, and no answer: it is laid badly
             if seen is None:
                 return self.leave()  # gone again: asked anew as long as something lies there
-            self._unread = False
-            owed = self._owed if seen == self._seen else None
-            self._seen, self._owed = seen, None
+            self._unread, self._seen = False, seen
             if self._channel.saw(seen):
+                self._tapped, self._tapped_ms, self._owed = seen, self._channel.now_ms(), None
                 self._show(self._channel.signal(SIGNAL_SOON_MS / 1000))
-            else:
-                self._show(owed)
+            elif self._owed is not None:
+                self._show(self._owed)
         else:
             self._show(self._channel.signal())
         if not self._channel.is_waiting:
@@ -188,9 +190,20 @@ class _Talk:
         return card_of_answer(self._profile, answer, self._atr)
 
     def _show(self, signal: Signal | None) -> None:
-        """Send a signal, if the reader can show it. One that fails is a pity, not a fault: the meal is recorded."""
+        """Send a signal, if the reader can show it, while the card it is for lies there. One that fails is a pity: the meal is recorded.
+
+        A card that went before its light gets it when it is back at once; later it may have been tapped elsewhere.
+        """
         step = None if signal is None else self._profile.step_for(signal)
-        if step is None or self._card is None:
+        self._owed = None
+        if (
+            step is None
+            or self._channel.now_ms() - self._tapped_ms > OWED_MS_MAX
+            or (self._card is not None and self._seen != self._tapped)
+        ):
+            return
+        if self._card is None:
+            self._owed = signal
             return
         for send in step.sends:
             answer = self._escape(send, self._card[0]) if step.via == "escape" else self._transmit(send)
@@ -234,7 +247,7 @@ class _Talk:
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call into PC/SC, which may never come back: the main loop watches."""
         with self._channel.calling():
-            return function(*arguments)
+            return _safely(function, *arguments)
 
     def check(self, code: int, doing: str) -> None:
         if code != scard.SCARD_S_SUCCESS:
@@ -250,7 +263,7 @@ def reader_names() -> list[str]:
     if code != scard.SCARD_S_SUCCESS:
         raise ReaderError(f"pcscd: {_text(code)}")
     try:
-        code, names = _list(_directly, context)
+        code, names = _list(_safely, context)
         if code != scard.SCARD_S_SUCCESS:
             raise ReaderError(f"pcscd: {_text(code)}")
         return names
@@ -267,7 +280,7 @@ def lets_escape_pass(reader: str) -> bool | None:
         code, handle, _ = scard.SCardConnect(context, reader, scard.SCARD_SHARE_DIRECT, scard.SCARD_PROTOCOL_UNDEFINED)
         if code != scard.SCARD_S_SUCCESS:
             return None
-        found = _escape_code_by(_directly, handle)
+        found = _escape_code_by(_safely, handle)
         scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
         return found is not None
     finally:
@@ -277,8 +290,12 @@ def lets_escape_pass(reader: str) -> bool | None:
 Call = Callable[..., Any]
 
 
-def _directly(function: Call, *arguments: Any) -> Any:
-    return function(*arguments)
+def _safely(function: Call, *arguments: Any) -> Any:
+    """Call into PC/SC. Raise `ReaderError` for what the binding trips over: a name that is no UTF-8, a lost client (pyscard #248)."""
+    try:
+        return function(*arguments)
+    except (SystemError, UnicodeError, ValueError) as error:
+        raise ReaderError(f"pyscard: {error.__cause__ or error}") from error
 
 
 def _list(call: Call, context: int) -> tuple[int, list[str]]:

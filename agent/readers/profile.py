@@ -19,7 +19,9 @@ SCHEMA = 1
 TECHNOLOGIES = {"iso14443a": "a", "iso14443b": "b", "em4100": "em", "felica": "f", "iso15693": "v", "printed-code": "q"}
 
 Technology = Literal["iso14443a", "iso14443b", "em4100", "felica", "iso15693", "printed-code"]
-Milliseconds = Annotated[int, Meta(ge=1, le=600_000)]
+Milliseconds = Annotated[int, Meta(ge=1, le=60_000)]
+Place = Annotated[int, Meta(ge=0, le=255)]
+Sends = Annotated[list[str], Meta(min_length=1)]
 Span = tuple[int, int]
 _Set = TypeVar("_Set")
 
@@ -82,7 +84,7 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True):
     `via` (PC/SC): apdu needs a card, escape works without one. `raw` (serial): sent as it is, without the framing.
     """
 
-    send: str | list[str]
+    send: str | Sends
     expect: str | UnsetType = UNSET
     via: Literal["apdu", "escape"] | UnsetType = UNSET
     raw: bool = False
@@ -105,7 +107,7 @@ class Poll(Struct, frozen=True, forbid_unknown_fields=True):
     none: list[str] = []
     interval_ms: Milliseconds | UnsetType = UNSET
     timeout_ms: Milliseconds = 500
-    count_at: int | UnsetType = UNSET
+    count_at: Place | UnsetType = UNSET
 
 
 class Uid(Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,11 +124,11 @@ class Uid(Struct, frozen=True, forbid_unknown_fields=True):
     send: str | UnsetType = UNSET
     status: str = "9000"
     slice: Span | UnsetType = UNSET
-    length_at: int | UnsetType = UNSET
-    start: int | UnsetType = UNSET
+    length_at: Place | UnsetType = UNSET
+    start: Place | UnsetType = UNSET
     width: Annotated[int, Meta(ge=1, le=10)] | UnsetType = UNSET
     pattern: str | UnsetType = UNSET
-    type_at: int | UnsetType = UNSET
+    type_at: Place | UnsetType = UNSET
     types: dict[str, Technology] = {}
     reject: list[str] = []
     bcc: bool = False

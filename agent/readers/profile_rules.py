@@ -10,9 +10,9 @@ from msgspec import UNSET, UnsetType
 from agent.domain.card import UID_LENGTHS, CardId
 from agent.domain.printed import printed_forms
 from agent.errors import ProfileError
-from agent.readers.apdu import is_pattern, parse_hex
+from agent.readers.apdu import begins, is_pattern, parse_hex
 from agent.readers.framing import Frame, places
-from agent.readers.identity import PATTERN_BYTES_MAX, Seen, card_of_answer, card_of_frame
+from agent.readers.identity import Seen, card_of_answer, card_of_frame
 from agent.readers.profile import SCHEMA, TECHNOLOGIES, Framing, Profile, Selftest, Step, digest_of, profiles_dir
 from agent.toml_file import load_toml
 
@@ -26,12 +26,19 @@ _FRAMING_KEYS = {
     "line": ({"length"}, {"text"}),
     "pn53x": (set[str](), set[str]()),
 }
-# Commands that write a reader's non-volatile memory wear it out, or lock a reader up: never at every start.
+# Commands that write a reader's non-volatile memory wear it out, or lock a reader up: never at every start, never at every card.
 _WRITES_MEMORY = {
-    r"FF ?70 ?07 ?6B ?.. ?A2 ?.. ?A1": "sets an OMNIKEY's configuration (HID sample codes)",
-    r".. ?C6 ?04 ?08 ?00": "sets a scanner's configuration (Nadamoo manual p. 27)",
-    r"E0 ?00 ?00 ?(21|23) ?01": "sets an ACS reader's behaviour for good (ACR1552U, ACM1252U manuals)",
+    "ff70076b..a2..a1": "sets an OMNIKEY's configuration (HID sample codes)",
+    "..c6040800": "sets a scanner's configuration (Nadamoo manual p. 27)",
+    "e000002101": "sets an ACS reader's behaviour for good (ACR1552U, ACM1252U manuals)",
+    "e000002301": "sets an ACS reader's behaviour for good (ACR1552U, ACM1252U manuals)",
 }
+_SEND_BYTES_MAX = 254  # a PN53x frame's payload; a short APDU has no more
+# What a pattern may be made of: characters and classes with counts, one after the other, or several such in one bracket. No repetition
+# of a repetition, so that no text takes long.
+_ITEM = r"(?:\[[^\]\\^]+\]|\\[.]|[0-9A-Za-z,:/_-])(?:\{\d{1,2}(?:,\d{1,2})?\})?"
+_PATTERN = re.compile(rf"\^(?:(?:{_ITEM})+|\((?:{_ITEM})+(?:\|(?:{_ITEM})+)*\))\$")
+_OPEN_COUNTS_MAX = 2  # of {m,n} in a row: a text is tried in as many ways as they can share it
 
 
 def load_profile(profile_id: str) -> Profile:
@@ -96,6 +103,8 @@ def _complaints(profile: Profile, path: Path) -> Iterator[str]:
     yield from _presence_complaints(profile)
     yield from _step_complaints(profile)
     yield from _selftest_complaints(profile)
+    if any(source.startswith("FILL IN") for source in profile.device.sources):
+        yield "key 'device.sources': write where the numbers are from: manual and page"
 
 
 def _family_complaints(profile: Profile) -> Iterator[str]:
@@ -115,6 +124,8 @@ def _family_complaints(profile: Profile) -> Iterator[str]:
     if transport == "keyboard" and (profile.poll.mode != "push" or _steps(profile) or profile.keepalive is not UNSET):
         yield "key 'poll.mode': a keyboard is told nothing; write push, and no init, feedback or keepalive"
     for quirk in profile.quirk:
+        if quirk.id in ("firmware-refused", "driver-since") and not re.fullmatch(r"\d+(\.\d+)+", str(quirk.value)):
+            yield f"key 'quirk.value': {quirk.id} needs a version, as 2.06"
         if (quirk.value is UNSET) != (quirk.id == "modem-manager"):
             yield f"key 'quirk.value': {quirk.id} {'has none' if quirk.value is not UNSET else 'needs one'}"
 
@@ -135,6 +146,9 @@ def _text_complaints(profile: Profile) -> Iterator[str]:
             and len(text.replace(" ", "")) // 2 > profile.framing.length
         ):
             yield f"key {key!r}: longer than a frame, which has {profile.framing.length} bytes at most"
+    for key, text in _sends(profile):
+        if len(text.replace(" ", "")) // 2 > _SEND_BYTES_MAX:
+            yield f"key {key!r}: more than {_SEND_BYTES_MAX} bytes; no reader takes so many at once"
     for key, pattern in (("uid.pattern", profile.uid.pattern), ("uid.lossy", profile.uid.lossy)):
         if pattern is not UNSET and (complaint := _pattern_complaint(pattern)):
             yield f"key {key!r}: {complaint}"
@@ -143,13 +157,20 @@ def _text_complaints(profile: Profile) -> Iterator[str]:
 def _pattern_complaint(pattern: str) -> str | None:
     if not (pattern.startswith("^") and pattern.endswith("$")):
         return f"{pattern!r} is not anchored; begin with ^ and end with $"
-    if re.search(r"[*+}]\)?[*+{]|\([^)]*[*+][^)]*\)[*+{]", pattern) or len(pattern) > PATTERN_BYTES_MAX:
-        return f"{pattern!r} repeats a repetition or is too long; it would take for ever on a bad text"
+    if _PATTERN.fullmatch(pattern) is None or any(part.count(",") > _OPEN_COUNTS_MAX for part in _counts(pattern)):
+        return (
+            f"{pattern!r} is no simple pattern; write characters and classes with counts, as ^[0-9]{{10}}$ or ^(AB[0-9]{{6}}|[0-9]{{10}})$"
+        )
     try:
         re.compile(pattern)
     except re.error as error:
         return f"{pattern!r} is no regular expression: {error}"
     return None
+
+
+def _counts(pattern: str) -> list[str]:
+    """Return the counts of each alternative."""
+    return ["".join(re.findall(r"\{[\d,]+\}", part)) for part in pattern.split("|")]
 
 
 def _framing_complaints(profile: Profile) -> Iterator[str]:
@@ -225,7 +246,7 @@ def _presence_complaints(profile: Profile) -> Iterator[str]:
     if rule.mode == "repeat":
         unit = ("three repeats may get lost", UNSET if rule.repeat_ms is UNSET else 3 * rule.repeat_ms)
     elif profile.poll.mode == "request" and profile.poll.interval_ms is not UNSET:
-        unit = ("two polls may get lost", 2 * profile.poll.interval_ms)
+        unit = ("an answer may get lost, and a poll", profile.poll.timeout_ms + 2 * profile.poll.interval_ms)
     why, least = unit
     if rule.mode == "repeat" and (rule.repeat_ms is UNSET or rule.gone_after_ms is UNSET):
         yield "key 'presence': a reader that repeats needs repeat_ms and gone_after_ms"
@@ -248,21 +269,23 @@ def _step_complaints(profile: Profile) -> Iterator[str]:
             yield f"key '{key}.via': write escape; before a card comes there is no other way"
         if step.raw and (profile.transport != "serial" or step.expect is not UNSET):
             yield f"key '{key}.raw': is for serial readers, and awaits no answer"
-        for text in step.sends:
-            for pattern, what in _WRITES_MEMORY.items():
-                if re.match(pattern, text, re.IGNORECASE):
-                    yield f"key '{key}.send': {what}; do that once, by hand, and say so in device.notes"
-            busy_ms = _busy_ms(parse_hex(text))
-            if key.startswith("feedback") and busy_ms > FEEDBACK_MS_MAX:
-                yield f"key '{key}.send': keeps the reader busy for {busy_ms} ms, more than {FEEDBACK_MS_MAX}"
+        busy_ms = sum(_busy_ms(parse_hex(text)) for text in step.sends)
+        if key.startswith("feedback") and busy_ms > FEEDBACK_MS_MAX:
+            yield f"key '{key}.send': keeps the reader busy for {busy_ms} ms, more than {FEEDBACK_MS_MAX}"
+    for key, text in _sends(profile):
+        for pattern, what in _WRITES_MEMORY.items():
+            if begins(pattern, parse_hex(text)):
+                yield f"key {key!r}: {what}; do that once, by hand, and say so in device.notes"
 
 
 def _busy_ms(command: bytes) -> int:
     """Return how long a reader is deaf while it shows a signal: by family, since each counts in its own unit."""
     if len(command) == 9 and command[:3] == b"\xff\x00\x40":  # ACS: (T1+T2) x N x 100 ms (ACR122U API 2.04)
         return (command[5] + command[6]) * command[7] * 100
-    if command[:4] == b"\xe0\x00\x00\x28" and len(command) > 5:  # ACS buzzer: 10 ms, or T1 T2 N (ACR1552U)
-        return command[5] * 10 if command[4] == 1 else (command[5] + command[6]) * command[7] * 10
+    if command[:4] == b"\xe0\x00\x00\x28" and len(command) == 6:  # ACS buzzer: 10 ms
+        return command[5] * 10
+    if command[:4] == b"\xe0\x00\x00\x28" and len(command) == 8:  # T1 T2 N (ACR1552U)
+        return (command[5] + command[6]) * command[7] * 10
     return 0
 
 
@@ -291,16 +314,21 @@ def _steps(profile: Profile) -> list[tuple[str, Step]]:
     return named + [(f"feedback.{name}", step) for name, step in profile.feedback.named()]
 
 
-def _hex_texts(profile: Profile) -> Iterator[tuple[str, str]]:
+def _sends(profile: Profile) -> Iterator[tuple[str, str]]:
+    """Yield everything that is ever sent to the reader."""
     for key, step in _steps(profile):
         yield from ((f"{key}.send", text) for text in step.sends)
     yield from ((f"poll.send[{n}]", text) for n, text in enumerate(profile.poll.send))
-    yield from ((f"selftest[{n}].rx", test.rx) for n, test in enumerate(profile.selftest))
-    yield from ((f"selftest[{n}].atr", test.atr) for n, test in enumerate(profile.selftest) if test.atr is not UNSET)
     if profile.uid.send is not UNSET:
         yield "uid.send", profile.uid.send
     if profile.keepalive is not UNSET:
         yield "keepalive.send", profile.keepalive.send
+
+
+def _hex_texts(profile: Profile) -> Iterator[tuple[str, str]]:
+    yield from _sends(profile)
+    yield from ((f"selftest[{n}].rx", test.rx) for n, test in enumerate(profile.selftest))
+    yield from ((f"selftest[{n}].atr", test.atr) for n, test in enumerate(profile.selftest) if test.atr is not UNSET)
     if profile.framing is not UNSET:
         for key in ("start", "end", "stuffing"):
             text = getattr(profile.framing, key)

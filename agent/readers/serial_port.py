@@ -24,6 +24,7 @@ from agent.readers.thread import Channel
 WAIT_MS_MAX = 1_000
 SIGNAL_WAIT_MS = 100  # *wait* is to be shown in time
 READ_BYTES_MAX = 4_096
+GOODBYE_MS_MAX = 700
 
 log = logging.getLogger("agent.readers.serial_port")
 
@@ -124,6 +125,22 @@ class SerialReader:
                 log.warning("reader '%s': %s", channel.name, self._error("no frame of this model comes: another model, or another speed?"))
             for reason in dialogue.failures():
                 channel.signal_failed(reason)
+        self._say_goodbye(port, bell, dialogue, channel)
+
+    def _say_goodbye(self, port: serial.Serial, bell: _Bell, dialogue: Dialogue, channel: Channel) -> None:
+        """Show the last signal, *out of order* when the agent stops by a fault: a card may lie there."""
+        signal = channel.signal()
+        if signal is not None:
+            dialogue.forget_signals()
+            dialogue.show(signal)
+        ends_ms = channel.now_ms() + GOODBYE_MS_MAX
+        with contextlib.suppress(ReaderError):
+            while dialogue.has_signals and channel.now_ms() < ends_ms:
+                sent = dialogue.send(channel.now_ms())
+                if sent:
+                    os.write(port.fileno(), sent)
+                if self._wait(port, bell, dialogue, channel):
+                    dialogue.receive(os.read(port.fileno(), READ_BYTES_MAX), channel.now_ms())
 
     def _wait(self, port: serial.Serial, bell: _Bell, dialogue: Dialogue, channel: Channel) -> bool:
         """Wait until bytes have come, a signal has come, or something is to be sent. Return whether bytes have come."""
@@ -145,7 +162,8 @@ class SerialReader:
             channel.note("<", received, now_ms)
         try:
             for seen in dialogue.receive(received, now_ms):
-                channel.saw(seen)
+                if channel.saw(seen):
+                    dialogue.forget_signals()
         except ReaderError as error:
             raise self._error(str(error)) from None
 

@@ -95,11 +95,11 @@ class Channel:
     def up(self, place: str) -> None:
         """Say that the reader can be read."""
         if not self.stopping:
-            self._health.served(place)
+            self._health.served(place, self.now_ms())
 
     def lost(self, reason: str) -> bool:
-        """Say that the reader cannot be read any more. Return whether it could until now."""
-        return not self.stopping and self._health.lost(reason)
+        """Say that the reader cannot be read any more. Return whether it could for a while."""
+        return not self.stopping and self._health.lost(reason, self.now_ms())
 
     def saw(self, shown: Seen) -> bool:
         """Report what lies before the reader; return whether it is a tap, for which a signal will come."""
@@ -108,7 +108,7 @@ class Channel:
         now_ms = self.now_ms()
         if self._health.is_flooding(now_ms):
             return False
-        self._health.believed()
+        self._health.read_a_card()
         if not self._presence.is_tap(shown, now_ms) or self._floods(now_ms):
             return False
         self.taps += 1
@@ -211,10 +211,11 @@ class ReaderThread:
         since_ms = channel.calling_since_ms
         if since_ms is None or now_ms - since_ms < STUCK_MS:
             if not self._left_behind:
-                self._health.believed()
+                self._health.hangs_no_more()
             return
-        self._health.hangs(f"hangs in its driver since {(now_ms - since_ms) / 1000:.1f} s; tried anew")
-        if len(self._left_behind) < LEFT_BEHIND_MAX:
+        is_left = len(self._left_behind) < LEFT_BEHIND_MAX
+        self._health.hangs(f"hangs in its driver since {(now_ms - since_ms) / 1000:.1f} s; tried anew", is_left=is_left)
+        if is_left:
             channel.stop()
             assert self._thread is not None
             self._left_behind.append(self._thread)

@@ -6,6 +6,7 @@ exchanged for others of their kind, checksums made right again, and what is no w
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from msgspec import UNSET
 
 from agent.domain.card import CardId
 from agent.errors import ReaderError
-from agent.readers.apdu import begins, parse_hex
+from agent.readers.apdu import begins, parse_hex, technology_of_atr
 from agent.readers.dialogue import Dialogue
 from agent.readers.events import Signal
 from agent.readers.faults import Fault
@@ -83,7 +84,7 @@ def parse_trace(text: str, where: str) -> Trace:
             continue
         ms, mark, rest = words[0], words[1] if len(words) > 1 else "", words[2] if len(words) > 2 else ""
         try:
-            if not ms.isdigit() or mark not in MARKS:
+            if not re.fullmatch(r"[0-9]{1,12}", ms) or mark not in MARKS or (mark == "show" and rest not in list(Signal)):
                 raise ValueError
             data = rest.encode("ascii") if mark in ("show", "=") else parse_hex(rest)
         except ValueError:
@@ -198,6 +199,8 @@ class _Disguise:
                 asked = note.data
             elif note.mark == "<" and asked == parse_hex(given(self._profile.uid.send)):
                 data = self._other(data[:-2]) + data[-2:] if len(data) >= 2 else data
+            elif note.mark == "card" and technology_of_atr(data) is None:
+                data = data[:1] + bytes(len(data[1:]))  # what a card with a processor tells of itself may be its number
             if note.mark != "=":
                 clean.append(Note(note.ms, note.mark, data))
         return clean
@@ -240,6 +243,8 @@ class _Disguise:
         elif span is not None:
             begin, end = span
             payload[begin:end] = other = self._other(frame.payload[begin:end])
+            if self._profile.uid.length_at is not UNSET:
+                payload[end:] = bytes(len(payload) - end)  # what a card with a processor tells of itself
             if self._profile.uid.bcc:  # what follows in the card's first block is its maker's, and its own
                 payload[end:-1] = xor_of(other) + bytes(max(0, len(payload) - end - 2))
         is_hex = isinstance(self._shape, Line) and self._shape.hexadecimal

@@ -54,6 +54,7 @@ def serial(folder: Path, kind: type[FarEnd], seconds: int = SECONDS, output: Pat
     line.plug()
     config = configure(folder, f'profile = "{kind.profile}"\nport = "{line.path}"\n')
     output = output or TRACES / f"{kind.profile}.trace"
+    output.unlink(missing_ok=True)
     command: list[str | Path] = [AGENT, "readers", "record", "-c", config, "--seconds", str(seconds), "-o", output, "counter"]
     with kind(line) as far, Process(command, folder / "record.log") as process:
         wait_for(lambda: "hold cards" in process.output(), "the recording to begin")
@@ -71,6 +72,7 @@ def serial(folder: Path, kind: type[FarEnd], seconds: int = SECONDS, output: Pat
 
 def pcsc(folder: Path, profile_id: str) -> None:
     card = VirtualCard()
+    (TRACES / f"{profile_id}.trace").unlink(missing_ok=True)
     config = configure(folder, f'profile = "{profile_id}"\ndevice = "*"\n')
     command: list[str | Path] = [
         AGENT,

@@ -143,7 +143,8 @@ class Scanner(FarEnd):
 
 
 class AskedFarEnd(FarEnd):
-    """A reader that answers questions, in a thread of its own. `field` are the cards before it; `deaf` answers nothing."""
+    """A reader that answers questions, in a thread of its own. `field` are the cards before it; `deaf` answers nothing, `lost` answers
+    get lost."""
 
     cards = (bytes.fromhex("04a1b2c3d4e5f6"), bytes.fromhex("1c78f2bf"))
     prefix = "a"
@@ -152,6 +153,7 @@ class AskedFarEnd(FarEnd):
         super().__init__(line)
         self.field: list[bytes] = []
         self.deaf = False
+        self.lost = 0
         self.asked = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="far-end", daemon=True)
@@ -184,7 +186,9 @@ class AskedFarEnd(FarEnd):
                     if rest == held:
                         break
                     held = rest
-                    if not self.deaf:
+                    if self.lost and answer:
+                        self.lost -= 1
+                    elif not self.deaf:
                         self.line.write(answer)
 
 

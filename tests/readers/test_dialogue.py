@@ -7,6 +7,7 @@ from agent.errors import ReaderError
 from agent.readers.dialogue import ACK_TRIES, FAULTS_MAX, FIRST_ACK_MS, Dialogue
 from agent.readers.events import Signal
 from agent.readers.faults import Fault
+from agent.readers.framing import Frame
 from agent.readers.profile_rules import load_profile
 
 ACK = bytes.fromhex("0000FF00FF00")
@@ -33,9 +34,9 @@ def test_a_reader_is_asked_at_its_interval_and_one_question_at_a_time() -> None:
     assert dialogue.send(now_ms + 1) == b""
     assert dialogue.receive(ACK, now_ms + 2) == [] and dialogue.receive(NONE, now_ms + 9) == [None]
     assert dialogue.send(now_ms + 10) == b""
-    assert dialogue.wake_ms(now_ms + 10) == 140
-    assert dialogue.send(now_ms + 150) == POLL
-    (seen,) = dialogue.receive(ACK + ONE, now_ms + 160)
+    assert dialogue.wake_ms(now_ms + 10) == 190
+    assert dialogue.send(now_ms + 200) == POLL
+    (seen,) = dialogue.receive(ACK + ONE, now_ms + 210)
     assert isinstance(seen, CardId) and seen.uid.hex() == "9d4b2f01"
 
 
@@ -54,9 +55,9 @@ def test_an_answer_that_comes_too_late_is_not_taken_for_another() -> None:
     dialogue, now_ms = pn532()
     dialogue.send(now_ms)
     dialogue.receive(ACK, now_ms + 1)
-    assert dialogue.send(now_ms + 502) == POLL  # the first was given up
-    assert dialogue.receive(NONE, now_ms + 503) == [None]  # before its ACK: of the first
-    assert dialogue.receive(ACK + ONE, now_ms + 504) == []  # and the second's then belongs to no question
+    assert dialogue.send(now_ms + 202) == POLL  # the first was given up
+    assert dialogue.receive(NONE, now_ms + 203) == [None]  # before its ACK: of the first
+    assert dialogue.receive(ACK + ONE, now_ms + 204) == []  # and the second's then belongs to no question
 
 
 def test_a_signal_goes_before_the_next_poll() -> None:
@@ -83,10 +84,10 @@ def test_a_poll_of_two_questions_ends_at_the_first_when_there_is_no_card() -> No
     dialogue.receive(bytes.fromhex("AABB0600FFFF04010005"), 5)
     assert dialogue.send(6)[6:8] == b"\x01\x02"
     assert dialogue.receive(bytes.fromhex("AABB0600FFFF01021417"), 10) == [None]
-    assert dialogue.send(156)[6:8] == b"\x01\x02"
-    assert dialogue.receive(bytes.fromhex("AABB0800FFFF010200040007"), 160) == []
-    assert dialogue.send(161)[6:8] == b"\x02\x02"
-    (seen,) = dialogue.receive(bytes.fromhex("AABB0A00FFFF0202004CD9008015"), 165)
+    assert dialogue.send(206)[6:8] == b"\x01\x02"
+    assert dialogue.receive(bytes.fromhex("AABB0800FFFF010200040007"), 210) == []
+    assert dialogue.send(211)[6:8] == b"\x02\x02"
+    (seen,) = dialogue.receive(bytes.fromhex("AABB0A00FFFF0202004CD9008015"), 215)
     assert isinstance(seen, CardId) and seen.uid.hex() == "4cd90080"
 
 
@@ -135,6 +136,26 @@ def test_no_number_of_a_card_stands_in_what_is_said_of_a_reader() -> None:
     dialogue.receive(late, 605)
     (failure,) = dialogue.failures()
     assert "4c d9" not in failure and "4c d9" not in str(told.value)
+
+
+def test_a_signal_that_waits_is_not_sent_to_the_next_card() -> None:
+    dialogue = Dialogue(load_profile("elatec-twn4-simple"), 0)
+    dialogue.send(0)
+    dialogue.receive(b"00\r", 5)
+    assert dialogue.send(6) == b"050010\r"
+    dialogue.show(Signal.SERVED)
+    dialogue.receive(b"00018020041C78F2BF\r", 10)  # another card
+    dialogue.forget_signals()
+    assert dialogue.send(11) == b""
+
+
+def test_a_frame_that_ends_with_the_byte_that_is_stuffed_is_read() -> None:
+    body = bytes.fromhex("FFFF0202004CD9013E")
+    frame = bytes.fromhex("AABB0A00") + body + bytes([0xAA])
+    (found,) = load_profile("yhy632").framer(0).feed(frame, 1_000)
+    assert isinstance(found, Frame) and found.payload == frame
+    (again,) = load_profile("yhy632").framer(0).feed(frame + b"\0", 1_000)
+    assert isinstance(again, Frame) and again.payload == frame
 
 
 def test_half_a_frame_is_not_kept_alive_by_looking_for_more() -> None:

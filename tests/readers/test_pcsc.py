@@ -153,6 +153,24 @@ def test_a_signal_that_is_late_does_not_hold_up_the_next_card(tmp_path: Path) ->
         assert second - first < 2_500_000_000  # before the first had its signal
 
 
+def test_no_child_sees_the_light_of_another(tmp_path: Path) -> None:
+    """The first child's answer is late; meanwhile the second, who has tapped at the other reader, lays the same card here: no tap."""
+    with bench_of(tmp_path, "counter=acs-acr122u@* A *", "other=acs-acr122u@* B *", answer_after_s=2.5, cards=2) as bench:
+        bench.wait_for_event("up", reader="other")
+        here, there = bench.cards
+        first, second = UID, UID[::-1]
+        here.present(first)
+        bench.wait_for_event("tap")
+        here.take_away()
+        wait_for(lambda: not here.lies, "the first card gone")
+        there.present(second)
+        bench.wait_for_event("tap", reader="other")
+        here.present(second)
+        wait_for(lambda: any(light == GREEN for _, light in there.shown), "the second child's own light", 10)
+        assert bench.words("counter") == ["up", "tap"]
+        assert [(uid, light) for uid, light in here.shown if light != WAIT] == []
+
+
 def test_pcscd_restarted_is_one_down_and_one_up(bench: Bench) -> None:
     assert bench.card.tap(UID) == GREEN
     bench.pcscd.stop()
@@ -238,6 +256,7 @@ while time.monotonic() < ends:
                 wait_for(lambda: log.read_text().count("left alone") > k, "the other program's end")  # noqa: B023
                 bench.card.take_away()
     assert [event["tap"][-2:] for event in bench.events() if "tap" in event] == ["00", "01", "02", "0a", "0b", "0c"]
+    assert bench.words() == ["up"] + ["tap"] * 6
 
 
 def test_escape_goes_by_the_code_that_the_driver_itself_names(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from agent.readers.profile_rules import all_profiles, load_profile, read_profile
 
 FILES = {path.stem: path.read_text(encoding="utf-8") for path in profiles_dir().glob("*.toml")}
 PROFILES = {path.stem: path for path in sorted(profiles_dir().glob("*.toml"))}
+ACS_GREEN = "FF 00 40 2E 04 01 00 01 01"
 OMNIKEY_APPLY = "FF 70 07 6B 08 A2 06 A1 04 A9 02 80 00 00"
 WANTED = {
     "acs-acr122u", "acs-acr1252u", "acs-acr1552u", "hid-omnikey-5022", "hid-omnikey-5422", "identiv-utrust-3700f", "sony-rc-s300",
@@ -58,7 +59,22 @@ def test_no_two_profiles_fit_one_device_equally_well(tmp_path: Path) -> None:
         ("rdm6300", 'start      = "02"', 'start = "0202"', r"must be one byte"),
         ("rdm6300", 'end        = "03"\n', "", r"key 'framing.end': missing; kind delimited needs it"),
         ("rdm6300", 'end        = "03"', 'end = "03"\nstuffing = "AA"', r"'framing.stuffing': has no meaning for kind delimited"),
-        ("rdm6300", 'algo     = "xor8"', 'algo = "crc32"', r"key 'framing.checksum.algo': Invalid enum value 'crc32'"),
+        ("rdm6300", 'algo     = "xor8"', 'algo = "crc32"', r"key 'framing.checksum.algo': 'crc32' is none of xor8"),
+        ("rdm6300", 'support   = "fixtures"', 'support = "fixture"', r"none of untested, fixtures, bench, field; did you mean 'fixtures'"),
+        ("rdm6300", 'tech    = ["em4100"]', 'tech = ["em4001"]', r"'em4001' is none of .*; did you mean 'em4100'"),
+        ("rdm6300", 'error = "checksum"', 'error = "checksums"', r"'checksums' is none of .*did you mean 'checksum'"),
+        ("7941e", '"02" = "em4100"', '"02" = "em41"', r"'em41' is none of .*did you mean 'em4100'"),
+        ("elatec-twn4-simple", "[match]\n", "[match]\nport = 1\n", r"unknown key 'match.port'$"),
+        ("pn532-hsu", "count_at    = 1", "count_at = -13", r"key 'poll.count_at': Expected `int` >= 0"),
+        ("pn532-hsu", 'send   = "02" ', f'send = "{"02 " * 300}" ', r"more than 254 bytes"),
+        ("acs-acr1552u", '"E0 00 00 28 03 0A 0A 02"', '"E0 00 00 28 03 0A 0A"', None),
+        ("acs-acr122u", f'send   = "{ACS_GREEN}"', 'send = ["FF 00 40 2E 04 05 00 01 01", "FF 00 40 2E 04 06 00 01 01"]', r"for 1100 ms"),
+        ("acs-acr122u", f'send   = "{ACS_GREEN}"', "send = []", r"Expected `array` of length >= 1"),
+        ("acs-acr122u", 'send       = "FF CA 00 00 00"', 'send = "FF  70 07 6B 08 A2 06 A1 04"', r"'uid.send': sets an OMNIKEY"),
+        ("acs-acr122u", 'value  = "2.06"', 'value = "new"', r"firmware-refused needs a version, as 2.06"),
+        ("keyboard-wedge", "'^[0-9]{10}$'", "'^([0-9A-Z][0-9A-Z]|[0-9A-Z-]){6,60}$'", r"is no simple pattern; write"),
+        ("keyboard-wedge", "'^[0-9]{10}$'", "'^a{99999999999}$'", r"is no simple pattern"),
+        ("keyboard-wedge", "'^[0-9]{10}$'", "'^[A]{1,9}[A]{1,9}[A]{1,9}$'", r"is no simple pattern"),
         ("rdm6300", 'error = "checksum"', 'error = "rejected-uid"', r"selftest 'bad checksum': gives checksum, not rejected-uid"),
         ("rdm6300", 'uid  = "62e3086ced"', 'uid = "62e3086cee"', r"selftest 'Seeed datasheet': gives 62e3086ced"),
         ("rdm6300", "lengths    = [5]", "lengths = [4, 5]", r"'uid.lengths': 4: no technology of device.tech has such UIDs"),
@@ -70,15 +86,15 @@ def test_no_two_profiles_fit_one_device_equally_well(tmp_path: Path) -> None:
         ("7941e", "at       = [-2, -1]", "at = [1, 2]", r"lies inside what the checksum covers"),
         ("7941e", "type_at    = 2\n", "", r"type_at and types go together"),
         ("7941e", '"02" = "em4100"', '"02" = "felica"', r"'uid.types.02': felica is not among device.tech"),
-        ("pn532-hsu", "gone_after_ms = 450", "gone_after_ms = 200", r"write at least 300, two polls may get lost"),
-        ("pn532-hsu", "gone_after_ms = 450                 # three empty polls\n", "", r"'presence.gone_after_ms': missing"),
+        ("pn532-hsu", "gone_after_ms = 800", "gone_after_ms = 200", r"write at least 600, an answer may get lost, and a poll"),
+        ("pn532-hsu", "gone_after_ms = 800   ", "# ", r"'presence.gone_after_ms': missing"),
         ("pn532-hsu", 'mode          = "level"', 'mode = "once"', r"'presence.mode': write level; poll.mode is request"),
         ("pn532-hsu", "[keepalive]", "[feedback.ok]", r"unknown key 'feedback.ok.idle_ms'"),
         ("pn532-hsu", 'expect      = ["4B"]', "expect = []", r"1 commands are sent, write as many beginnings of answers"),
         ("pn532-hsu", 'send = "55 55', 'expect = "00"\nsend = "55 55', r"'init\[0\].raw': is for serial readers, and awaits no answer"),
         ("elatec-twn4-simple", 'send   = "00 04 FF"', 'send = "07 C6 04 08 00"', r"sets a scanner's configuration"),
         ("keyboard-wedge", "pattern    = '^[0-9]{10}$'", "pattern = '[0-9]{10}'", r"is not anchored; begin with \^ and end with \$"),
-        ("keyboard-wedge", "pattern    = '^[0-9]{10}$'", "pattern = '^([0-9]+)+$'", r"repeats a repetition"),
+        ("keyboard-wedge", "pattern    = '^[0-9]{10}$'", "pattern = '^([0-9]+)+$'", r"is no simple pattern"),
         ("keyboard-wedge", "width      = 4\n", "", r"'uid.width': ascii-dec needs the number of bytes"),
         ("keyboard-wedge", 'mode = "push"', 'mode = "push"\n[feedback.ok]\nsend = "00"', r"a keyboard is told nothing"),
         ("acs-acr122u", 'send       = "FF CA 00 00 00"', 'send = "FF CA 0"', r"'uid.send': 'FF CA 0' is not hex pairs"),
@@ -95,10 +111,13 @@ def test_no_two_profiles_fit_one_device_equally_well(tmp_path: Path) -> None:
         ("acs-acr122u", "schema    = 1", "schema = = 1", r"is not TOML"),
     ],
 )  # fmt: skip
-def test_a_wrong_profile_is_one_sentence(tmp_path: Path, name: str, old: str, new: str, sentence: str) -> None:
+def test_a_wrong_profile_is_one_sentence(tmp_path: Path, name: str, old: str, new: str, sentence: str | None) -> None:
     assert old in FILES[name]
     path = tmp_path / f"{name}.toml"
     path.write_text(FILES[name].replace(old, new, 1), encoding="utf-8")
+    if sentence is None:  # odd, and not wrong
+        read_profile(path)
+        return
     with pytest.raises(ProfileError, match=sentence) as raised:
         read_profile(path)
     assert str(path) in str(raised.value) and "\n" not in str(raised.value)

@@ -167,28 +167,42 @@ def test_a_reader_nobody_listens_to_does_not_fill_the_memory() -> None:
     assert channel._signals.qsize() <= 16
 
 
-def test_a_flooding_reader_that_is_unplugged_is_not_up_when_it_is_quiet() -> None:
+def told_by(*said: Callable[[Health], object]) -> list[str]:
     told: list[ReaderEvent] = []
     health = Health("counter", told.append)
-    health.served("here")
-    health.floods("floods", 1_000)
-    health.lost("unplugged")
-    health.settle(3_000)
-    health.served("here")
-    assert [type(event).__name__ for event in told] == ["ReaderUp", "ReaderDown", "ReaderUp"]
+    for one in said:
+        one(health)
+    return [type(event).__name__.removeprefix("Reader") for event in told]
+
+
+def test_a_flooding_reader_that_is_unplugged_is_not_up_when_it_is_quiet() -> None:
+    flood = (lambda h: h.served("here", 0), lambda h: h.floods("floods", 1_000), lambda h: h.lost("unplugged", 1_500))
+    assert told_by(*flood, lambda h: h.settle(3_000)) == ["Up", "Down"]
+    assert told_by(*flood, lambda h: h.settle(3_000), lambda h: h.served("here", 4_000)) == ["Up", "Down", "Up"]
 
 
 def test_a_reader_that_hung_and_is_lost_meanwhile_is_not_up_when_the_hang_ends() -> None:
-    told: list[ReaderEvent] = []
-    health = Health("counter", told.append)
-    health.served("here")
-    health.hangs("hangs")
-    health.served("here")
-    health.lost("pcscd is gone")
-    health.believed()
-    assert [type(event).__name__ for event in told] == ["ReaderUp", "ReaderDown"]
-    health.served("there")
-    assert told[-1] == ReaderUp(reader="counter", at="there")
+    hang = (lambda h: h.served("here", 0), lambda h: h.hangs("hangs", is_left=True), lambda h: h.served("here", 5_000))
+    assert told_by(*hang, lambda h: h.lost("pcscd is gone", 6_000), lambda h: h.hangs_no_more()) == ["Up", "Down"]
+    assert told_by(*hang, lambda h: h.hangs_no_more()) == ["Up", "Down", "Up"]
+
+
+def test_a_third_hang_that_ends_is_up_again() -> None:
+    assert told_by(lambda h: h.served("here", 0), lambda h: h.hangs("hangs", is_left=False), lambda h: h.hangs_no_more()) == [
+        "Up",
+        "Down",
+        "Up",
+    ]
+
+
+def test_a_reader_that_comes_only_to_go_is_told_a_few_times_and_then_when_it_stays_or_reads() -> None:
+    flapping = [
+        said for n in range(20) for said in (lambda h, n=n: h.served("here", 1_000 * n), lambda h, n=n: h.lost("gone", 1_000 * n + 500))
+    ]
+    assert told_by(*flapping) == ["Up", "Down"] * 3
+    stays = (lambda h: h.served("here", 30_000), lambda h: h.settle(35_000), lambda h: h.settle(40_000))
+    assert told_by(*flapping, *stays) == ["Up", "Down"] * 3 + ["Up"]
+    assert told_by(*flapping, lambda h: h.served("here", 30_000), lambda h: h.read_a_card()) == ["Up", "Down"] * 3 + ["Up"]
 
 
 def test_ten_thousand_frames_a_second_at_one_reader_cost_no_tap_at_another(tmp_path: Path, watched: list[ReaderThread]) -> None:

@@ -107,6 +107,17 @@ def test_two_cards_at_once_leave_no_number_behind() -> None:
     assert _cards(profile, data) == ["many"]
 
 
+def test_what_a_card_with_a_processor_tells_of_itself_is_struck_out() -> None:
+    atr = bytes.fromhex("3B8E80018031806557420A0311DEADBEEF8290003B")
+    notes = [Note(0, "card", atr), Note(1, ">", bytes.fromhex("FFCA000000")), Note(2, "<", bytes.fromhex("1C78F2BF9000"))]
+    clean = scrubbed(load_profile("acs-acr122u"), Trace("acs-acr122u", notes), b"key")
+    assert not any(b"\xde\xad\xbe\xef" in note.data for note in clean.notes)
+    target = bytes.fromhex("0000FF13EDD54B0101000828041234567807 77F78002DEADBEEF".replace(" ", ""))
+    framed = target[:5] + target[5:] + bytes([-sum(target[5:]) & 0xFF, 0])
+    clean = scrubbed(load_profile("pn532-hsu"), Trace("pn532-hsu", [Note(0, "<", framed)]), b"key")
+    assert not any(b"\xde\xad\xbe\xef" in note.data or b"\x12\x34\x56\x78" in note.data for note in clean.notes)
+
+
 def test_one_card_is_the_same_other_card_throughout_a_trace_and_another_in_the_next() -> None:
     frame = b"\x02010063E9AE25\x03"
     trace = Trace("rdm6300", [Note(0, "open"), Note(1_000, "<", frame), Note(9_000, "<", frame)])
@@ -137,6 +148,9 @@ def test_a_profile_that_sends_other_bytes_now_is_told_at_the_first_of_them() -> 
         ("# canteen reader trace 1\n# profile rdm6300\nx < 02\n", r"line 3: write milliseconds, one of open > <"),
         ("# canteen reader trace 1\n# profile rdm6300\n1 ? 02\n", r"line 3: write milliseconds"),
         ("# canteen reader trace 1\n# profile rdm6300\n1 < 0\n", r"line 3: write milliseconds"),
+        ("# canteen reader trace 1\n# profile rdm6300\n² < 02\n", r"line 3: write milliseconds"),
+        ("# canteen reader trace 1\n# profile rdm6300\n1 show hello\n", r"line 3: write milliseconds"),
+        (f"# canteen reader trace 1\n# profile rdm6300\n{'9' * 5_000} < 02\n", r"line 3: write milliseconds"),
     ],
 )
 def test_what_is_no_trace_is_one_sentence(text: str, sentence: str) -> None:
