@@ -178,6 +178,14 @@ def test_equal_converters_are_told_apart_by_path_and_wait_for_the_technician(tmp
     assert first.profile is None and 'port = "/dev/serial/by-path/platform-usb-0:1:1.0-port0"' in first.obstacles[0].mend
 
 
+def test_a_port_that_may_not_be_opened_is_named_with_its_group(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.node(machine.usb("1-3", "ffff:0035", "USB Reader", "0100", ("03", "usbhid")), "input", "event7", "pci-usb-0:3-event-kbd")
+    (tmp_path / "dev/input/event7").unlink()  # root may open everything: one that is not there is not opened by anybody
+    (one,) = listed(tmp_path)
+    assert one.obstacles[0].mend.startswith("sudo usermod -aG input ")
+
+
 def test_a_reader_that_no_profile_can_help_is_named(tmp_path: Path) -> None:
     Machine(tmp_path).usb("1-1", "054c:06c3", "RC-S380/P", "0111", ("ff", "port100"))
     (one,) = listed(tmp_path)

@@ -4,7 +4,7 @@ import re
 
 from agent.errors import ProfileError
 
-_HEAD = """# {vendor} {model}: what the reader is, and what must be known about it. Every key: docs/READERS.md
+_HEAD = """# {vendor} {model}: what the reader is, and what must be known about it. Every key: agent/readers/profile.py
 schema    = 1
 id        = "{id}"
 revision  = 1                       # one more with every change
