@@ -1,13 +1,15 @@
 """A canteen at work: a central and agents on serial lines as processes, around a broker that a test brings."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.central.ledger import Ledger
 from agent.store.database import Database
 from tests import invariants
+from tests.parts.broker import Mosquitto
+from tests.parts.pcsc import Pcscd, VirtualCard
 from tests.parts.process import wait_for
 from tests.parts.serial_line import SerialLine
 from tests.parts.town import SITE, Central, Terminal
@@ -65,6 +67,28 @@ class Canteen:
         invariants.the_books_are_right(ledger)
         ledger.close()
         assert sum(self.recorded(terminal) for terminal in self.terminals) == self.tapped
+
+
+@contextmanager
+def counter(folder: Path, cards: list[str], readers: str) -> Iterator[tuple[VirtualCard, Pcscd, Terminal]]:
+    """Yield a virtual card, its private pcscd and a terminal, not started, with `readers` in its agent.toml; card n is account a-n's."""
+    card = VirtualCard()
+    with ExitStack() as stack:
+        broker = stack.enter_context(Mosquitto(folder / "broker"))
+        pcscd = stack.enter_context(Pcscd(folder / "pcscd", card.port))
+        stack.callback(card.take_away)
+        central = Central(folder / "central", broker.url)
+        rows = "".join(f"a-{n},{SITE},{one},lunch 2026-01-01 3.66\n" for n, one in enumerate(cards))
+        (folder / "roster.csv").write_text("account,site,cards,prices\n" + rows, encoding="utf-8")
+        central.office("import-roster", folder / "roster.csv")
+        central.office("service", SITE, "lunch", "--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567")
+        central.office("terminals", "add", "t-1", SITE)
+        central.start()
+        stack.callback(central.stop)
+        terminal = Terminal(folder / "t-1", "t-1", broker.url, folder / "central" / "central.db.card-key", readers)
+        yield card, pcscd, terminal
+        if terminal.process is not None:
+            terminal.stop()
 
 
 @contextmanager

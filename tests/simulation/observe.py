@@ -143,6 +143,8 @@ class Observer:
         touched = {made.entry.account for made in new if made.entry.account is not None}
         if isinstance(event, Arrived):
             touched |= self._apply(box, event)
+        elif wrote:
+            self._moved(box)
         for account in sorted(touched - disk.tainted):
             self.balance_is_right(box, account)
         for made in new:
@@ -196,14 +198,14 @@ class Observer:
         assert isinstance(event.receipt, tuple)
         proof = event.receipt[1].proof
         disk = box.disk
-        journal, resync, position, mark = box.db.sql.execute("SELECT journal, resync, position, acked FROM terminal").fetchone()
-        invariants.a_position_goes_on(disk.place, (journal, resync, position))
-        before, disk.place = disk.place[0], (journal, resync, position)
-        adopted = before != journal and reads.keeps_earlier_epochs(box.db)  # a new journal: its records come later
+        before, mark = disk.place, self._moved(box)
+        journal, resync, position = disk.place
+        adopted = before[0] != journal and reads.keeps_earlier_epochs(box.db)  # a new journal: its records come later
         if not isinstance(proof, Proof) or proof.message.journal != journal or adopted:
             return set()  # its records were not taken, whatever they happen to say alike
-        if position != proof.message.to and not (position == 0 and proof.message.order is not None):
-            return set()  # nor those of a message that is old, or of one about an earlier epoch; an order may have begun all anew
+        began_anew = position == 0 and resync > before[1]  # just now, by an order of this message: its records were taken before
+        if position != proof.message.to and not began_anew:
+            return set()  # nor those of a message that is old or a gap, or of one about an earlier epoch
         touched = set()
         for account in proof.accounts.values():
             row = box.db.sql.execute("SELECT p, body FROM record WHERE kind = 'account' AND id = ?", (account.id,)).fetchone()
@@ -217,6 +219,13 @@ class Observer:
             del disk.views[gone]
         self._marks(box, proof, key(mark))
         return touched
+
+    def _moved(self, box: Box) -> int:
+        """Note where a terminal stands after any turn; return what it was told is booked."""
+        journal, resync, position, mark = box.db.sql.execute("SELECT journal, resync, position, acked FROM terminal").fetchone()
+        invariants.a_position_goes_on(box.disk.place, (journal, resync, position))
+        box.disk.place = (journal, resync, position)
+        return int(mark)
 
     def _marks(self, box: Box, proof: Proof, mark: tuple[int, int]) -> None:
         """What has just been acknowledged is booked."""

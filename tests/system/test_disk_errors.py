@@ -27,7 +27,7 @@ def test_while_the_disk_fails_nothing_is_served_and_then_it_goes_on(fails: str, 
         town.tap(0)
         control.write_text(fails, encoding="ascii")
         assert terminal.process is not None
-        for card in CARDS[1:4]:
+        for card in CARDS[11:14]:
             line.hold(card)
         wait_for(lambda: "out of order: " in terminal.process.output(), "the sentence in the journal")  # type: ignore[union-attr]
         wait_for(lambda: any(b'"fault":"' in state for state in listener.on("/state")), "the sentence in `state`")

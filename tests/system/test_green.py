@@ -1,39 +1,24 @@
 """A green light is a fact: what the virtual card saw, against what is in the file, also when the disk does not take it."""
 
-import contextlib
 import random
 import sqlite3
 import threading
 from pathlib import Path
 
-from tests.parts.broker import Mosquitto
-from tests.parts.pcsc import Pcscd, VirtualCard
+from tests.parts.canteen import counter
 from tests.parts.process import wait_for
-from tests.parts.town import SITE, Central, Terminal
 
 GREEN = bytes.fromhex("FF00402E")
 KILLS = 8
 UIDS = [bytes.fromhex(f"04b0a1{n:02x}c2d3e4") for n in range(3)]
 
 
+READER = '[[reader]]\nname = "counter"\nprofile = "acs-acr122u"\n'
+
+
 def test_while_the_file_takes_nothing_nothing_is_green_and_afterwards_it_goes_on(tmp_path: Path) -> None:
-    card = VirtualCard()
-    with contextlib.ExitStack() as stack:
-        broker = stack.enter_context(Mosquitto(tmp_path / "broker"))
-        pcscd = stack.enter_context(Pcscd(tmp_path / "pcscd", card.port))
-        stack.callback(card.take_away)
-        central = Central(tmp_path / "central", broker.url)
-        rows = "".join(f"a-{n},{SITE},a:{uid.hex()},lunch 2026-01-01 3.66\n" for n, uid in enumerate(UIDS))
-        (tmp_path / "roster.csv").write_text("account,site,cards,prices\n" + rows, encoding="utf-8")
-        central.office("import-roster", tmp_path / "roster.csv")
-        central.office("service", SITE, "lunch", "--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567")
-        central.office("terminals", "add", "t-1", SITE)
-        central.start()
-        stack.callback(central.stop)
-        reader = '[[reader]]\nname = "counter"\nprofile = "acs-acr122u"\n'
-        terminal = Terminal(tmp_path / "t-1", "t-1", broker.url, tmp_path / "central" / "central.db.card-key", reader)
+    with counter(tmp_path, [f"a:{uid.hex()}" for uid in UIDS], READER) as (card, pcscd, terminal):
         terminal.start(enter=pcscd.namespace.command())
-        stack.callback(terminal.stop)
         wait_for(terminal.answers, "the agent answering")
         wait_for(lambda: terminal.balance("a-2") == 0 and terminal.status()["readers"]["counter"] == "ready", "roster and reader")
         assert card.tap(UIDS[0]).startswith(GREEN)
@@ -57,23 +42,9 @@ def test_while_the_file_takes_nothing_nothing_is_green_and_afterwards_it_goes_on
 
 
 def test_every_green_that_was_seen_is_in_the_file_however_often_the_process_is_killed(tmp_path: Path) -> None:
-    card, source = VirtualCard(), random.Random(4)
-    with contextlib.ExitStack() as stack:
-        broker = stack.enter_context(Mosquitto(tmp_path / "broker"))
-        pcscd = stack.enter_context(Pcscd(tmp_path / "pcscd", card.port))
-        stack.callback(card.take_away)
-        central = Central(tmp_path / "central", broker.url)
-        uids = [bytes.fromhex(f"04b0a1{n:02x}c2d3e4") for n in range(KILLS * 3)]
-        rows = "".join(f"a-{n},{SITE},a:{uid.hex()},lunch 2026-01-01 3.66\n" for n, uid in enumerate(uids))
-        (tmp_path / "roster.csv").write_text("account,site,cards,prices\n" + rows, encoding="utf-8")
-        central.office("import-roster", tmp_path / "roster.csv")
-        central.office("service", SITE, "lunch", "--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567")
-        central.office("terminals", "add", "t-1", SITE)
-        central.start()
-        stack.callback(central.stop)
-        reader = '[[reader]]\nname = "counter"\nprofile = "acs-acr122u"\n'
-        terminal = Terminal(tmp_path / "t-1", "t-1", broker.url, tmp_path / "central" / "central.db.card-key", reader)
-        stack.callback(terminal.stop)
+    source = random.Random(4)
+    uids = [bytes.fromhex(f"04b0a1{n:02x}c2d3e4") for n in range(KILLS * 3)]
+    with counter(tmp_path, [f"a:{uid.hex()}" for uid in uids], READER) as (card, pcscd, terminal):
         for kill in range(KILLS):
             terminal.start(enter=pcscd.namespace.command())
             wait_for(terminal.answers, "the agent answering")

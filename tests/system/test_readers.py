@@ -6,11 +6,9 @@ import threading
 import time
 from pathlib import Path
 
-from tests.parts.broker import Mosquitto
-from tests.parts.pcsc import Pcscd, VirtualCard
+from tests.parts.canteen import counter
 from tests.parts.process import wait_for
 from tests.parts.serial_line import SerialLine, rdm6300_frame
-from tests.parts.town import SITE, Central, Terminal
 
 UIDS = [bytes.fromhex(f"04c0a1{n:02x}c2d3e4") for n in range(12)]
 TAGS = [bytes.fromhex(f"01000000{n:02x}") for n in range(1, 13)]
@@ -35,30 +33,17 @@ def rss_kib(pid: int) -> int:
 
 
 def test_a_reader_that_floods_and_one_that_is_pulled_out_cost_no_meal_at_the_others(tmp_path: Path) -> None:
-    card = VirtualCard()
     lines = {name: SerialLine(tmp_path / name) for name in ("tags", "storm")}
+    cards = [f"a:{uid.hex()}" for uid in UIDS] + [f"em:{uid.hex()}" for uid in TAGS]
+    readers = '[[reader]]\nname = "plates"\nprofile = "acs-acr122u"\n' + "".join(
+        f'[[reader]]\nname = "{name}"\nprofile = "rdm6300"\nport = "{line.path}"\n' for name, line in lines.items()
+    )
     with contextlib.ExitStack() as stack:
         for line in lines.values():
             line.plug()
             stack.callback(line.unplug)
-        broker = stack.enter_context(Mosquitto(tmp_path / "broker"))
-        pcscd = stack.enter_context(Pcscd(tmp_path / "pcscd", card.port))
-        stack.callback(card.take_away)
-        central = Central(tmp_path / "central", broker.url)
-        cards = [f"a:{uid.hex()}" for uid in UIDS] + [f"em:{uid.hex()}" for uid in TAGS]
-        rows = "".join(f"a-{n},{SITE},{one},lunch 2026-01-01 3.66\n" for n, one in enumerate(cards))
-        (tmp_path / "roster.csv").write_text("account,site,cards,prices\n" + rows, encoding="utf-8")
-        central.office("import-roster", tmp_path / "roster.csv")
-        central.office("service", SITE, "lunch", "--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567")
-        central.office("terminals", "add", "t-1", SITE)
-        central.start()
-        stack.callback(central.stop)
-        readers = '[[reader]]\nname = "plates"\nprofile = "acs-acr122u"\n' + "".join(
-            f'[[reader]]\nname = "{name}"\nprofile = "rdm6300"\nport = "{line.path}"\n' for name, line in lines.items()
-        )
-        terminal = Terminal(tmp_path / "t-1", "t-1", broker.url, tmp_path / "central" / "central.db.card-key", readers)
+        card, pcscd, terminal = stack.enter_context(counter(tmp_path, cards, readers))
         terminal.start(enter=pcscd.namespace.command())
-        stack.callback(terminal.stop)
         wait_for(terminal.answers, "the agent answering")
         wait_for(lambda: terminal.balance("a-23") == 0 and set(terminal.status()["readers"].values()) == {"ready"}, "roster and readers")
         process = terminal.process
