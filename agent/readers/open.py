@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from agent.errors import ReaderError
 from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderEvent, ReaderUp, Signal
-from agent.readers.keyboard import KeyboardReader
 from agent.readers.pcsc import PcscReader
 from agent.readers.presence import LateTaps, presence_of
 from agent.readers.profile import Profile
@@ -33,6 +32,8 @@ def reader_of(reader: ReaderConfig) -> Reader:
         return PcscReader(reader.profile, reader.device)
     assert reader.port is not None
     if reader.profile.transport == "keyboard":
+        from agent.readers.keyboard import KeyboardReader  # evdev and its table of keys: only where one types
+
         return KeyboardReader(reader.profile, reader.port)
     return SerialReader(reader.profile, reader.port)
 
