@@ -121,7 +121,7 @@ def idling(folder: Path) -> list[Row]:
         with Pcscd(folder / "idle-pcscd", card.port) as pcscd:
             for what, reader in (
                 ("a serial reader that speaks by itself", f"counter=rdm6300@{line.path}"),
-                ("a serial reader asked every 150 ms", f"counter=pn532-hsu@{asked.path}"),
+                ("a serial reader that is asked four times a second", f"counter=pn532-hsu@{asked.path}"),
                 ("a PC/SC reader", "counter=acs-acr122u"),
             ):
                 command = pcscd.namespace.command(sys.executable, "-m", "tests.parts.reader_probe", "600", "0", reader)

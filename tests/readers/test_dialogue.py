@@ -34,9 +34,9 @@ def test_a_reader_is_asked_at_its_interval_and_one_question_at_a_time() -> None:
     assert dialogue.send(now_ms + 1) == b""
     assert dialogue.receive(ACK, now_ms + 2) == [] and dialogue.receive(NONE, now_ms + 9) == [None]
     assert dialogue.send(now_ms + 10) == b""
-    assert dialogue.wake_ms(now_ms + 10) == 190
-    assert dialogue.send(now_ms + 200) == POLL
-    (seen,) = dialogue.receive(ACK + ONE, now_ms + 210)
+    assert dialogue.wake_ms(now_ms + 10) == 240
+    assert dialogue.send(now_ms + 250) == POLL
+    (seen,) = dialogue.receive(ACK + ONE, now_ms + 260)
     assert isinstance(seen, CardId) and seen.uid.hex() == "9d4b2f01"
 
 
@@ -55,9 +55,9 @@ def test_an_answer_that_comes_too_late_is_not_taken_for_another() -> None:
     dialogue, now_ms = pn532()
     dialogue.send(now_ms)
     dialogue.receive(ACK, now_ms + 1)
-    assert dialogue.send(now_ms + 202) == POLL  # the first was given up
-    assert dialogue.receive(NONE, now_ms + 203) == [None]  # before its ACK: of the first
-    assert dialogue.receive(ACK + ONE, now_ms + 204) == []  # and the second's then belongs to no question
+    assert dialogue.send(now_ms + 252) == POLL  # the first was given up
+    assert dialogue.receive(NONE, now_ms + 253) == [None]  # before its ACK: of the first
+    assert dialogue.receive(ACK + ONE, now_ms + 254) == []  # and the second's then belongs to no question
 
 
 def test_a_signal_goes_before_the_next_poll() -> None:
@@ -84,10 +84,10 @@ def test_a_poll_of_two_questions_ends_at_the_first_when_there_is_no_card() -> No
     dialogue.receive(bytes.fromhex("AABB0600FFFF04010005"), 5)
     assert dialogue.send(6)[6:8] == b"\x01\x02"
     assert dialogue.receive(bytes.fromhex("AABB0600FFFF01021417"), 10) == [None]
-    assert dialogue.send(206)[6:8] == b"\x01\x02"
-    assert dialogue.receive(bytes.fromhex("AABB0800FFFF010200040007"), 210) == []
-    assert dialogue.send(211)[6:8] == b"\x02\x02"
-    (seen,) = dialogue.receive(bytes.fromhex("AABB0A00FFFF0202004CD9008015"), 215)
+    assert dialogue.send(256)[6:8] == b"\x01\x02"
+    assert dialogue.receive(bytes.fromhex("AABB0800FFFF010200040007"), 260) == []
+    assert dialogue.send(261)[6:8] == b"\x02\x02"
+    (seen,) = dialogue.receive(bytes.fromhex("AABB0A00FFFF0202004CD9008015"), 265)
     assert isinstance(seen, CardId) and seen.uid.hex() == "4cd90080"
 
 
@@ -96,11 +96,11 @@ def test_a_reader_that_answers_nothing_but_faults_is_given_up() -> None:
     dialogue.send(0)
     dialogue.receive(b"00\r", 5)
     for n in range(1, FAULTS_MAX):
-        dialogue.send(200 * n)
-        assert dialogue.receive(b"01\r", 200 * n + 5) == [Fault.DEVICE]
-    dialogue.send(200 * FAULTS_MAX)
+        dialogue.send(300 * n)
+        assert dialogue.receive(b"01\r", 300 * n + 5) == [Fault.DEVICE]
+    dialogue.send(300 * FAULTS_MAX)
     with pytest.raises(ReaderError, match="answered 10 questions in a row with what is no answer"):
-        dialogue.receive(b"01\r", 200 * FAULTS_MAX + 5)
+        dialogue.receive(b"01\r", 300 * FAULTS_MAX + 5)
 
 
 def test_silence_is_followed_by_the_keepalive_and_its_failure_by_a_new_opening() -> None:

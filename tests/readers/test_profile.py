@@ -86,7 +86,7 @@ def test_no_two_profiles_fit_one_device_equally_well(tmp_path: Path) -> None:
         ("7941e", "at       = [-2, -1]", "at = [1, 2]", r"lies inside what the checksum covers"),
         ("7941e", "type_at    = 2\n", "", r"type_at and types go together"),
         ("7941e", '"02" = "em4100"', '"02" = "felica"', r"'uid.types.02': felica is not among device.tech"),
-        ("pn532-hsu", "gone_after_ms = 800", "gone_after_ms = 200", r"write at least 600, an answer may get lost, and a poll"),
+        ("pn532-hsu", "gone_after_ms = 800", "gone_after_ms = 200", r"write at least 700, an answer may get lost, and a poll"),
         ("pn532-hsu", "gone_after_ms = 800   ", "# ", r"'presence.gone_after_ms': missing"),
         ("pn532-hsu", 'mode          = "level"', 'mode = "once"', r"'presence.mode': write level; poll.mode is request"),
         ("pn532-hsu", "[keepalive]", "[feedback.ok]", r"unknown key 'feedback.ok.idle_ms'"),
