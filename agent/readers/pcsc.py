@@ -147,7 +147,8 @@ class _Talk:
             self._unread, self._tries = True, 0
         if came and now & scard.SCARD_STATE_MUTE:
             self._channel.note("mute")
-            self._channel.saw(Fault.MUTE)
+            if self._channel.saw(Fault.MUTE):
+                self._tapped, self._tapped_ms, self._owed = Fault.MUTE, self._channel.now_ms(), None
 
     def _go_on(self) -> None:
         """Ask a card that has come, and show the signal for it while it is there."""
@@ -194,13 +195,12 @@ class _Talk:
 
         A card that went before its light gets it when it is back at once; later it may have been tapped elsewhere.
         """
-        step = None if signal is None else self._profile.step_for(signal)
+        if signal is None:
+            return
         self._owed = None
-        if (
-            step is None
-            or self._channel.now_ms() - self._tapped_ms > OWED_MS_MAX
-            or (self._card is not None and self._seen != self._tapped)
-        ):
+        step = self._profile.step_for(signal)
+        is_another = self._card is not None and self._seen != self._tapped
+        if step is None or is_another or self._channel.now_ms() - self._tapped_ms > OWED_MS_MAX:
             return
         if self._card is None:
             self._owed = signal

@@ -153,6 +153,16 @@ def test_a_signal_that_is_late_does_not_hold_up_the_next_card(tmp_path: Path) ->
         assert second - first < 2_500_000_000  # before the first had its signal
 
 
+def test_a_card_that_went_before_its_light_gets_it_when_it_is_back_at_once(tmp_path: Path) -> None:
+    with bench_of(tmp_path, answer_after_s=0.6) as bench:
+        bench.card.present(UID)
+        bench.wait_for_event("tap")
+        bench.card.take_away()
+        bench.card.present(UID)
+        wait_for(lambda: (UID.hex(), GREEN) in bench.card.shown, "the light")
+        assert bench.words() == ["up", "tap"] or bench.words() == ["up", "tap", "tap"]  # pcscd may have looked late
+
+
 def test_no_child_sees_the_light_of_another(tmp_path: Path) -> None:
     """The first child's answer is late; meanwhile the second, who has tapped at the other reader, lays the same card here: no tap."""
     with bench_of(tmp_path, "counter=acs-acr122u@* A *", "other=acs-acr122u@* B *", answer_after_s=2.5, cards=2) as bench:
