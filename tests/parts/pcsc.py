@@ -23,6 +23,7 @@ VPCD = Path("/usr/lib/pcsc/drivers/serial/libifdvpcd.so")
 ATR_CLASSIC_1K = bytes.fromhex("3B8F8001804F0CA000000306030001000000006A")
 GET_UID = bytes.fromhex("FFCA000000")
 LED = bytes.fromhex("FF0040")
+WAIT = bytes.fromhex("FF00400C0400000000")  # the ACR122U profile's
 ESCAPE_CODE = 0x42000ABC  # no driver's own: only who asks for it can know it
 READER_NAME = "ACS ACR122U PICC Interface"
 
@@ -130,7 +131,11 @@ class Pcscd:
             self._process = None
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
@@ -198,14 +203,18 @@ class VirtualCard:
         self._peer = self._thread = None
 
     def tap(self, uid: bytes, *, seconds: float = 10) -> bytes:
-        """Present a card, wait for the reader's light, take the card away, and return the command of the light."""
+        """Present a card, wait for the reader's light, take the card away, and return the command of the light: the last, not *wait*."""
         seen = len(self.shown)
+
+        def lights() -> list[bytes]:
+            return [light for _, light in self.shown[seen:] if light != WAIT]
+
         self.present(uid)
         try:
-            wait_for(lambda: len(self.shown) > seen, "a light on the PC/SC reader", seconds)
+            wait_for(lights, "a light on the PC/SC reader", seconds)
         finally:
             self.take_away()
-        return self.shown[seen][1]
+        return lights()[0]
 
     def _lie(self, peer: socket.socket, uid: bytes) -> None:
         with contextlib.suppress(OSError, EOFError):

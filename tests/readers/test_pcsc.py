@@ -89,8 +89,9 @@ def test_taps_in_a_row_are_each_read(bench: Bench) -> None:
 
 def test_cards_swapped_within_one_poll_are_each_read(bench: Bench) -> None:
     for n in range(6):
-        bench.card.present(UID[:-1] + bytes([n]))  # the one before is taken away in the same moment
-        wait_for(lambda: len(bench.card.shown) > n, "the light")  # noqa: B023
+        uid = UID[:-1] + bytes([n])
+        bench.card.present(uid)  # the one before is taken away in the same moment
+        wait_for(lambda: (uid.hex(), GREEN) in bench.card.shown, "the light")  # noqa: B023
     assert [uid[-2:] for uid, light in bench.card.shown if light == GREEN] == ["00", "01", "02", "03", "04", "05"]
 
 
@@ -313,10 +314,11 @@ def test_five_hundred_taps_in_a_row_leave_no_context_behind(tmp_path: Path) -> N
             bench.wait_for_event("up", reader=f"r{letter}")
         before = 0
         for n in range(72):
-            for k, card in enumerate(bench.cards):
-                card.present(bytes([4, k]) + n.to_bytes(5, "big"))
-            for card in bench.cards:
-                wait_for(lambda: len(card.shown) > n, f"light {n}")  # noqa: B023
+            uids = [bytes([4, k]) + n.to_bytes(5, "big") for k in range(len(letters))]
+            for card, uid in zip(bench.cards, uids, strict=True):
+                card.present(uid)
+            for card, uid in zip(bench.cards, uids, strict=True):
+                wait_for(lambda: (uid.hex(), GREEN) in card.shown, f"light {n}")  # noqa: B023
             if n == 4:
                 before = descriptors(bench)
         taps = [len([event for event in bench.events(f"r{letter}") if "tap" in event]) for letter in letters]
