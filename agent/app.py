@@ -165,10 +165,10 @@ class App:
             if self._bug is not None:
                 raise self._bug
             reading = read_clock(self._boot)
-            for thread in self._readers.values():
-                thread.watch()
             for effect in self._terminal.turn(event, reading):
                 self._perform(effect)
+            for thread in self._readers.values():
+                thread.watch()
             if self._mirror is not None and not isinstance(event, CardPresented):
                 self._copy_on(self._mirror)
             if reading.mono_ms - fed_ms >= every_ms:

@@ -108,9 +108,9 @@ class Channel:
         now_ms = self.now_ms()
         if self._health.is_flooding(now_ms):
             return False
-        self._health.read_a_card()
         if not self._presence.is_tap(shown, now_ms) or self._floods(now_ms):
             return False
+        self._health.read_a_card()
         self.taps += 1
         self._waits_since_ms, self._told_to_wait = now_ms, False
         if isinstance(shown, CardId):

@@ -12,6 +12,7 @@ import pytest
 from agent.domain.card import CardId
 from agent.errors import ReaderError
 from agent.readers.events import CardPresented, ReaderDown, ReaderEvent, ReaderUp, Signal
+from agent.readers.faults import Fault
 from agent.readers.health import Health
 from agent.readers.open import ReaderConfig, reader_thread
 from agent.readers.presence import LateTaps, Presence
@@ -203,6 +204,20 @@ def test_a_reader_that_comes_only_to_go_is_told_a_few_times_and_then_when_it_sta
     stays = (lambda h: h.served("here", 30_000), lambda h: h.settle(35_000), lambda h: h.settle(40_000))
     assert told_by(*flapping, *stays) == ["Up", "Down"] * 3 + ["Up"]
     assert told_by(*flapping, lambda h: h.served("here", 30_000), lambda h: h.read_a_card()) == ["Up", "Down"] * 3 + ["Up"]
+
+
+def test_a_reader_that_answers_with_faults_only_has_read_nothing() -> None:
+    told: list[ReaderEvent] = []
+    health = Health("counter", told.append)
+    channel = Channel("counter", told.append, health, Presence("counter", LateTaps(threading.Lock()), gone_after_ms=0, debounce_ms=1))
+    for _ in range(20):
+        channel.up("here")
+        assert not channel.saw(Fault.DEVICE)
+        channel.lost("answers nothing but faults")
+    assert [type(event).__name__ for event in told] == ["ReaderUp", "ReaderDown"] * 3
+    channel.up("here")
+    assert channel.saw(CardId("em", b"12345"))
+    assert [type(event).__name__ for event in told[6:]] == ["ReaderUp", "CardPresented"]
 
 
 def test_ten_thousand_frames_a_second_at_one_reader_cost_no_tap_at_another(tmp_path: Path, watched: list[ReaderThread]) -> None:
