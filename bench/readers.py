@@ -43,8 +43,8 @@ while True:
     if came:
         code, h, p = s.SCardConnect(c, name, s.SCARD_SHARE_SHARED, s.SCARD_PROTOCOL_T0 | s.SCARD_PROTOCOL_T1)
         code, answer = s.SCardTransmit(h, s.SCARD_PCI_T1 if p == s.SCARD_PROTOCOL_T1 else s.SCARD_PCI_T0, [0xFF, 0xCA, 0, 0, 0])
-        taps.put(bytes(answer[:-2]).hex())
-        at = time.monotonic_ns()
+        uid, at = bytes(answer[:-2]).hex(), time.monotonic_ns()
+        taps.put(uid)
         s.SCardDisconnect(h, s.SCARD_LEAVE_CARD)
         print(at, flush=True)
 """

@@ -10,9 +10,10 @@ ISO 15693 the byte E0 comes first. `q` is a printed code (QR or bar code): its c
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
+
+from msgspec import Struct
 
 from agent.errors import CardError
 
@@ -40,8 +41,7 @@ class UidFault(StrEnum):
     ORDER = "order"
 
 
-@dataclass(frozen=True, slots=True)
-class CardId:
+class CardId(Struct, frozen=True):
     """Technology and UID, in anticollision order: `a:04a1b2c3d4e5f6`, `em:010063e9ae`."""
 
     technology: str

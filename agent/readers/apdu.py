@@ -1,5 +1,6 @@
 """Bytes as profiles write them, the status at the end of a smart card's answer (ISO 7816-4), and what an ATR says (PC/SC part 3)."""
 
+import re
 from functools import cache
 
 # PC/SC part 3, supplemental document: RID of the workgroup, then SS, the standard; only these are said by a storage card's ATR.
@@ -20,18 +21,18 @@ def parse_hex(text: str) -> bytes:
 
 def matches(pattern: str, received: bytes) -> bool:
     """Return whether bytes fit a pattern of hex pairs in which `..` stands for any byte."""
-    return len(_wanted(pattern)) == len(received) and begins(pattern, received)
+    return _compiled(pattern).fullmatch(received) is not None
 
 
 def begins(pattern: str, received: bytes) -> bool:
     """Return whether bytes begin as a pattern says."""
-    wanted = _wanted(pattern)
-    return len(wanted) <= len(received) and all(want is None or want == byte for want, byte in zip(wanted, received, strict=False))
+    return _compiled(pattern).match(received) is not None
 
 
 @cache
-def _wanted(pattern: str) -> tuple[int | None, ...]:
-    return tuple(None if pair == ".." else int(pair, 16) for pair in _pairs(pattern))
+def _compiled(pattern: str) -> re.Pattern[bytes]:
+    parts = (b"." if pair == ".." else re.escape(bytes.fromhex(pair)) for pair in _pairs(pattern))
+    return re.compile(b"".join(parts), re.DOTALL)
 
 
 def is_pattern(text: str) -> bool:

@@ -28,6 +28,11 @@ class Health:
         self._hangs = False
         self._flooded_ms: int | None = None
 
+    @property
+    def is_doubted(self) -> bool:
+        """Return whether anything speaks against its being up. Without the lock: what changes meanwhile is found at the next card."""
+        return self._falls > 0 or self._hangs or self._flooded_ms is not None
+
     def served(self, place: str, now_ms: int) -> None:
         """The reader can be read, at a PC/SC name or a path."""
         with self._lock:

@@ -24,7 +24,7 @@ def card_of_answer(profile: Profile, answer: bytes, atr: bytes) -> Seen:
     if len(answer) < 2 or not matches(profile.uid.status, answer[-2:]):
         return Fault.STATUS
     technology = technology_of_atr(atr)
-    if technology is not None and technology not in (TECHNOLOGIES[tech] for tech in profile.device.tech):
+    if technology is not None and technology not in profile.prefixes:
         return Fault.TECHNOLOGY
     return _card(profile, answer[:-2], technology)
 
@@ -74,7 +74,7 @@ def _card(profile: Profile, payload: bytes, technology: str | None) -> CardId | 
         return uid
     if rule.byte_order == "reversed":
         uid = uid[::-1]
-    if uid.hex() in rule.reject:
+    if rule.reject and uid.hex() in rule.reject:
         return Fault.REJECTED
     if len(uid) not in rule.lengths:
         return UidFault.LENGTH
@@ -83,8 +83,10 @@ def _card(profile: Profile, payload: bytes, technology: str | None) -> CardId | 
 
 def _technology(profile: Profile, uid: bytes) -> str:
     """Return the prefix of the card ids this reader gives: the first of its technologies that has UIDs of that length."""
-    prefixes = [TECHNOLOGIES[tech] for tech in profile.device.tech]
-    return next((prefix for prefix in prefixes if len(uid) in UID_LENGTHS[prefix]), prefixes[0])
+    for prefix in profile.prefixes:
+        if len(uid) in UID_LENGTHS[prefix]:
+            return prefix
+    return profile.prefixes[0]
 
 
 def _decoded(profile: Profile, part: bytes) -> bytes | UidFault | Fault:

@@ -245,9 +245,8 @@ class _Talk:
         return received
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call into PC/SC, which may never come back: the main loop watches."""
-        with self._channel.calling():
-            return _safely(function, *arguments)
+        """Call into PC/SC."""
+        return self._channel.call(_safely, function, *arguments)
 
     def check(self, code: int, doing: str) -> None:
         if code != scard.SCARD_S_SUCCESS:

@@ -10,7 +10,7 @@ from agent.readers.faults import Fault
 from agent.readers.identity import Seen
 from agent.readers.profile import Profile
 
-NOISE = (None, Fault.CHECKSUM, Fault.DEVICE)  # not about a card: the reader repeats it, or is asked again
+NOISE = frozenset({None, Fault.CHECKSUM, Fault.DEVICE})  # not about a card: the reader repeats it, or is asked again
 HELD_MAX = 64  # cards remembered at once: more than ever lie before the readers of one terminal
 
 

@@ -6,6 +6,7 @@ not load.
 """
 
 import hashlib
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -204,7 +205,7 @@ class Selftest(Struct, frozen=True, forbid_unknown_fields=True):
     ) = UNSET  # fmt: skip
 
 
-class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
     """`support` is honest: untested; fixtures (bytes from documents); bench (a reader on a desk); field (a school)."""
 
     schema: int
@@ -225,6 +226,11 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     keepalive: Keepalive | UnsetType = UNSET
     quirk: list[Quirk] = []
     digest: str = ""
+
+    @cached_property
+    def prefixes(self) -> tuple[str, ...]:
+        """Return how the card ids begin that this reader gives: `a`, `em`, …"""
+        return tuple(TECHNOLOGIES[tech] for tech in self.device.tech)
 
     def step_for(self, signal: Signal) -> Step | None:
         """Return what to send for a signal, None where the reader cannot show it."""

@@ -81,11 +81,10 @@ class SerialReader:
         port = serial.Serial(baudrate=settings.baud, timeout=0, exclusive=True)
         port.dtr = settings.dtr  # before it is opened: some boards start anew when it rises
         port.port = self._port
-        with channel.calling():
-            try:
-                port.open()
-            except ValueError as error:  # a path that is none, a speed the port does not know
-                raise self._error(str(error)) from error
+        try:
+            channel.call(port.open)
+        except ValueError as error:  # a path that is none, a speed the port does not know
+            raise self._error(str(error)) from error
         try:
             with contextlib.suppress(OSError):  # keeps other programs off; a pty has none
                 fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
@@ -96,8 +95,7 @@ class SerialReader:
             port.reset_input_buffer()
             yield port
         finally:
-            with channel.calling():
-                port.close()
+            channel.call(port.close)
 
     def _talk(self, port: serial.Serial, bell: _Bell, channel: Channel) -> None:
         now_ms = channel.now_ms()

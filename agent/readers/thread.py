@@ -10,10 +10,9 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from agent.domain.card import CardId
 from agent.errors import ReaderError
@@ -79,12 +78,11 @@ class Channel:
         """Return monotonic milliseconds, for presence and gaps."""
         return time.monotonic_ns() // 1_000_000
 
-    @contextmanager
-    def calling(self) -> Iterator[None]:
-        """Mark a call into a driver, which may never come back."""
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call into a driver, which may never come back: the main loop watches."""
         self.calling_since_ms = self.now_ms()
         try:
-            yield
+            return function(*arguments)
         finally:
             self.calling_since_ms = None
 
@@ -106,11 +104,12 @@ class Channel:
         if shown is None or self.stopping:  # stopping: left behind, somebody else speaks for this reader now
             return False
         now_ms = self.now_ms()
-        if self._health.is_flooding(now_ms):
+        if self._health.is_doubted and self._health.is_flooding(now_ms):
             return False
         if not self._presence.is_tap(shown, now_ms) or self._floods(now_ms):
             return False
-        self._health.read_a_card()
+        if self._health.is_doubted:
+            self._health.read_a_card()
         self.taps += 1
         self._waits_since_ms, self._told_to_wait = now_ms, False
         if isinstance(shown, CardId):

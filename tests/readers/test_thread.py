@@ -34,8 +34,7 @@ class Hanging:
     def serve(self, channel: Channel) -> None:
         self.served += 1
         channel.up("a reader")
-        with channel.calling():
-            self.released.wait()
+        channel.call(self.released.wait)
         channel.saw(CardId("em", bytes(4) + b"\1"))
         while not channel.stopping:
             channel.pause(0.05)
