@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import IO
 
 from agent.config import Config
-from agent.domain.clock import format_instant
+from agent.domain.clock import Reading, format_instant
 from agent.errors import AgentError, ConfigError, StoreError
 from agent.export import end_of, pieces
 from agent.ops.clock import boot_id, read_clock
 from agent.ops.control import ControlSocket
 from agent.ops.mirror import Mirror
 from agent.ops.notify import Notifier
+from agent.out_of_order import Effect, Event, OutOfOrder, Unopened
 from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderUp, Show
 from agent.readers.open import reader_thread
 from agent.readers.presence import LateTaps
@@ -38,7 +39,7 @@ from agent.store.salvage import open_ledger
 from agent.sync.events import Acknowledge, DropLink, Publish
 from agent.sync.mqtt import MqttLink
 from agent.sync.topics import Topics
-from agent.terminal import Effect, Event, Terminal, last_will
+from agent.terminal import Terminal, last_will
 
 TAPS_MAX = 64  # far more than readers can hold up to a loop that answers in milliseconds
 # The broker has at most 20 messages under way to us (RECEIVE_MAX), the rest is state and requests; with MQTT 3.1.1 it may have more:
@@ -102,17 +103,9 @@ class App:
         self._bug: BaseException | None = None
         self._boot = boot_id()
         self._notifier = Notifier()
-        self._lock = lock_state_dir(config.state_dir)
-        self._db = _open_database(config)
-        self._terminal = Terminal(
-            self._db,
-            zone=config.zone,
-            card_key=config.card_key,
-            readers=[reader.name for reader in config.readers],
-            software=version("canteen-agent"),
-            spread=random.random,
-            epoch_bits=new_epoch_bits,
-        )
+        self._lock: IO[str] | None = None
+        self._db: Database | None = None
+        self._terminal = self._opened(None)
         self._link = MqttLink(
             config.broker,
             client_id=config.terminal,
@@ -124,6 +117,31 @@ class App:
         self._control = ControlSocket(config.control_socket, self._inbox.put)
         late = LateTaps(threading.Lock())
         self._readers = {reader.name: reader_thread(reader, self._inbox.put, late) for reader in config.readers}
+
+    def _opened(self, before: Unopened | None) -> Terminal | Unopened:
+        """Return the terminal; what stands for it while its file cannot be opened, `before` if that is so already."""
+        names, software = [reader.name for reader in self._config.readers], version("canteen-agent")
+        try:
+            self._lock = self._lock or lock_state_dir(self._config.state_dir)
+            self._db = self._db or _open_database(self._config)
+            return Terminal(
+                self._db,
+                zone=self._config.zone,
+                card_key=self._config.card_key,
+                readers=names,
+                software=software,
+                spread=random.random,
+                epoch_bits=new_epoch_bits,
+                fault=before.fault if before else None,
+            )
+        except StoreError as error:
+            now_ms = read_clock(self._boot).mono_ms
+            if before is not None:
+                before.fault.tried_ms = now_ms
+                return before
+            log.error("out of order: %s", error)
+            fault = OutOfOrder(str(error), now_ms, self._config.card_key)
+            return Unopened(fault, self._config.town, self._config.terminal, software=software, readers=names)
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the exit code."""
@@ -165,8 +183,9 @@ class App:
             if self._bug is not None:
                 raise self._bug
             reading = read_clock(self._boot)
-            for effect in self._terminal.turn(event, reading):
-                self._perform(effect)
+            self._turn(event, reading)
+            if isinstance(self._terminal, Unopened) and self._terminal.wake_ms(reading) == 0:
+                self._look_again(self._terminal, reading)
             for thread in self._readers.values():
                 thread.watch()
             if self._mirror is not None and not isinstance(event, CardPresented):
@@ -176,8 +195,21 @@ class App:
                 self._notifier.watchdog()
                 self._notifier.status(self._terminal.summary())
 
+    def _turn(self, event: Event | None, reading: Reading) -> None:
+        for effect in self._terminal.turn(event, reading):
+            self._perform(effect)
+
+    def _look_again(self, unopened: Unopened, reading: Reading) -> None:
+        """Open the file again; when that works, the terminal hears what readers and link have said."""
+        self._terminal = self._opened(unopened)
+        if self._terminal is not unopened:
+            for event in unopened.heard():
+                self._turn(event, reading)
+
     def _copy_on(self, mirror: Mirror) -> None:
         """Hand the second copy what it lacks, while nobody waits."""
+        if self._db is None or isinstance(self._terminal, Unopened):
+            return
         self._terminal.mirror = mirror.fault or "ready"
         if mirror.wants_more:
             with contextlib.suppress(StoreError):  # the next turn says so
@@ -202,8 +234,9 @@ class App:
         self._control.close()
         if self._mirror is not None:
             self._mirror.stop()
-        self._db.close()
-        self._lock.close()
+        for held in (self._db, self._lock):
+            if held is not None:
+                held.close()
         log.info("stopped")
 
     def _thread_ended(self, ended: threading.ExceptHookArgs) -> None:
@@ -250,7 +283,7 @@ def _open_database(config: Config) -> Database:
 
 
 def lock_state_dir(state_dir: Path) -> IO[str]:
-    """Return the lock that whoever writes to a terminal's ledger holds. Raise `AgentError` when an agent runs."""
+    """Return the lock that whoever writes to a terminal's ledger holds. Raise `AgentError` if one runs, `StoreError` for the disk."""
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
         lock = open(state_dir / "lock", "w", encoding="ascii")  # noqa: SIM115  # held for the life of the process
@@ -258,7 +291,7 @@ def lock_state_dir(state_dir: Path) -> IO[str]:
     except BlockingIOError:
         raise AgentError(f"{state_dir}: another agent is running here") from None
     except OSError as error:
-        raise ConfigError(f"{state_dir}: cannot be used as state_dir: {error}") from error
+        raise StoreError(f"{state_dir}: cannot be used as state_dir: {error}") from error
     os.set_inheritable(lock.fileno(), False)
     return lock
 

@@ -10,10 +10,10 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from agent.domain.canteen import ServiceNow, any_service, policy_on, service_now
-from agent.domain.card import CardId, Token, card_token
+from agent.domain.card import Token, card_token
 from agent.domain.clock import ClockTrust, Day, Moment, age_ms, day_of, format_instant, parse_instant
 from agent.domain.ledger import Entry, How, Key
-from agent.domain.tap import AlreadyServed, Facts, Outcome, Refused, Served, UndoRefusal, closing, decide, undo
+from agent.domain.tap import AlreadyServed, Facts, Outcome, Refused, Served, UndoRefusal, closing, decide, unanswered, undo
 from agent.errors import AgentError
 from agent.readers.events import CardPresented, CardUnreadable, Signal
 from agent.store import reads, writes
@@ -39,7 +39,7 @@ class Counter:
     def tap(self, event: CardPresented | CardUnreadable, moment: Moment) -> tuple[Signal, Entry]:
         """Return the signal to show and the entry that was recorded. Raise `StoreError` with nothing recorded."""
         card = event.card if isinstance(event, CardPresented) else None
-        outcome = decide(self._facts(moment, card))
+        outcome = decide(self._facts(moment, card_token(self.card_key, card) if card else None))
         entry = writes.record(self.db, outcome.entry)
         _log_tap(event, outcome, entry)
         match outcome:
@@ -49,6 +49,15 @@ class Counter:
                 return Signal.ALREADY_SERVED, entry
             case Refused():
                 return Signal.REFUSED, entry
+
+    def unanswered(self, token: Token | None, moment: Moment) -> Entry:
+        """Record that a card (None: an unreadable one) was told *out of order* at a moment. Raise `StoreError` with nothing recorded."""
+        entry = writes.record(self.db, unanswered(self._facts(moment, token)))
+        card = f"card {token[:8]}" if token else "no card"
+        log.info(
+            "was told out of order: %s, account %s, entry %d", card, entry.account or "unknown", entry.seq, extra=_fields(entry, "told")
+        )
+        return entry
 
     def undo(self, seq: int | None, moment: Moment) -> Entry:
         """Record the storno of entry `seq` of this epoch (None: of the newest meal) and return it. Raise `AgentError` if it may not be."""
@@ -118,8 +127,7 @@ class Counter:
         heard_at = reads.standing(self.db).heard_at
         return None if heard_at is None else age_ms(heard_at, moment.at)
 
-    def _facts(self, moment: Moment, card: CardId | None) -> Facts:
-        token: Token | None = card_token(self.card_key, card) if card else None
+    def _facts(self, moment: Moment, token: Token | None) -> Facts:
         record, account, balance_cents = reads.of_card(self.db, token) if token else (None, None, 0)
         service = self._service(moment)
         eater = account.id if account else None

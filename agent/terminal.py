@@ -23,23 +23,20 @@ from agent.domain.ledger import Seq
 from agent.domain.tap import Refused, Served
 from agent.errors import AgentError, DamagedError, StoreError
 from agent.ops.control import Request
-from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderUp, Show, Signal, SignalFailed
+from agent.out_of_order import LOOK_AGAIN_MS, Effect, Event, OutOfOrder
+from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderUp, Show, SignalFailed
 from agent.store import reads, writes
 from agent.store.database import Database
-from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkEffect, LinkUp, Publish
+from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkUp, Publish
 from agent.sync.messages import TerminalState, encode
 from agent.sync.topics import Leaf, Topics
 
 PRUNE_EVERY_MS = 600_000
-LOOK_AGAIN_MS = 1_000  # how often a file that failed is opened again
 CHECKPOINT_QUIET_MS = 3_000  # no tap for so long: the file may be tidied without a child waiting
 STATE_EVERY_MS = 300_000
 HEARD_TOLERANCE = timedelta(minutes=1)  # a message may have waited at the broker: only a time ahead of ours, or near it, is news
 
 log = logging.getLogger("agent.terminal")
-
-Event = CardPresented | CardUnreadable | ReaderUp | ReaderDown | SignalFailed | LinkUp | LinkDown | Arrived | Request
-Effect = Show | LinkEffect
 
 
 @dataclass(slots=True)
@@ -71,17 +68,8 @@ class _Reader:
         return "; ".join(parts)
 
 
-@dataclass(slots=True)
-class _Fault:
-    """The file does not work: why, when it was opened again last, and how many taps have been told so."""
-
-    sentence: str
-    tried_ms: int
-    taps: int = 0
-
-
 class Terminal:
-    """`readers` are the names of all configured readers; all are down until they report."""
+    """`readers` are the names of all configured readers; all are down until they report. `fault` is what kept the file shut."""
 
     def __init__(
         self,
@@ -93,6 +81,7 @@ class Terminal:
         software: str,
         spread: Callable[[], float],
         epoch_bits: Callable[[], str],
+        fault: OutOfOrder | None = None,
     ) -> None:
         self._db = db
         self._zone = zone
@@ -100,6 +89,7 @@ class Terminal:
         here = reads.standing(db)
         self._id = here.terminal
         self._topics = Topics(here.town)
+        self._card_key = card_key
         self._counter = Counter(db, zone, card_key)
         self._mail = Correspondence(db, software=software, spread=spread, epoch_bits=epoch_bits)
         self._readers = {name: _Reader(_Outage(0, "not reported yet")) for name in readers}
@@ -110,8 +100,13 @@ class Terminal:
         self._pruned_ms: int | None = None
         self._checkpoint_due = False
         self._state_ms: int | None = None
-        self._fault: _Fault | None = None
+        self._fault = fault
         self.mirror: str | None = None  # how the second copy of the ledger does; None: there is none
+
+    @property
+    def works(self) -> bool:
+        """Return whether its file does, as far as it was used."""
+        return self._fault is None
 
     def moment(self, reading: Reading) -> Moment:
         """Return the time as an entry made now would carry it."""
@@ -138,7 +133,7 @@ class Terminal:
         except DamagedError:
             raise
         except StoreError as error:
-            yield from self._without_file(event, error, moment)
+            yield from self._without_file(event, error, reading)
 
     def handle(self, event: Event, moment: Moment) -> list[Effect]:
         """Return what one event brings about. Raise `StoreError` when the disk does not take it: then nothing is green."""
@@ -212,7 +207,7 @@ class Terminal:
     def summary(self) -> str:
         """Return one line for `systemctl status`."""
         if self._fault is not None:
-            return f"OUT OF ORDER: {self._fault.sentence}"
+            return self._fault.summary
         here = reads.standing(self._db)
         down = [name for name, reader in self._readers.items() if reader.outage]
         readers = f"readers down: {', '.join(down)}" if down else f"{len(self._readers)} readers ready"
@@ -329,32 +324,33 @@ class Terminal:
         keep = policy_on(reads.policies(self._db), day_of(format_instant(newest), self._zone)).keep_days
         return writes.prune(self._db, before=format_instant(newest - timedelta(days=keep)))
 
-    def _look_again(self, fault: _Fault, moment: Moment) -> Iterator[Effect]:
+    def _look_again(self, fault: OutOfOrder, moment: Moment) -> Iterator[Effect]:
         """Open the file again and write into it what happened meanwhile. Raise `StoreError` while that does not work."""
         if moment.mono_ms - fault.tried_ms < LOOK_AGAIN_MS:
             raise StoreError(fault.sentence)
         fault.tried_ms = moment.mono_ms
         self._db.reopen()
+        while fault.kept:
+            token, reading = fault.kept[0]
+            tapped = self.moment(reading)
+            self._recorded(self._counter.unanswered(token, tapped).at, tapped)
+            del fault.kept[0]
         detail = f"{fault.sentence}; {fault.taps} taps were told out of order"
         writes.add_incident(self._db, at=moment.at, kind="store_fault", detail=detail)
         log.warning("the file works again: %d taps were told out of order", fault.taps)
         self._fault, self._state_ms = None, None
         yield DropLink()  # messages that came meanwhile were not acknowledged: they come again
 
-    def _without_file(self, event: Event | None, error: StoreError, moment: Moment) -> Iterator[Effect]:
-        """Answer without the file: nothing is green, nothing is acknowledged, everybody is told why."""
+    def _without_file(self, event: Event | None, error: StoreError, reading: Reading) -> Iterator[Effect]:
+        """Answer without the file."""
         is_news = self._fault is None or isinstance(event, LinkUp)
         if self._fault is None:
             log.error("out of order: %s", error)
-            self._fault = _Fault(str(error), moment.mono_ms)
-        if isinstance(event, CardPresented | CardUnreadable):
-            self._fault.taps += 1
-            yield Show(reader=event.reader, tap=event.tap, signal=Signal.OUT_OF_ORDER)
-        elif isinstance(event, Request):
-            event.answer(error=f"out of order: {self._fault.sentence}")
+            self._fault = OutOfOrder(str(error), reading.mono_ms, self._card_key)
+        yield from self._fault.answer(event, reading)
         if is_news and self._link is None:
-            fault = TerminalState(online=True, at=moment.at, software=self._software, readers=self._reader_words(), fault=str(error))
-            yield Publish(topic=self._topics.of(self._id, Leaf.STATE), payload=encode(fault), retain=True)
+            at = self.moment(reading).at
+            yield self._fault.state(self._topics, self._id, at=at, software=self._software, readers=self._reader_words())
 
     def _reader_words(self) -> dict[str, str]:
         return {name: "ready" if reader.outage is None else "down" for name, reader in self._readers.items()}

@@ -29,6 +29,11 @@ def every_light_has_one_entry(lights: Sequence[Signal], entries: Sequence[Entry]
         assert (light is Signal.SERVED) == (entry.kind in ("meal", "unknown_meal")), f"{light} for {entry.kind}"
 
 
+def what_was_told_out_of_order_is_recorded(unrecorded: int, *, works: bool) -> None:
+    """`unrecorded` are the taps that one life of the process told *out of order*, less those recorded since; `works`: its file does."""
+    assert unrecorded == 0 or (unrecorded > 0 and not works), f"{unrecorded} taps were told out of order and are recorded nowhere"
+
+
 def greens_are_still_there(disk: Disk, db: Database) -> None:
     for made in disk.greens:
         kept = reads.place_of(db, made.epoch, made.seq)

@@ -12,12 +12,13 @@ import msgspec
 import pytest
 
 from agent.domain.card import parse_card_id
+from agent.domain.ledger import RefusalReason
 from agent.errors import StoreError
 from agent.ops.control import Request
+from agent.out_of_order import LOOK_AGAIN_MS, Effect, Event
 from agent.readers.events import CardPresented, ReaderDown, ReaderUp, Show, Signal
 from agent.store import reads
 from agent.sync.events import Acknowledge, Arrived, DropLink, Publish
-from agent.terminal import LOOK_AGAIN_MS, Effect, Event
 from tests.conftest import CARD, OTHER_CARD
 from tests.parts.wire import Wire
 
@@ -76,6 +77,7 @@ def test_no_green_while_it_lasts_and_all_goes_on_afterwards(
     topic, payload = wire.down.popleft()
     with fault(wire):
         assert tap(wire, OTHER_CARD) is Signal.OUT_OF_ORDER
+        tapped_at = wire.box.moment().at
         assert tap(wire, OTHER_CARD) is Signal.OUT_OF_ORDER
         effects = turn(wire, Arrived(topic=topic, payload=payload, receipt=7))
         assert not any(isinstance(effect, Acknowledge) for effect in effects)
@@ -92,6 +94,12 @@ def test_no_green_while_it_lasts_and_all_goes_on_afterwards(
     (incident,) = [detail for _, kind, detail in reads.incidents(wire.box.db) if kind == "store_fault"]
     assert incident.endswith("2 taps were told out of order")
     assert list(reads.verify(wire.box.db)) == []
+    wire.connect()
+    wire.settle()
+    told = [entry for entry in wire.box.entries() if entry.reason is RefusalReason.OUT_OF_ORDER]
+    assert [(entry.account, entry.cents) for entry in told] == [("a-2", 0)] * 2
+    assert told[0].at == tapped_at and told[0].at < told[1].at  # each with the time of its tap
+    assert wire.central.one("SELECT count(*) FROM entry WHERE kind = 'refusal' AND body ->> '$.reason' = 'out_of_order'") == 2
 
 
 def test_the_central_is_told_why(wire: Wire) -> None:
@@ -109,7 +117,7 @@ def test_a_journal_that_is_taken_away_costs_nothing(wire: Wire) -> None:
     assert tap(wire, OTHER_CARD) is Signal.OUT_OF_ORDER
     assert tap(wire, OTHER_CARD) is Signal.SERVED
     wire.box.restart()
-    assert len(wire.box.entries()) == 2
+    assert [entry.kind for entry in wire.box.entries()] == ["meal", "refusal", "meal"]
 
 
 def test_a_full_disk_takes_the_meals_of_a_week(wire: Wire) -> None:

@@ -52,6 +52,7 @@ class RefusalReason(StrEnum):
     BLOCKED = "blocked"
     ALREADY_SERVED = "already_served"
     NO_CREDIT = "no_credit"
+    OUT_OF_ORDER = "out_of_order"
 
 
 class Key(Struct, frozen=True, order=True):

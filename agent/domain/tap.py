@@ -199,6 +199,11 @@ def _refusal(facts: Facts, reason: RefusalReason) -> Entry:
     )
 
 
+def unanswered(facts: Facts) -> Entry:
+    """Return the draft of a tap that was told *out of order*: no meal of ours, whatever the staff did then."""
+    return _refusal(facts, RefusalReason.OUT_OF_ORDER)
+
+
 class UndoRefusal(StrEnum):
     """Why an entry cannot be undone."""
 

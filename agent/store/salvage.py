@@ -55,7 +55,10 @@ def open_ledger(path: Path, *, town: str, terminal: str, epoch_bits: Callable[[]
         db.close()
     except DamagedError as error:
         fault = str(error)
-    aside = move_aside(path)
+    try:
+        aside = move_aside(path)
+    except OSError as error:
+        raise StoreError(f"{fault}; it cannot be moved aside: {error}") from error
     db = Database(path)
     writes.found(db, town=town, terminal=terminal, epoch=f"1-{epoch_bits()}")
     found = list(read_damaged(aside))

@@ -18,11 +18,11 @@ from agent.domain.card import CardId, card_token, parse_card_id
 from agent.domain.clock import Moment, Reading, format_instant
 from agent.domain.ledger import Entry
 from agent.ops.control import Request
+from agent.out_of_order import Effect, Event
 from agent.readers.events import CardPresented, CardUnreadable, Show, Signal
 from agent.store import reads, writes
 from agent.store.database import Database
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkUp, Publish
-from agent.terminal import Effect, Event
 from agent.terminal import Terminal as Core
 
 TOWN = "borgofiorito"

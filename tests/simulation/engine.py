@@ -9,10 +9,10 @@ import random
 from pathlib import Path
 
 from agent.errors import AgentError
+from agent.out_of_order import Event
 from agent.readers.events import Show
 from agent.sync.events import Acknowledge, DropLink, Publish
 from agent.sync.messages import Entries, decode
-from agent.terminal import Event
 from tests import invariants
 from tests.simulation.model import Books, Facts
 from tests.simulation.observe import Observer

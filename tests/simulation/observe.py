@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from agent.domain.canteen import policy_on
-from agent.domain.ledger import Entry
+from agent.domain.ledger import Entry, RefusalReason
 from agent.ops.control import Request
 from agent.readers.events import CardPresented, CardUnreadable, Show, Signal
 from agent.store import reads
@@ -133,11 +133,14 @@ class Observer:
         new = self._new_entries(box) if wrote else []
         if isinstance(event, CardPresented | CardUnreadable):
             lights = [show.signal for show in shown if show.signal is not Signal.OUT_OF_ORDER]
-            finished = finished and len(lights) == len(shown)
-            invariants.every_light_has_one_entry(lights, [made.entry for made in new], finished=finished)
+            answered = [made.entry for made in new if made.entry.reason is not RefusalReason.OUT_OF_ORDER]
+            box.unrecorded += len(shown) - len(lights)
+            invariants.every_light_has_one_entry(lights, answered, finished=finished and len(lights) == len(shown))
         elif isinstance(event, Request) and event.arguments.get("day"):
             for made in new:
                 invariants.a_late_meal_is_of_the_day_the_staff_gave(made.entry, str(event.arguments["day"]))
+        box.unrecorded -= sum(made.entry.reason is RefusalReason.OUT_OF_ORDER for made in new)
+        invariants.what_was_told_out_of_order_is_recorded(box.unrecorded, works=finished and box.core.works)
         disk = box.disk
         disk.greens += [made for made in new if shown and shown[0].signal is Signal.SERVED]
         touched = {made.entry.account for made in new if made.entry.account is not None}

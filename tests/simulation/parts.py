@@ -292,6 +292,7 @@ class Box(Process):
             epoch_bits=self._bits,
         )
         self.inbox = Inbox()
+        self.unrecorded = 0  # taps this process told *out of order* and has not recorded yet
         self.alive = True
 
     def stop(self) -> None:

@@ -160,19 +160,6 @@ def test_another_terminals_ledger_is_refused_and_not_touched(school: School) -> 
     school.terminal.config.write_text(text, encoding="utf-8")
 
 
-def test_a_newer_database_is_refused_and_not_touched(school: School) -> None:
-    import sqlite3
-
-    school.terminal.stop()
-    connection = sqlite3.connect(school.terminal.db, isolation_level=None)
-    connection.execute("PRAGMA user_version = 99")
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
-    before = school.terminal.db.read_bytes()
-    assert "schema 99, this program knows 1" in run_agent("run", "-c", school.terminal.config, code=1)
-    assert school.terminal.db.read_bytes() == before
-
-
 def test_systemd_hears_ready_status_and_watchdog_and_the_journal_gets_fields(school: School, tmp_path: Path) -> None:
     school.terminal.stop()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:

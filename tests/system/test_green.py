@@ -3,10 +3,16 @@
 import random
 import sqlite3
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
+import pytest
+
+from tests.crash.record import shim
 from tests.parts.canteen import counter
 from tests.parts.process import wait_for
+from tests.parts.town import run_agent
 
 GREEN = bytes.fromhex("FF00402E")
 KILLS = 8
@@ -38,6 +44,74 @@ def test_while_the_file_takes_nothing_nothing_is_green_and_afterwards_it_goes_on
         assert card.tap(UIDS[1]).startswith(GREEN)
         greens = sum(light.startswith(GREEN) for _, light in card.shown)
         assert terminal.rows("SELECT count(*) FROM entry WHERE kind = 'meal'") == [(greens,)]
+        assert terminal.stop() == 0
+
+
+@contextmanager
+def exchanged_for_a_folder(path: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Cannot be opened, as after permission was lost."""
+    away = path.rename(path.with_suffix(".away"))
+    path.mkdir()
+    yield {}
+    path.rmdir()
+    away.rename(path)
+
+
+@contextmanager
+def held(path: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A technician's sqlite3 has it for itself."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as technician:
+        technician.execute("PRAGMA locking_mode = EXCLUSIVE")
+        technician.execute("BEGIN EXCLUSIVE")
+        yield {}
+
+
+@contextmanager
+def unreadable(path: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The card answers EIO to every read."""
+    control = tmp_path / "fails"
+    control.write_text("read", encoding="ascii")
+    yield {"LD_PRELOAD": str(shim(tmp_path)), "CRASH_FOLDER": str(path.parent), "CRASH_FAILS": str(control)}
+    control.unlink()
+
+
+@contextmanager
+def newer(path: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A program that is older than the file: nothing of it is touched."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as sql:
+        sql.execute("PRAGMA user_version = 99")
+        sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = path.read_bytes()
+    yield {}
+    assert path.read_bytes() == before
+    with closing(sqlite3.connect(path, isolation_level=None)) as sql:
+        sql.execute("PRAGMA user_version = 1")
+
+
+@pytest.mark.parametrize("fault", [exchanged_for_a_folder, held, unreadable, newer])
+def test_a_file_that_does_not_work_at_the_start_is_told_at_the_counter_and_taps_are_recorded_when_it_does(
+    fault: Callable[[Path, Path], AbstractContextManager[dict[str, str]]], tmp_path: Path
+) -> None:
+    with counter(tmp_path, [f"a:{uid.hex()}" for uid in UIDS], READER) as (card, pcscd, terminal):
+        terminal.start(enter=pcscd.namespace.command())
+        wait_for(terminal.answers, "the agent answering")
+        wait_for(lambda: terminal.balance("a-2") == 0 and terminal.status()["readers"]["counter"] == "ready", "roster and reader")
+        assert card.tap(UIDS[0]).startswith(GREEN)
+        assert terminal.stop() == 0
+
+        with fault(terminal.db, tmp_path) as environment:
+            terminal.start(enter=pcscd.namespace.command(), environment=environment)
+            process = terminal.process
+            assert process is not None
+            wait_for(lambda: "out of order: " in process.output() and "serving" in process.output(), "the sentence in the journal")
+            assert not card.tap(UIDS[1]).startswith(GREEN)
+            assert "out of order: " in run_agent("status", "-c", terminal.config, code=1)
+        wait_for(lambda: "the file works again: 1 taps" in process.output(), "the file working again")
+        assert process.output().count(" ERROR ") == 1
+        assert card.tap(UIDS[1]).startswith(GREEN)
+        told = "SELECT kind, eater, body ->> '$.reason' FROM entry ORDER BY n"
+        assert terminal.rows(told) == [("meal", "a-0", None), ("refusal", "a-1", "out_of_order"), ("meal", "a-1", None)]
+        wait_for(lambda: terminal.pending() == 0, "everything booked")
         assert terminal.stop() == 0
 
 
