@@ -13,7 +13,7 @@ from msgspec import Raw
 from agent.domain.canteen import GoneRecord
 from agent.domain.clock import Moment, age_ms
 from agent.domain.digest import Tally
-from agent.errors import SyncError
+from agent.errors import RecordError, SyncError
 from agent.store import reads, writes
 from agent.store.database import Database
 from agent.sync.events import DropLink, LinkEffect, Publish
@@ -113,6 +113,13 @@ class Correspondence:
             return
         self._walk = None
         self._compare(walk.expected, walk.tally, moment)
+
+    def forget(self, error: RecordError, moment: Moment) -> None:
+        """Do without a record that cannot be read any more, until the central has told it again."""
+        writes.forget_record(self._db, error.kind, error.id)
+        self._incident("record", str(error), moment.at)
+        self._walk = None
+        self.session.hello_again()
 
     def _changes(self, topic: str, message: Changes, moment: Moment) -> str | None:
         here = reads.standing(self._db)

@@ -36,6 +36,14 @@ class DamagedError(StoreError):
     """The terminal's file is damaged: it is moved aside as it is, and another begun."""
 
 
+class RecordError(StoreError):
+    """A record of the central's cannot be read any more: it is forgotten, and all are asked for anew."""
+
+    def __init__(self, kind: str, record_id: str, why: Exception) -> None:
+        super().__init__(f"the {kind} {record_id} cannot be read any more: {why}")
+        self.kind, self.id = kind, record_id
+
+
 class SyncError(AgentError):
     """A message or the link to the broker is not usable."""
 

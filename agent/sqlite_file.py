@@ -81,7 +81,9 @@ class SqliteFile:
     def fault(self, what: str, error: Exception) -> AgentError:
         """Return the form's error for one of SQLite's or the system's."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        is_damaged = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode" in str(error)
+        is_damaged = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or any(
+            word in str(error) for word in ("decode", "malformed JSON")
+        )
         kind = self._form.damaged if is_damaged else self._form.error
         return kind(f"{self.path}: {what}: {error}")
 

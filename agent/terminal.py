@@ -10,7 +10,8 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, assert_never
+from functools import partial
+from typing import Any, TypeVar, assert_never
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -18,10 +19,11 @@ import msgspec
 from agent.correspondence import Correspondence
 from agent.counter import Counter
 from agent.domain.canteen import Id, policy_on
+from agent.domain.card import Token
 from agent.domain.clock import Anchor, Day, Moment, Reading, day_of, format_instant, highest, parse_instant, read_moment
 from agent.domain.ledger import Seq
 from agent.domain.tap import Refused, Served
-from agent.errors import AgentError, DamagedError, StoreError
+from agent.errors import AgentError, DamagedError, RecordError, StoreError
 from agent.ops.control import Request
 from agent.out_of_order import LOOK_AGAIN_MS, Effect, Event, OutOfOrder
 from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderUp, Show, SignalFailed
@@ -35,6 +37,8 @@ PRUNE_EVERY_MS = 600_000
 CHECKPOINT_QUIET_MS = 3_000  # no tap for so long: the file may be tidied without a child waiting
 STATE_EVERY_MS = 300_000
 HEARD_TOLERANCE = timedelta(minutes=1)  # a message may have waited at the broker: only a time ahead of ours, or near it, is news
+
+_Done = TypeVar("_Done")
 
 log = logging.getLogger("agent.terminal")
 
@@ -124,16 +128,25 @@ class Terminal:
         try:
             if self._fault is not None:
                 yield from self._look_again(self._fault, moment)
+                moment = self.moment(reading)  # what was recorded just now may have raised its floor
             if event is not None:
-                yield from self.handle(event, moment)
+                yield from self._with_readable_records(partial(self.handle, event, moment), moment)
                 event = None  # answered: what fails from here on is not its fault
             else:
-                self.idle(moment)
+                self._with_readable_records(partial(self.idle, moment), moment)
             yield from self.due(moment)
         except DamagedError:
             raise
         except StoreError as error:
             yield from self._without_file(event, error, reading)
+
+    def _with_readable_records(self, work: Callable[[], _Done], moment: Moment) -> _Done:
+        """Do work that reads records before it writes anything. One that cannot be read any more is given up, and it is done again."""
+        while True:
+            try:
+                return work()
+            except RecordError as error:
+                self._mail.forget(error, moment)
 
     def handle(self, event: Event, moment: Moment) -> list[Effect]:
         """Return what one event brings about. Raise `StoreError` when the disk does not take it: then nothing is green."""
@@ -333,13 +346,17 @@ class Terminal:
         while fault.kept:
             token, reading = fault.kept[0]
             tapped = self.moment(reading)
-            self._recorded(self._counter.unanswered(token, tapped).at, tapped)
+            self._record_unanswered(token, tapped)
             del fault.kept[0]
         detail = f"{fault.sentence}; {fault.taps} taps were told out of order"
         writes.add_incident(self._db, at=moment.at, kind="store_fault", detail=detail)
         log.warning("the file works again: %d taps were told out of order", fault.taps)
         self._fault, self._state_ms = None, None
         yield DropLink()  # messages that came meanwhile were not acknowledged: they come again
+
+    def _record_unanswered(self, token: Token | None, tapped: Moment) -> None:
+        entry = self._with_readable_records(partial(self._counter.unanswered, token, tapped), tapped)
+        self._recorded(entry.at, tapped)
 
     def _without_file(self, event: Event | None, error: StoreError, reading: Reading) -> Iterator[Effect]:
         """Answer without the file."""

@@ -15,7 +15,7 @@ from agent.domain.clock import Instant
 from agent.domain.digest import Tally, tally
 from agent.domain.ledger import Entry, Key, chain_hash
 from agent.domain.tap import OwnMeal
-from agent.errors import StoreError
+from agent.errors import RecordError, StoreError
 from agent.store.database import Database
 from agent.store.schema import SEQ_BITS, key, place
 
@@ -157,39 +157,43 @@ def keep_after(db: Database, seq: int, digest: str) -> None:
 
 
 def account(db: Database, account_id: str) -> AccountRecord | None:
-    row = db.row("SELECT body FROM record WHERE kind = 'account' AND id = ?", (account_id,))
-    return _account.decode(row[0]) if row else None
+    row = db.row(f"SELECT {_BODY} FROM record WHERE kind = 'account' AND id = ?", (account_id,))
+    return _decoded(_account, "account", account_id, row[0]) if row else None
 
 
 def of_card(db: Database, token: str) -> tuple[CardRecord | None, AccountRecord | None, int]:
     """Return a card, its account, and that account's balance in cents (0 without one)."""
-    row = db.row(
-        f"SELECT c.body, a.body, {_own_cents('a')}"
-        " FROM record c LEFT JOIN record a ON a.kind = 'account' AND a.id = c.body ->> '$.account'"
-        " WHERE c.kind = 'card' AND c.id = ?",
-        (token,),
-    )
+    row = db.row(f"SELECT {_BODY} FROM record WHERE kind = 'card' AND id = ?", (token,))
     if row is None:
         return None, None, 0
-    account = _account.decode(row[1]) if row[1] is not None else None
-    return _card.decode(row[0]), account, account.balance + row[2] if account else 0
+    card = _decoded(_card, "card", token, row[0])
+    return card, *_of_account(db, card.account)
 
 
 def balance_cents(db: Database, account_id: str) -> int | None:
     """Return what an account holds as far as this terminal knows: the central's balance and own entries after its `h`."""
+    account, cents = _of_account(db, account_id)
+    return cents if account else None
+
+
+def _of_account(db: Database, account_id: str) -> tuple[AccountRecord | None, int]:
     row = db.row(
-        f"SELECT body ->> '$.balance' + {_own_cents('record')} FROM record WHERE kind = 'account' AND id = ?",
+        f"SELECT {_BODY}, coalesce((SELECT sum(cents) FROM entry WHERE eater = record.id AND n > h AND cents <> 0), 0)"
+        " FROM record WHERE kind = 'account' AND id = ?",
         (account_id,),
     )
-    return int(row[0]) if row else None
+    if row is None:
+        return None, 0
+    account = _decoded(_account, "account", account_id, row[0])
+    return account, account.balance + row[1]
 
 
 def policies(db: Database) -> list[PolicyRecord]:
-    return _kept(db, "policy", lambda db: _records(db, "policy", PolicyRecord))
+    return _kept(db, "policy", lambda db: _records(db, _policy, "policy"))
 
 
 def services(db: Database) -> list[ServiceRecord]:
-    return _kept(db, "service", lambda db: _records(db, "service", ServiceRecord))
+    return _kept(db, "service", lambda db: _records(db, _service, "service"))
 
 
 def own_meals(db: Database, account_id: str | None, token: str | None, service: str, day: str) -> tuple[OwnMeal | None, int]:
@@ -233,8 +237,11 @@ def remembers_from(db: Database) -> Instant | None:
 
 
 def newest_entry(db: Database) -> Entry | None:
-    row = db.row("SELECT body, hash FROM entry ORDER BY n DESC LIMIT 1")
-    return _entry(row[0], row[1]) if row else None
+    """Return the entry with the latest time: the last one of an epoch, not always of the newest (one found later comes behind)."""
+    rows = db.rows(
+        "SELECT body, hash FROM entry WHERE n IN (SELECT (SELECT max(n) FROM entry WHERE n < (epoch.n + 1) << ?) FROM epoch)", (SEQ_BITS,)
+    )
+    return max((_entry(body, digest) for body, digest in rows), key=lambda entry: entry.at, default=None)
 
 
 def oldest_pending_at(db: Database) -> str | None:
@@ -331,16 +338,17 @@ def digest_step(db: Database, so_far: Tally, after: tuple[str, str]) -> tuple[Ta
     """Return the digest with the next `DIGEST_STEP_RECORDS` records behind `after` (kind, id; "" at first), and the last
     one seen or None when that was all. The caller sees to it that the position has not moved between steps."""
     rows = db.rows(
-        "SELECT kind, id, body FROM record WHERE (kind, id) > (?, ?) ORDER BY kind, id LIMIT ?",
+        f"SELECT kind, id, {_BODY} FROM record WHERE (kind, id) > (?, ?) ORDER BY kind, id LIMIT ?",
         (*after, DIGEST_STEP_RECORDS),
     )
-    so_far = tally(((kind, body.encode()) for kind, _, body in rows), so_far)
+    try:
+        so_far = tally(((kind, body) for kind, _, body in rows), so_far)
+    except ValueError:
+        for kind, record_id, body in rows:
+            if kind == "account":
+                _decoded(_account, kind, record_id, body)
+        raise
     return so_far, ((rows[-1][0], rows[-1][1]) if len(rows) == DIGEST_STEP_RECORDS else None)
-
-
-def _own_cents(row: str) -> str:
-    """Return SQL for the sum of own entries that the balance in a row of `record` does not contain."""
-    return f"coalesce((SELECT sum(cents) FROM entry WHERE eater = {row}.id AND n > {row}.h AND cents <> 0), 0)"
 
 
 _Kept = TypeVar("_Kept")
@@ -348,6 +356,9 @@ _Record = TypeVar("_Record")
 
 _account = msgspec.json.Decoder(AccountRecord)
 _card = msgspec.json.Decoder(CardRecord)
+_policy = msgspec.json.Decoder(PolicyRecord)
+_service = msgspec.json.Decoder(ServiceRecord)
+_BODY = "CAST(body AS BLOB)"  # as bytes: what is damaged may be no text any more
 
 
 def _kept(db: Database, name: str, read: Callable[[Database], _Kept]) -> _Kept:
@@ -360,8 +371,16 @@ def _kept(db: Database, name: str, read: Callable[[Database], _Kept]) -> _Kept:
     return found
 
 
-def _records(db: Database, kind: str, form: type[_Record]) -> list[_Record]:
-    return [msgspec.json.decode(body, type=form) for (body,) in db.rows("SELECT body FROM record WHERE kind = ?", (kind,))]
+def _records(db: Database, decoder: msgspec.json.Decoder[_Record], kind: str) -> list[_Record]:
+    rows = db.rows(f"SELECT id, {_BODY} FROM record WHERE kind = ?", (kind,))
+    return [_decoded(decoder, kind, record_id, body) for record_id, body in rows]
+
+
+def _decoded(decoder: msgspec.json.Decoder[_Record], kind: str, record_id: str, body: bytes) -> _Record:
+    try:
+        return decoder.decode(body)
+    except ValueError as error:  # msgspec's own, and bytes that are no text
+        raise RecordError(kind, record_id, error) from None
 
 
 def _tail(db: Database) -> tuple[int, int, str]:

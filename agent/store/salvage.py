@@ -12,11 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
-from agent.domain.canteen import AccountRecord, CardRecord, PolicyRecord, ServiceRecord
 from agent.errors import DamagedError, StoreError
 from agent.sqlite_file import FAULTS, sync_folder
 from agent.store import writes
@@ -24,13 +20,9 @@ from agent.store.database import Database
 from agent.store.schema import place
 
 ASIDE_MAX = 1_000
-_FORMS: dict[str, msgspec.json.Decoder[Any]] = {
-    "account": msgspec.json.Decoder(list[AccountRecord]),
-    "card": msgspec.json.Decoder(list[CardRecord]),
-    "policy": msgspec.json.Decoder(list[PolicyRecord]),
-    "service": msgspec.json.Decoder(list[ServiceRecord]),
-}
-RECORDS_AT_ONCE = 500
+ENDS = ("", "-wal", "-shm", "-journal")
+WHOLE = ".whole"
+COPY_PREFIX = "salvage-"
 MISSING_MAX = 2_000  # so many places without an entry one after the other are the end of an epoch
 
 
@@ -47,6 +39,7 @@ class Found:
 def open_ledger(path: Path, *, town: str, terminal: str, epoch_bits: Callable[[], str], at: str) -> Database:
     """Open a terminal's ledger, found a new one, or begin anew beside a damaged one. Raise `StoreError`."""
     try:
+        _finish_exchange(path)
         db = Database(path)
         writes.found(db, town=town, terminal=terminal, epoch=f"1-{epoch_bits()}")
         fault = damage(db)
@@ -55,23 +48,48 @@ def open_ledger(path: Path, *, town: str, terminal: str, epoch_bits: Callable[[]
         db.close()
     except DamagedError as error:
         fault = str(error)
-    try:
-        aside = move_aside(path)
     except OSError as error:
-        raise StoreError(f"{fault}; it cannot be moved aside: {error}") from error
-    db = Database(path)
-    writes.found(db, town=town, terminal=terminal, epoch=f"1-{epoch_bits()}")
-    found = list(read_damaged(aside))
-    writes.take_over(db, found_epochs(found), epoch_bits())
-    entries, lost = sum(len(one.entries) for one in found), sum(one.lost for one in found)
-    detail = f"{fault}; kept as {aside.name}: {entries} entries of it are sent again under their keys, {lost} places could not be read"
-    writes.add_incident(db, at=at, kind="damaged_file", detail=detail)
-    return db
+        raise StoreError(f"{path}: {error}") from error
+    try:
+        aside = keep_aside(path)
+        made = path.with_name(f"{path.name}.made")
+        for end in ENDS:
+            made.with_name(made.name + end).unlink(missing_ok=True)
+        with closing(Database(made)) as db:
+            writes.found(db, town=town, terminal=terminal, epoch=f"1-{epoch_bits()}")
+            found = list(read_damaged(aside))
+            writes.take_over(db, found_epochs(found), epoch_bits())
+            entries, lost = sum(len(one.entries) for one in found), sum(one.lost for one in found)
+            detail = f"{fault}; kept as {aside.name}: {entries} entries of it are sent again under their keys, {lost} places not readable"
+            writes.add_incident(db, at=at, kind="damaged_file", detail=detail)
+        if made.with_name(f"{made.name}-wal").exists():  # closing has brought it into the file, or the disk does not take it
+            raise StoreError(f"{fault}; nothing could be put in its place")
+        made.rename(path.with_name(path.name + WHOLE))
+        sync_folder(path.parent)
+        _finish_exchange(path)
+    except OSError as error:
+        raise StoreError(f"{fault}; nothing could be put in its place: {error}") from error
+    return Database(path)
+
+
+def _finish_exchange(path: Path) -> None:
+    """Put a ledger that was made in place of a damaged one where that is. Does nothing without one; a plug pulled in it costs nothing:
+    the damaged file and its journal have their other names already."""
+    whole = path.with_name(path.name + WHOLE)
+    if not whole.exists():
+        return
+    for end in ("-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+    sync_folder(path.parent)
+    whole.rename(path)
+    sync_folder(path.parent)
 
 
 def damage(db: Database) -> str | None:
-    """Return what is wrong with a file as it is opened, None if nothing: its pages, every hash of its chain, and every record that
-    a tap or a digest will read. What is readable and says something else, the digest finds."""
+    """Return what is wrong with a file as it is opened, None if nothing: its pages, and every hash of its chain.
+
+    A record that cannot be read any more is found when it is wanted, and asked for again; one that says something else, by the digest.
+    """
     try:
         with db.reading() as sql:
             (word,) = sql.execute("PRAGMA quick_check(1)").fetchone()
@@ -85,12 +103,6 @@ def damage(db: Database) -> str | None:
                     if seq != expected or _hash(previous, body) != digest:
                         return f"{db.path}: epoch {epoch}: entry {seq} does not match its hash"
                     previous = digest
-            for kind in _FORMS:
-                rows = sql.execute("SELECT id, body FROM record WHERE kind = ?", (kind,))
-                while bodies := rows.fetchmany(RECORDS_AT_ONCE):
-                    if not _are_readable(kind, [body for _, body in bodies]):
-                        record_id = next((one for one, body in bodies if not _are_readable(kind, [body])), "records")
-                        return f"{db.path}: the {kind} {record_id} cannot be read any more"
             for table in ("terminal", "note", "incident"):
                 sql.execute(f"SELECT * FROM {table}").fetchall()
     except DamagedError as error:
@@ -98,29 +110,27 @@ def damage(db: Database) -> str | None:
     return None
 
 
-def _are_readable(kind: str, bodies: list[str]) -> bool:
-    """Return whether records can be decoded, many at once: one by one they are half of an agent's start."""
-    try:
-        return len(_FORMS[kind].decode(f"[{','.join(bodies)}]")) == len(bodies)
-    except (msgspec.MsgspecError, TypeError):  # TypeError: a body that is no text any more
-        return False
-
-
-def move_aside(path: Path) -> Path:
-    """Give a damaged file and its journal another name, as they are, and return it."""
-    aside = next(
-        one for one in (path.with_name(f"{path.name}.damaged-{n}") for n in range(1, ASIDE_MAX)) if not one.exists()
-    )  # fmt: skip
-    for end in ("-wal", "-shm", ""):
+def keep_aside(path: Path) -> Path:
+    """Give a damaged file and its journal another name as well, as they are, and return it; the one they have if they have one."""
+    for n in range(1, ASIDE_MAX):
+        aside = path.with_name(f"{path.name}.damaged-{n}")
+        if not aside.exists():
+            break
+        if aside.samefile(path):
+            return aside
+    for end in ("-wal", ""):
         with suppress(FileNotFoundError):
-            path.with_name(path.name + end).rename(aside.with_name(aside.name + end))
+            aside.with_name(aside.name + end).unlink(missing_ok=True)
+            aside.with_name(aside.name + end).hardlink_to(path.with_name(path.name + end))
     sync_folder(path.parent)
     return aside
 
 
 def read_damaged(path: Path) -> Iterator[Found]:
     """Yield what can be proved of each epoch of a file that may be damaged anywhere. A copy is read: opening changes a file."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix="salvage-") as folder:
+    for left in path.parent.glob(f"{COPY_PREFIX}*"):  # a plug was pulled in it
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=COPY_PREFIX) as folder:
         copy = Path(folder) / "copy.db"
         for end in ("", "-wal"):
             if path.with_name(path.name + end).exists():

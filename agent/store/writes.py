@@ -190,6 +190,13 @@ def begin_resync(db: Database, order: str | None) -> None:
         sql.execute("UPDATE terminal SET position = 0, resync = resync + 1, resyncing = 1, order_done = coalesce(?, order_done)", (order,))
 
 
+def forget_record(db: Database, kind: str, record_id: str) -> None:
+    """Forget a record that cannot be read any more, and ask for everything again."""
+    with db.transaction() as sql:
+        sql.execute("DELETE FROM record WHERE kind = ? AND id = ?", (kind, record_id))
+        sql.execute("UPDATE terminal SET position = 0, resync = resync + 1, resyncing = 1")
+
+
 def begin_epoch(db: Database, epoch_bits: str, order: str) -> str:
     """Begin a new epoch and return its id; `epoch_bits` are 16 hex digits of randomness. The caller saw that nothing is pending."""
     with db.transaction() as sql:

@@ -47,18 +47,18 @@ BUGS = (
     Bug(
         "a green light before the commit",
         "agent/terminal.py",
-        "            if event is not None:\n                yield from self.handle",
+        "            if event is not None:\n                yield from self._with",
         "            if isinstance(event, CardPresented):\n"
         "                yield Show(reader=event.reader, tap=event.tap, signal=Signal.SERVED)\n"
-        "            if event is not None:\n                yield from self.handle",
+        "            if event is not None:\n                yield from self._with",
     ),
     Bug(
         "the terminal acknowledges a message before its commit",
         "agent/terminal.py",
-        "            if event is not None:\n                yield from self.handle",
+        "            if event is not None:\n                yield from self._with",
         "            if isinstance(event, Arrived):\n"
         "                yield Acknowledge(event.receipt)\n"
-        "            if event is not None:\n                yield from self.handle",
+        "            if event is not None:\n                yield from self._with",
     ),
     Bug(
         "the central acknowledges a message before its commit",
@@ -141,8 +141,8 @@ BUGS = (
     Bug(
         "own entries after h are left out of the balance",
         "agent/store/reads.py",
-        "n > {row}.h AND",
-        "n > {row}.h + 1 AND",
+        "n > h AND",
+        "n > h + 1 AND",
     ),
     Bug(
         "a payment heard of twice is booked twice",

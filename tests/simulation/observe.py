@@ -51,6 +51,9 @@ class Proof:
     seen: Seen
 
 
+ROTTEN = "{"  # a record that cannot be read any more
+
+
 class Observer:
     """`lives` are the books of each life of the central's file; the last one is the present."""
 
@@ -131,15 +134,15 @@ class Observer:
     def box_turned(self, box: Box, event: object, shown: list[Show], *, wrote: bool, finished: bool) -> None:
         """Take in what a terminal has recorded and applied in this turn. `wrote` says whether it began a transaction."""
         new = self._new_entries(box) if wrote else []
+        of_event = [made.entry for made in new if made.entry.reason is not RefusalReason.OUT_OF_ORDER]
         if isinstance(event, CardPresented | CardUnreadable):
             lights = [show.signal for show in shown if show.signal is not Signal.OUT_OF_ORDER]
-            answered = [made.entry for made in new if made.entry.reason is not RefusalReason.OUT_OF_ORDER]
             box.unrecorded += len(shown) - len(lights)
-            invariants.every_light_has_one_entry(lights, answered, finished=finished and len(lights) == len(shown))
+            invariants.every_light_has_one_entry(lights, of_event, finished=finished and len(lights) == len(shown))
         elif isinstance(event, Request) and event.arguments.get("day"):
-            for made in new:
-                invariants.a_late_meal_is_of_the_day_the_staff_gave(made.entry, str(event.arguments["day"]))
-        box.unrecorded -= sum(made.entry.reason is RefusalReason.OUT_OF_ORDER for made in new)
+            for entry in of_event:
+                invariants.a_late_meal_is_of_the_day_the_staff_gave(entry, str(event.arguments["day"]))
+        box.unrecorded -= len(new) - len(of_event)
         invariants.what_was_told_out_of_order_is_recorded(box.unrecorded, works=finished and box.core.works)
         disk = box.disk
         disk.greens += [made for made in new if shown and shown[0].signal is Signal.SERVED]
@@ -212,7 +215,7 @@ class Observer:
         touched = set()
         for account in proof.accounts.values():
             row = box.db.sql.execute("SELECT p, body FROM record WHERE kind = 'account' AND id = ?", (account.id,)).fetchone()
-            held = msgspec.json.decode(row[1], type=_Account) if row else None
+            held = msgspec.json.decode(row[1], type=_Account) if row and row[1] != ROTTEN else None
             if held is not None and (held.p, held.balance) == (account.p, account.balance):
                 disk.views[account.id] = View(account.balance, proof.seen)
                 disk.tainted.discard(account.id)

@@ -13,6 +13,7 @@ from agent.sync.topics import Leaf
 from tests.parts.wire import ZONE
 from tests.simulation.engine import Engine
 from tests.simulation.model import Facts
+from tests.simulation.observe import ROTTEN
 from tests.simulation.office import Office
 from tests.simulation.parts import CENTRAL, TOPICS, Box, Mail, Process, garbage, oversized
 from tests.simulation.script import Step, Town
@@ -312,6 +313,14 @@ class Simulation:
         if box.alive and account in box.disk.views:
             self.engine.may_differ = True
             box.damage("DELETE FROM record", "account", account)
+            box.disk.tainted.add(account)
+
+    def rot_record(self, step: Step) -> None:
+        """A record cannot be read any more."""
+        box, account = self._box(step), self._account(step)
+        if box.alive and account in box.disk.views:
+            self.engine.may_differ = True
+            box.damage(f"UPDATE record SET body = '{ROTTEN}'", "account", account)
             box.disk.tainted.add(account)
 
     # -- the central's file and what the office does -------------------------------------------------------------------------

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from agent.domain.card import parse_card_id
+from agent.errors import DamagedError
 from agent.export import write_export
-from agent.readers.events import CardPresented
+from agent.readers.events import CardPresented, Show
 from agent.store import reads
-from agent.store.salvage import damage, open_ledger, salvage
+from agent.store.salvage import damage, keep_aside, open_ledger, salvage
 from agent.terminal import Terminal
 from tests.conftest import CARD, OTHER_CARD
 from tests.invariants import both_sides_are_equal, the_books_are_right
@@ -120,6 +121,8 @@ def test_a_ledger_of_another_card_is_salvaged_by_hand(wire: Wire, tmp_path: Path
     assert [len(one.entries) for one in salvage(found, wire.box.path, "b" * 16)] == [4]
     assert salvage(found, wire.box.path, "c" * 16) == []  # once
     wire.box.start()
+    newest = reads.newest_entry(wire.box.db)
+    assert newest is not None and newest.at == wire.clock.instant  # what was found is older, and no floor for the clock
     wire.connect()
     wire.settle()
     assert wire.central.balance("a-1") == wire.box.balance("a-1") == -3 * 366
@@ -146,17 +149,71 @@ def test_an_export_and_the_network_together_book_once(wire: Wire, tmp_path: Path
     the_books_are_right(wire.central.ledger)
 
 
-def test_a_record_that_cannot_be_read_any_more_does_not_end_the_agent_again_and_again(wire: Wire) -> None:
-    """A flipped bit in a record that is no JSON, no text or no account afterwards: begun anew, and the central tells all again."""
-    for rotten in (b'{"balance":1', b"\xff\xfe", b'{"balance":"x"}'):
-        lunches(wire, 1)
-        wire.settle()
-        wire.box.db.sql.execute("PRAGMA ignore_check_constraints = ON")
-        wire.box.db.sql.execute("UPDATE record SET body = CAST(? AS TEXT) WHERE kind = 'account' AND id = 'a-1'", (rotten,))
-        reopened(wire)
-        assert [kind for _, kind, _ in reads.incidents(wire.box.db)] == ["damaged_file"]
-        wire.disconnect()
-        wire.connect()
-        wire.settle()
-        assert wire.box.balance("a-1") == wire.central.balance("a-1")
+@pytest.mark.parametrize("rotten", [b'{"balance":1', b"\xff\xfe", b'{"balance":"x"}', b'{"balance":1,"id":"\xff"}'])
+@pytest.mark.parametrize("kind", ["account", "card", "policy", "service"])
+def test_a_record_that_cannot_be_read_any_more_is_done_without_and_told_again(wire: Wire, kind: str, rotten: bytes) -> None:
+    """A flipped bit in a record that is no JSON, no text or no record afterwards: a tap goes on without it, and nobody starts anew."""
+    lunches(wire, 1)
+    wire.settle()
+    wire.clock.pass_ms(24 * 3_600_000)
+    wire.box.db.sql.execute("PRAGMA ignore_check_constraints = ON")
+    change = "UPDATE record SET body = CAST(? AS TEXT) WHERE kind = ?"
+    wire.box.db.sql.execute(change, (rotten, kind))
+    wire.box.restart()
+    tap = CardPresented(reader="counter", card=parse_card_id(CARD), tap=1)
+    (shown,) = [effect for effect in wire.box.core.turn(tap, wire.box.reading()) if isinstance(effect, Show)]
+    assert shown.signal == ("refused" if kind == "service" else "served")  # a card or an account not known here is served
+    assert {what for _, what, _ in reads.incidents(wire.box.db)} == {"record"}
+    wire.disconnect()
+    wire.connect()
+    wire.settle()
+    assert wire.box.balance("a-1") == wire.central.balance("a-1")
     both_sides_are_equal(wire)
+    the_books_are_right(wire.central.ledger)
+
+
+@pytest.mark.parametrize("rotten", [b"{", b"\xff"])
+def test_an_entry_that_cannot_be_read_any_more_makes_the_file_a_damaged_one(wire: Wire, rotten: bytes) -> None:
+    wire.disconnect()
+    lunches(wire, 1)
+    wire.box.db.sql.execute("DROP TRIGGER entry_never_changes")
+    wire.box.db.sql.execute("UPDATE entry SET body = CAST(? AS TEXT) WHERE seq = 1", (rotten,))
+    with pytest.raises(DamagedError):
+        reads.oldest_pending_at(wire.box.db)
+    assert "entry 1 does not match its hash" in str(damage(wire.box.db)) or rotten == b"\xff"
+
+
+def test_a_plug_pulled_while_a_damaged_file_is_exchanged_loses_nothing(wire: Wire, tmp_path: Path) -> None:
+    lunches(wire, 5)
+    wire.box.db.sql.execute("DROP TRIGGER entry_never_changes")
+    wire.box.db.sql.execute("UPDATE entry SET cents = cents - 1, body = replace(body, '366', '367') WHERE seq = 1")
+    folder = wire.box.path.parent
+    damaged = {end: (folder / (wire.box.path.name + end)).read_bytes() for end in ("", "-wal")}
+    wire.box.db.close()
+
+    def put_back(*ends: str) -> None:
+        for left in folder.glob(f"{wire.box.path.name}*"):
+            left.unlink()
+        for end in ends:
+            (folder / (wire.box.path.name + end)).write_bytes(damaged[end])
+
+    put_back("", "-wal")
+    reopened(wire)
+    wire.box.db.checkpoint()
+    wire.box.db.close()
+    whole = wire.box.path.read_bytes()
+    linked = folder / f"{wire.box.path.name}.damaged-1"
+    for case in ("-wal linked", "both linked", "made", "-wal gone"):
+        put_back("", "-wal") if case != "-wal gone" else put_back("")
+        if case == "-wal linked":
+            linked.with_name(f"{linked.name}-wal").hardlink_to(f"{wire.box.path}-wal")
+        elif case == "both linked":
+            assert keep_aside(wire.box.path) == linked
+        else:
+            (folder / f"{wire.box.path.name}.whole").write_bytes(whole)
+        reopened(wire)
+        assert len(wire.box.entries()) == 9, case  # the tenth, the oldest, cannot be proved any more
+        assert [kind for _, kind, _ in reads.incidents(wire.box.db)] == ["damaged_file"]
+        assert not list(folder.glob("*.whole")) and not list(folder.glob("*.damaged-2"))
+        wire.box.db.close()
+    wire.box.start()
