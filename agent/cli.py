@@ -166,6 +166,15 @@ def meal(config_path: Path, account: str, day: str | None, service_id: str | Non
     click.echo(f"served: account {answer['account']}, {answer['day']}, {format_euro(answer['cents'])} euro (entry {answer['seq']})")
 
 
+@cli.command("day")
+@CONFIG
+@click.argument("day")
+def confirm_day(config_path: Path, day: str) -> None:
+    """Say that it is DAY, as 2026-11-23, while the clock is wrong: after a start without network."""
+    answer = control.ask(load_places(config_path).control_socket, "day", day=day)
+    click.echo(f"meals are of {answer['day']} from now on, until the clock is right")
+
+
 @cli.command("close")
 @CONFIG
 @click.argument("trays", type=click.IntRange(0, 100_000))

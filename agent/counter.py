@@ -6,12 +6,12 @@ anything raises, nothing was recorded and nothing may show green.
 
 import logging
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from agent.domain.canteen import ServiceNow, any_service, policy_on, service_now
 from agent.domain.card import Token, card_token
-from agent.domain.clock import ClockTrust, Day, Moment, age_ms, day_of, format_instant, parse_instant
+from agent.domain.clock import ClockTrust, Day, Moment, age_ms, day_of, format_instant, is_day, parse_instant
 from agent.domain.ledger import Entry, How, Key
 from agent.domain.tap import AlreadyServed, Facts, Outcome, Refused, Served, UndoRefusal, closing, decide, unanswered, undo
 from agent.errors import AgentError
@@ -148,10 +148,8 @@ class Counter:
 
     def _late_service(self, day: Day, service_id: str | None, moment: Moment) -> ServiceNow:
         ids = sorted(one.id for one in reads.services(self.db))
-        try:
-            date.fromisoformat(day)
-        except ValueError:
-            raise AgentError(f"{day} is not a day; write 2026-11-23") from None
+        if not is_day(day):
+            raise AgentError(f"{day} is not a day; write 2026-11-23")
         if not ids:
             raise AgentError("the central has sent no service yet")
         if service_id is None and len(ids) > 1:
@@ -172,7 +170,7 @@ class Counter:
     def _service(self, moment: Moment) -> ServiceNow | None:
         services = reads.services(self.db)
         if moment.trust is ClockTrust.UNSET:
-            return any_service(services, moment.at, self.zone)
+            return any_service(services, moment.day or day_of(moment.at, self.zone))
         return service_now(services, moment.at, self.zone)
 
 

@@ -20,7 +20,20 @@ from agent.correspondence import Correspondence
 from agent.counter import Counter
 from agent.domain.canteen import Id, policy_on
 from agent.domain.card import Token
-from agent.domain.clock import Anchor, Day, Moment, Reading, day_of, format_instant, highest, parse_instant, read_moment
+from agent.domain.clock import (
+    Anchor,
+    ClockTrust,
+    Day,
+    Moment,
+    Reading,
+    StaffsDay,
+    day_of,
+    format_instant,
+    highest,
+    is_day,
+    parse_instant,
+    read_moment,
+)
 from agent.domain.ledger import Seq
 from agent.domain.tap import Refused, Served
 from agent.errors import AgentError, DamagedError, RecordError, StoreError
@@ -100,6 +113,7 @@ class Terminal:
         self._link: _Outage | None = _Outage(0, "not connected yet")
         self._anchors = _stored_anchors(db, here.heard_at)
         self._heard: Anchor | None = None
+        self._staffs_day: StaffsDay | None = None
         self._tapped_ms = 0
         self._pruned_ms: int | None = None
         self._checkpoint_due = False
@@ -114,7 +128,8 @@ class Terminal:
 
     def moment(self, reading: Reading) -> Moment:
         """Return the time as an entry made now would carry it."""
-        return read_moment(reading, floor=highest(self._anchors, reading), heard=self._heard)
+        moment = read_moment(reading, floor=highest(self._anchors, reading), heard=self._heard)
+        return moment if self._staffs_day is None else self._staffs_day.at(moment)
 
     def turn(self, event: Event | None, reading: Reading) -> Iterator[Effect]:
         """Do one turn of the main loop: an event, or housekeeping when none waits. Yield what is to be done, in that order.
@@ -238,6 +253,7 @@ class Terminal:
             "software": self._software,
             "at": moment.at,
             "clock": moment.trust.value,
+            "day": day_of(moment.at, self._zone) if moment.trust is not ClockTrust.UNSET else moment.day or "to be confirmed by the staff",
             "readers": {name: reader.sentence() for name, reader in self._readers.items()},
             "link": "up" if self._link is None else f"down: {self._link.reason}",
             "heard_s": None if age is None else age // 1000,
@@ -265,6 +281,8 @@ class Terminal:
             match request.do:
                 case "status":
                     return self.status(moment)
+                case "day":
+                    return self._confirm(msgspec.convert(arguments["day"], Day), moment)
                 case "storno":
                     entry = self._counter.undo(msgspec.convert(arguments.get("seq"), Seq | None), moment)
                 case "meal":
@@ -297,6 +315,18 @@ class Terminal:
             "day": entry.day,
             "served": entry.served,
         }
+
+    def _confirm(self, day: str, moment: Moment) -> dict[str, Any]:
+        """Take the staff's word for the day: the clock is known to be wrong. Raise `AgentError` where it is not."""
+        if moment.trust is not ClockTrust.UNSET:
+            raise AgentError(f"the clock says {day_of(moment.at, self._zone)} and nothing speaks against it: there is nothing to confirm")
+        if not is_day(day):
+            raise AgentError(f"{day} is not a day; write 2026-11-23")
+        if day < day_of(moment.at, self._zone):
+            raise AgentError(f"{day} is before {day_of(moment.at, self._zone)}, which is over: something was recorded or heard then")
+        self._staffs_day = StaffsDay(day=day, boot=moment.boot, mono_ms=moment.mono_ms)
+        log.warning("the clock is wrong; the staff say that it is %s", day)
+        return {"day": day}
 
     def _recorded(self, at: str, moment: Moment) -> None:
         self._anchors = [Anchor(when=parse_instant(at), boot=moment.boot, mono_ms=moment.mono_ms)]

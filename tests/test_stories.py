@@ -291,6 +291,35 @@ def test_16_a_pi_that_starts_in_1970_serves_marks_and_is_corrected_later(wire: W
     both_sides_are_equal(wire)
 
 
+def test_16_the_staff_say_what_day_it_is_while_the_clock_is_wrong(wire: Wire) -> None:
+    box = wire.box
+    assert "nothing to confirm" in str(box.ask("day", day="2026-11-24")["error"])
+    wire.clock.pass_ms(DAY_MS)
+    box.tap(CARD)  # lunch of the 24th, under a clock that is right
+    wire.disconnect()
+    wire.clock.pass_ms(60_000)
+    box.boot, box.synced = "boot-2", False  # a cut: it starts in 1970
+    box.wall_offset = datetime(1970, 1, 1, tzinfo=UTC) - wire.clock.now
+    wire.clock.mono_ms = 5_000
+    box.restart()
+    assert box.ask("status")["day"] == "to be confirmed by the staff"
+    for wrong in ("2026-02-30", "2026-11-23"):
+        assert "error" in box.ask("day", day=wrong)
+    assert box.ask("day", day="2026-11-24") == {"day": "2026-11-24"} and box.ask("status")["day"] == "2026-11-24"
+    assert box.tap(CARD) is Signal.ALREADY_SERVED  # before the cut
+    assert box.tap(OTHER_CARD) is Signal.SERVED
+    meal = box.entries()[-1]
+    assert (meal.day, meal.clock) == ("2026-11-24", ClockTrust.UNSET)
+    wire.clock.pass_ms(13 * 3_600_000)
+    assert box.ask("status")["day"] == "to be confirmed by the staff"  # it may be tomorrow by now
+    wire.connect()
+    wire.clock.pass_ms(1_000)
+    box.tap("a:04ffffff112233")
+    wire.settle()
+    assert wire.central.one("SELECT true_day FROM entry WHERE seq = ?", meal.seq) == "2026-11-24"
+    both_sides_are_equal(wire)
+
+
 def test_17_a_restored_sd_card_repeats_nothing_and_loses_nothing(wire: Wire, tmp_path: Path) -> None:
     box = wire.box
     box.tap(CARD)

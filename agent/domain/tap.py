@@ -130,16 +130,21 @@ def _decide_credit(facts: Facts, account: AccountRecord, service: ServiceNow) ->
 
 
 def _has_own_meal(facts: Facts) -> bool:
-    """Under a clock known to be wrong the day is a guess: only a meal of the same boot is surely of the same day."""
+    """Where the day is a guess, only a meal of the same boot is surely of the same day."""
     if facts.own_meal is None:
         return False
-    return facts.moment.trust is not ClockTrust.UNSET or facts.own_meal.entry.boot == facts.moment.boot
+    return not _day_is_a_guess(facts.moment) or facts.own_meal.entry.boot == facts.moment.boot
+
+
+def _day_is_a_guess(moment: Moment) -> bool:
+    """Return whether the clock is known to be wrong and nobody has said what day it is."""
+    return moment.trust is ClockTrust.UNSET and moment.day is None
 
 
 def _meal_elsewhere(facts: Facts, account: AccountRecord, service: ServiceNow) -> str | None:
     """What the own ledger says of its own meals wins over what the central knew of them some time ago."""
     last = account.last_meal
-    if last is None or facts.own_meals > 0 or facts.moment.trust is ClockTrust.UNSET:
+    if last is None or facts.own_meals > 0 or _day_is_a_guess(facts.moment):
         return None
     return last.terminal if (last.day, last.service) == (service.day, service.service) else None
 

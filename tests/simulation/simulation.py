@@ -93,6 +93,10 @@ class Simulation:
         asked = {"account": self._account(step), "day": self.office.day(-(step.c % 3)), "service": "lunch"}
         self.engine.give(self._box(step), Request("meal", asked))
 
+    def staffs_day(self, step: Step) -> None:
+        """The staff say what day it is, and know it."""
+        self.engine.give(self._box(step), Request("day", {"day": self.office.day(0)}))
+
     def by_name(self, step: Step) -> None:
         self.engine.give(self._box(step), Request("meal", {"account": self._account(step)}))
 
