@@ -20,22 +20,10 @@ from agent.correspondence import Correspondence
 from agent.counter import Counter
 from agent.domain.canteen import Id, policy_on
 from agent.domain.card import Token
-from agent.domain.clock import (
-    Anchor,
-    ClockTrust,
-    Day,
-    Moment,
-    Reading,
-    StaffsDay,
-    day_of,
-    format_instant,
-    highest,
-    is_day,
-    parse_instant,
-    read_moment,
-)
+from agent.domain.clock import Anchor, Day, Moment, Reading, day_of, format_instant, parse_instant
 from agent.domain.ledger import Seq
 from agent.domain.tap import Refused, Served
+from agent.domain.timekeeper import Timekeeper
 from agent.errors import AgentError, DamagedError, RecordError, StoreError
 from agent.ops.control import Request
 from agent.out_of_order import LOOK_AGAIN_MS, Effect, Event, OutOfOrder
@@ -49,7 +37,6 @@ from agent.sync.topics import Leaf, Topics
 PRUNE_EVERY_MS = 600_000
 CHECKPOINT_QUIET_MS = 3_000  # no tap for so long: the file may be tidied without a child waiting
 STATE_EVERY_MS = 300_000
-HEARD_TOLERANCE = timedelta(minutes=1)  # a message may have waited at the broker: only a time ahead of ours, or near it, is news
 
 _Done = TypeVar("_Done")
 
@@ -111,9 +98,7 @@ class Terminal:
         self._mail = Correspondence(db, software=software, spread=spread, epoch_bits=epoch_bits)
         self._readers = {name: _Reader(_Outage(0, "not reported yet")) for name in readers}
         self._link: _Outage | None = _Outage(0, "not connected yet")
-        self._anchors = _stored_anchors(db, here.heard_at)
-        self._heard: Anchor | None = None
-        self._staffs_day: StaffsDay | None = None
+        self._time = Timekeeper(_stored_anchors(db, here.heard_at), zone)
         self._tapped_ms = 0
         self._pruned_ms: int | None = None
         self._checkpoint_due = False
@@ -128,8 +113,7 @@ class Terminal:
 
     def moment(self, reading: Reading) -> Moment:
         """Return the time as an entry made now would carry it."""
-        moment = read_moment(reading, floor=highest(self._anchors, reading), heard=self._heard)
-        return moment if self._staffs_day is None else self._staffs_day.at(moment)
+        return self._time.moment(reading)
 
     def turn(self, event: Event | None, reading: Reading) -> Iterator[Effect]:
         """Do one turn of the main loop: an event, or housekeeping when none waits. Yield what is to be done, in that order.
@@ -173,7 +157,9 @@ class Terminal:
                     self._readers[event.reader].refused = f"{entry.at}: {event.sentence}"
                 return [Show(reader=event.reader, tap=event.tap, signal=signal)]
             case Arrived(topic=topic, payload=payload, receipt=receipt):
-                self._hear(self._mail.receive(topic, payload, moment), moment)
+                central_at = self._mail.receive(topic, payload, moment)
+                if central_at is not None:
+                    self._time.heard(central_at, moment)
                 self._checkpoint_due = True
                 return [Acknowledge(receipt)]
             case Request() if event.abandoned.is_set():
@@ -253,7 +239,7 @@ class Terminal:
             "software": self._software,
             "at": moment.at,
             "clock": moment.trust.value,
-            "day": day_of(moment.at, self._zone) if moment.trust is not ClockTrust.UNSET else moment.day or "to be confirmed by the staff",
+            "day": self._time.day(moment) or "to be confirmed by the staff",
             "readers": {name: reader.sentence() for name, reader in self._readers.items()},
             "link": "up" if self._link is None else f"down: {self._link.reason}",
             "heard_s": None if age is None else age // 1000,
@@ -282,7 +268,9 @@ class Terminal:
                 case "status":
                     return self.status(moment)
                 case "day":
-                    return self._confirm(msgspec.convert(arguments["day"], Day), moment)
+                    self._time.confirm(msgspec.convert(arguments["day"], Day), moment)
+                    log.warning("the clock is wrong; the staff say that it is %s", arguments["day"])
+                    return {"day": arguments["day"]}
                 case "storno":
                     entry = self._counter.undo(msgspec.convert(arguments.get("seq"), Seq | None), moment)
                 case "meal":
@@ -300,6 +288,8 @@ class Terminal:
                     entry = self._counter.close(msgspec.convert(arguments["trays"], int), moment)
                 case unknown:
                     return {"error": f"this agent does not know how to {unknown!r}"}
+        except RecordError:
+            raise
         except AgentError as error:
             return {"error": str(error)}
         except KeyError as error:
@@ -316,31 +306,10 @@ class Terminal:
             "served": entry.served,
         }
 
-    def _confirm(self, day: str, moment: Moment) -> dict[str, Any]:
-        """Take the staff's word for the day: the clock is known to be wrong. Raise `AgentError` where it is not."""
-        if moment.trust is not ClockTrust.UNSET:
-            raise AgentError(f"the clock says {day_of(moment.at, self._zone)} and nothing speaks against it: there is nothing to confirm")
-        if not is_day(day):
-            raise AgentError(f"{day} is not a day; write 2026-11-23")
-        if day < day_of(moment.at, self._zone):
-            raise AgentError(f"{day} is before {day_of(moment.at, self._zone)}, which is over: something was recorded or heard then")
-        self._staffs_day = StaffsDay(day=day, boot=moment.boot, mono_ms=moment.mono_ms)
-        log.warning("the clock is wrong; the staff say that it is %s", day)
-        return {"day": day}
-
     def _recorded(self, at: str, moment: Moment) -> None:
-        self._anchors = [Anchor(when=parse_instant(at), boot=moment.boot, mono_ms=moment.mono_ms)]
+        self._time.recorded(at, moment)
         self._tapped_ms = moment.mono_ms
         self._checkpoint_due = True
-
-    def _hear(self, central_at: str | None, moment: Moment) -> None:
-        """Take the central's time for this boot's, unless it may be old news from a queue."""
-        if central_at is None or parse_instant(central_at) < parse_instant(moment.at) - HEARD_TOLERANCE:
-            return
-        if self._heard is None or self._heard.boot != moment.boot or central_at > moment.at:
-            self._heard = Anchor(when=parse_instant(central_at), boot=moment.boot, mono_ms=moment.mono_ms)
-            floor = highest(self._anchors, moment)
-            self._anchors = [self._heard] if floor is None else [floor, self._heard]
 
     def _tidy(self, moment: Moment) -> None:
         """Forget what is booked and old, and bring the write-ahead log into the file, while nobody waits."""
@@ -361,8 +330,7 @@ class Terminal:
         stored = _stored_anchors(self._db, reads.standing(self._db).heard_at)
         if not stored:
             return 0
-        # what was heard holds from now on as after a restart, also if it was behind a clock that was ahead
-        self._anchors = [anchor for anchor in self._anchors if anchor.boot is not None] + [one for one in stored if one.boot is None]
+        self._time.hold(stored)
         newest = max(anchor.when for anchor in stored)
         keep = policy_on(reads.policies(self._db), day_of(format_instant(newest), self._zone)).keep_days
         return writes.prune(self._db, before=format_instant(newest - timedelta(days=keep)))

@@ -6,7 +6,7 @@ has recorded or heard from the central.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
@@ -19,7 +19,6 @@ Instant = Annotated[str, msgspec.Meta(pattern=_INSTANT, description="RFC 3339, U
 Day = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?!\n)$", description="day in the town's time zone")]
 
 NEARLY_RIGHT_MS = 3_600_000
-STAFFS_DAY_MS = 12 * 3_600_000
 STEP_TOLERANCE_MS = 1_000  # a clock that was just slewed may stand a little behind the newest entry: that is no fault
 
 
@@ -66,20 +65,6 @@ class Anchor:
             return self.when
         elapsed_ms = reading.mono_ms - (self.mono_ms if self.boot == reading.boot else 0)
         return self.when + timedelta(milliseconds=max(0, elapsed_ms))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StaffsDay:
-    """The day as the staff said it, in one boot and for the rest of that day's serving: nobody is asked at midnight."""
-
-    day: Day
-    boot: str
-    mono_ms: int
-
-    def at(self, moment: Moment) -> Moment:
-        """Return a moment with that day, if its clock is wrong and it is still that day."""
-        holds = moment.boot == self.boot and moment.mono_ms - self.mono_ms < STAFFS_DAY_MS
-        return replace(moment, day=self.day) if holds and moment.trust is ClockTrust.UNSET else moment
 
 
 def highest(anchors: Iterable[Anchor], reading: Reading | Moment) -> Anchor | None:

@@ -1,0 +1,62 @@
+"""What time it is at one terminal: its machine's clocks, held against what it has recorded and heard, and the staff's word. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+from agent.domain.clock import Anchor, ClockTrust, Day, Instant, Moment, Reading, day_of, highest, is_day, parse_instant, read_moment
+from agent.errors import AgentError
+
+HEARD_TOLERANCE = timedelta(minutes=1)  # a message may have waited at the broker: only a time ahead of ours, or near it, is news
+STAFFS_DAY_MS = 12 * 3_600_000  # the staff say what day it is for that day's serving: nobody is asked at midnight
+
+
+class Timekeeper:
+    """`stored` are the newest times that the disk knows of."""
+
+    def __init__(self, stored: Iterable[Anchor], zone: ZoneInfo) -> None:
+        self._anchors = list(stored)
+        self._zone = zone
+        self._heard: Anchor | None = None
+        self._staffs: tuple[Day, str, int] | None = None  # the day, and when it was said: boot and monotonic milliseconds
+
+    def moment(self, reading: Reading) -> Moment:
+        """Return the time as an entry made now would carry it."""
+        moment = read_moment(reading, floor=highest(self._anchors, reading), heard=self._heard)
+        if self._staffs is None or moment.trust is not ClockTrust.UNSET:
+            return moment
+        day, boot, mono_ms = self._staffs
+        return replace(moment, day=day) if boot == moment.boot and moment.mono_ms - mono_ms < STAFFS_DAY_MS else moment
+
+    def recorded(self, at: Instant, moment: Moment) -> None:
+        """An entry was made at a moment: no later one is below it."""
+        self._anchors = [Anchor(when=parse_instant(at), boot=moment.boot, mono_ms=moment.mono_ms)]
+
+    def heard(self, central_at: Instant, moment: Moment) -> None:
+        """Take the central's time for this boot's, unless it may be old news from a queue."""
+        if parse_instant(central_at) < parse_instant(moment.at) - HEARD_TOLERANCE:
+            return
+        if self._heard is None or self._heard.boot != moment.boot or central_at > moment.at:
+            self._heard = Anchor(when=parse_instant(central_at), boot=moment.boot, mono_ms=moment.mono_ms)
+            floor = highest(self._anchors, moment)
+            self._anchors = [self._heard] if floor is None else [floor, self._heard]
+
+    def hold(self, stored: Iterable[Anchor]) -> None:
+        """Let what was heard, as the disk has it, hold as after a restart, also if it was behind a clock that was ahead."""
+        self._anchors = [one for one in self._anchors if one.boot is not None] + [one for one in stored if one.boot is None]
+
+    def confirm(self, day: Day, moment: Moment) -> None:
+        """Take the staff's word for the day. Raise `AgentError` where the clock needs none, or the day cannot be."""
+        today = day_of(moment.at, self._zone)
+        if moment.trust is not ClockTrust.UNSET:
+            raise AgentError(f"the clock says {today} and nothing speaks against it: there is nothing to confirm")
+        if not is_day(day):
+            raise AgentError(f"{day} is not a day; write 2026-11-23")
+        if day < today:
+            raise AgentError(f"{day} is before {today}, which is over: something was recorded or heard then")
+        self._staffs = day, moment.boot, moment.mono_ms
+
+    def day(self, moment: Moment) -> Day | None:
+        """Return what day it is, None where nobody knows."""
+        return moment.day if moment.trust is ClockTrust.UNSET else day_of(moment.at, self._zone)
