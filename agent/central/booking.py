@@ -7,24 +7,22 @@ the central must do"). What several meals of one account, service and day cost i
 """
 
 import sqlite3
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, TypeGuard
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Raw, Struct
 
-from agent.central.ledger import add_incident, bump_account, bury, give_order, post, prices
+from agent.central.ledger import add_incident, add_posting, bump_account, bury, give_order, move_balance, post, prices
+from agent.central.verdict import SECOND_REASON, Batch, Verdict, judge, storno_of
 from agent.domain.canteen import Id, price_on
 from agent.domain.clock import ClockTrust, Instant, day_of, format_instant, parse_instant
-from agent.domain.ledger import Entry, Hash, Kind, Seq, entry_fault, genesis, received_hash
+from agent.domain.ledger import Entry, Hash, Seq, entry_fault, genesis, received_hash
 from agent.errors import SyncError
 from agent.sync.messages import Entries, decode_entry
 
-REASON_LENGTH_MAX = 200  # a decoder's complaint may quote what it read
 HASH_REASON = "its hash does not fit"
-SECOND_REASON = "already_served_elsewhere"
 FOUND_LATER = "found later"
 
 
@@ -33,40 +31,6 @@ class _Place(Struct):
 
     seq: Seq
     hash: Hash
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What is the same for all entries of a batch, the meals to settle after it as (account, service, day), and whatever its
-    entries name as their account."""
-
-    terminal: str
-    site: str | None
-    epoch: str
-    at: Instant
-    zone: ZoneInfo
-    meals: set[tuple[str, str, str]] = field(default_factory=set)
-    accounts: set[str] = field(default_factory=set)
-
-
-@dataclass(slots=True)
-class _Verdict:
-    """What becomes of one entry."""
-
-    status: str = "applied"
-    reasons: list[str] = field(default_factory=list)
-    account: str | None = None
-    cents: int | None = None
-    undoes: tuple[str, int, str] | None = None
-    posting: str = ""
-
-    def flag(self, reason: str) -> None:
-        self.status = "flagged" if self.status == "applied" else self.status
-        self.reasons.append(reason[:REASON_LENGTH_MAX])
-
-    def put_aside(self, reason: str) -> None:
-        self.status, self.account, self.cents = "set_aside", None, None
-        self.reasons.append(reason[:REASON_LENGTH_MAX])
 
 
 def book_batch(
@@ -81,25 +45,38 @@ def book_batch(
         raise SyncError("the entries of a batch are not consecutive")
     if not _joins(sql, terminal, message, places[0].seq, town=town, at=at):
         return False
-    batch = _Batch(terminal, site, message.epoch, at, zone)
+    batch = _begun(sql, terminal, site, message.epoch, at, zone, (places[0].seq, places[-1].seq))
     previous, fresh = message.prev, False
     for raw, place in zip(message.entries, places, strict=True):
-        known = sql.execute(
-            "SELECT hash FROM entry WHERE terminal = ? AND epoch = ? AND seq = ?", (terminal, message.epoch, place.seq)
-        ).fetchall()
-        if not any(row["hash"] == place.hash for row in known):
+        known = batch.booked.get(place.seq, set())
+        if place.hash not in known:
             _book(sql, batch, raw, place, previous, forked=bool(known))
             fresh = True
         previous = place.hash
     for account, service, day in sorted(batch.meals):
         settle_meals(sql, account, service, day, at=at)
-    for account in sorted(batch.accounts):
-        _renew(sql, batch, account)
+    for account, cents in sorted(batch.accounts.items()):
+        _renew(sql, batch, account, cents)
     sql.execute(
         "UPDATE chain SET seq = ?1, hash = ?2 WHERE terminal = ?3 AND epoch = ?4 AND (?5 OR seq < ?1)",
         (places[-1].seq, previous, terminal, message.epoch, fresh),
     )
     return True
+
+
+def _begun(
+    sql: sqlite3.Connection, terminal: str, site: str | None, epoch: str, at: Instant, zone: ZoneInfo, span: tuple[int, int]
+) -> Batch:
+    booked: dict[int, set[str]] = {}
+    for row in sql.execute(
+        "SELECT seq, hash FROM entry WHERE terminal = ? AND epoch = ? AND seq BETWEEN ? AND ?", (terminal, epoch, *span)
+    ):
+        booked.setdefault(row["seq"], set()).add(row["hash"])
+    undone = sql.execute(
+        "SELECT undoes_seq FROM entry INDEXED BY entry_by_undone WHERE terminal = ? AND undoes_epoch = ? AND undoes_seq BETWEEN ? AND ?",
+        (terminal, epoch, *span),
+    )
+    return Batch(terminal, site, epoch, at, zone, booked, {row["undoes_seq"] for row in undone})
 
 
 def settle_meals(sql: sqlite3.Connection, account: str, service: str, day: str, *, at: Instant) -> None:
@@ -154,7 +131,7 @@ def book_found_card(sql: sqlite3.Connection, token: str, account: str, *, at: In
     ).fetchall()
     for row in rows:
         key = (row["terminal"], row["epoch"], row["seq"], row["hash"])
-        undone = _storno_of(sql, key)
+        undone = storno_of(sql, key)
         day = row["true_day"] or msgspec.json.decode(row["body"])["day"]
         cents = 0 if undone else -(price_on(prices(sql, account), row["service"], day) or 0)
         _book_late(sql, row, account, cents, "unknown_meal", at=at)
@@ -169,7 +146,7 @@ def book_found_account(sql: sqlite3.Connection, account: str, *, at: Instant) ->
     ).fetchall()
     for row in rows:
         key = (row["terminal"], row["epoch"], row["seq"], row["hash"])
-        undone = _storno_of(sql, key)
+        undone = storno_of(sql, key)
         _book_late(sql, row, account, 0 if undone else msgspec.json.decode(row["body"])["cents"], "meal", at=at)
     return len(rows)
 
@@ -213,8 +190,8 @@ def _joins(sql: sqlite3.Connection, terminal: str, message: Entries, first: int,
     return False
 
 
-def _book(sql: sqlite3.Connection, batch: _Batch, raw: Raw, place: _Place, previous: str, *, forked: bool) -> None:
-    verdict, entry = _Verdict(), None
+def _book(sql: sqlite3.Connection, batch: Batch, raw: Raw, place: _Place, previous: str, *, forked: bool) -> None:
+    verdict, entry = Verdict(), None
     members: dict[str, Any] = {}
     try:
         members = msgspec.json.decode(raw)
@@ -225,7 +202,7 @@ def _book(sql: sqlite3.Connection, batch: _Batch, raw: Raw, place: _Place, previ
     if fault is not None:
         verdict.put_aside(fault)
     elif entry is not None:
-        _judge(sql, batch, entry, verdict)
+        judge(sql, batch, entry, verdict)
         if received_hash(previous, members) != place.hash:
             verdict.flag(HASH_REASON)
     if forked:
@@ -235,12 +212,19 @@ def _book(sql: sqlite3.Connection, batch: _Batch, raw: Raw, place: _Place, previ
         add_incident(sql, at=batch.at, terminal=batch.terminal, kind="fork", detail=detail)
         give_order(sql, batch.terminal, "new_epoch")
     _insert(sql, batch, raw, place, previous, entry, verdict)
-    batch.accounts.update(name for name in (members.get("account"), verdict.account) if _is_id(name))
-    if entry is not None and entry.clock is not ClockTrust.UNSET:
+    named = members.get("account")
+    if isinstance(named, str) and named not in batch.accounts and _is_id(named):
+        batch.accounts[named] = 0
+    if entry is None:
+        return
+    if entry.clock is ClockTrust.UNSET:
+        batch.corrected_boots.discard(entry.boot)
+    elif entry.boot not in batch.corrected_boots:
+        batch.corrected_boots.add(entry.boot)
         _correct_times(sql, batch, entry)
 
 
-def _is_id(name: object) -> TypeGuard[str]:
+def _is_id(name: str) -> bool:
     """Return whether an entry, readable or not, names an account that could exist."""
     try:
         msgspec.convert(name, Id)
@@ -249,106 +233,7 @@ def _is_id(name: object) -> TypeGuard[str]:
     return True
 
 
-def _judge(sql: sqlite3.Connection, batch: _Batch, entry: Entry, verdict: _Verdict) -> None:
-    """Say what becomes of a well-formed entry."""
-    match entry.kind:
-        case Kind.MEAL:
-            _judge_meal(sql, batch, entry, verdict)
-        case Kind.UNKNOWN_MEAL:
-            _judge_unknown_meal(sql, batch, entry, verdict)
-        case Kind.STORNO:
-            _judge_storno(sql, batch, entry, verdict)
-        case Kind.REFUSAL | Kind.CLOSING:
-            pass
-
-
-def _judge_meal(sql: sqlite3.Connection, batch: _Batch, entry: Entry, verdict: _Verdict) -> None:
-    account = sql.execute("SELECT status FROM account WHERE id = ?", (entry.account,)).fetchone()
-    if account is None:
-        return verdict.put_aside("unknown_account")
-    verdict.account, verdict.cents, verdict.posting = entry.account, entry.cents, "meal"
-    if account["status"] == "closed":
-        verdict.flag("closed_account")
-    card = sql.execute("SELECT account, status FROM card WHERE token = ?", (entry.card,)).fetchone()
-    if card is not None and card["status"] != "active":
-        verdict.flag("card_blocked")
-    elif card is not None and card["account"] != entry.account:
-        verdict.flag("card_of_another_account")
-    return _flag_second(sql, entry.account, entry, verdict)
-
-
-def _judge_unknown_meal(sql: sqlite3.Connection, batch: _Batch, entry: Entry, verdict: _Verdict) -> None:
-    card = sql.execute("SELECT account, status FROM card WHERE token = ?", (entry.card,)).fetchone()
-    if card is None:
-        return verdict.put_aside("unknown_card")
-    assert entry.service is not None and entry.day is not None
-    price = price_on(prices(sql, card["account"]), entry.service, entry.day)
-    verdict.account, verdict.cents, verdict.posting = card["account"], -(price or 0), "unknown_meal"
-    if price is None:
-        verdict.flag("no_price")
-    if card["status"] != "active":
-        verdict.flag("card_blocked")
-    return _flag_second(sql, card["account"], entry, verdict)
-
-
-def _flag_second(sql: sqlite3.Connection, account: str | None, entry: Entry, verdict: _Verdict) -> None:
-    if entry.clock is ClockTrust.UNSET:
-        return  # its day is a guess until its clock is corrected
-    if sql.execute(
-        "SELECT 1 FROM entry m WHERE account = ? AND true_day = ? AND service = ? AND kind IN ('meal', 'unknown_meal')"
-        " AND cents IS NOT NULL AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.terminal = m.terminal"
-        " AND s.undoes_epoch = m.epoch AND s.undoes_seq = m.seq AND s.undoes_hash = m.hash)",
-        (account, entry.day, entry.service),
-    ).fetchone():
-        verdict.flag(SECOND_REASON)
-
-
-def _judge_storno(sql: sqlite3.Connection, batch: _Batch, entry: Entry, verdict: _Verdict) -> None:
-    meal = _meal_undone(sql, batch, entry)
-    assert entry.reverses is not None
-    if meal is None and entry.reverses.hash is not None:
-        # its meal may still come, from another copy of that disk: then both are booked
-        verdict.undoes = (entry.reverses.epoch, entry.reverses.seq, entry.reverses.hash)
-    if meal is None or meal["kind"] not in ("meal", "unknown_meal"):
-        return verdict.put_aside("storno_of_no_meal")
-    key = (meal["epoch"], meal["seq"], meal["hash"])
-    if _storno_of(sql, (batch.terminal, *key)) is not None:
-        return verdict.put_aside("storno_repeated")
-    verdict.undoes = key
-    if meal["cents"] is None:
-        return verdict.put_aside("storno_of_a_meal_set_aside")
-    # the cents of an unknown card's meal were set here; for any other meal the terminal knows what it took
-    verdict.account, verdict.posting = meal["account"], "storno"
-    verdict.cents = -meal["cents"] if meal["kind"] == "unknown_meal" else entry.cents
-    if verdict.cents != -meal["cents"]:
-        verdict.flag("not_the_amount_of_its_meal")
-    if meal["true_day"] is not None:
-        batch.meals.add((meal["account"], meal["service"], meal["true_day"]))
-    return None
-
-
-def _meal_undone(sql: sqlite3.Connection, batch: _Batch, entry: Entry) -> sqlite3.Row | None:
-    """Return the entry that a storno names: by its hash; without one, of two under one number the one that agrees in account and card."""
-    assert entry.reverses is not None
-    rows: list[sqlite3.Row] = sql.execute(
-        "SELECT * FROM entry WHERE terminal = ?1 AND epoch = ?2 AND seq = ?3 AND hash = coalesce(?4, hash)",
-        (batch.terminal, entry.reverses.epoch, entry.reverses.seq, entry.reverses.hash),
-    ).fetchall()
-    agreeing = [row for row in rows if (row["account"], row["card"]) == (entry.account, entry.card)]
-    return next(iter(agreeing or rows), None)
-
-
-def _storno_of(sql: sqlite3.Connection, meal: tuple[str, str, int, str]) -> sqlite3.Row | None:
-    """Return the storno of a meal, given as (terminal, epoch, seq, hash); there is at most one."""
-    row: sqlite3.Row | None = sql.execute(
-        # named, since the planner takes the primary key's first column for the better choice and reads all of a terminal
-        "SELECT * FROM entry INDEXED BY entry_by_undone WHERE terminal = ? AND undoes_epoch = ? AND undoes_seq = ? AND undoes_hash = ?",
-        meal,
-    ).fetchone()
-    return row
-
-
-def _insert(sql: sqlite3.Connection, batch: _Batch, raw: Raw, place: _Place, previous: str, entry: Entry | None, verdict: _Verdict) -> None:
+def _insert(sql: sqlite3.Connection, batch: Batch, raw: Raw, place: _Place, previous: str, entry: Entry | None, verdict: Verdict) -> None:
     trusted = entry is not None and entry.clock is not ClockTrust.UNSET
     sql.execute(
         "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -375,26 +260,29 @@ def _insert(sql: sqlite3.Connection, batch: _Batch, raw: Raw, place: _Place, pre
             bytes(raw).decode(),
         ),
     )
+    if verdict.undoes is not None and verdict.undoes[0] == batch.epoch:
+        batch.undone.add(verdict.undoes[1])
     if verdict.account is not None and verdict.cents is not None:
         key = (batch.terminal, batch.epoch, place.seq, place.hash)
-        post(sql, account=verdict.account, cents=verdict.cents, kind=verdict.posting, at=batch.at, entry=key)
+        add_posting(sql, account=verdict.account, cents=verdict.cents, kind=verdict.posting, at=batch.at, entry=key)
+        batch.accounts[verdict.account] = batch.accounts.get(verdict.account, 0) + verdict.cents
         if entry is not None and verdict.posting in ("meal", "unknown_meal"):
-            if (storno := _storno_of(sql, key)) is not None:
+            if place.seq in batch.undone and (storno := storno_of(sql, key)) is not None:
                 _book_late(sql, storno, verdict.account, -verdict.cents, "storno", at=batch.at)
             if SECOND_REASON in verdict.reasons and entry.service and entry.day:
                 batch.meals.add((verdict.account, entry.service, entry.day))
 
 
-def _renew(sql: sqlite3.Connection, batch: _Batch, account: str) -> None:
-    """Let the terminal's `h` pass an entry: its account comes anew, or is said to be gone."""
+def _renew(sql: sqlite3.Connection, batch: Batch, account: str, cents: int) -> None:
+    """Move a balance by what the batch has posted. Let the terminal's `h` pass its entries: the account comes anew, or is gone."""
     row = sql.execute("SELECT site FROM account WHERE id = ?", (account,)).fetchone()
     if row is not None:
-        bump_account(sql, account)
+        move_balance(sql, account, cents)
     if batch.site is not None and (row is None or row["site"] != batch.site):
         bury(sql, batch.site, "account", account)
 
 
-def _correct_times(sql: sqlite3.Connection, batch: _Batch, entry: Entry) -> None:
+def _correct_times(sql: sqlite3.Connection, batch: Batch, entry: Entry) -> None:
     """An entry whose clock is right tells the time of those of the same boot whose clock was not: beside, never over what they say."""
     rows = sql.execute(
         "SELECT * FROM entry INDEXED BY entry_by_unset_clock WHERE terminal = ? AND boot = ? AND true_at IS NULL",
@@ -415,10 +303,10 @@ def _correct_times(sql: sqlite3.Connection, batch: _Batch, entry: Entry) -> None
             batch.meals.add((row["account"], row["service"], true_day))
 
 
-def _price_again(sql: sqlite3.Connection, batch: _Batch, row: sqlite3.Row, true_day: str) -> None:
+def _price_again(sql: sqlite3.Connection, batch: Batch, row: sqlite3.Row, true_day: str) -> None:
     """The meal of an unknown card was priced here, by a day that was a guess: let it cost what its true day says."""
     key = (row["terminal"], row["epoch"], row["seq"], row["hash"])
-    if row["kind"] != "unknown_meal" or row["cents"] is None or _storno_of(sql, key) is not None:
+    if row["kind"] != "unknown_meal" or row["cents"] is None or storno_of(sql, key) is not None:
         return
     cents = -(price_on(prices(sql, row["account"]), row["service"], true_day) or 0)
     if cents != row["cents"]:

@@ -7,6 +7,7 @@ committed batch is acknowledged to a terminal, so it must survive the plug.
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 from agent.central.schema import APPLICATION_ID, MIGRATIONS
 from agent.domain.canteen import Price
@@ -62,10 +63,21 @@ def next_position(sql: sqlite3.Connection) -> int:
 
 def bump_account(sql: sqlite3.Connection, account: str) -> None:
     """Give an account a new position: every terminal of its site gets it anew."""
-    sql.execute("UPDATE account SET p = ? WHERE id = ?", (next_position(sql), account))
+    move_balance(sql, account, 0)
 
 
-def post(
+def move_balance(sql: sqlite3.Connection, account: str, cents: int) -> None:
+    """Move an account's balance by what was posted in this transaction, and give it a new position."""
+    sql.execute("UPDATE account SET balance = balance + ?, p = ? WHERE id = ?", (cents, next_position(sql), account))
+
+
+def post(sql: sqlite3.Connection, *, account: str, cents: int, **what: Any) -> None:
+    """Move an account's balance, with what moved it: see `add_posting`."""
+    add_posting(sql, account=account, cents=cents, **what)
+    move_balance(sql, account, cents)
+
+
+def add_posting(
     sql: sqlite3.Connection,
     *,
     account: str,
@@ -77,13 +89,12 @@ def post(
     external: str | None = None,
     entry: tuple[str, str, int, str] | None = None,
 ) -> None:
-    """Move an account's balance, with what moved it. `entry` is its (terminal, epoch, seq, hash)."""
+    """Add what moves an account's balance; `move_balance` is to follow in this transaction. `entry` is its (terminal, epoch, seq, hash)."""
     sql.execute(
         "INSERT INTO posting (account, cents, kind, at, channel, external, terminal, epoch, seq, hash, reason)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (account, cents, kind, at, channel, external, *(entry or (None,) * 4), reason),
     )
-    sql.execute("UPDATE account SET balance = balance + ?, p = ? WHERE id = ?", (cents, next_position(sql), account))
 
 
 def settle_labels(sql: sqlite3.Connection, today: Day) -> None:

@@ -112,6 +112,19 @@ def test_a_storno_twice_is_set_aside(foreign: Foreign) -> None:
     assert foreign.wire.central.balance("a-1") == 0
 
 
+def test_a_storno_that_comes_before_its_meal_undoes_it_when_it_comes(foreign: Foreign) -> None:
+    """Both are of one number: the meal is on another copy of that disk."""
+    start = foreign.previous
+    undone = chain_hash(start, canonical({**meal(), "seq": 1}))
+    foreign.send(meal(kind="storno", cents=366, reverses={"epoch": EPOCH, "seq": 1, "hash": undone}))
+    assert status(foreign) == ("set_aside", "storno_of_no_meal")
+    foreign.seq, foreign.previous = 0, start
+    foreign.send(meal())
+    assert foreign.wire.central.one("SELECT count(*) FROM entry WHERE hash = ?", undone) == 1
+    assert foreign.wire.central.balance("a-1") == 0
+    the_books_are_right(foreign.wire.central.ledger)
+
+
 def test_a_storno_of_another_amount_is_booked_and_flagged(foreign: Foreign) -> None:
     foreign.send(meal(), meal(kind="storno", cents=100, reverses={"epoch": EPOCH, "seq": 1}))
     assert status(foreign) == ("flagged", "not_the_amount_of_its_meal")

@@ -100,14 +100,14 @@ BUGS = (
     Bug(
         "an entry's key without its epoch",
         "agent/central/booking.py",
-        '"SELECT hash FROM entry WHERE terminal = ? AND epoch = ? AND seq = ?", (terminal, message.epoch, place.seq)\n'
-        '        ).fetchall()\n        if not any(row["hash"] == place.hash for row in known):',
-        '"SELECT hash FROM entry WHERE terminal = ? AND seq = ?", (terminal, place.seq)\n        ).fetchall()\n        if not known:',
+        '"SELECT seq, hash FROM entry WHERE terminal = ? AND epoch = ? AND seq BETWEEN ? AND ?", (terminal, epoch, *span)',
+        '"SELECT seq, hash FROM entry WHERE terminal = ? AND seq BETWEEN ? AND ?", (terminal, *span)',
+        also=(("agent/central/booking.py", "        if place.hash not in known:", "        if not known:"),),
     ),
     Bug(
         "another entry under a known number is dropped",
         "agent/central/booking.py",
-        '        if not any(row["hash"] == place.hash for row in known):',
+        "        if place.hash not in known:",
         "        if not known:",
     ),
     Bug(
@@ -125,11 +125,11 @@ BUGS = (
     ),
     Bug(
         "the meal of a storno is looked up by number alone",
-        "agent/central/booking.py",
+        "agent/central/verdict.py",
         "    return next(iter(agreeing or rows), None)",
         "    return next(iter(rows), None)",
         runs=1000,
-        also=(("agent/central/booking.py", "AND hash = coalesce(?4, hash)", "AND (?4 IS NULL OR 1)"),),
+        also=(("agent/central/verdict.py", "AND hash = coalesce(?4, hash)", "AND (?4 IS NULL OR 1)"),),
     ),
     Bug(
         "a meal is undone twice",
@@ -245,7 +245,7 @@ BUGS = (
     ),
     Bug(
         "the second meal stays given back when the first is undone",
-        "agent/central/booking.py",
+        "agent/central/verdict.py",
         '    if meal["true_day"] is not None:\n'
         '        batch.meals.add((meal["account"], meal["service"], meal["true_day"]))\n    return None',
         "    return None",
@@ -304,9 +304,16 @@ BUGS = (
         "",
     ),
     Bug(
+        "a wrong clock behind one that was set right is not corrected",
+        "agent/central/booking.py",
+        "        batch.corrected_boots.discard(entry.boot)\n",
+        "        pass\n",
+        runs=1000,
+    ),
+    Bug(
         "a clock that is set right does not correct what came before",
         "agent/central/booking.py",
-        "    if entry is not None and entry.clock is not ClockTrust.UNSET:\n        _correct_times(sql, batch, entry)\n",
+        "        _correct_times(sql, batch, entry)\n",
         "",
         runs=300,
     ),
