@@ -161,6 +161,8 @@ class Terminal:
                 if central_at is not None:
                     self._time.heard(central_at, moment)
                 self._checkpoint_due = True
+                if reads.standing(self._db).resyncing:
+                    self._db.checkpoint()  # in bites: a child that taps waits for one, not for all that is told anew
                 return [Acknowledge(receipt)]
             case Request() if event.abandoned.is_set():
                 log.warning("a request to %s came too late to be done: its asker had been told so", event.do)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.chain import chain
 from bench.measure import Row
 from bench.process import backlog, block_device, start_memory_and_idling
 from bench.readers import readers
@@ -41,7 +42,7 @@ def main() -> int:
         rows += tap_beside_a_busy_thread(folder, TAPS)
         rows += tap_beside_the_obvious_script(folder, TAPS // 2)
         rows += block_device(folder)
-        for number, measure in enumerate((start_memory_and_idling, backlog, readers)):
+        for number, measure in enumerate((start_memory_and_idling, backlog, chain, readers)):
             (place := folder / str(number)).mkdir()
             rows += measure(place)
     table = _table(rows, before)

@@ -24,7 +24,7 @@ from tests.system.test_backlog import booked, write_backlog
 
 IDLE_S = 20
 STARTS = 5
-BACKLOG = 20_000
+BACKLOG = 100_000
 TAPS = 500  # a large lunch
 
 
@@ -79,9 +79,12 @@ def backlog(folder: Path) -> list[Row]:
         town.start(terminal)
         town.central.start()
         wait_for(lambda: booked(town), "the first batch", 60)
+        assert terminal.process is not None
+        ticks = _cpu_ticks(terminal.process.pid)
         begun = time.monotonic()
         wait_for(town.all_booked, "everything booked", 300)
         ours = time.monotonic() - begun
+        cpu_us = (_cpu_ticks(terminal.process.pid) - ticks) / os.sysconf("SC_CLK_TCK") / BACKLOG * 1e6
         assert booked(town) == BACKLOG
         db = Database(terminal.db, read_only=True)
         batches = [reads.batch(db, reads.newest_epoch(db), first, 100)[1] for first in range(1, BACKLOG + 1, 100)]
@@ -101,7 +104,7 @@ def backlog(folder: Path) -> list[Row]:
                 for body in batch:
                     bare.insert(body.decode())
         floor = time.monotonic() - begun
-    value = f"{BACKLOG / ours:.0f} entries a second"
+    value = f"{BACKLOG / ours:.0f} entries a second, {cpu_us:.0f} µs of the terminal's processor each"
     return [
         Row(
             f"backlog of {BACKLOG:,} entries acknowledged",
@@ -109,7 +112,7 @@ def backlog(folder: Path) -> list[Row]:
             f"paho and bare rows: {BACKLOG / floor:.0f}",
             floor / ours,
             None,
-            "at least 0.3, and 50,000 a second",
+            "at least 0.3, 50,000 a second, 10 µs",
         )
     ]
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from agent.central.feed import CHUNK_RECORDS
 from agent.central.office import order, retire_terminal
 from agent.domain.clock import ClockTrust
 from agent.errors import StoreError
@@ -206,7 +207,7 @@ def test_a_large_school_comes_in_chunks_and_goes_on_after_a_restart(wire: Wire) 
     wire.settle()
     assert sum(1 for _ in reads.balances(wire.box.db)) == 452
     chunks = [decode(payload, Changes) for topic, payload in wire.log if topic.endswith("/changes")]
-    assert max(len(chunk.records) for chunk in chunks) == 200
+    assert max(len(chunk.records) for chunk in chunks) == CHUNK_RECORDS
     order(wire.central.ledger, "t-1", "resync")
     hellos = 0
 

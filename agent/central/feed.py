@@ -16,9 +16,10 @@ from agent.domain.canteen import AccountRecord, AccountStatus, CardRecord, CardS
 from agent.domain.clock import Instant
 from agent.domain.digest import Tally, tally
 from agent.domain.ledger import canonical, genesis
-from agent.sync.messages import CHUNK_RECORDS_MAX, Acked, Changes, Digest, Hello, Note, Order
+from agent.sync.messages import Acked, Changes, Digest, Hello, Note, Order
 
 CHUNK_BYTES_MAX = 192 * 1024  # leaves room within a message for notes and the rest
+CHUNK_RECORDS = 50  # of the contract's 200: a terminal stores a message in one transaction, and a child that taps then waits for it
 NOTES_MAX = 200
 
 
@@ -98,7 +99,7 @@ def _chunk(sql: sqlite3.Connection, site: str | None, after: int) -> tuple[list[
     records: list[Raw] = []
     last, bytes_so_far = after, 0
     for p, _, body in _records_between(sql, site, after, _chunk_end(sql, site, after)):
-        if len(records) == CHUNK_RECORDS_MAX or (records and bytes_so_far + len(body) > CHUNK_BYTES_MAX):
+        if len(records) == CHUNK_RECORDS or (records and bytes_so_far + len(body) > CHUNK_BYTES_MAX):
             return records, last, True
         records.append(Raw(body))
         bytes_so_far, last = bytes_so_far + len(body), p
@@ -225,7 +226,7 @@ def _chunk_end(sql: sqlite3.Connection, site: str | None, after: int) -> int:
         " UNION ALL SELECT p FROM policy WHERE ?1 IS NOT NULL AND p > ?2"
         " UNION ALL SELECT p FROM service WHERE site = ?1 AND p > ?2"
         " UNION ALL SELECT p FROM tombstone WHERE site = ?1 AND p > ?2 AND ?2 > 0) ORDER BY p LIMIT 1 OFFSET ?3",
-        (site, after, CHUNK_RECORDS_MAX),
+        (site, after, CHUNK_RECORDS),
     ).fetchone()
     return 2**63 - 1 if row is None else int(row["p"])
 

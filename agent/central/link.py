@@ -21,7 +21,7 @@ from agent.sync.messages import CentralState, Changes, Digest, Entries, Hello, T
 from agent.sync.mqtt import Broker, MqttLink
 from agent.sync.topics import Leaf, Topics
 
-WATCH_MS = 50  # how long an office command's commit may go unnoticed
+WATCH_MS = 10  # how long an office command's commit may go unnoticed
 CLIENT_ID = "central"
 
 log = logging.getLogger("agent.central")

@@ -178,6 +178,7 @@ class VirtualCard:
         self.silent = self.pulled = self.mute = False
         self.atr = ATR_CLASSIC_1K
         self.asked_ns: list[int] = []  # when the answers to the UID command left
+        self.shown_ns: list[int] = []  # when the LED commands came
 
     def present(self, uid: bytes) -> None:
         """Lay a card on the reader; pcscd looks for it every 0.4 s."""
@@ -239,6 +240,7 @@ class VirtualCard:
         if apdu == GET_UID:
             return uid + b"\x90\x00" if self.answer_to_uid is None else self.answer_to_uid
         if apdu.startswith(LED):
+            self.shown_ns.append(time.monotonic_ns())
             self.shown.append((uid.hex(), apdu))
             return b"\x90\x02"
         return b"\x6a\x81"

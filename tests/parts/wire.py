@@ -207,7 +207,7 @@ class Wire:
             self.connected.discard(name)
             self.boxes[name].handle(LinkDown("cut"))
 
-    def settle(self, steps: int = 2_000) -> None:
+    def settle(self, steps: int = 10_000) -> None:
         """Deliver everything, and what it brings about, until the wire is silent."""
         for _ in range(steps):
             self.collect()
