@@ -46,7 +46,7 @@ TAPS_MAX = 64  # far more than readers can hold up to a loop that answers in mil
 # what is dropped here is not acknowledged and comes again with the next connection.
 OTHERS_MAX = 256
 IDLE_MS_MAX = 1_000
-SWITCH_INTERVAL_S = 0.0005  # a busy thread must not hold the interpreter from a tap: every sqlite3 call gives it away and asks for it back
+SWITCH_INTERVAL_S = 0.0001  # a busy thread must not hold the interpreter from a tap: every sqlite3 call gives it away and asks for it back
 
 EXIT_BUG = 3
 

@@ -8,6 +8,7 @@ a fare change on a day without network has already arrived.
 from collections.abc import Iterable
 from datetime import datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
@@ -172,7 +173,7 @@ class ServiceNow(Struct, frozen=True, kw_only=True):
 def service_now(services: Iterable[ServiceRecord], at: Instant, zone: ZoneInfo) -> ServiceNow | None:
     """Return the service that is open at an instant, else the nearest within the grace, else None."""
     local = parse_instant(at).astimezone(zone)
-    day = f"{local:%Y-%m-%d}"
+    day = local.date().isoformat()
     candidates: list[tuple[timedelta, str]] = []
     for service in services:
         if local.isoweekday() not in service.weekdays or day in service.closed_days:
@@ -198,6 +199,7 @@ def _distance(local: datetime, service: ServiceRecord) -> timedelta:
     return max(opens - now, now - closes, timedelta(0))
 
 
+@lru_cache(maxsize=64)
 def _since_midnight(hour: Hour) -> timedelta:
     clock = time.fromisoformat(hour)
     return timedelta(hours=clock.hour, minutes=clock.minute)

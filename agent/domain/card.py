@@ -8,7 +8,6 @@ Lengths by ISO 14443-3 (cascade levels), the byte order by NXP AN10927: a UID is
 ISO 15693 the byte E0 comes first. `q` is a printed code (QR or bar code): its characters are the UID.
 """
 
-import hashlib
 import hmac
 from enum import StrEnum
 from typing import NewType
@@ -94,7 +93,7 @@ def parse_card_id(text: str) -> CardId:
 
 def card_token(card_key: bytes, card: CardId) -> Token:
     """Return the token of a card: the first 16 bytes, in hex, of HMAC-SHA256(town card key, canonical card id)."""
-    return Token(hmac.new(card_key, str(card).encode("ascii"), hashlib.sha256).digest()[:TOKEN_BYTES].hex())
+    return Token(hmac.digest(card_key, str(card).encode("ascii"), "sha256")[:TOKEN_BYTES].hex())
 
 
 def parse_card_key(text: str, *, where: str) -> bytes:

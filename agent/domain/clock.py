@@ -129,4 +129,4 @@ def age_ms(earlier: Instant, now: Instant) -> int:
 
 def day_of(at: Instant, zone: ZoneInfo) -> Day:
     """Return the day of an instant in the town's zone."""
-    return f"{parse_instant(at).astimezone(zone):%Y-%m-%d}"
+    return parse_instant(at).astimezone(zone).date().isoformat()

@@ -5,7 +5,6 @@ Balance shown = the balance the central sent + own entries after the record's `h
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import msgspec
@@ -22,8 +21,7 @@ from agent.store.schema import SEQ_BITS, key, place
 DIGEST_STEP_RECORDS = 500  # some milliseconds on a Pi: a tap waits no longer for a digest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Where this terminal stands with the central.
 
     `epoch` is the one that is being sent: the newest, unless entries of an earlier one wait (after the central lost them).
@@ -54,10 +52,10 @@ def standing(db: Database) -> Standing:
     here = _kept(db, "standing", _standing)
     appended = db.kept.pop("appended", 0)
     if appended:  # `record` told `keep_after`
-        here = replace(here, pending=here.pending + appended)
+        here = msgspec.structs.replace(here, pending=here.pending + appended)
         if here.is_newest:
             _, last, head = tail(db)
-            here = replace(here, last=last, head=head)
+            here = msgspec.structs.replace(here, last=last, head=head)
         db.kept["standing"] = here
     return here
 
