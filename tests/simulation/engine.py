@@ -122,10 +122,13 @@ class Engine:
 
     # -- life and death ----------------------------------------------------------------------------------------------------
 
-    def die(self, process: Process) -> None:
+    def die(self, process: Process, *, unnoticed: bool = False) -> None:
+        """End a process; `unnoticed`: the broker goes on delivering to it for a while."""
         if process.alive:
             process.stop()
-            self.broker.lose_holder(process)
+            process.linked = False
+            if not unnoticed:
+                self.broker.lose_holder(process)
 
     def start(self, process: Process) -> None:
         """Start what has died; on a full disk it may not come up, and systemd tries again."""
@@ -145,8 +148,9 @@ class Engine:
     def client(self, process: Process) -> Client:
         return self.broker.clients.setdefault(process.client_id, Client())
 
-    def hand_over(self, name: str, *, pick: int = 0, times: int = 1, fuse: int | None = None) -> bool:
-        """Let the broker hand a message to a client; `pick` says which of the first few. Return whether there was one."""
+    def hand_over(self, name: str, *, pick: int = 0, times: int = 1, fuse: int | None = None, at_once: bool = True) -> bool:
+        """Let the broker hand a message to a client; `pick` says which of the first few, `at_once` whether it is looked at before others
+        come. Return whether there was one."""
         client = self.broker.clients[name]
         if not client.queue:
             return False
@@ -158,7 +162,7 @@ class Engine:
         else:
             self.copies[self.world.random.randrange(COPIES_MAX)] = (name, mail)
         for _ in range(times):
-            if self.broker.deliver(name, mail) and client.holder is not None:
+            if self.broker.deliver(name, mail) and client.holder is not None and at_once:
                 self.run(client.holder, fuse=fuse)
         return True
 

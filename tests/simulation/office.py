@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from agent.central.ledger import bump_account, next_position
+from agent.central.ledger import Ledger, bump_account, next_position
 from agent.central.office import (
     add_terminal,
     assign_card,
@@ -23,6 +23,7 @@ from agent.errors import CentralError
 from tests.parts.wire import KEY, ZONE
 from tests.simulation.engine import Engine
 from tests.simulation.model import Books, Rule
+from tests.simulation.parts import Fuse, FusedSql, Killed
 from tests.simulation.script import Town
 
 SERVICES = (("lunch", "11:30", "15:00"), ("snack", "15:00", "16:00"))
@@ -40,6 +41,7 @@ class Office:
         self.cards: list[CardId] = []
         self.owners: list[str | None] = []
         self.payments: list[tuple[str, int, str]] = []
+        self.keep_days = town.keep_days
         self._acts: list[Callable[[], object]] = []
         self._backups: list[tuple[Path, Books, int, int]] = []
         self.set_policy("2026-09-01", refuses=town.refuses, floor_cents=town.floor_cents, gives_back=town.gives_back)
@@ -140,7 +142,7 @@ class Office:
             floor=floor_cents,
             unknown_card=UnknownCard.SERVE if self.town.serves_unknown else UnknownCard.REFUSE,
             serve_all_until=serve_all_until,
-            keep_days=self.town.keep_days,
+            keep_days=self.keep_days,
         )
         self.act(
             lambda: set_policy(self.engine.central.office, policy, "give_back" if gives_back else "keep", at=self.engine.world.instant)
@@ -185,6 +187,30 @@ class Office:
         """The treasury's list comes whole: what a restored file has lost is booked now."""
         for payment in self.payments:
             self._book(payment)
+
+    def pay_and_die(self, account: str, cents: int, *, fuse: int) -> None:
+        """Book a payment with a command that dies after so many statements, look whether it is booked, and book it if not."""
+        central = self.engine.central
+        name = f"pay-{len(self.payments)}"
+        self.payments.append((account, cents, name))
+        whole = central.office.sql
+        central.office.sql = FusedSql(whole, Fuse(fuse))  # type: ignore[assignment]
+        try:
+            credit(central.office, account=account, cents=cents, channel="pos", external=name, at=self.engine.world.instant, reason="")
+        except Killed:
+            whole.close()
+            central.office = Ledger(central.path)
+        else:
+            central.office.sql = whole
+        if central.office.sql.execute("SELECT 1 FROM posting WHERE external = ?", (name,)).fetchone() is not None:
+            self.engine.observer.books.pay(account, cents, name)
+            self.engine.observer.accounts_moved(central)
+        self._book(self.payments[-1])
+
+    def keep(self, from_day: str, *, keep_days: int) -> None:
+        self.keep_days = keep_days
+        rule = max(self.engine.facts.rules, key=lambda rule: rule.from_day)
+        self.set_policy(from_day, refuses=self.town.refuses, floor_cents=self.town.floor_cents, gives_back=rule.gives_back)
 
     def _book(self, payment: tuple[str, int, str]) -> None:
         account, cents, name = payment

@@ -107,7 +107,14 @@ class Client:
         self.queue: deque[Mail] = deque()
         self.under_way: dict[int, Mail] = {}
         self.holder: Process | None = None
-        self.silent = False  # the connection is dead and nobody has noticed
+        self.deaf = self.mute = False  # nothing comes to it, or from it, any more, and nobody has noticed
+
+    @property
+    def silent(self) -> bool:
+        return self.deaf or self.mute
+
+    def hold(self, process: "Process | None") -> None:
+        self.holder, self.deaf, self.mute = process, False, False
 
     def forget(self) -> None:
         self.queue.clear()
@@ -132,7 +139,7 @@ class Broker:
         client = self.clients.setdefault(process.client_id, Client())
         if client.holder is not None and client.holder is not process:
             self.disconnect(client.holder, "taken over")
-        client.holder, client.silent = process, False
+        client.hold(process)
         client.queue.extendleft(reversed(list(client.under_way.values())))
         client.under_way.clear()
         process.linked = True
@@ -145,7 +152,7 @@ class Broker:
         """End a connection; the process hears of it, and everybody else of its last will."""
         client = self.clients.setdefault(process.client_id, Client())
         if client.holder is process:
-            client.holder, client.silent = None, False
+            client.hold(None)
             topic, payload = process.will()
             self.publish(Publish(topic=topic, payload=payload, retain=True), None)
         if process.linked:
@@ -172,7 +179,7 @@ class Broker:
             return None
         receipt = next(self._receipts)
         client.under_way[receipt] = mail
-        if client.silent or not client.holder.alive:
+        if client.deaf or not client.holder.alive:
             return None
         client.holder.inbox.put(Arrived(topic=mail.topic, payload=mail.payload, receipt=(receipt, mail)))
         return mail
@@ -183,7 +190,7 @@ class Broker:
 
     def perform(self, process: "Process", effect: LinkEffect, proof: object) -> None:
         client = self.clients.setdefault(process.client_id, Client())
-        holds = client.holder is process and not client.silent
+        holds = client.holder is process and not client.mute
         match effect:
             case Publish() if holds:
                 self.publish(effect, proof)

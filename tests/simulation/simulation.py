@@ -80,6 +80,22 @@ class Simulation:
         self.tap(step)
         self.tap(step)
 
+    def lunch(self, step: Step) -> None:
+        """A class, or two, one behind the other: more entries than a batch may have."""
+        box = self._box(step)
+        for n in range(40 + step.b % 80):
+            card = self.office.cards[(step.c + n) % len(self.office.cards)]
+            self.engine.give(box, CardPresented(reader="counter", card=card, tap=1))
+
+    def rush(self, step: Step) -> None:
+        """Taps and messages come while the loop is busy with something else, and are found in its inbox all at once."""
+        box = self._box(step)
+        if box.alive:
+            for n in range(1 + step.b % 4):
+                self.engine.hand_over(box.client_id, pick=step.c % (n + 1), at_once=False)
+                box.inbox.put(CardPresented(reader="counter", card=self.office.cards[(step.c + n) % len(self.office.cards)], tap=n + 1))
+            self.engine.run(box)
+
     def unreadable(self, step: Step) -> None:
         self.engine.give(self._box(step), CardUnreadable(reader="counter", fault="random", sentence="a phone", tap=1))
 
@@ -186,12 +202,18 @@ class Simulation:
         self.engine.run(self._victim(step))
 
     def cut_silently(self, step: Step) -> None:
-        self.engine.client(self._victim(step)).silent = True
+        client = self.engine.client(self._victim(step))
+        client.deaf = client.mute = True
+
+    def cut_one_way(self, step: Step) -> None:
+        client = self.engine.client(self._victim(step))
+        client.deaf, client.mute = (True, client.mute) if step.c % 2 else (client.deaf, True)
 
     def notice(self, step: Step) -> None:
         for process in self.engine.processes:
             client = self.engine.client(process)
-            if client.silent and client.holder is process:
+            dead = client.holder is process and not process.alive
+            if (client.silent or dead) and client.holder is process:
                 self.engine.broker.disconnect(process, "keepalive")
                 self.engine.run(process)
 
@@ -221,6 +243,10 @@ class Simulation:
         self.engine.die(process)
         self.engine.start(process)
         self.engine.connect(process)
+
+    def die_unnoticed(self, step: Step) -> None:
+        """The broker delivers to a process that is dead."""
+        self.engine.die(self._victim(step), unnoticed=True)
 
     def reboot(self, step: Step) -> None:
         """The box goes off and on: its monotonic clock begins anew, and nobody has told it the time yet."""
@@ -311,6 +337,14 @@ class Simulation:
             self.engine.may_differ = True
             box.damage("UPDATE record SET body = json_set(body, '$.balance', json_extract(body, '$.balance') + 64)", "account", account)
             box.disk.tainted.add(account)
+
+    def kill_office(self, step: Step) -> None:
+        """The plug in the middle of an office command: a payment is booked or not, and the command is given again."""
+        self.office.pay_and_die(self._account(step), 100 + step.c % 900, fuse=step.b % 8)
+
+    def policy_keeps(self, step: Step) -> None:
+        """Terminals are to keep their meals for longer, or for less long."""
+        self.office.keep(self.office.day(step.c % 3 - 1), keep_days=(1, 3, 60)[step.b % 3])
 
     def lose_record(self, step: Step) -> None:
         box, account = self._box(step), self._account(step)
