@@ -29,7 +29,7 @@ class Bug:
     file: str
     was: str
     becomes: str
-    runs: int = 50
+    runs: int = 300
     also: tuple[tuple[str, str, str], ...] = ()
 
     def texts(self) -> dict[str, str]:
