@@ -135,13 +135,16 @@ class App:
                 fault=before.fault if before else None,
             )
         except StoreError as error:
-            now_ms = read_clock(self._boot).mono_ms
-            if before is not None:
-                before.fault.tried_ms = now_ms
-                return before
-            log.error("out of order: %s", error)
-            fault = OutOfOrder(str(error), now_ms, self._config.card_key)
-            return Unopened(fault, self._config.town, self._config.terminal, software=software, readers=names)
+            reading = read_clock(self._boot)
+            if self._db is not None:
+                self._db.close()  # it may be of no use any more: the next look begins anew
+                self._db = None
+            if before is None:
+                fault = OutOfOrder.begun(error, reading.mono_ms, self._config.card_key)
+                return Unopened(fault, self._config.town, self._config.terminal, software=software, readers=names)
+            for effect in before.failed_again(error, reading):
+                self._perform(effect)
+            return before
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the exit code."""
@@ -201,6 +204,7 @@ class App:
 
     def _look_again(self, unopened: Unopened, reading: Reading) -> None:
         """Open the file again; when that works, the terminal hears what readers and link have said."""
+        self._notifier.watchdog()  # a damaged file is read whole
         self._terminal = self._opened(unopened)
         if self._terminal is not unopened:
             for event in unopened.heard():
@@ -272,7 +276,11 @@ def guarded(work: Callable[[], int]) -> int:
 def _open_database(config: Config) -> Database:
     at = format_instant(read_clock(boot_id()).wall)
     db = open_ledger(config.database, town=config.town, terminal=config.terminal, epoch_bits=new_epoch_bits, at=at)
-    here = reads.standing(db)
+    try:
+        here = reads.standing(db)
+    except StoreError:
+        db.close()
+        raise
     if (here.town, here.terminal) != (config.town, config.terminal):
         db.close()
         raise ConfigError(

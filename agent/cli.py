@@ -53,6 +53,7 @@ def status(config_path: Path, as_json: bool) -> None:
     readers, other = answer.pop("readers"), answer.pop("other_records")
     if as_json:
         return print_json({**answer, "readers": readers, "other_records": other})
+    answer["day"] = answer["day"] or "not known: say it with canteen-agent day"
     rows = [(name.replace("_", " "), text_of(value)) for name, value in answer.items()]
     rows += [(f"reader {name}", state) for name, state in readers.items()]
     rows += [(f"records: {kind}", str(count)) for kind, count in other.items()]

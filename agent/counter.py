@@ -50,14 +50,13 @@ class Counter:
             case Refused():
                 return Signal.REFUSED, entry
 
-    def unanswered(self, token: Token | None, moment: Moment) -> Entry:
-        """Record that a card (None: an unreadable one) was told *out of order* at a moment. Raise `StoreError` with nothing recorded."""
-        entry = writes.record(self.db, unanswered(self._facts(moment, token)))
-        card = f"card {token[:8]}" if token else "no card"
-        log.info(
-            "was told out of order: %s, account %s, entry %d", card, entry.account or "unknown", entry.seq, extra=_fields(entry, "told")
-        )
-        return entry
+    def unanswered(self, told: list[tuple[Token | None, Moment]]) -> None:
+        """Record that cards (None: an unreadable one) were told *out of order*, each at its moment, all or none. Raise `StoreError`."""
+        entries = writes.record_all(self.db, [unanswered(self._facts(moment, token)) for token, moment in told])
+        for entry in entries:
+            card = f"card {entry.card[:8]}" if entry.card else "no card"
+            extra = _fields(entry, "told out of order")
+            log.info("was told out of order: %s, account %s, entry %d", card, entry.account or "unknown", entry.seq, extra=extra)
 
     def undo(self, seq: int | None, moment: Moment) -> Entry:
         """Record the storno of entry `seq` of this epoch (None: of the newest meal) and return it. Raise `AgentError` if it may not be."""
@@ -74,7 +73,7 @@ class Counter:
         if found is None:
             raise AgentError(f"there is no entry {key.seq} here")
         meal, undone = found
-        policy = policy_on(reads.policies(self.db), day_of(moment.at, self.zone))
+        policy = policy_on(reads.policies(self.db), self._today(moment))
         draft = undo(meal, key=key, undone=undone, policy=policy, moment=moment)
         if isinstance(draft, UndoRefusal):
             raise AgentError(f"entry {key.seq} {UNDO_SENTENCES[draft]}")
@@ -103,7 +102,7 @@ class Counter:
                 balance_cents=reads.balance_cents(self.db, account) or 0,
                 own_meal=own_meal,
                 own_meals=own_meals,
-                policy=policy_on(reads.policies(self.db), service.day if service else day_of(moment.at, self.zone)),
+                policy=policy_on(reads.policies(self.db), service.day if service else self._today(moment)),
                 service=service,
                 data_age_ms=self.data_age_ms(moment),
             )
@@ -141,10 +140,13 @@ class Counter:
             balance_cents=balance_cents,
             own_meal=own_meal,
             own_meals=own_meals,
-            policy=policy_on(reads.policies(self.db), service.day if service else day_of(moment.at, self.zone)),
+            policy=policy_on(reads.policies(self.db), service.day if service else self._today(moment)),
             service=service,
             data_age_ms=self.data_age_ms(moment),
         )
+
+    def _today(self, moment: Moment) -> Day:
+        return moment.day or day_of(moment.at, self.zone)
 
     def _late_service(self, day: Day, service_id: str | None, moment: Moment) -> ServiceNow:
         ids = sorted(one.id for one in reads.services(self.db))
@@ -156,9 +158,9 @@ class Counter:
             raise AgentError(f"say which service it was: {', '.join(ids)}")
         if service_id is not None and service_id not in ids:
             raise AgentError(f"there is no service {service_id} here; there are {', '.join(ids)}")
-        if day > day_of(moment.at, self.zone):
+        if day > self._today(moment):
             raise AgentError(f"{day} is still to come")
-        keep_days = policy_on(reads.policies(self.db), day_of(moment.at, self.zone)).keep_days
+        keep_days = policy_on(reads.policies(self.db), self._today(moment)).keep_days
         if day <= day_of(format_instant(parse_instant(moment.at) - timedelta(days=keep_days)), self.zone):
             # whether it was eaten already is not known here any more
             raise AgentError(f"{day} is longer ago than the {keep_days} days a terminal keeps its meals; ask the office")
@@ -170,7 +172,7 @@ class Counter:
     def _service(self, moment: Moment) -> ServiceNow | None:
         services = reads.services(self.db)
         if moment.trust is ClockTrust.UNSET:
-            return any_service(services, moment.day or day_of(moment.at, self.zone))
+            return any_service(services, self._today(moment))
         return service_now(services, moment.at, self.zone)
 
 

@@ -1,14 +1,17 @@
 """While a terminal's file does not work: nothing is green, nothing is acknowledged, everybody is told why.
 
-What was tapped meanwhile is kept in memory, as tokens, and recorded as soon as the file takes it: the child got no light of ours, and
-the office sees who stood there. `Unopened` stands for a terminal whose file has not worked since the start.
+What was tapped meanwhile is kept in memory, as tokens, and recorded as soon as the file takes it, if the process lives until then: the
+child got no light of ours, and the office sees who stood there. `Unopened` stands for a terminal whose file has not worked since the start.
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Self
 
 from agent.domain.card import Token, card_token
 from agent.domain.clock import Instant, Reading, read_moment
+from agent.errors import StoreError
 from agent.ops.control import Request
 from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderEvent, ReaderUp, Show, Signal
 from agent.sync.events import Arrived, LinkDown, LinkEffect, LinkUp, Publish
@@ -16,7 +19,11 @@ from agent.sync.messages import TerminalState, encode
 from agent.sync.topics import Leaf, Topics
 
 LOOK_AGAIN_MS = 1_000  # how often a file that failed is opened again
+UNOPENED_MS_MAX = 16_000  # how seldom at most one that never was: looking may mean reading all of it
+TELL_EVERY_MS = 60_000  # a file that fails in another way every moment has one line a minute in the journal
 KEPT_TAPS_MAX = 1_000  # two lunches of a large school; later ones are counted
+
+log = logging.getLogger("agent.terminal")
 
 Event = ReaderEvent | LinkUp | LinkDown | Arrived | Request
 Effect = Show | LinkEffect
@@ -29,8 +36,24 @@ class OutOfOrder:
     sentence: str
     tried_ms: int
     card_key: bytes
+    told_ms: int
     taps: int = 0
     kept: list[tuple[Token | None, Reading]] = field(default_factory=list)
+
+    @classmethod
+    def begun(cls, error: StoreError, now_ms: int, card_key: bytes) -> Self:
+        """Return one that begins now. The journal gets its line."""
+        log.error("out of order: %s", error)
+        return cls(str(error), now_ms, card_key, now_ms)
+
+    def is_news(self, error: StoreError, now_ms: int) -> bool:
+        """Take what is wrong now; return whether it is another thing than before, to be told. The journal gets its line."""
+        before, self.sentence = self.sentence, str(error)
+        if self.sentence == before or now_ms - self.told_ms < TELL_EVERY_MS:
+            return False
+        self.told_ms = now_ms
+        log.error("still out of order: %s", error)
+        return True
 
     @property
     def summary(self) -> str:
@@ -64,6 +87,7 @@ class Unopened:
         self._software = software
         self._readers = dict.fromkeys(readers, "down")
         self._told: dict[str | None, Event] = {}
+        self._pause_ms = LOOK_AGAIN_MS
 
     def turn(self, event: Event | None, reading: Reading) -> Iterator[Effect]:
         """Do one turn of the main loop. Yield what is to be done."""
@@ -74,16 +98,26 @@ class Unopened:
             case LinkUp() | LinkDown():
                 self._told[None] = event
         yield from self.fault.answer(event, reading)
-        if isinstance(event, LinkUp):
-            at = read_moment(reading, floor=None, heard=None).at
-            yield self.fault.state(self._topics, self._id, at=at, software=self._software, readers=self._readers)
+        if isinstance(event, LinkUp | ReaderUp | ReaderDown) and isinstance(self._told.get(None), LinkUp):
+            yield self._state(reading)
+
+    def failed_again(self, error: StoreError, reading: Reading) -> list[Effect]:
+        """The file was looked at and still cannot be opened. Return what is to be done."""
+        self.fault.tried_ms = reading.mono_ms
+        self._pause_ms = min(2 * self._pause_ms, UNOPENED_MS_MAX)
+        is_news = self.fault.is_news(error, reading.mono_ms)
+        return [self._state(reading)] if is_news and isinstance(self._told.get(None), LinkUp) else []
 
     def wake_ms(self, reading: Reading) -> int | None:
         """Return in how many milliseconds the file should be opened again."""
-        return max(0, self.fault.tried_ms + LOOK_AGAIN_MS - reading.mono_ms)
+        return max(0, self.fault.tried_ms + self._pause_ms - reading.mono_ms)
 
     def summary(self) -> str:
         return self.fault.summary
+
+    def _state(self, reading: Reading) -> Publish:
+        at = read_moment(reading, floor=None, heard=None).at
+        return self.fault.state(self._topics, self._id, at=at, software=self._software, readers=self._readers)
 
     def heard(self) -> list[Event]:
         """Return what readers and link said last, for the terminal that stands here from now on."""

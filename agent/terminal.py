@@ -8,6 +8,7 @@ process ends: systemd starts it again and it looks at what is on the disk.
 
 import logging
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -19,14 +20,13 @@ import msgspec
 from agent.correspondence import Correspondence
 from agent.counter import Counter
 from agent.domain.canteen import Id, policy_on
-from agent.domain.card import Token
 from agent.domain.clock import Anchor, Day, Moment, Reading, day_of, format_instant, parse_instant
 from agent.domain.ledger import Seq
 from agent.domain.tap import Refused, Served
 from agent.domain.timekeeper import Timekeeper
 from agent.errors import AgentError, DamagedError, RecordError, StoreError
 from agent.ops.control import Request
-from agent.out_of_order import LOOK_AGAIN_MS, Effect, Event, OutOfOrder
+from agent.out_of_order import KEPT_TAPS_MAX, LOOK_AGAIN_MS, Effect, Event, OutOfOrder
 from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderUp, Show, SignalFailed
 from agent.store import reads, writes
 from agent.store.database import Database
@@ -35,7 +35,7 @@ from agent.sync.messages import TerminalState, encode
 from agent.sync.topics import Leaf, Topics
 
 PRUNE_EVERY_MS = 600_000
-CHECKPOINT_QUIET_MS = 3_000  # no tap for so long: the file may be tidied without a child waiting
+CHECKPOINT_QUIET_MS = 3_000  # no tap for so long: the file may be tidied (while everything is told anew, with each message)
 STATE_EVERY_MS = 300_000
 
 _Done = TypeVar("_Done")
@@ -241,7 +241,7 @@ class Terminal:
             "software": self._software,
             "at": moment.at,
             "clock": moment.trust.value,
-            "day": self._time.day(moment) or "to be confirmed by the staff",
+            "day": self._time.day(moment),
             "readers": {name: reader.sentence() for name, reader in self._readers.items()},
             "link": "up" if self._link is None else f"down: {self._link.reason}",
             "heard_s": None if age is None else age // 1000,
@@ -343,27 +343,32 @@ class Terminal:
             raise StoreError(fault.sentence)
         fault.tried_ms = moment.mono_ms
         self._db.reopen()
-        while fault.kept:
-            token, reading = fault.kept[0]
-            tapped = self.moment(reading)
-            self._record_unanswered(token, tapped)
-            del fault.kept[0]
-        detail = f"{fault.sentence}; {fault.taps} taps were told out of order"
+        self._with_readable_records(partial(self._record_kept, fault), moment)
+        detail = f"{fault.sentence}; {fault.taps} taps were told out of order, {min(fault.taps, KEPT_TAPS_MAX)} of them are recorded"
         writes.add_incident(self._db, at=moment.at, kind="store_fault", detail=detail)
         log.warning("the file works again: %d taps were told out of order", fault.taps)
         self._fault, self._state_ms = None, None
         yield DropLink()  # messages that came meanwhile were not acknowledged: they come again
 
-    def _record_unanswered(self, token: Token | None, tapped: Moment) -> None:
-        entry = self._with_readable_records(partial(self._counter.unanswered, token, tapped), tapped)
-        self._recorded(entry.at, tapped)
+    def _record_kept(self, fault: OutOfOrder) -> None:
+        """Record what was tapped meanwhile, each with its own time."""
+        time, told = copy(self._time), []
+        for token, reading in fault.kept:
+            tapped = time.moment(reading)
+            time.recorded(tapped.at, tapped)
+            told.append((token, tapped))
+        if told:
+            self._counter.unanswered(told)
+            fault.kept.clear()
+            self._time, self._checkpoint_due = time, True
 
     def _without_file(self, event: Event | None, error: StoreError, reading: Reading) -> Iterator[Effect]:
         """Answer without the file."""
-        is_news = self._fault is None or isinstance(event, LinkUp)
+        is_news = isinstance(event, LinkUp)
         if self._fault is None:
-            log.error("out of order: %s", error)
-            self._fault = OutOfOrder(str(error), reading.mono_ms, self._card_key)
+            self._fault, is_news = OutOfOrder.begun(error, reading.mono_ms, self._card_key), True
+        else:
+            is_news |= self._fault.is_news(error, reading.mono_ms)
         yield from self._fault.answer(event, reading)
         if is_news and self._link is None:
             at = self.moment(reading).at
@@ -412,7 +417,7 @@ def _log_back(what: str, before: _Outage | None, moment: Moment, detail: str) ->
 
 def _stored_anchors(db: Database, heard_at: str | None) -> list[Anchor]:
     anchors = []
-    newest = reads.newest_entry(db)
+    newest = reads.latest_entry(db)
     if newest is not None:
         anchors.append(Anchor(when=parse_instant(newest.at), boot=newest.boot, mono_ms=newest.mono_ms))
     if heard_at is not None:

@@ -35,7 +35,7 @@ def main() -> int:
     given = parser.parse_args()
     before = {row.what: row for row in msgspec.json.decode(given.compare.read_bytes(), type=list[Row])} if given.compare else {}
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory(dir=".") as text:
+    with tempfile.TemporaryDirectory(dir=".", prefix="bench-of-") as text:
         folder = Path(text).resolve()
         rows += tap_beside_its_floors(folder, TAPS)
         rows += tap_in_a_large_file(folder, TAPS)

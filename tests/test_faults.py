@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -15,10 +16,10 @@ from agent.domain.card import parse_card_id
 from agent.domain.ledger import RefusalReason
 from agent.errors import StoreError
 from agent.ops.control import Request
-from agent.out_of_order import LOOK_AGAIN_MS, Effect, Event
+from agent.out_of_order import KEPT_TAPS_MAX, LOOK_AGAIN_MS, Effect, Event, OutOfOrder, Unopened
 from agent.readers.events import CardPresented, ReaderDown, ReaderUp, Show, Signal
 from agent.store import reads
-from agent.sync.events import Acknowledge, Arrived, DropLink, Publish
+from agent.sync.events import Acknowledge, Arrived, DropLink, LinkUp, Publish
 from tests.conftest import CARD, OTHER_CARD
 from tests.parts.wire import Wire
 
@@ -92,7 +93,7 @@ def test_no_green_while_it_lasts_and_all_goes_on_afterwards(
     turn(wire, Arrived(topic=topic, payload=payload, receipt=8))
     assert wire.box.balance("a-1") == 500 - 366
     (incident,) = [detail for _, kind, detail in reads.incidents(wire.box.db) if kind == "store_fault"]
-    assert incident.endswith("2 taps were told out of order")
+    assert incident.endswith("2 taps were told out of order, 2 of them are recorded")
     assert list(reads.verify(wire.box.db)) == []
     wire.connect()
     wire.settle()
@@ -100,6 +101,54 @@ def test_no_green_while_it_lasts_and_all_goes_on_afterwards(
     assert [(entry.account, entry.cents) for entry in told] == [("a-2", 0)] * 2
     assert told[0].at == tapped_at and told[0].at < told[1].at  # each with the time of its tap
     assert wire.central.one("SELECT count(*) FROM entry WHERE kind = 'refusal' AND body ->> '$.reason' = 'out_of_order'") == 2
+
+
+def test_of_many_taps_the_first_are_recorded_and_all_are_counted(wire: Wire) -> None:
+    with locked(wire):
+        turn(wire)
+        for _ in range(KEPT_TAPS_MAX + 5):
+            (shown, *_) = wire.box.core.turn(CardPresented(reader="counter", card=parse_card_id(CARD), tap=1), wire.box.reading())
+            assert isinstance(shown, Show) and shown.signal is Signal.OUT_OF_ORDER
+    turn(wire)
+    assert len(wire.box.entries()) == KEPT_TAPS_MAX
+    (incident,) = [detail for _, kind, detail in reads.incidents(wire.box.db) if kind == "store_fault"]
+    assert incident.endswith(f"{KEPT_TAPS_MAX + 5} taps were told out of order, {KEPT_TAPS_MAX} of them are recorded")
+
+
+def test_taps_that_cannot_be_recorded_yet_are_kept_and_recorded_once(wire: Wire) -> None:
+    with locked(wire):
+        assert tap(wire, CARD) is Signal.OUT_OF_ORDER
+        assert tap(wire, OTHER_CARD) is Signal.OUT_OF_ORDER
+    wire.box.db.sql.execute("CREATE TRIGGER not_yet BEFORE INSERT ON entry WHEN NEW.seq = 2 BEGIN SELECT RAISE(ABORT, 'not yet'); END")
+    turn(wire)
+    assert wire.box.entries() == [] and not wire.box.core.works
+    wire.box.db.sql.execute("DROP TRIGGER not_yet")
+    turn(wire)
+    assert [entry.account for entry in wire.box.entries()] == ["a-1", "a-2"]
+
+
+def test_another_fault_is_told_as_well_and_at_most_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    fault = OutOfOrder.begun(StoreError("locked"), 0, b"k" * 16)
+    assert not fault.is_news(StoreError("locked"), 70_000)
+    assert not fault.is_news(StoreError("full"), 59_999) and fault.summary == "OUT OF ORDER: full"
+    assert fault.is_news(StoreError("gone"), 70_000) and not fault.is_news(StoreError("full"), 80_000)
+    assert [record.message for record in caplog.records] == ["out of order: locked", "still out of order: gone"]
+
+
+def test_a_terminal_without_its_file_says_so_and_looks_less_and_less_often(wire: Wire) -> None:
+    unopened = Unopened(OutOfOrder.begun(StoreError("locked"), 0, b"k" * 16), "town", "t-1", software="test", readers=["counter"])
+    reading = replace(wire.box.reading(), mono_ms=0)
+    assert list(unopened.turn(ReaderUp(reader="counter", at="here"), reading)) == []
+    (state,) = unopened.turn(LinkUp(), reading)
+    assert isinstance(state, Publish) and msgspec.json.decode(state.payload)["readers"] == {"counter": "ready"}
+    (state,) = unopened.turn(ReaderDown(reader="counter", reason="unplugged"), reading)
+    assert isinstance(state, Publish) and msgspec.json.decode(state.payload)["readers"] == {"counter": "down"}
+    waits = []
+    for _ in range(7):
+        waits.append(unopened.wake_ms(reading))
+        assert unopened.failed_again(StoreError("locked"), reading) == []
+    assert waits == [1_000, 2_000, 4_000, 8_000, 16_000, 16_000, 16_000]
+    assert unopened.heard() == [ReaderDown(reader="counter", reason="unplugged"), LinkUp()]
 
 
 def test_the_central_is_told_why(wire: Wire) -> None:

@@ -7,7 +7,6 @@ committed batch is acknowledged to a terminal, so it must survive the plug.
 
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 from agent.central.schema import APPLICATION_ID, MIGRATIONS
 from agent.domain.canteen import Price
@@ -71,9 +70,20 @@ def move_balance(sql: sqlite3.Connection, account: str, cents: int) -> None:
     sql.execute("UPDATE account SET balance = balance + ?, p = ? WHERE id = ?", (cents, next_position(sql), account))
 
 
-def post(sql: sqlite3.Connection, *, account: str, cents: int, **what: Any) -> None:
+def post(
+    sql: sqlite3.Connection,
+    *,
+    account: str,
+    cents: int,
+    kind: str,
+    at: Instant,
+    reason: str = "",
+    channel: str | None = None,
+    external: str | None = None,
+    entry: tuple[str, str, int, str] | None = None,
+) -> None:
     """Move an account's balance, with what moved it: see `add_posting`."""
-    add_posting(sql, account=account, cents=cents, **what)
+    add_posting(sql, account=account, cents=cents, kind=kind, at=at, reason=reason, channel=channel, external=external, entry=entry)
     move_balance(sql, account, cents)
 
 

@@ -1,4 +1,4 @@
-"""What becomes of one entry: applied, flagged (applied, someone should look) or set aside (kept, not applied), and why. Writes nothing."""
+"""What becomes of one entry: applied, flagged (applied, someone should look) or set aside (kept, not applied), and why."""
 
 import sqlite3
 from dataclasses import dataclass, field

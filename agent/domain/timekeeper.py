@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from agent.domain.clock import Anchor, ClockTrust, Day, Instant, Moment, Reading, day_of, highest, is_day, parse_instant, read_moment
@@ -10,6 +10,7 @@ from agent.errors import AgentError
 
 HEARD_TOLERANCE = timedelta(minutes=1)  # a message may have waited at the broker: only a time ahead of ours, or near it, is news
 STAFFS_DAY_MS = 12 * 3_600_000  # the staff say what day it is for that day's serving: nobody is asked at midnight
+STAFFS_DAY_AHEAD = timedelta(days=366)
 
 
 class Timekeeper:
@@ -19,15 +20,15 @@ class Timekeeper:
         self._anchors = list(stored)
         self._zone = zone
         self._heard: Anchor | None = None
-        self._staffs: tuple[Day, str, int] | None = None  # the day, and when it was said: boot and monotonic milliseconds
+        self._staffs: tuple[Day, int] | None = None  # the day, and when it was said, in this boot's monotonic milliseconds
 
     def moment(self, reading: Reading) -> Moment:
         """Return the time as an entry made now would carry it."""
         moment = read_moment(reading, floor=highest(self._anchors, reading), heard=self._heard)
         if self._staffs is None or moment.trust is not ClockTrust.UNSET:
             return moment
-        day, boot, mono_ms = self._staffs
-        return replace(moment, day=day) if boot == moment.boot and moment.mono_ms - mono_ms < STAFFS_DAY_MS else moment
+        day, mono_ms = self._staffs
+        return replace(moment, day=day) if moment.mono_ms - mono_ms < STAFFS_DAY_MS else moment
 
     def recorded(self, at: Instant, moment: Moment) -> None:
         """An entry was made at a moment: no later one is below it."""
@@ -55,7 +56,9 @@ class Timekeeper:
             raise AgentError(f"{day} is not a day; write 2026-11-23")
         if day < today:
             raise AgentError(f"{day} is before {today}, which is over: something was recorded or heard then")
-        self._staffs = day, moment.boot, moment.mono_ms
+        if date.fromisoformat(day) - date.fromisoformat(today) > STAFFS_DAY_AHEAD:
+            raise AgentError(f"{day} is more than a year after {today}, when something was last recorded or heard: look at the year")
+        self._staffs = day, moment.mono_ms
 
     def day(self, moment: Moment) -> Day | None:
         """Return what day it is, None where nobody knows."""

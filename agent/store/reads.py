@@ -234,7 +234,7 @@ def remembers_from(db: Database) -> Instant | None:
     return str(row[0]) if row else None
 
 
-def newest_entry(db: Database) -> Entry | None:
+def latest_entry(db: Database) -> Entry | None:
     """Return the entry with the latest time: the last one of an epoch, not always of the newest (one found later comes behind)."""
     rows = db.rows(
         "SELECT body, hash FROM entry WHERE n IN (SELECT (SELECT max(n) FROM entry WHERE n < (epoch.n + 1) << ?) FROM epoch)", (SEQ_BITS,)

@@ -1,4 +1,4 @@
-"""A ledger that is damaged: seen at the start, moved aside as it is, and what of it can be read and proved brought into a new one.
+"""A ledger that is damaged: seen at the start, kept under another name, and what of it can be read and proved brought into a new one.
 
 What is proved is a run of entries in which each hash covers the one before, up to the newest that can be read. Their keys stay, so
 the central recognises what it has already.
@@ -22,7 +22,7 @@ from agent.store.schema import place
 ASIDE_MAX = 1_000
 ENDS = ("", "-wal", "-shm", "-journal")
 WHOLE = ".whole"
-COPY_PREFIX = "salvage-"
+COPY = ".copy-"
 MISSING_MAX = 2_000  # so many places without an entry one after the other are the end of an epoch
 
 
@@ -51,6 +51,8 @@ def open_ledger(path: Path, *, town: str, terminal: str, epoch_bits: Callable[[]
     except OSError as error:
         raise StoreError(f"{path}: {error}") from error
     try:
+        for left in path.parent.glob(f"{path.name}.damaged-*{COPY}*"):  # a plug was pulled in it
+            shutil.rmtree(left, ignore_errors=True)
         aside = keep_aside(path)
         made = path.with_name(f"{path.name}.made")
         for end in ENDS:
@@ -88,7 +90,7 @@ def _finish_exchange(path: Path) -> None:
 def damage(db: Database) -> str | None:
     """Return what is wrong with a file as it is opened, None if nothing: its pages, and every hash of its chain.
 
-    A record that cannot be read any more is found when it is wanted, and asked for again; one that says something else, by the digest.
+    A record that cannot be decoded any more is found when it is wanted, and asked for again; one that says something else, by the digest.
     """
     try:
         with db.reading() as sql:
@@ -103,6 +105,8 @@ def damage(db: Database) -> str | None:
                     if seq != expected or _hash(previous, body) != digest:
                         return f"{db.path}: epoch {epoch}: entry {seq} does not match its hash"
                     previous = digest
+            for _ in sql.execute("SELECT kind, id FROM record"):  # that they are texts; what is in them is found when it is wanted
+                pass
             for table in ("terminal", "note", "incident"):
                 sql.execute(f"SELECT * FROM {table}").fetchall()
     except DamagedError as error:
@@ -111,13 +115,18 @@ def damage(db: Database) -> str | None:
 
 
 def keep_aside(path: Path) -> Path:
-    """Give a damaged file and its journal another name as well, as they are, and return it; the one they have if they have one."""
-    for n in range(1, ASIDE_MAX):
+    """Give a damaged file and its journal another name as well and return it; the one they have if they have one.
+
+    Nobody writes to them any more. Raise `OSError` where there are no hard links, or a thousand such files already.
+    """
+    for n in range(1, ASIDE_MAX + 1):
         aside = path.with_name(f"{path.name}.damaged-{n}")
         if not aside.exists():
             break
         if aside.samefile(path):
             return aside
+    else:
+        raise OSError(f"there are {ASIDE_MAX} damaged files already; keep them elsewhere")
     for end in ("-wal", ""):
         with suppress(FileNotFoundError):
             aside.with_name(aside.name + end).unlink(missing_ok=True)
@@ -128,9 +137,7 @@ def keep_aside(path: Path) -> Path:
 
 def read_damaged(path: Path) -> Iterator[Found]:
     """Yield what can be proved of each epoch of a file that may be damaged anywhere. A copy is read: opening changes a file."""
-    for left in path.parent.glob(f"{COPY_PREFIX}*"):  # a plug was pulled in it
-        shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=COPY_PREFIX) as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.name}{COPY}") as folder:
         copy = Path(folder) / "copy.db"
         for end in ("", "-wal"):
             if path.with_name(path.name + end).exists():

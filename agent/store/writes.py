@@ -11,7 +11,7 @@ import msgspec
 
 from agent.domain.clock import ClockTrust, Instant
 from agent.domain.ledger import Entry, Kind, genesis, seal
-from agent.errors import StoreError
+from agent.errors import DamagedError, StoreError
 from agent.store import reads
 from agent.store.database import Database
 from agent.store.schema import SEQ_BITS, key, place
@@ -82,6 +82,20 @@ def record(db: Database, draft: Entry) -> Entry:
             raise
     reads.keep_after(db, entry.seq, entry.hash)
     return entry
+
+
+def record_all(db: Database, drafts: Iterable[Entry]) -> list[Entry]:
+    """Append entries to the ledger, all or none, and return them sealed. Raise `StoreError`."""
+    entries = []
+    with db.transaction() as sql:
+        epoch, last, previous = reads.tail(db)
+        for seq, draft in enumerate(drafts, start=last + 1):
+            entry, canonical_json = seal(draft, seq=seq, previous=previous)
+            previous = entry.hash
+            _require_readable(canonical_json.decode())
+            sql.execute(*_insertion(epoch, entry, bytes.fromhex(entry.hash), canonical_json.decode()))
+            entries.append(entry)
+    return entries
 
 
 def _insertion(epoch: int, entry: Entry, digest: bytes, body: str) -> tuple[str, tuple[object, ...]]:
@@ -191,9 +205,10 @@ def begin_resync(db: Database, order: str | None) -> None:
 
 
 def forget_record(db: Database, kind: str, record_id: str) -> None:
-    """Forget a record that cannot be read any more, and ask for everything again."""
+    """Forget a record that cannot be read any more, and ask for everything again. Raise `DamagedError` where it is not found."""
     with db.transaction() as sql:
-        sql.execute("DELETE FROM record WHERE kind = ? AND id = ?", (kind, record_id))
+        if sql.execute("DELETE FROM record WHERE kind = ? AND id = ?", (kind, record_id)).rowcount != 1:
+            raise DamagedError(f"{db.path}: the {kind} {record_id} can be neither read nor forgotten")
         sql.execute("UPDATE terminal SET position = 0, resync = resync + 1, resyncing = 1")
 
 

@@ -102,7 +102,7 @@ class Life:
             self.tapped += 1
 
     def storno(self) -> None:
-        newest = reads.newest_entry(self.db)
+        newest = reads.latest_entry(self.db)
         assert newest is not None
         undone = Reversed(epoch=reads.newest_epoch(self.db), seq=newest.seq, hash=newest.hash)
         draft = meal(self.tapped, "")

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from agent.errors import DamagedError
 from agent.export import write_export
 from agent.readers.events import CardPresented, Show
 from agent.store import reads
-from agent.store.salvage import damage, keep_aside, open_ledger, salvage
+from agent.store.salvage import damage, keep_aside, open_ledger, read_damaged, salvage
 from agent.terminal import Terminal
 from tests.conftest import CARD, OTHER_CARD
 from tests.invariants import both_sides_are_equal, the_books_are_right
@@ -121,7 +122,7 @@ def test_a_ledger_of_another_card_is_salvaged_by_hand(wire: Wire, tmp_path: Path
     assert [len(one.entries) for one in salvage(found, wire.box.path, "b" * 16)] == [4]
     assert salvage(found, wire.box.path, "c" * 16) == []  # once
     wire.box.start()
-    newest = reads.newest_entry(wire.box.db)
+    newest = reads.latest_entry(wire.box.db)
     assert newest is not None and newest.at == wire.clock.instant  # what was found is older, and no floor for the clock
     wire.connect()
     wire.settle()
@@ -172,15 +173,33 @@ def test_a_record_that_cannot_be_read_any_more_is_done_without_and_told_again(wi
     the_books_are_right(wire.central.ledger)
 
 
-@pytest.mark.parametrize("rotten", [b"{", b"\xff"])
-def test_an_entry_that_cannot_be_read_any_more_makes_the_file_a_damaged_one(wire: Wire, rotten: bytes) -> None:
+@pytest.mark.parametrize(("rotten", "sentence"), [(b"{", "entry 1 does not match its hash"), (b"\xff", "Could not decode")])
+def test_an_entry_that_cannot_be_read_any_more_makes_the_file_a_damaged_one(wire: Wire, rotten: bytes, sentence: str) -> None:
     wire.disconnect()
     lunches(wire, 1)
     wire.box.db.sql.execute("DROP TRIGGER entry_never_changes")
     wire.box.db.sql.execute("UPDATE entry SET body = CAST(? AS TEXT) WHERE seq = 1", (rotten,))
     with pytest.raises(DamagedError):
         reads.oldest_pending_at(wire.box.db)
-    assert "entry 1 does not match its hash" in str(damage(wire.box.db)) or rotten == b"\xff"
+    assert sentence in str(damage(wire.box.db))
+
+
+def test_a_records_name_that_is_no_text_any_more_makes_the_file_a_damaged_one(wire: Wire) -> None:
+    wire.connect()
+    wire.box.db.sql.execute("UPDATE record SET id = CAST(x'61ff' AS TEXT) WHERE kind = 'account' AND id = 'a-1'")
+    assert "Could not decode" in str(damage(wire.box.db))
+    reopened(wire)
+    assert [kind for _, kind, _ in reads.incidents(wire.box.db)] == ["damaged_file"]
+
+
+def test_a_folder_that_looks_like_a_copy_of_ours_stays(wire: Wire, tmp_path: Path) -> None:
+    (tmp_path / "desk" / "salvage-2026").mkdir(parents=True)
+    (tmp_path / "desk" / "old.db.copy-of-mine").mkdir()
+    lunches(wire, 1)
+    wire.box.db.checkpoint()
+    shutil.copyfile(wire.box.path, tmp_path / "desk" / "old.db")
+    assert salvage(tmp_path / "desk" / "old.db", wire.box.path, "b" * 16) == []
+    assert sorted(path.name for path in (tmp_path / "desk").iterdir()) == ["old.db", "old.db.copy-of-mine", "salvage-2026"]
 
 
 def test_a_plug_pulled_while_a_damaged_file_is_exchanged_loses_nothing(wire: Wire, tmp_path: Path) -> None:
@@ -204,16 +223,19 @@ def test_a_plug_pulled_while_a_damaged_file_is_exchanged_loses_nothing(wire: Wir
     whole = wire.box.path.read_bytes()
     linked = folder / f"{wire.box.path.name}.damaged-1"
     for case in ("-wal linked", "both linked", "made", "-wal gone"):
-        put_back("", "-wal") if case != "-wal gone" else put_back("")
+        put_back("", "-wal")
         if case == "-wal linked":
             linked.with_name(f"{linked.name}-wal").hardlink_to(f"{wire.box.path}-wal")
-        elif case == "both linked":
-            assert keep_aside(wire.box.path) == linked
         else:
+            assert keep_aside(wire.box.path) == linked
+        if case in ("made", "-wal gone"):
             (folder / f"{wire.box.path.name}.whole").write_bytes(whole)
+        if case == "-wal gone":
+            wire.box.path.with_name(f"{wire.box.path.name}-wal").unlink()
         reopened(wire)
         assert len(wire.box.entries()) == 9, case  # the tenth, the oldest, cannot be proved any more
         assert [kind for _, kind, _ in reads.incidents(wire.box.db)] == ["damaged_file"]
         assert not list(folder.glob("*.whole")) and not list(folder.glob("*.damaged-2"))
+        assert len(next(iter(read_damaged(linked))).entries) == 9  # with its journal, if it was not brought into it
         wire.box.db.close()
     wire.box.start()

@@ -160,14 +160,14 @@ def test_pruning_forgets_a_prefix_that_is_booked_old_and_inside_its_balance(disk
     assert (1, 4, previous) == reads.place_of(disk.db, EPOCH, 4) and len(bodies) == 1
 
 
-def test_pruning_keeps_the_newest_entry_when_a_new_epoch_has_begun(disk: Disk) -> None:
+def test_pruning_keeps_the_latest_entry_when_a_new_epoch_has_begun(disk: Disk) -> None:
     """The clock's floor stands on it, and after a restart nothing else says so."""
     disk.meal()
     last = disk.meal(day="2026-11-24", at="2026-11-24T11:00:00.000Z")
     disk.changes(account("a-1", 0, 1), to=1, acked=2, reset=True)
     writes.begin_epoch(disk.db, "fedcba9876543210", "o-2")
     assert writes.prune(disk.db, before="2027-01-01T00:00:00.000Z") == 1
-    assert reads.newest_entry(disk.db) == last
+    assert reads.latest_entry(disk.db) == last
     disk.meal(day="2026-11-25", at="2026-11-25T11:00:00.000Z")
     assert writes.prune(disk.db, before="2027-01-01T00:00:00.000Z") == 0  # the newest booked one, until one of the new epoch is
     writes.acknowledge(disk.db, (2, 1), [], AT)
