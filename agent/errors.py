@@ -33,7 +33,7 @@ class StoreError(AgentError):
 
 
 class DamagedError(StoreError):
-    """The terminal's file is damaged: it is moved aside as it is, and another begun."""
+    """The terminal's file is damaged: it is kept under another name, and another begun."""
 
 
 class RecordError(StoreError):
