@@ -23,8 +23,8 @@ from typing import IO
 
 from agent.config import Config
 from agent.domain.clock import Reading, format_instant
-from agent.errors import AgentError, ConfigError, StoreError
-from agent.export import end_of, pieces
+from agent.errors import AgentError, ConfigError, DamagedError, StoreError
+from agent.export import end_of, pieces, write_export
 from agent.ops.clock import boot_id, read_clock
 from agent.ops.control import ControlSocket
 from agent.ops.mirror import Mirror
@@ -35,8 +35,8 @@ from agent.readers.open import reader_thread
 from agent.readers.presence import LateTaps
 from agent.store import reads
 from agent.store.database import Database
-from agent.store.salvage import open_ledger
-from agent.sync.events import Acknowledge, DropLink, Publish
+from agent.store.salvage import let_go, open_ledger
+from agent.sync.events import Acknowledge, DropLink, LinkDown, LinkUp, Publish
 from agent.sync.mqtt import MqttLink
 from agent.sync.topics import Topics
 from agent.terminal import Terminal, last_will
@@ -105,6 +105,8 @@ class App:
         self._notifier = Notifier()
         self._lock: IO[str] | None = None
         self._db: Database | None = None
+        self._damage: str | None = None
+        self._heard: dict[str | None, Event | None] = dict.fromkeys([*(reader.name for reader in config.readers), None])
         self._terminal = self._opened(None)
         self._link = MqttLink(
             config.broker,
@@ -120,31 +122,38 @@ class App:
 
     def _opened(self, before: Unopened | None) -> Terminal | Unopened:
         """Return the terminal; what stands for it while its file cannot be opened, `before` if that is so already."""
-        names, software = [reader.name for reader in self._config.readers], version("canteen-agent")
         try:
             self._lock = self._lock or lock_state_dir(self._config.state_dir)
-            self._db = self._db or _open_database(self._config)
+            self._db = _open_database(self._config, self._damage)
+            self._damage = None
             return Terminal(
                 self._db,
                 zone=self._config.zone,
                 card_key=self._config.card_key,
-                readers=names,
-                software=software,
+                readers=[reader.name for reader in self._config.readers],
+                software=version("canteen-agent"),
                 spread=random.random,
                 epoch_bits=new_epoch_bits,
                 fault=before.fault if before else None,
             )
         except StoreError as error:
             reading = read_clock(self._boot)
-            if self._db is not None:
-                self._db.close()  # it may be of no use any more: the next look begins anew
-                self._db = None
+            self._give_up(error)
             if before is None:
-                fault = OutOfOrder.begun(error, reading.mono_ms, self._config.card_key)
-                return Unopened(fault, self._config.town, self._config.terminal, software=software, readers=names)
+                return self._unopened(OutOfOrder.begun(error, reading.mono_ms, self._config.card_key))
             for effect in before.failed_again(error, reading):
                 self._perform(effect)
             return before
+
+    def _give_up(self, error: StoreError) -> None:
+        """Close a file that is of no use; a damaged one is exchanged when it is looked at next."""
+        self._damage = str(error) if isinstance(error, DamagedError) else self._damage
+        if self._db is not None:
+            let_go(self._db)
+            self._db = None
+
+    def _unopened(self, fault: OutOfOrder) -> Unopened:
+        return Unopened(fault, self._config.town, self._config.terminal, software=version("canteen-agent"), heard=self._heard)
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the exit code."""
@@ -199,16 +208,28 @@ class App:
                 self._notifier.status(self._terminal.summary())
 
     def _turn(self, event: Event | None, reading: Reading) -> None:
-        for effect in self._terminal.turn(event, reading):
-            self._perform(effect)
+        if isinstance(event, ReaderUp | ReaderDown):
+            self._heard[event.reader] = event
+        elif isinstance(event, LinkUp | LinkDown):
+            self._heard[None] = event
+        try:
+            for effect in self._terminal.turn(event, reading):
+                self._perform(effect)
+        except DamagedError as error:
+            fault = self._terminal.fault
+            assert fault is not None
+            self._give_up(error)
+            self._terminal = self._unopened(fault)
 
     def _look_again(self, unopened: Unopened, reading: Reading) -> None:
         """Open the file again; when that works, the terminal hears what readers and link have said."""
         self._notifier.watchdog()  # a damaged file is read whole
+        self._control.start()
         self._terminal = self._opened(unopened)
         if self._terminal is not unopened:
-            for event in unopened.heard():
-                self._turn(event, reading)
+            for event in list(self._heard.values()):
+                if event is not None:
+                    self._turn(event, reading)
 
     def _copy_on(self, mirror: Mirror) -> None:
         """Hand the second copy what it lacks, while nobody waits."""
@@ -273,9 +294,16 @@ def guarded(work: Callable[[], int]) -> int:
         return EXIT_BUG
 
 
-def _open_database(config: Config) -> Database:
-    at = format_instant(read_clock(boot_id()).wall)
-    db = open_ledger(config.database, town=config.town, terminal=config.terminal, epoch_bits=new_epoch_bits, at=at)
+def _open_database(config: Config, damage: str | None) -> Database:
+    db = open_ledger(
+        config.database,
+        town=config.town,
+        terminal=config.terminal,
+        epoch_bits=new_epoch_bits,
+        at=format_instant(read_clock(boot_id()).wall),
+        export=write_export,
+        known_damage=damage,
+    )
     try:
         here = reads.standing(db)
     except StoreError:

@@ -14,6 +14,7 @@ from agent.domain.card import Token, card_token
 from agent.domain.clock import ClockTrust, Day, Moment, age_ms, day_of, format_instant, is_day, parse_instant
 from agent.domain.ledger import Entry, How, Key
 from agent.domain.tap import AlreadyServed, Facts, Outcome, Refused, Served, UndoRefusal, closing, decide, unanswered, undo
+from agent.domain.timekeeper import STAFFS_DAY_MS
 from agent.errors import AgentError
 from agent.readers.events import CardPresented, CardUnreadable, Signal
 from agent.store import reads, writes
@@ -131,6 +132,8 @@ class Counter:
         service = self._service(moment)
         eater = account.id if account else None
         own_meal, own_meals = reads.own_meals(self.db, eater, token, service.service, service.day) if token and service else (None, 0)
+        if own_meal is None and token and service and moment.trust is ClockTrust.UNSET:  # what day it was said to be may have changed since
+            own_meal = reads.meal_since(self.db, eater, token, service.service, moment.boot, moment.mono_ms - STAFFS_DAY_MS)
         return Facts(
             moment=moment,
             how=How.CARD,

@@ -32,6 +32,14 @@ class StoreError(AgentError):
     """The terminal's database cannot be read, written or trusted."""
 
 
+class UnknownError(StoreError):
+    """An entry's commit failed, and could not be looked for yet: it may be there. `place` and `digest` are its own."""
+
+    def __init__(self, sentence: str, place: int, digest: bytes) -> None:
+        super().__init__(sentence)
+        self.place, self.digest = place, digest
+
+
 class DamagedError(StoreError):
     """The terminal's file is damaged: it is kept under another name, and another begun."""
 

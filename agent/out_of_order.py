@@ -39,6 +39,7 @@ class OutOfOrder:
     told_ms: int
     taps: int = 0
     kept: list[tuple[Token | None, Reading]] = field(default_factory=list)
+    unknown: tuple[int, bytes] | None = None  # place and hash of the entry whose commit nobody could look for; the first kept tap's
 
     @classmethod
     def begun(cls, error: StoreError, now_ms: int, card_key: bytes) -> Self:
@@ -78,27 +79,20 @@ class OutOfOrder:
 
 
 class Unopened:
-    """A terminal without its file, for the main loop. `readers` are the names of all configured readers."""
+    """A terminal without its file, for the main loop. `heard` is what each configured reader, and under None the link, has said last."""
 
-    def __init__(self, fault: OutOfOrder, town: str, terminal: str, *, software: str, readers: list[str]) -> None:
+    def __init__(self, fault: OutOfOrder, town: str, terminal: str, *, software: str, heard: dict[str | None, Event | None]) -> None:
         self.fault = fault
         self._topics = Topics(town)
         self._id = terminal
         self._software = software
-        self._readers = dict.fromkeys(readers, "down")
-        self._told: dict[str | None, Event] = {}
+        self._heard = heard
         self._pause_ms = LOOK_AGAIN_MS
 
     def turn(self, event: Event | None, reading: Reading) -> Iterator[Effect]:
         """Do one turn of the main loop. Yield what is to be done."""
-        match event:
-            case ReaderUp(reader=name) | ReaderDown(reader=name):
-                self._told[name] = event
-                self._readers[name] = "ready" if isinstance(event, ReaderUp) else "down"
-            case LinkUp() | LinkDown():
-                self._told[None] = event
         yield from self.fault.answer(event, reading)
-        if isinstance(event, LinkUp | ReaderUp | ReaderDown) and isinstance(self._told.get(None), LinkUp):
+        if isinstance(event, LinkUp | ReaderUp | ReaderDown) and isinstance(self._heard[None], LinkUp):
             yield self._state(reading)
 
     def failed_again(self, error: StoreError, reading: Reading) -> list[Effect]:
@@ -106,7 +100,7 @@ class Unopened:
         self.fault.tried_ms = reading.mono_ms
         self._pause_ms = min(2 * self._pause_ms, UNOPENED_MS_MAX)
         is_news = self.fault.is_news(error, reading.mono_ms)
-        return [self._state(reading)] if is_news and isinstance(self._told.get(None), LinkUp) else []
+        return [self._state(reading)] if is_news and isinstance(self._heard[None], LinkUp) else []
 
     def wake_ms(self, reading: Reading) -> int | None:
         """Return in how many milliseconds the file should be opened again."""
@@ -117,8 +111,5 @@ class Unopened:
 
     def _state(self, reading: Reading) -> Publish:
         at = read_moment(reading, floor=None, heard=None).at
-        return self.fault.state(self._topics, self._id, at=at, software=self._software, readers=self._readers)
-
-    def heard(self) -> list[Event]:
-        """Return what readers and link said last, for the terminal that stands here from now on."""
-        return list(self._told.values())
+        words = {name: "ready" if isinstance(event, ReaderUp) else "down" for name, event in self._heard.items() if name is not None}
+        return self.fault.state(self._topics, self._id, at=at, software=self._software, readers=words)

@@ -20,16 +20,18 @@ import msgspec
 from agent.correspondence import Correspondence
 from agent.counter import Counter
 from agent.domain.canteen import Id, policy_on
+from agent.domain.card import Token
 from agent.domain.clock import Anchor, Day, Moment, Reading, day_of, format_instant, parse_instant
 from agent.domain.ledger import Seq
 from agent.domain.tap import Refused, Served
 from agent.domain.timekeeper import Timekeeper
-from agent.errors import AgentError, DamagedError, RecordError, StoreError
+from agent.errors import AgentError, DamagedError, RecordError, StoreError, UnknownError
 from agent.ops.control import Request
 from agent.out_of_order import KEPT_TAPS_MAX, LOOK_AGAIN_MS, Effect, Event, OutOfOrder
 from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderUp, Show, SignalFailed
 from agent.store import reads, writes
 from agent.store.database import Database
+from agent.store.schema import key
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkUp, Publish
 from agent.sync.messages import TerminalState, encode
 from agent.sync.topics import Leaf, Topics
@@ -107,9 +109,9 @@ class Terminal:
         self.mirror: str | None = None  # how the second copy of the ledger does; None: there is none
 
     @property
-    def works(self) -> bool:
-        """Return whether its file does, as far as it was used."""
-        return self._fault is None
+    def fault(self) -> OutOfOrder | None:
+        """Return what is wrong with its file, as far as it was used, and what was tapped since."""
+        return self._fault
 
     def moment(self, reading: Reading) -> Moment:
         """Return the time as an entry made now would carry it."""
@@ -134,10 +136,10 @@ class Terminal:
             else:
                 self._with_readable_records(partial(self.idle, moment), moment)
             yield from self.due(moment)
-        except DamagedError:
-            raise
         except StoreError as error:
             yield from self._without_file(event, error, reading)
+            if isinstance(error, DamagedError):
+                raise
 
     def _with_readable_records(self, work: Callable[[], _Done], moment: Moment) -> _Done:
         """Do work that reads records before it writes anything. One that cannot be read any more is given up, and it is done again."""
@@ -344,6 +346,9 @@ class Terminal:
         fault.tried_ms = moment.mono_ms
         self._db.reopen()
         self._with_readable_records(partial(self._record_kept, fault), moment)
+        if fault.unknown is not None and reads.holds(self._db, *fault.unknown):
+            detail = f"entry {key(fault.unknown[0])[1]} is recorded, and its tap was told out of order: ask whether the child was served"
+            writes.add_incident(self._db, at=moment.at, kind="unknown_commit", detail=detail)
         detail = f"{fault.sentence}; {fault.taps} taps were told out of order, {min(fault.taps, KEPT_TAPS_MAX)} of them are recorded"
         writes.add_incident(self._db, at=moment.at, kind="store_fault", detail=detail)
         log.warning("the file works again: %d taps were told out of order", fault.taps)
@@ -351,13 +356,14 @@ class Terminal:
         yield DropLink()  # messages that came meanwhile were not acknowledged: they come again
 
     def _record_kept(self, fault: OutOfOrder) -> None:
-        """Record what was tapped meanwhile, each with its own time."""
-        time, told = copy(self._time), []
-        for token, reading in fault.kept:
+        """Record what was tapped meanwhile, each with its own time; but not the tap whose meal is there all the same."""
+        time, told = copy(self._time), list[tuple[Token | None, Moment]]()
+        is_there = fault.unknown is not None and reads.holds(self._db, *fault.unknown)
+        for token, reading in fault.kept[1:] if is_there else fault.kept:
             tapped = time.moment(reading)
             time.recorded(tapped.at, tapped)
             told.append((token, tapped))
-        if told:
+        if fault.kept:
             self._counter.unanswered(told)
             fault.kept.clear()
             self._time, self._checkpoint_due = time, True
@@ -367,8 +373,13 @@ class Terminal:
         is_news = isinstance(event, LinkUp)
         if self._fault is None:
             self._fault, is_news = OutOfOrder.begun(error, reading.mono_ms, self._card_key), True
+            if isinstance(error, UnknownError) and isinstance(event, CardPresented | CardUnreadable):
+                self._fault.unknown = error.place, error.digest
         else:
             is_news |= self._fault.is_news(error, reading.mono_ms)
+        if isinstance(event, LinkDown):
+            self._link = _still_down("link", self._link, event.reason, self.moment(reading))
+            self._mail.session.link_down()
         yield from self._fault.answer(event, reading)
         if is_news and self._link is None:
             at = self.moment(reading).at

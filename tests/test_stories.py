@@ -309,6 +309,10 @@ def test_16_the_staff_say_what_day_it_is_while_the_clock_is_wrong(wire: Wire) ->
     assert box.tap(CARD) is Signal.ALREADY_SERVED  # before the cut
     assert box.tap(OTHER_CARD) is Signal.SERVED
     meal = box.entries()[-1]
+    assert box.ask("day", day="2026-11-26") == {"day": "2026-11-26"}  # a slip: nobody eats twice by it
+    assert box.tap(OTHER_CARD) is Signal.ALREADY_SERVED
+    assert box.ask("day", day="2026-11-24") == {"day": "2026-11-24"}
+    assert box.tap(OTHER_CARD) is Signal.ALREADY_SERVED
     assert (meal.day, meal.clock) == ("2026-11-24", ClockTrust.UNSET)
     assert "still to come" in str(box.ask("meal", account="a-1", day="2026-11-25")["error"])
     assert box.ask("day", day="2026-11-25") == {"day": "2026-11-25"}

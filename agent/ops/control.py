@@ -4,7 +4,9 @@ One JSON line each way. Its thread only hands requests to the main loop and wait
 socket is a matter of file permissions.
 """
 
+import contextlib
 import json
+import logging
 import queue
 import socket
 import threading
@@ -19,6 +21,8 @@ from agent.errors import AgentError
 REQUEST_BYTES_MAX = 4_096
 ANSWER_BYTES_MAX = 1_048_576
 ANSWER_WAIT_S = 5.0
+
+log = logging.getLogger("agent.control")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +48,30 @@ class ControlSocket:
     def __init__(self, path: Path, enqueue: Callable[[Request], bool]) -> None:
         self._path = path
         self._enqueue = enqueue
-        path.unlink(missing_ok=True)  # the lock on the state directory is ours: nobody else listens here
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.bind(str(path))
-        path.chmod(0o660)
-        self._socket.listen(4)
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
 
     def start(self) -> None:
+        """Listen. Where the socket cannot be made children are served without it, and whoever calls tries again later."""
+        if self._thread.is_alive():
+            return
+        try:
+            self._path.unlink(missing_ok=True)  # the lock on the state directory is ours: nobody else listens here
+            self._socket.bind(str(self._path))
+            self._path.chmod(0o660)
+        except OSError as error:
+            log.warning("%s: commands are not heard: %s", self._path, error.strerror)
+            return
+        self._socket.listen(4)
         self._thread.start()
 
     def close(self) -> None:
-        try:
+        with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         self._socket.close()
-        self._path.unlink(missing_ok=True)
-        self._thread.join(timeout=ANSWER_WAIT_S + 1)
+        if self._thread.is_alive():
+            self._path.unlink(missing_ok=True)
+            self._thread.join(timeout=ANSWER_WAIT_S + 1)
 
     def _serve(self) -> None:
         while True:

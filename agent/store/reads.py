@@ -208,6 +208,17 @@ def own_meals(db: Database, account_id: str | None, token: str | None, service: 
     return (standing_meals[-1] if standing_meals else None, len(rows))
 
 
+def meal_since(db: Database, account_id: str | None, token: str | None, service: str, boot: str, mono_ms: int) -> OwnMeal | None:
+    """Return the newest standing meal of an account, or its card, at a service, made in a boot since a time of it, of whatever day."""
+    row = db.row(
+        "SELECT epoch.id, m.seq, m.body, m.hash FROM entry m JOIN epoch ON epoch.n = m.epoch"
+        " WHERE m.eater IN (?, ?) AND m.service = ? AND m.helping > 0 AND m.body ->> '$.boot' = ? AND m.body ->> '$.mono_ms' >= ?"
+        " AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.reverses = m.n) ORDER BY m.n DESC LIMIT 1",
+        (account_id, token, service, boot, mono_ms),
+    )
+    return _own_meal(*row) if row else None
+
+
 def entry(db: Database, entry_key: Key) -> tuple[Entry, bool] | None:
     """Return an own entry and whether it has been undone, None if it is not here."""
     row = db.row(
@@ -232,6 +243,12 @@ def remembers_from(db: Database) -> Instant | None:
     """Return when the oldest entry was made that is still here, None if none was ever forgotten."""
     row = db.row("SELECT body ->> '$.at' FROM entry WHERE EXISTS (SELECT 1 FROM epoch WHERE base_seq > 0) ORDER BY n LIMIT 1")
     return str(row[0]) if row else None
+
+
+def holds(db: Database, n: int, digest: bytes) -> bool:
+    """Return whether the entry at a place is the one with that hash."""
+    row = db.row("SELECT hash FROM entry WHERE n = ?", (n,))
+    return row is not None and row[0] == digest
 
 
 def latest_entry(db: Database) -> Entry | None:

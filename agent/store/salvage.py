@@ -5,73 +5,159 @@ the central recognises what it has already.
 """
 
 import hashlib
+import logging
+import re
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
+import msgspec
+
+from agent.domain.canteen import PolicyRecord, ServiceRecord
+from agent.domain.clock import is_instant
+from agent.domain.ledger import Entry, genesis
 from agent.errors import DamagedError, StoreError
 from agent.sqlite_file import FAULTS, sync_folder
-from agent.store import writes
+from agent.store import reads, writes
 from agent.store.database import Database
-from agent.store.schema import place
+from agent.store.schema import key, place
 
 ASIDE_MAX = 1_000
 ENDS = ("", "-wal", "-shm", "-journal")
-WHOLE = ".whole"
+MAGIC = b"SQLite format 3\0"
+MADE, WHOLE = ".made", ".whole"
 COPY = ".copy-"
-MISSING_MAX = 2_000  # so many places without an entry one after the other are the end of an epoch
+MISSING_MAX = 50_000  # so many places without an entry one after the other are the end of an epoch
+
+
+log = logging.getLogger("agent.store")
+_entry = msgspec.json.Decoder(Entry)
+_service, _policy = msgspec.json.Decoder(ServiceRecord), msgspec.json.Decoder(PolicyRecord)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What can be proved of one epoch: entries that follow `base`, each as (hash, body), and how many places could not be read."""
+    """What can be proved of one epoch: entries that follow `base`, each as (hash, body), and how many places could not be read.
+
+    `earlier` are the runs before the last damaged place, each as (base, entries): a ledger is one line, so they go another way.
+    """
 
     epoch: str
     base: tuple[int, bytes]
     entries: list[tuple[bytes, str]]
     lost: int
+    earlier: list[tuple[tuple[int, bytes], list[tuple[bytes, str]]]]
 
 
-def open_ledger(path: Path, *, town: str, terminal: str, epoch_bits: Callable[[], str], at: str) -> Database:
-    """Open a terminal's ledger, found a new one, or begin anew beside a damaged one. Raise `StoreError`."""
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """What a damaged file says. Of `town` and `terminal` None: it does not say. `rules` are its services and policies."""
+
+    town: str | None
+    terminal: str | None
+    heard_at: str | None
+    found: list[Found]
+    rules: list[writes.RecordRow]
+
+
+def open_ledger(
+    path: Path,
+    *,
+    town: str,
+    terminal: str,
+    epoch_bits: Callable[[], str],
+    at: str,
+    export: Callable[[Database, Path], int],
+    known_damage: str | None = None,
+) -> Database:
+    """Open a terminal's ledger, found a new one, or begin anew beside a damaged one. Raise `StoreError`.
+
+    `known_damage` is what a running terminal has found; `export` writes a ledger into a file for the office.
+    """
     try:
         _finish_exchange(path)
-        db = Database(path)
-        writes.found(db, town=town, terminal=terminal, epoch=f"1-{epoch_bits()}")
-        fault = damage(db)
+        fault = known_damage
         if fault is None:
-            return db
-        db.close()
+            db = Database(path)
+            writes.found(db, town=town, terminal=terminal, epoch=f"1-{epoch_bits()}")
+            fault = damage(db)
+            if fault is None:
+                return db
+            let_go(db)
     except DamagedError as error:
         fault = str(error)
     except OSError as error:
         raise StoreError(f"{path}: {error}") from error
+    log.error("damaged: %s", fault)
     try:
         for left in path.parent.glob(f"{path.name}.damaged-*{COPY}*"):  # a plug was pulled in it
             shutil.rmtree(left, ignore_errors=True)
         aside = keep_aside(path)
-        made = path.with_name(f"{path.name}.made")
-        for end in ENDS:
-            made.with_name(made.name + end).unlink(missing_ok=True)
-        with closing(Database(made)) as db:
-            writes.found(db, town=town, terminal=terminal, epoch=f"1-{epoch_bits()}")
-            found = list(read_damaged(aside))
-            writes.take_over(db, found_epochs(found), epoch_bits())
-            entries, lost = sum(len(one.entries) for one in found), sum(one.lost for one in found)
-            detail = f"{fault}; kept as {aside.name}: {entries} entries of it are sent again under their keys, {lost} places not readable"
-            writes.add_incident(db, at=at, kind="damaged_file", detail=detail)
-        if made.with_name(f"{made.name}-wal").exists():  # closing has brought it into the file, or the disk does not take it
-            raise StoreError(f"{fault}; nothing could be put in its place")
-        made.rename(path.with_name(path.name + WHOLE))
-        sync_folder(path.parent)
+        detail = _make_whole(path, read_damaged(aside), town, terminal, epoch_bits, at, f"{fault}; kept as {aside.name}", export)
         _finish_exchange(path)
     except OSError as error:
         raise StoreError(f"{fault}; nothing could be put in its place: {error}") from error
+    log.error("%s", detail)
     return Database(path)
+
+
+def _make_whole(
+    path: Path,
+    damaged: Damaged,
+    town: str,
+    terminal: str,
+    epoch_bits: Callable[[], str],
+    at: str,
+    story: str,
+    export: Callable[[Database, Path], int],
+) -> str:
+    """Make the ledger that is to stand in a damaged one's place, beside it; return what the incident says."""
+    found = damaged.found if (damaged.town, damaged.terminal) in ((town, terminal), (None, None)) else []
+    parts = [(one.epoch, base, entries) for one in found for base, entries in one.earlier]
+    aside = []
+    for number, part in enumerate(parts, start=1):
+        file = path.with_name(f"{path.name}.part-{at[:10]}-{number}.ledger")
+        with _made(path, town, terminal, epoch_bits) as db:
+            writes.take_over(db, [part], epoch_bits())
+            aside.append(f"{export(db, file)} in {file.name}")
+    with _made(path, town, terminal, epoch_bits) as db:
+        writes.take_over(db, found_epochs(found), epoch_bits())
+        writes.take_rules(db, damaged.rules, damaged.heard_at if found else None)
+        entries, lost = sum(len(one.entries) for one in found), sum(one.lost for one in found)
+        detail = f"{story}: {entries} entries of it are sent again under their keys, {lost} places not readable"
+        if aside:
+            detail += f"; what stands before them, {', '.join(aside)}, is for the office: central import-ledger"
+        writes.add_incident(db, at=at, kind="damaged_file", detail=detail)
+    made = path.with_name(path.name + MADE)
+    if made.with_name(f"{made.name}-wal").exists():  # closing has brought it into the file, or the disk does not take it
+        raise StoreError(f"{story}; nothing could be put in its place")
+    made.rename(path.with_name(path.name + WHOLE))
+    sync_folder(path.parent)
+    return detail
+
+
+@contextmanager
+def _made(path: Path, town: str, terminal: str, epoch_bits: Callable[[], str]) -> Iterator[Database]:
+    made = path.with_name(path.name + MADE)
+    for end in ENDS:
+        made.with_name(made.name + end).unlink(missing_ok=True)
+    with closing(Database(made)) as db:
+        writes.found(db, town=town, terminal=terminal, epoch=f"1-{epoch_bits()}")
+        yield db
+
+
+def let_go(db: Database) -> None:
+    """Close a damaged file without bringing its journal into it: SQLite does that with the last connection, which here only reads."""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{quote(str(db.path))}?mode=ro", uri=True)) as other:
+        with suppress(sqlite3.Error):
+            other.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        db.close()
 
 
 def _finish_exchange(path: Path) -> None:
@@ -88,7 +174,7 @@ def _finish_exchange(path: Path) -> None:
 
 
 def damage(db: Database) -> str | None:
-    """Return what is wrong with a file as it is opened, None if nothing: its pages, and every hash of its chain.
+    """Return what is wrong with a file as it is opened, None if nothing: its pages, every hash of its chain, and where it stands.
 
     A record that cannot be decoded any more is found when it is wanted, and asked for again; one that says something else, by the digest.
     """
@@ -97,20 +183,43 @@ def damage(db: Database) -> str | None:
             (word,) = sql.execute("PRAGMA quick_check(1)").fetchone()
             if word != "ok":
                 return f"{db.path}: {word}"
+            town, terminal, acked = sql.execute("SELECT town, id, acked FROM terminal").fetchone()
             for number, epoch, base_seq, base_hash in sql.execute("SELECT n, id, base_seq, base_hash FROM epoch").fetchall():
-                previous, expected = base_hash, base_seq
-                span = (place(number, 0), place(number + 1, 0))
-                for seq, digest, body in sql.execute("SELECT seq, hash, body FROM entry WHERE n > ? AND n < ? ORDER BY n", span):
-                    expected += 1
-                    if seq != expected or _hash(previous, body) != digest:
-                        return f"{db.path}: epoch {epoch}: entry {seq} does not match its hash"
-                    previous = digest
+                fault = _line_fault(sql, number, epoch, (base_seq, base_hash), bytes.fromhex(genesis(town, terminal, epoch)))
+                if fault is not None:
+                    return f"{db.path}: epoch {epoch}: {fault}"
+            if sql.execute("SELECT 1 FROM entry WHERE epoch NOT IN (SELECT n FROM epoch) LIMIT 1").fetchone():
+                return f"{db.path}: entries of an epoch that is not known here"
+            number_of_acked, seq = key(acked)
+            booked = "SELECT 1 FROM entry WHERE n = ?1 UNION SELECT 1 FROM epoch WHERE n = ?2 AND base_seq >= ?3"
+            if seq and sql.execute(booked, (acked, number_of_acked, seq)).fetchone() is None:
+                return f"{db.path}: booked up to entry {seq} of epoch number {number_of_acked}, which is not here"
             for _ in sql.execute("SELECT kind, id FROM record"):  # that they are texts; what is in them is found when it is wanted
                 pass
             for table in ("terminal", "note", "incident"):
                 sql.execute(f"SELECT * FROM {table}").fetchall()
-    except DamagedError as error:
-        return str(error)
+        reads.standing(db)
+    except (DamagedError, TypeError, ValueError, AttributeError) as error:  # a value that is none any more
+        return f"{db.path}: {error}"
+    return None
+
+
+def _line_fault(sql: sqlite3.Connection, number: int, epoch: str, base: tuple[int, bytes], start: bytes) -> str | None:
+    """Return what is wrong with the entries of one epoch, None if nothing."""
+    expected, previous = base
+    if expected == 0 and previous != start:
+        return "does not begin as an epoch of this terminal does"
+    span = (place(number, 0), place(number + 1, 0))
+    for seq, digest, body, *columns in sql.execute(
+        "SELECT seq, hash, body, kind, eater, service, day, cents FROM entry WHERE n > ? AND n < ? ORDER BY n", span
+    ):
+        expected += 1
+        if seq != expected or _hash(previous, body) != digest:
+            return f"entry {seq} does not match its hash"
+        inside = _entry.decode(body)
+        if columns != [inside.kind, inside.account or inside.card, inside.service, inside.day, inside.cents]:
+            return f"the columns of entry {seq} differ from what was hashed"
+        previous = digest
     return None
 
 
@@ -135,25 +244,50 @@ def keep_aside(path: Path) -> Path:
     return aside
 
 
-def read_damaged(path: Path) -> Iterator[Found]:
-    """Yield what can be proved of each epoch of a file that may be damaged anywhere. A copy is read: opening changes a file."""
+def read_damaged(path: Path) -> Damaged:
+    """Return what can be read and proved of a file that may be damaged anywhere. A copy is read: opening changes a file.
+
+    Raise `OSError` where there is no room for one.
+    """
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.name}{COPY}") as folder:
         copy = Path(folder) / "copy.db"
         for end in ("", "-wal"):
             if path.with_name(path.name + end).exists():
                 shutil.copyfile(path.with_name(path.name + end), copy.with_name(copy.name + end))
-        yield from _read_copy(copy)
+        with open(copy, "r+b") as file:
+            file.write(MAGIC)  # the first thing a page that was spoilt may have lost
+        return _read_copy(copy)
 
 
-def _read_copy(path: Path) -> Iterator[Found]:
+def _read_copy(path: Path) -> Damaged:
     with closing(sqlite3.connect(path)) as sql:
         sql.text_factory = lambda raw: raw.decode("utf-8", "replace")
-        try:
-            epochs = sql.execute("SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n").fetchall()
-        except FAULTS:
-            return
-        for number, epoch, base_seq, base_hash in epochs:
-            yield _read_epoch(sql, number, epoch, base_seq, base_hash)
+        town, terminal, heard_at = (_rows(sql, "SELECT town, id, heard_at FROM terminal") or [(None, None, None)])[0]
+        found = []
+        for number, epoch, base_seq, base_hash in _rows(sql, "SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n"):
+            start = bytes.fromhex(genesis(town or "", terminal or "", epoch))
+            base = (base_seq, base_hash) if isinstance(base_seq, int) and isinstance(base_hash, bytes) else (0, start)
+            named = int(epoch.split("-")[0]) if re.match(r"[0-9]{1,9}-", epoch) else number  # as its disk counted it
+            places = dict.fromkeys((n, *where) for n in (number, named) for where in (base, (0, start)))
+            tries = (_read_epoch(sql, n, epoch, seq, digest) for n, seq, digest in places)
+            one = max(tries, key=lambda one: len(one.entries))
+            found.append(one)
+        return Damaged(town, terminal, heard_at if heard_at is not None and is_instant(heard_at) else None, found, list(_rules(sql)))
+
+
+def _rows(sql: sqlite3.Connection, statement: str) -> list[Any]:
+    try:
+        return sql.execute(statement).fetchall()
+    except FAULTS:
+        return []
+
+
+def _rules(sql: sqlite3.Connection) -> Iterator[writes.RecordRow]:
+    """Yield what a lunch goes by until the central is heard: services and policies, no child's record."""
+    for kind, record_id, p, body in _rows(sql, "SELECT kind, id, p, body FROM record WHERE kind IN ('service', 'policy')"):
+        with suppress(ValueError, TypeError):
+            (_service if kind == "service" else _policy).decode(body)
+            yield writes.RecordRow(kind=kind, id=record_id, p=p, body=body)
 
 
 def found_epochs(found: list[Found]) -> list[tuple[str, tuple[int, bytes], list[tuple[bytes, str]]]]:
@@ -164,7 +298,7 @@ def found_epochs(found: list[Found]) -> list[tuple[str, tuple[int, bytes], list[
 def _read_epoch(sql: sqlite3.Connection, number: int, epoch: str, base_seq: int, base_hash: bytes) -> Found:
     base: tuple[int, bytes] | None = (base_seq, base_hash)
     run: list[tuple[bytes, str]] = []
-    best: tuple[tuple[int, bytes], list[tuple[bytes, str]]] = ((base_seq, base_hash), [])
+    runs: list[tuple[tuple[int, bytes], list[tuple[bytes, str]]]] = []
     seq, missing, lost = base_seq, 0, 0
     while missing < MISSING_MAX:
         seq += 1
@@ -172,7 +306,7 @@ def _read_epoch(sql: sqlite3.Connection, number: int, epoch: str, base_seq: int,
             row = sql.execute("SELECT hash, body FROM entry WHERE n = ?", (place(number, seq),)).fetchone()
         except FAULTS:
             row = None
-        if row is None:
+        if row is None or not isinstance(row[0], bytes) or not isinstance(row[1], str):
             missing += 1
             base = None
             continue
@@ -180,13 +314,15 @@ def _read_epoch(sql: sqlite3.Connection, number: int, epoch: str, base_seq: int,
         digest, body = row
         previous = run[-1][0] if run and base is not None else base[1] if base is not None else None
         if previous is not None and _hash(previous, body) == digest:
+            if not run:
+                assert base is not None
+                runs.append((base, run))
             run.append((digest, body))
-            assert base is not None
-            best = (base, run)
         else:
             lost += previous is not None
             base, run = (seq, digest), []
-    return Found(epoch, best[0], best[1], lost)
+    last, entries = runs[-1] if runs else ((base_seq, base_hash), [])
+    return Found(epoch, last, entries, lost, runs[:-1])
 
 
 def _hash(previous: bytes, body: str) -> bytes:
@@ -200,8 +336,17 @@ def salvage(path: Path, database: Path, epoch_bits: str) -> list[Found]:
     """
     if not path.exists():
         raise StoreError(f"{path}: is not there")
+    if not database.exists():
+        raise StoreError(f"{database}: no terminal has run here yet")
     with closing(Database(database)) as db:
+        here = reads.standing(db)
+        try:
+            damaged = read_damaged(path)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be copied beside itself, to be read: {error}") from error
+        if (damaged.town, damaged.terminal) not in ((here.town, here.terminal), (None, None)):
+            raise StoreError(f"{path}: is of {damaged.town}/{damaged.terminal}, this terminal is {here.town}/{here.terminal}")
         known = {row[0] for row in db.rows("SELECT id FROM epoch")}
-        found = [one for one in read_damaged(path) if one.entries and one.epoch not in known]
+        found = [one for one in damaged.found if one.entries and one.epoch not in known]
         writes.take_over(db, found_epochs(found), epoch_bits)
     return found

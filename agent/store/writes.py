@@ -11,7 +11,7 @@ import msgspec
 
 from agent.domain.clock import ClockTrust, Instant
 from agent.domain.ledger import Entry, Kind, genesis, seal
-from agent.errors import DamagedError, StoreError
+from agent.errors import DamagedError, StoreError, UnknownError
 from agent.store import reads
 from agent.store.database import Database
 from agent.store.schema import SEQ_BITS, key, place
@@ -57,8 +57,8 @@ _HELPING = (
 )
 _COLUMNS = "(n, kind, eater, service, day, helping, cents, reverses, hash, body)"
 _INSERT_MEAL = f"INSERT INTO entry {_COLUMNS} VALUES (?, ?, ?, ?, ?, {_HELPING}, ?, NULL, ?, ?)"
-# the meal of a storno may stand in an epoch that is not here any more: such a place is of epoch 0
-_REVERSES = f"coalesce((SELECT n FROM epoch WHERE id = ?), 0) << {SEQ_BITS} | ?"
+# the meal of a storno may stand in an epoch that is not here any more
+_REVERSES = f"coalesce((SELECT n FROM epoch WHERE id = ?) << {SEQ_BITS} | ?, ?)"
 _INSERT_OTHER = f"INSERT INTO entry {_COLUMNS} VALUES (?, ?, ?, ?, ?, 0, ?, {_REVERSES}, ?, ?)"
 
 _entry_decoder = msgspec.json.Decoder(Entry)
@@ -98,15 +98,18 @@ def record_all(db: Database, drafts: Iterable[Entry]) -> list[Entry]:
     return entries
 
 
-def _insertion(epoch: int, entry: Entry, digest: bytes, body: str) -> tuple[str, tuple[object, ...]]:
-    """Return the statement that appends an entry to an epoch, and its values."""
+def _insertion(epoch: int, entry: Entry, digest: bytes, body: str, *, as_it_was: bool = False) -> tuple[str, tuple[object, ...]]:
+    """Return the statement that appends an entry to an epoch, and its values. `as_it_was`: made on another disk, which may have served
+    the same child."""
     eater = entry.account or entry.card
     what = (place(epoch, entry.seq), entry.kind.value, eater, entry.service, entry.day)
     if entry.kind in (Kind.MEAL, Kind.UNKNOWN_MEAL):
         # under a clock known to be wrong the day is a guess, and a guess must not make two days' meals into one
-        helping = (entry.clock is ClockTrust.UNSET, eater, entry.day, entry.service)
+        helping = (as_it_was or entry.clock is ClockTrust.UNSET, eater, entry.day, entry.service)
         return _INSERT_MEAL, (*what, *helping, entry.cents, digest, body)
-    reverses = (entry.reverses.epoch, entry.reverses.seq) if entry.reverses else (None, None)
+    # an epoch that is nowhere here has no number: the storno's own place, below zero, is nobody else's
+    unknown = -place(epoch, entry.seq)
+    reverses = (entry.reverses.epoch, entry.reverses.seq, unknown) if entry.reverses else (None, None, None)
     return _INSERT_OTHER, (*what, entry.cents, *reverses, digest, body)
 
 
@@ -119,9 +122,17 @@ def _is_there(db: Database, n: int, digest: bytes, error: StoreError) -> bool:
     code = getattr(error.__cause__, "sqlite_errorcode", 0)
     if code & 0xFF != sqlite3.SQLITE_IOERR:
         return False
-    db.reopen()
-    found = db.row("SELECT hash FROM entry WHERE n = ?", (n,))
-    return found is not None and found[0] == digest and db.checkpoint()
+    try:
+        db.reopen()
+        if not reads.holds(db, n, digest):
+            return False
+        if db.checkpoint():
+            return True
+    except DamagedError:
+        raise
+    except StoreError as still:
+        raise UnknownError(str(still), n, digest) from still
+    raise UnknownError(str(error), n, digest) from error
 
 
 def _require_readable(body: str) -> None:
@@ -238,7 +249,7 @@ def take_over(db: Database, epochs: Iterable[tuple[str, tuple[int, bytes], list[
         for number, (epoch, (base_seq, base_hash), entries) in enumerate(taken, start=newest + 1):
             sql.execute("INSERT INTO epoch VALUES (?, ?, ?, ?)", (number, epoch, base_seq, base_hash))
             for digest, body in entries:
-                sql.execute(*_insertion(number, _entry_decoder.decode(body), digest, body))
+                sql.execute(*_insertion(number, _entry_decoder.decode(body), digest, body, as_it_was=True))
         newest += len(taken) + 1
         epoch = f"{newest}-{epoch_bits}"
         sql.execute("INSERT INTO epoch VALUES (?, ?, 0, ?)", (newest, epoch, bytes.fromhex(genesis(town, terminal, epoch))))
@@ -247,6 +258,14 @@ def take_over(db: Database, epochs: Iterable[tuple[str, tuple[int, bytes], list[
             "UPDATE terminal SET journal = NULL, position = 0, resync = resync + 1, resyncing = 1, acked = ?",
             (first - 1,),
         )
+
+
+def take_rules(db: Database, rules: Iterable[RecordRow], heard_at: Instant | None) -> None:
+    """Take services and policies of another file of this terminal, to go by until all is told again, and when the central was heard."""
+    with db.transaction() as sql:
+        for row in rules:
+            _store_record(sql, row, place(1, 0), 0, overwrite=True)
+        sql.execute("UPDATE terminal SET heard_at = ?", (heard_at,))
 
 
 def wipe(db: Database, order: str) -> None:

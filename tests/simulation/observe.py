@@ -143,7 +143,7 @@ class Observer:
             for entry in of_event:
                 invariants.a_late_meal_is_of_the_day_the_staff_gave(entry, str(event.arguments["day"]))
         box.unrecorded -= len(new) - len(of_event)
-        invariants.what_was_told_out_of_order_is_recorded(box.unrecorded, works=finished and box.core.works)
+        invariants.what_was_told_out_of_order_is_recorded(box.unrecorded, works=finished and box.core.fault is None)
         disk = box.disk
         disk.greens += [made for made in new if shown and shown[0].signal is Signal.SERVED]
         touched = {made.entry.account for made in new if made.entry.account is not None}

@@ -3,16 +3,17 @@
 import itertools
 import random
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from agent.domain.card import parse_card_id
-from agent.errors import DamagedError
+from agent.errors import DamagedError, StoreError
 from agent.export import write_export
 from agent.readers.events import CardPresented, Show
 from agent.store import reads
-from agent.store.salvage import damage, keep_aside, open_ledger, read_damaged, salvage
+from agent.store.salvage import damage, keep_aside, let_go, open_ledger, read_damaged, salvage
 from agent.terminal import Terminal
 from tests.conftest import CARD, OTHER_CARD
 from tests.invariants import both_sides_are_equal, the_books_are_right
@@ -26,8 +27,8 @@ def reopened(wire: Wire) -> None:
     """Start the terminal as the program does."""
     box = wire.box
     box.db.close()
-    bits = (f"{next(NUMBERS):016x}" for _ in range(3))
-    box.db = open_ledger(box.path, town=TOWN, terminal="t-1", epoch_bits=lambda: next(bits), at=wire.clock.instant)
+    bits = (f"{number:016x}" for number in NUMBERS)
+    box.db = open_ledger(box.path, town=TOWN, terminal="t-1", epoch_bits=lambda: next(bits), at=wire.clock.instant, export=write_export)
     box.core = Terminal(
         box.db, zone=ZONE, card_key=KEY, readers=["counter"], software="test", spread=lambda: 0.0, epoch_bits=lambda: "a" * 16
     )
@@ -64,6 +65,113 @@ def test_what_can_be_proved_of_a_damaged_ledger_is_sent_under_its_own_keys(wire:
     wire.settle()
     both_sides_are_equal(wire)
     the_books_are_right(wire.central.ledger)
+
+
+def test_meals_before_a_damaged_place_that_nobody_has_booked_go_to_the_office_by_hand(wire: Wire) -> None:
+    from agent.cli_central import central
+
+    wire.disconnect()
+    lunches(wire, 10)
+    newest = reads.latest_entry(wire.box.db)
+    wire.box.db.sql.execute("DROP TRIGGER entry_never_changes")
+    wire.box.db.sql.execute("UPDATE entry SET body = replace(body, '366', '367') WHERE seq = 15")
+    reopened(wire)
+    assert reads.latest_entry(wire.box.db) == newest
+    wire.connect()
+    wire.settle()
+    assert wire.central.one("SELECT count(*) FROM entry") == 5
+    (part,) = wire.box.path.parent.glob("*.ledger")
+    (told,) = [detail for _, kind, detail in reads.incidents(wire.box.db) if kind == "damaged_file"]
+    assert "5 entries of it are sent again" in told and f"14 in {part.name}, is for the office: central import-ledger" in told
+    for _ in range(2):
+        central(["--db", str(wire.central.path), "import-ledger", str(part)], standalone_mode=False)
+    assert wire.central.one("SELECT count(*) FROM entry") == 19  # all but the damaged one
+    lunches(wire, 1)
+    wire.pass_time(400_000)
+    assert wire.central.balance("a-1") + wire.central.balance("a-2") == -(19 + 2) * 366
+    both_sides_are_equal(wire)
+    the_books_are_right(wire.central.ledger)
+
+
+def test_after_an_exchange_without_a_network_children_eat_and_the_clock_keeps_its_floor(wire: Wire) -> None:
+    lunches(wire, 2)
+    wire.clock.pass_ms(3 * 24 * 3_600_000)
+    wire.settle()
+    wire.pass_time(400_000)
+    heard_at = reads.standing(wire.box.db).heard_at
+    assert heard_at is not None
+    wire.disconnect()
+    wire.box.db.sql.execute("DROP TRIGGER entry_never_changes")
+    wire.box.db.sql.execute("UPDATE entry SET body = replace(body, '366', '367') WHERE seq = 1")
+    wire.box.synced, wire.box.wall_offset = False, timedelta(days=-3)
+    reopened(wire)
+    assert wire.box.tap(CARD) == "served"  # as an unknown card: what its owner has is not known here until the central tells
+    assert wire.box.entries()[-1].at >= heard_at
+
+
+def test_a_damaged_file_and_its_journal_are_kept_as_they_were(wire: Wire) -> None:
+    lunches(wire, 3)
+    wire.box.db.sql.execute("DROP TRIGGER entry_never_changes")
+    wire.box.db.sql.execute("UPDATE entry SET body = replace(body, '366', '367') WHERE seq = 1")
+    was = {end: wire.box.path.with_name(wire.box.path.name + end).read_bytes() for end in ("", "-wal")}
+    let_go(wire.box.db)
+    wire.box.start()
+    let_go(wire.box.db)
+    assert was["-wal"] and wire.box.path.with_name(f"{wire.box.path.name}-wal").read_bytes() == was["-wal"]
+    reopened(wire)
+    for end, before in was.items():
+        assert wire.box.path.with_name(f"{wire.box.path.name}.damaged-1{end}").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("UPDATE entry SET cents = cents - 1 WHERE seq = 2", "the columns of entry 2 differ"),
+        ("UPDATE epoch SET base_hash = zeroblob(32)", "does not begin as an epoch of this terminal does"),
+        ("UPDATE terminal SET acked = acked + 50", "booked up to entry 54"),
+        ("UPDATE epoch SET n = 3", "entries of an epoch that is not known here"),
+        ("UPDATE epoch SET base_seq = 64", "does not match its hash"),
+    ],
+)
+def test_a_value_that_was_changed_is_seen_at_the_start_and_costs_no_meal(wire: Wire, change: str, sentence: str) -> None:
+    lunches(wire, 2)
+    wire.settle()
+    wire.disconnect()
+    lunches(wire, 2)
+    wire.box.db.sql.execute("DROP TRIGGER entry_never_changes")
+    wire.box.db.sql.execute(change)
+    assert sentence in str(damage(wire.box.db))
+    reopened(wire)
+    wire.connect()
+    wire.settle()
+    assert wire.central.balance("a-1") == wire.central.balance("a-2") == -4 * 366
+    both_sides_are_equal(wire)
+
+
+def test_an_old_card_with_meals_of_the_same_day_is_salvaged_and_one_of_another_terminal_refused(two: Wire, tmp_path: Path) -> None:
+    two.disconnect()
+    box, other = two.boxes["t-1"], two.boxes["t-2"]
+    box.tap(CARD)
+    for one in (box, other):
+        one.db.checkpoint()
+    shutil.copyfile(box.path, tmp_path / "old.db")
+    box.db.close()
+    for end in ("", "-wal", "-shm"):
+        box.path.with_name(box.path.name + end).unlink(missing_ok=True)
+    box.start()
+    two.connect()
+    assert box.tap(CARD) == "served"  # a new card knows of no lunch before it
+    box.db.close()
+    assert [len(one.entries) for one in salvage(tmp_path / "old.db", box.path, "b" * 16)] == [1]
+    with pytest.raises(StoreError, match="is of borgofiorito/t-2, this terminal is borgofiorito/t-1"):
+        salvage(other.path, box.path, "c" * 16)
+    with pytest.raises(StoreError, match="no terminal has run here yet"):
+        salvage(tmp_path / "old.db", tmp_path / "nothing.db", "c" * 16)
+    assert not (tmp_path / "nothing.db").exists()
+    box.start()
+    two.connect()
+    two.settle()
+    assert two.central.one("SELECT count(*) FROM entry WHERE kind = 'meal'") == 2 and two.central.balance("a-1") == -366
 
 
 @pytest.mark.parametrize("where", [0, 16, 100, 1100])
@@ -236,6 +344,6 @@ def test_a_plug_pulled_while_a_damaged_file_is_exchanged_loses_nothing(wire: Wir
         assert len(wire.box.entries()) == 9, case  # the tenth, the oldest, cannot be proved any more
         assert [kind for _, kind, _ in reads.incidents(wire.box.db)] == ["damaged_file"]
         assert not list(folder.glob("*.whole")) and not list(folder.glob("*.damaged-2"))
-        assert len(next(iter(read_damaged(linked))).entries) == 9  # with its journal, if it was not brought into it
+        assert len(read_damaged(linked).found[0].entries) == 9  # with its journal, if it was not brought into it
         wire.box.db.close()
     wire.box.start()

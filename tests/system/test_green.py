@@ -115,6 +115,32 @@ def test_a_file_that_does_not_work_at_the_start_is_told_at_the_counter_and_taps_
         assert terminal.stop() == 0
 
 
+def test_a_file_that_is_damaged_under_the_agent_is_exchanged_while_it_runs(tmp_path: Path) -> None:
+    with counter(tmp_path, [f"a:{uid.hex()}" for uid in UIDS], READER) as (card, pcscd, terminal):
+        terminal.start(enter=pcscd.namespace.command())
+        wait_for(terminal.answers, "the agent answering")
+        wait_for(lambda: terminal.balance("a-2") == 0 and terminal.status()["readers"]["counter"] == "ready", "roster and reader")
+        assert card.tap(UIDS[0]).startswith(GREEN)
+        process = terminal.process
+        assert process is not None
+        with closing(sqlite3.connect(terminal.db, isolation_level=None)) as technician:
+            technician.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            technician.execute("BEGIN IMMEDIATE")
+            assert not card.tap(UIDS[1]).startswith(GREEN)
+            with open(terminal.db, "r+b") as file:
+                file.write(bytes(100))
+        wait_for(lambda: "the file works again: 1 taps" in process.output(), "another file in its place")
+        assert "damaged: " in process.output() and process.is_running
+        assert terminal.db.with_name("terminal.db.damaged-1").read_bytes()[:100] == bytes(100)
+        wait_for(lambda: terminal.balance("a-2") == 0, "the roster, told anew")
+        assert card.tap(UIDS[1]).startswith(GREEN)
+        assert not card.tap(UIDS[0]).startswith(GREEN)  # has eaten: its meal was brought over
+        assert terminal.status()["readers"]["counter"] == "ready" and terminal.status()["link"] == "up"
+        wait_for(lambda: terminal.pending() == 0, "everything booked")
+        assert [terminal.balance(account) for account in ("a-0", "a-1", "a-2")] == [-366, -366, 0]
+        assert terminal.stop() == 0
+
+
 def test_every_green_that_was_seen_is_in_the_file_however_often_the_process_is_killed(tmp_path: Path) -> None:
     source = random.Random(4)
     uids = [bytes.fromhex(f"04b0a1{n:02x}c2d3e4") for n in range(KILLS * 3)]
