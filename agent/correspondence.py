@@ -148,7 +148,9 @@ class Correspondence:
         self._take(topic, message, acked, here, verdict, moment)
         if message.order is not None and (here.heard_at is None or message.at >= here.heard_at):
             self._obey(message.order, moment)
-        if message.digest is not None and message.digest.position == reads.standing(self._db).position:
+        now = reads.standing(self._db)
+        # while everything is told anew, what changed meanwhile is still to come: a late message's digest knows nothing of that
+        if message.digest is not None and message.digest.position == now.position and not now.resyncing:
             self._walk = _DigestWalk(expected=message.digest, tally=Tally(), after=("", ""))
         return message.at
 
