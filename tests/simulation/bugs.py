@@ -254,8 +254,8 @@ BUGS = (
     Bug(
         "a meal eaten with an unknown card is forgotten when its account is known",
         "agent/store/reads.py",
-        "m.eater IN (?, ?)",
-        "m.eater = coalesce(?, ?)",
+        "m.eater IN (?, ?) AND m.day",
+        "m.eater = coalesce(?, ?) AND m.day",
         runs=300,
     ),
     Bug(
@@ -287,8 +287,8 @@ BUGS = (
     Bug(
         "taps that were told out of order are forgotten",
         "agent/terminal.py",
-        "        while fault.kept:\n",
-        "        while False:\n",
+        "            self._counter.unanswered(told)\n",
+        "",
     ),
     Bug(
         "a write is done twice",
