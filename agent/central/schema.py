@@ -165,4 +165,5 @@ CREATE TABLE incident (
     detail   TEXT NOT NULL
 ) STRICT;
 """,
+    "CREATE INDEX posting_of_credit ON posting (account, n) WHERE kind = 'top_up';  -- the newest credit, without reading every meal\n",
 )
