@@ -54,6 +54,10 @@ class Found:
     lost: int
     earlier: list[tuple[tuple[int, bytes], list[tuple[bytes, str]]]]
 
+    def bases(self) -> list[tuple[int, bytes]]:
+        """Return what each run follows."""
+        return [self.base, *(base for base, _ in self.earlier)]
+
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
@@ -99,7 +103,7 @@ def open_ledger(
         for left in path.parent.glob(f"{path.name}.damaged-*{COPY}*"):  # a plug was pulled in it
             shutil.rmtree(left, ignore_errors=True)
         aside = keep_aside(path)
-        detail = _make_whole(path, read_damaged(aside), town, terminal, epoch_bits, at, f"{fault}; kept as {aside.name}", export)
+        detail = _make_whole(path, aside, town, terminal, epoch_bits, at, fault, export)
         _finish_exchange(path)
     except OSError as error:
         raise StoreError(f"{fault}; nothing could be put in its place: {error}") from error
@@ -109,30 +113,33 @@ def open_ledger(
 
 def _make_whole(
     path: Path,
-    damaged: Damaged,
+    aside: Path,
     town: str,
     terminal: str,
     epoch_bits: Callable[[], str],
     at: str,
-    story: str,
+    fault: str,
     export: Callable[[Database, Path], int],
 ) -> str:
     """Make the ledger that is to stand in a damaged one's place, beside it; return what the incident says."""
-    found = damaged.found if (damaged.town, damaged.terminal) in ((town, terminal), (None, None)) else []
+    damaged, story = read_damaged(aside), f"{fault}; kept as {aside.name}"
+    # a name that was spoilt is no other terminal's: its epochs begin as ours do
+    begins_as_ours = any(base == (0, bytes.fromhex(genesis(town, terminal, one.epoch))) for one in damaged.found for base in one.bases())
+    found = damaged.found if begins_as_ours or (damaged.town, damaged.terminal) in ((town, terminal), (None, None)) else []
     parts = [(one.epoch, base, entries) for one in found for base, entries in one.earlier]
-    aside = []
+    exported = []
     for number, part in enumerate(parts, start=1):
-        file = path.with_name(f"{path.name}.part-{at[:10]}-{number}.ledger")
+        file = aside.with_name(f"{aside.name}.part-{number}.ledger")
         with _made(path, town, terminal, epoch_bits) as db:
             writes.take_over(db, [part], epoch_bits())
-            aside.append(f"{export(db, file)} in {file.name}")
+            exported.append(f"{export(db, file)} in {file.name}")
     with _made(path, town, terminal, epoch_bits) as db:
         writes.take_over(db, found_epochs(found), epoch_bits())
         writes.take_rules(db, damaged.rules, damaged.heard_at if found else None)
         entries, lost = sum(len(one.entries) for one in found), sum(one.lost for one in found)
         detail = f"{story}: {entries} entries of it are sent again under their keys, {lost} places not readable"
-        if aside:
-            detail += f"; what stands before them, {', '.join(aside)}, is for the office: central import-ledger"
+        if exported:
+            detail += f"; what stands before them, {', '.join(exported)}, is for the office: central import-ledger"
         writes.add_incident(db, at=at, kind="damaged_file", detail=detail)
     made = path.with_name(path.name + MADE)
     if made.with_name(f"{made.name}-wal").exists():  # closing has brought it into the file, or the disk does not take it

@@ -129,6 +129,7 @@ def test_a_damaged_file_and_its_journal_are_kept_as_they_were(wire: Wire) -> Non
         ("UPDATE entry SET cents = cents - 1 WHERE seq = 2", "the columns of entry 2 differ"),
         ("UPDATE epoch SET base_hash = zeroblob(32)", "does not begin as an epoch of this terminal does"),
         ("UPDATE terminal SET acked = acked + 50", "booked up to entry 54"),
+        ("UPDATE terminal SET id = 't-7'", "does not begin as an epoch of this terminal does"),
         ("UPDATE epoch SET n = 3", "entries of an epoch that is not known here"),
         ("UPDATE epoch SET base_seq = 64", "does not match its hash"),
     ],
