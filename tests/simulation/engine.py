@@ -11,8 +11,10 @@ from pathlib import Path
 from agent.errors import AgentError
 from agent.out_of_order import Event
 from agent.readers.events import Show
+from agent.store import reads
 from agent.sync.events import Acknowledge, DropLink, Publish
 from agent.sync.messages import Entries, decode
+from agent.sync.session import HEARTBEAT_MS
 from tests import invariants
 from tests.simulation.model import Books, Facts
 from tests.simulation.observe import Observer
@@ -21,6 +23,7 @@ from tests.simulation.parts import Box, Broker, Central, Client, Killed, Mail, P
 OVERTAKES_MAX = 8  # how far one message may pass others
 COPIES_MAX = 50  # messages remembered to come once more
 RECONNECTED_MS = 1_000  # a link that was dropped is made again
+EQUAL_FOR_MS = HEARTBEAT_MS + 60_000
 CARRIED_MAX = 10_000  # a wire that does not come to rest within so many messages never does
 
 
@@ -51,11 +54,12 @@ class Engine:
             self.run(box, fuse=fuse)
 
     def run(self, process: Process, *, fuse: int | None = None) -> None:
-        """Turn the loop once, and on until the inbox is empty. The first turn may die by the fuse."""
+        """Turn the loop once, and on until the inbox is empty and nothing is to be done at once. The first turn may die by the fuse."""
         if process.alive and fuse is not None:
             process.light(fuse)
+        event = process.inbox.get(0)
         while process.alive:
-            event = process.inbox.get(0)
+            was_idle = event is None
             try:
                 self._turn_box(process, event) if isinstance(process, Box) else self._turn_central(event)
             except Killed:
@@ -65,7 +69,8 @@ class Engine:
             except AgentError as error:
                 invariants.it_ended_for_a_reason(error, full=process.full)
                 self.die(process)  # systemd starts it again
-            if event is None:
+            event = process.inbox.get(0)
+            if event is None and (was_idle or not process.is_busy()):
                 break
 
     def _turn_box(self, box: Box, event: Event | None) -> None:
@@ -168,10 +173,10 @@ class Engine:
 
     def settle(self) -> None:
         """Deliver everything, and what it brings about, until nothing is under way."""
+        for process in self.processes:
+            if process.linked:
+                self.run(process)
         for _ in range(CARRIED_MAX):
-            for process in self.processes:
-                if process.linked:
-                    self.run(process)
             carried = False
             for name, client in list(self.broker.clients.items()):
                 carried |= client.holder is not None and self.hand_over(name)
@@ -200,19 +205,32 @@ class Engine:
         self._central_is_right()
 
     def _let_time_pass(self, here: list[Box], lasting_ms: int) -> None:
-        """Wake each loop when it wants to be woken, as its own waiting does."""
+        """Wake each loop when it wants to be woken, as its own waiting does; until the time is over, or all have looked equal for so
+        long that each was told a digest and found nothing."""
         self.resting_since_ms = self.world.mono_ms
         until_ms = self.world.mono_ms + lasting_ms
+        equal_since_ms: int | None = None
         while True:
             for process in [self.central, *here]:
                 if not process.linked:
                     self.connect(process)
             self.settle()
-            if self.world.mono_ms >= until_ms:
+            if not all(self._looks_equal(box) for box in here):
+                equal_since_ms = None
+            elif equal_since_ms is None:
+                equal_since_ms = self.world.mono_ms
+            if self.world.mono_ms >= (until_ms if equal_since_ms is None else min(until_ms, equal_since_ms + EQUAL_FOR_MS)):
                 break
             wakes_ms = [box.core.wake_ms(box.reading()) if box.linked else RECONNECTED_MS for box in here if box.alive]
             self.world.pass_ms(max(1, min([until_ms - self.world.mono_ms, *(wake_ms for wake_ms in wakes_ms if wake_ms is not None)])))
         self.resting_since_ms = None
+
+    def _looks_equal(self, box: Box) -> bool:
+        if not box.alive or box.core.fault is not None:
+            return False
+        here = reads.standing(box.db)
+        (position,) = self.central.office.sql.execute("SELECT position FROM central").fetchone()
+        return here.pending == 0 and not here.resyncing and here.position == position
 
     def _mend(self, process: Process) -> None:
         client = self.client(process)

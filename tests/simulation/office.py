@@ -1,10 +1,10 @@
 """What people at the office do. Every act is noted on paper: when the central's file was restored, it is done again."""
 
+import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
-from agent.central.ledger import Ledger, bump_account, next_position
+from agent.central.ledger import bump_account, next_position
 from agent.central.office import (
     add_terminal,
     assign_card,
@@ -43,7 +43,7 @@ class Office:
         self.payments: list[tuple[str, int, str]] = []
         self.keep_days = town.keep_days
         self._acts: list[Callable[[], object]] = []
-        self._backups: list[tuple[Path, Books, int, int]] = []
+        self._backups: list[tuple[sqlite3.Connection, Books, int, int]] = []
         self.set_policy("2026-09-01", refuses=town.refuses, floor_cents=town.floor_cents, gives_back=town.gives_back)
         for site in self.sites:
             for service, opens, closes in self.services:
@@ -199,7 +199,7 @@ class Office:
             credit(central.office, account=account, cents=cents, channel="pos", external=name, at=self.engine.world.instant, reason="")
         except Killed:
             whole.close()
-            central.office = Ledger(central.path)
+            central.office = central.opened()
         else:
             central.office.sql = whole
         if central.office.sql.execute("SELECT 1 FROM posting WHERE external = ?", (name,)).fetchone() is not None:
@@ -222,8 +222,7 @@ class Office:
     # -- backups -----------------------------------------------------------------------------------------------------------
 
     def back_up(self) -> None:
-        copy = self.engine.world.folder / f"backup-{len(self._backups)}.db"
-        self.engine.central.save(copy)
+        copy = self.engine.central.save()
         observer = self.engine.observer
         self._backups.append((copy, observer.books.copy(), len(self._acts), observer.position))
 

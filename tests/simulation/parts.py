@@ -208,14 +208,47 @@ class Broker:
         return [] if place is None else [place[0] if place[1] == "changes" else CENTRAL]
 
 
-class Flash(Database):
+class InMemory(SqliteFile):
+    """A file of ours whose bytes are in SQLite's own memory file: every connection of this process that names it shares it, and the
+    last one takes it along. How a file on a disk tears, and what a flush costs, is for tests/crash and the benchmark to say.
+
+    In the folder lies its name, for whoever looks whether it is there.
+    """
+
+    def _make(self) -> None:
+        self.path.write_bytes(b"SQLite format 3\0")
+
+    def _open(self, path: Path, mode: str) -> None:
+        self.sql = connect(path)
+        self._check_version()
+        for pragma in self._form.pragmas:
+            self.sql.execute(f"PRAGMA {pragma}")
+        self._migrate()
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{path}?vfs=memdb", uri=True, isolation_level=None)
+
+
+def copied(sql: sqlite3.Connection) -> sqlite3.Connection:
+    """Return a copy of a file that lasts as long as nobody closes it."""
+    copy = sqlite3.connect(":memory:")
+    sql.backup(copy)
+    return copy
+
+
+class Flash(InMemory, Database):
     """A terminal's file on a card that may be full, also after it was opened again."""
 
     pages_max = 2**30
 
-    def reopen(self) -> None:
-        super().reopen()
+    def _open(self, path: Path, mode: str) -> None:
+        super()._open(path, mode)
         self.sql.execute(f"PRAGMA max_page_count = {self.pages_max}")
+
+
+class Books(InMemory, books.Ledger):
+    """The central's file."""
 
 
 class Process:
@@ -223,7 +256,9 @@ class Process:
 
     client_id: str
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.medium = connect(path)  # keeps what is on the disk when the process dies
         self.inbox = Inbox()
         self.linked = False
         self.alive = False
@@ -251,6 +286,10 @@ class Process:
         if isinstance(file.sql, FusedSql):
             file.sql = file.sql.sql
 
+    def is_busy(self) -> bool:
+        """Return whether its loop goes on at once when no event waits."""
+        return False
+
     def file(self) -> SqliteFile:
         raise NotImplementedError
 
@@ -267,12 +306,11 @@ class Box(Process):
     """A terminal: its disk, its clock, and its process while it lives."""
 
     def __init__(self, world: World, name: str, number: int) -> None:
-        super().__init__()
+        super().__init__(world.folder / f"{name}-{number}.db")
         self.client_id = name
         self.world = world
-        self.path = world.folder / f"{name}-{number}.db"
         self.disk = Disk(next(world.numbers))
-        self.images: list[tuple[Path, Disk]] = []
+        self.images: list[tuple[sqlite3.Connection, Disk]] = []
         self.boot_number = next(world.numbers)
         self.booted_ms = world.mono_ms
         self.wall_offset = timedelta()
@@ -317,6 +355,9 @@ class Box(Process):
         wall = self.world.now + self.wall_offset + self._gained()
         return Reading(wall=wall, mono_ms=self.world.mono_ms - self.booted_ms, boot=f"boot-{self.boot_number}", synced=self.synced)
 
+    def is_busy(self) -> bool:
+        return self.alive and self.core.wake_ms(self.reading()) == 0
+
     def set_rate(self, rate: float) -> None:
         """Let the wall clock run fast or slow from now on."""
         self.wall_offset += self._gained()
@@ -327,17 +368,11 @@ class Box(Process):
 
     def save_image(self) -> None:
         """Copy the disk aside."""
-        copy = self.path.with_suffix(f".image-{len(self.images)}")
-        connection = sqlite3.connect(copy)
-        self.db.sql.backup(connection)
-        connection.close()
-        self.images.append((copy, self.disk.copy(0)))
+        self.images.append((copied(self.medium), self.disk.copy(0)))
 
-    def put_image(self, copy: Path, disk: Disk) -> None:
+    def put_image(self, image: sqlite3.Connection, disk: Disk) -> None:
         """Put an image onto the disk of a box whose process is gone."""
-        for end in ("-wal", "-shm"):
-            self.path.with_name(self.path.name + end).unlink(missing_ok=True)
-        shutil.copyfile(copy, self.path)
+        image.backup(self.medium)
         self.disk = disk.copy(next(self.world.numbers))
 
     @staticmethod
@@ -350,10 +385,8 @@ class Box(Process):
 
     def damage(self, change: str, kind: str, record: str) -> None:
         """Change a record behind the program's back."""
-        other = sqlite3.connect(self.path, isolation_level=None)
-        other.execute("PRAGMA ignore_check_constraints = ON")
-        other.execute(f"{change} WHERE kind = ? AND id = ?", (kind, record))
-        other.close()
+        self.medium.execute("PRAGMA ignore_check_constraints = ON")
+        self.medium.execute(f"{change} WHERE kind = ? AND id = ?", (kind, record))
 
     def file(self) -> SqliteFile:
         return self.db
@@ -371,16 +404,19 @@ class Central(Process):
     client_id = CENTRAL
 
     def __init__(self, world: World) -> None:
-        super().__init__()
+        super().__init__(world.folder / "central.db")
         self.world = world
-        self.path = world.folder / "central.db"
-        self.ledger = books.Ledger(self.path, create=True)
+        self.ledger = Books(self.path, create=True)
         books.found(self.ledger, town=TOWN, zone=ZONE.key, journal=self._journal(), at=world.instant)
-        self.office = books.Ledger(self.path)
+        self.office = self.opened()
         self._open()
 
+    def opened(self) -> Books:
+        """Return one more connection."""
+        return Books(self.path)
+
     def start(self) -> None:
-        self.ledger = books.Ledger(self.path)
+        self.ledger = self.opened()
         self._open()
 
     def stop(self) -> None:
@@ -388,18 +424,13 @@ class Central(Process):
         self.alive = False
         self.ledger.close()
 
-    def save(self, copy: Path) -> None:
+    def save(self) -> sqlite3.Connection:
         """Make a backup, as an administrator would while the central runs."""
-        connection = sqlite3.connect(copy)
-        self.office.sql.backup(connection)
-        connection.close()
+        return copied(self.medium)
 
-    def restore(self, backup: Path) -> None:
+    def restore(self, backup: sqlite3.Connection) -> None:
         """Put a backup in the place of the file, while nothing runs."""
-        self.office.close()
-        shutil.copyfile(backup, self.path)
-        self.path.with_name(self.path.name + "-journal").unlink(missing_ok=True)
-        self.office = books.Ledger(self.path)
+        backup.backup(self.medium)
 
     def file(self) -> SqliteFile:
         return self.ledger

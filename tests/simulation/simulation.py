@@ -55,6 +55,7 @@ class Simulation:
         for process in self.engine.processes:
             if process.alive:
                 process.stop()
+            process.medium.close()
         self.engine.central.office.close()
         logging.disable(logging.NOTSET)
 
