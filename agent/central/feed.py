@@ -22,6 +22,13 @@ CHUNK_BYTES_MAX = 192 * 1024  # leaves room within a message for notes and the r
 CHUNK_RECORDS = 50  # of the contract's 200: a terminal stores a message in one transaction, and a child that taps then waits for it
 NOTES_MAX = 200
 
+# for the thousands of records of a site: a look-up is a tenth of an enum's call
+_ACCOUNT_STATUS = {one.value: one for one in AccountStatus}
+_CARD_STATUS = {one.value: one for one in CardStatus}
+_CATEGORY = {one.value: one for one in Category}
+_last_meal = msgspec.json.Decoder(LastMeal).decode
+_last_credit = msgspec.json.Decoder(LastCredit).decode
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -236,13 +243,12 @@ def _records_between(sql: sqlite3.Connection, site: str | None, after: int, to: 
         return []  # a retired terminal sees nothing
     span = (site, after, to)
     found: list[tuple[int, str, bytes]] = [(record.p, "account", canonical(record)) for record in _accounts(sql, span)]
-    for row in sql.execute(
+    for p, token, account, status in sql.execute(
         f"SELECT card.p, token, account, card.status FROM {_CARDS_SINCE if after else _CARDS_OF_SITE}"
         " WHERE account.site = ? AND card.p > ? AND card.p <= ?",
         span,
     ):
-        card = CardRecord(id=row["token"], p=row["p"], account=row["account"], status=CardStatus(row["status"]))
-        found.append((row["p"], "card", canonical(card)))
+        found.append((p, "card", canonical(CardRecord(id=token, p=p, account=account, status=_CARD_STATUS[status]))))
     for kind, rows in (
         ("policy", sql.execute("SELECT p, body FROM policy WHERE p > ? AND p <= ?", span[1:])),
         ("service", sql.execute("SELECT p, body FROM service WHERE site = ? AND p > ? AND p <= ?", span)),
@@ -264,8 +270,8 @@ def _accounts(sql: sqlite3.Connection, span: tuple[str, int, int]) -> Iterator[A
     ):
         prices.setdefault(account, []).append(Price(from_day=day, service=service, cents=cents))
     (labels,) = sql.execute("SELECT labels FROM central").fetchone()
-    for row in sql.execute(
-        "SELECT *, (SELECT json_object('day', true_day, 'service', service, 'terminal', terminal)"
+    for account, p, balance, status, category, group, label, dish, meal, credit in sql.execute(
+        "SELECT id, p, balance, status, category, class, label, dish, (SELECT json_object('day', true_day, 'service', service, 'terminal', terminal)"
         " FROM entry m WHERE m.account = account.id AND true_day IS NOT NULL"
         " AND kind IN ('meal', 'unknown_meal') AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.terminal = m.terminal"
         " AND s.undoes_epoch = m.epoch AND s.undoes_seq = m.seq AND s.undoes_hash = m.hash)"
@@ -276,17 +282,17 @@ def _accounts(sql: sqlite3.Connection, span: tuple[str, int, int]) -> Iterator[A
         span,
     ):
         yield AccountRecord(
-            id=row["id"],
-            p=row["p"],
-            balance=row["balance"],
-            prices=prices.get(row["id"], []),
-            status=AccountStatus(row["status"]),
-            category=Category(row["category"]),
-            group=row["class"],
-            label=row["label"] if labels else None,
-            dish=row["dish"],
-            last_meal=msgspec.json.decode(row["meal"], type=LastMeal) if row["meal"] else None,
-            last_credit=msgspec.json.decode(row["credit"], type=LastCredit) if row["credit"] else None,
+            id=account,
+            p=p,
+            balance=balance,
+            prices=prices.get(account, []),
+            status=_ACCOUNT_STATUS[status],
+            category=_CATEGORY[category],
+            group=group,
+            label=label if labels else None,
+            dish=dish,
+            last_meal=_last_meal(meal) if meal else None,
+            last_credit=_last_credit(credit) if credit else None,
         )
 
 

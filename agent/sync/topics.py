@@ -13,6 +13,9 @@ class Leaf(StrEnum):
     CHANGES = "changes"
 
 
+_LEAVES = {leaf.value: leaf for leaf in Leaf}
+
+
 @dataclass(frozen=True, slots=True)
 class Topics:
     """The topics of one town."""
@@ -36,6 +39,6 @@ class Topics:
         """Return (terminal, leaf) of a terminal's topic in this town, None for any other."""
         prefix = f"{ROOT}/{self.town}/t/"
         terminal, _, leaf = topic.removeprefix(prefix).partition("/")
-        if not topic.startswith(prefix) or leaf not in set(Leaf):
+        if not topic.startswith(prefix) or leaf not in _LEAVES:
             return None
-        return terminal, Leaf(leaf)
+        return terminal, _LEAVES[leaf]

@@ -22,14 +22,11 @@ from tests.simulation.model import Books, Disk, Made, Seen, View
 from tests.simulation.parts import TOPICS, Box, Central
 
 
-class _Account(msgspec.Struct):
-    id: str
-    p: int
-    balance: int
-
-
 class _Record(msgspec.Struct):
     k: str
+    p: int
+    id: str = ""  # a rule has a day instead
+    balance: int = 0  # an account's
 
 
 class _Place(msgspec.Struct):
@@ -47,7 +44,7 @@ class Proof:
     """What a `changes` message says and what the central had booked when it was made."""
 
     message: Changes
-    accounts: dict[str, _Account]
+    accounts: dict[str, _Record]
     seen: Seen
 
 
@@ -99,8 +96,8 @@ class Observer:
         message = decode(publish.payload, Changes)
         accounts = {}
         for raw in message.records:
-            if msgspec.json.decode(raw, type=_Record).k == "account":
-                account = msgspec.json.decode(raw, type=_Account)
+            account = msgspec.json.decode(raw, type=_Record)
+            if account.k == "account":
                 accounts[account.id] = account
                 invariants.a_balance_is_payments_less_meals(account.id, account.balance, self.books.balance(account.id))
         return Proof(message, accounts, Seen(len(self.lives) - 1, self.books.serial))
@@ -215,7 +212,7 @@ class Observer:
         touched = set()
         for account in proof.accounts.values():
             row = box.db.sql.execute("SELECT p, body FROM record WHERE kind = 'account' AND id = ?", (account.id,)).fetchone()
-            held = msgspec.json.decode(row[1], type=_Account) if row and row[1] != ROTTEN else None
+            held = msgspec.json.decode(row[1], type=_Record) if row and row[1] != ROTTEN else None
             if held is not None and (held.p, held.balance) == (account.p, account.balance):
                 disk.views[account.id] = View(account.balance, proof.seen)
                 disk.tainted.discard(account.id)

@@ -7,12 +7,12 @@ everything goes wrong at once hides what two faults do together.
 
 import itertools
 import random
+import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
 
-NUMBER_MAX = 1 << 16
 INTENSITIES = (0, 0, 1, 1, 4)  # how often, against its weight, a family of faults comes in one run
 
 
@@ -111,6 +111,6 @@ def script(seed: int, steps: int) -> tuple[Town, list[Step]]:
         words |= {word: often * weight for word, weight in FAULTS[family].items() if often}
     # every town joins again what was cut or died, or nothing could be learned of it
     words |= {"join": 2.0, "join_central": 1.0, "start": 1.5}
-    names, weights = list(words), list(itertools.accumulate(words.values()))
-    drawn = (draw.choices(names, cum_weights=weights)[0] for _ in range(steps))
-    return town, [Step(word, *(draw.randrange(NUMBER_MAX) for _ in range(3))) for word in drawn]
+    drawn = draw.choices(list(words), cum_weights=list(itertools.accumulate(words.values())), k=steps)
+    numbers = random.Random(f"{seed} numbers")
+    return town, [Step(word, *struct.unpack("<3H", numbers.randbytes(6))) for word in drawn]
