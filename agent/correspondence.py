@@ -116,8 +116,9 @@ class Correspondence:
 
     def forget(self, error: RecordError, moment: Moment) -> None:
         """Do without a record that cannot be read any more, until the central has told it again."""
-        writes.forget_record(self._db, error.kind, error.id)
-        self._incident("record", str(error), moment.at)
+        incident = writes.Incident(at=moment.at, kind="record", detail=str(error))
+        writes.forget_record(self._db, error.kind, error.id, incident)
+        _log_incident(incident)
         self._walk = None
         self.session.hello_again()
 
@@ -167,16 +168,18 @@ class Correspondence:
 
     def _take(self, topic: str, message: Changes, acked: tuple[int, int], here: reads.Standing, verdict: Verdict, moment: Moment) -> None:
         """Store what a message that joins on brings."""
+        incident = None
         if here.journal != message.journal:
             if here.journal is not None:
                 detail = f"the central has a new journal {message.journal[:8]} after {here.journal[:8]}; what it lost is sent again"
-                self._incident("new_journal", detail, message.at)
+                incident = writes.Incident(at=message.at, kind="new_journal", detail=detail)
             if reads.keeps_earlier_epochs(self._db):
-                writes.adopt_journal(self._db, message.journal, message.at)
+                writes.adopt_journal(self._db, message.journal, message.at, incident)
+                _log_incident(incident)
                 return self.session.hello_again()
         more = False
         if verdict is Verdict.APPLY:
-            self._apply(topic, message, acked)
+            self._apply(topic, message, acked, incident)
             # a chunk that brought nothing waits for our entries: asking again at once would only be answered the same
             more = message.more and message.to > message.from_position
         elif here.heard_at is None or age_ms(here.heard_at, message.at) >= HEARD_EVERY_MS:
@@ -191,7 +194,7 @@ class Correspondence:
             return None
         return own[:2]
 
-    def _apply(self, topic: str, message: Changes, acked: tuple[int, int]) -> None:
+    def _apply(self, topic: str, message: Changes, acked: tuple[int, int], incident: writes.Incident | None) -> None:
         rows: list[writes.RecordRow] = []
         unreadable: list[tuple[str, bytes, str]] = []
         for raw in message.records:
@@ -215,7 +218,9 @@ class Correspondence:
             until=message.until,
             heard_at=message.at,
             unreadable=unreadable,
+            incident=incident,
         )
+        _log_incident(incident)
         if changed:
             log.debug("%d records from the central, position %d", changed, message.to, extra={"fields": {"position": message.to}})
         for note in message.notes:
@@ -230,17 +235,23 @@ class Correspondence:
                 writes.begin_resync(self._db, order.id)
                 self.session.hello_again()
             case "new_epoch" if here.pending == 0 and here.is_newest:
-                epoch = writes.begin_epoch(self._db, self._epoch_bits(), order.id)
-                self._incident("new_epoch", f"by order {order.id}: {epoch} follows {here.epoch} at entry {here.last}", moment.at)
+                detail = f"by order {order.id}: {here.epoch} ends at entry {here.last}"
+                incident = writes.Incident(at=moment.at, kind="new_epoch", detail=detail)
+                writes.begin_epoch(self._db, self._epoch_bits(), order.id, incident)
+                _log_incident(incident)
             case "wipe" if here.pending == 0 and here.is_newest:
-                writes.wipe(self._db, order.id)
-                self._incident("wipe", f"by order {order.id}: cards, accounts and rules forgotten", moment.at)
+                incident = writes.Incident(at=moment.at, kind="wipe", detail=f"by order {order.id}: cards, accounts and rules forgotten")
+                writes.wipe(self._db, order.id, incident)
+                _log_incident(incident)
                 self.session.hello_again()
             case "new_epoch" | "wipe":
                 return  # the central repeats it until it is done; first everything must be booked
             case unknown if order.id not in self._unknown_orders:
                 self._unknown_orders.add(order.id)
-                self._incident("unknown_order", f"order {order.id} wants {unknown!r}, which this version does not know", moment.at)
+                detail = f"order {order.id} wants {unknown!r}, which this version does not know"
+                incident = writes.Incident(at=moment.at, kind="unknown_order", detail=detail)
+                writes.add_incident(self._db, incident)
+                _log_incident(incident)
 
     def _compare(self, expected: Digest, tally: Tally, moment: Moment) -> None:
         own = (tally.accounts, tally.cards, tally.cents, tally.sum_hex)
@@ -250,15 +261,14 @@ class Correspondence:
             f"at position {expected.position}: here {own[0]} accounts, {own[1]} cards, {own[2]} cents, sum {own[3]};"
             f" central {expected.accounts}, {expected.cards}, {expected.cents}, {expected.sum}"
         )
-        self._incident("digest", detail, moment.at)
+        incident = writes.Incident(at=moment.at, kind="digest", detail=detail)
         if self._resynced_ms is None or moment.mono_ms - self._resynced_ms >= RESYNC_EVERY_MS:
             self._resynced_ms = moment.mono_ms
-            writes.begin_resync(self._db, None)
+            writes.begin_resync(self._db, None, incident)
             self.session.hello_again()
-
-    def _incident(self, kind: str, detail: str, at: str) -> None:
-        writes.add_incident(self._db, at=at, kind=kind, detail=detail)
-        log.error("incident %s: %s", kind, detail, extra={"fields": {"incident": kind}})
+        else:
+            writes.add_incident(self._db, incident)
+        _log_incident(incident)
 
     def _hello(self, here: reads.Standing, moment: Moment) -> bytes:
         before = reads.last_of_epoch_before(self._db, here.epoch_number)
@@ -291,3 +301,8 @@ class Correspondence:
 
 def _notes(message: Changes) -> list[writes.NoteRow]:
     return [writes.NoteRow(seq=note.seq, status=note.status, reason=note.reason) for note in message.notes]
+
+
+def _log_incident(incident: writes.Incident | None) -> None:
+    if incident is not None:
+        log.error("incident %s: %s", incident.kind, incident.detail, extra={"fields": {"incident": incident.kind}})

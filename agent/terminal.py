@@ -348,9 +348,9 @@ class Terminal:
         self._with_readable_records(partial(self._record_kept, fault), moment)
         if fault.unknown is not None and reads.holds(self._db, *fault.unknown):
             detail = f"entry {key(fault.unknown[0])[1]} is recorded, and its tap was told out of order: ask whether the child was served"
-            writes.add_incident(self._db, at=moment.at, kind="unknown_commit", detail=detail)
+            writes.add_incident(self._db, writes.Incident(at=moment.at, kind="unknown_commit", detail=detail))
         detail = f"{fault.sentence}; {fault.taps} taps were told out of order, {min(fault.taps, KEPT_TAPS_MAX)} of them are recorded"
-        writes.add_incident(self._db, at=moment.at, kind="store_fault", detail=detail)
+        writes.add_incident(self._db, writes.Incident(at=moment.at, kind="store_fault", detail=detail))
         log.warning("the file works again: %d taps were told out of order", fault.taps)
         self._fault, self._state_ms = None, None
         yield DropLink()  # messages that came meanwhile were not acknowledged: they come again

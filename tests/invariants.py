@@ -34,6 +34,11 @@ def what_was_told_out_of_order_is_recorded(unrecorded: int, *, works: bool) -> N
     assert unrecorded == 0 or (unrecorded > 0 and not works), f"{unrecorded} taps were told out of order and are recorded nowhere"
 
 
+def what_happened_left_an_incident(kind: str, kept: int, happened: int) -> None:
+    """Once for each time, in the same transaction: a plug pulled between would leave one without the other."""
+    assert kept == happened, f"{kept} incidents {kind!r} are kept, it happened {happened} times"
+
+
 def greens_are_still_there(disk: Disk, db: Database) -> None:
     for made in disk.greens:
         kept = reads.place_of(db, made.epoch, made.seq)

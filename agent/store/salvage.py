@@ -140,7 +140,7 @@ def _make_whole(
         detail = f"{story}: {entries} entries of it are sent again under their keys, {lost} places not readable"
         if exported:
             detail += f"; what stands before them, {', '.join(exported)}, is for the office: central import-ledger"
-        writes.add_incident(db, at=at, kind="damaged_file", detail=detail)
+        writes.add_incident(db, writes.Incident(at=at, kind="damaged_file", detail=detail))
     made = path.with_name(path.name + MADE)
     if made.with_name(f"{made.name}-wal").exists():  # closing has brought it into the file, or the disk does not take it
         raise StoreError(f"{story}; nothing could be put in its place")

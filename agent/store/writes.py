@@ -39,6 +39,15 @@ class NoteRow:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """What a technician should know of later. Kept in the transaction of what it tells of, so that neither is there without the other."""
+
+    at: Instant
+    kind: str
+    detail: str
+
+
 def found(db: Database, *, town: str, terminal: str, epoch: str) -> None:
     """Make a blank database this terminal's: its one row and its first epoch. No effect on a founded one."""
     with db.transaction() as sql:
@@ -156,6 +165,7 @@ def apply_changes(
     until: int | None,
     heard_at: Instant,
     unreadable: Iterable[tuple[str, bytes, str]],
+    incident: Incident | None = None,
 ) -> int:
     """Store a message of the central: records with their `h`, notes, position, acknowledgement. Return the records changed.
 
@@ -173,6 +183,7 @@ def apply_changes(
         _store_notes(sql, acked[0], notes)
         for topic, payload, reason in unreadable:
             _insert_set_aside(sql, topic, payload, reason, heard_at)
+        _insert_incident(sql, incident)
         if resyncing and (to >= resync_to if resync_to is not None else not more):
             sql.execute("DELETE FROM record WHERE named < ?", (resync,))
             resyncing = 0
@@ -185,9 +196,10 @@ def apply_changes(
     return changed
 
 
-def adopt_journal(db: Database, journal: str, heard_at: Instant) -> None:
+def adopt_journal(db: Database, journal: str, heard_at: Instant, incident: Incident | None) -> None:
     """Begin with a new life of the central when earlier epochs are kept: they are offered again, then records are taken."""
     with db.transaction() as sql:
+        _insert_incident(sql, incident)
         (first,) = sql.execute("SELECT epoch FROM entry ORDER BY n LIMIT 1").fetchone()
         sql.execute(
             "UPDATE terminal SET journal = ?, position = 0, resync = resync + 1, resyncing = 1, acked = ?,"
@@ -209,23 +221,26 @@ def hear(db: Database, heard_at: Instant) -> None:
         sql.execute("UPDATE terminal SET heard_at = max(coalesce(heard_at, ''), ?)", (heard_at,))
 
 
-def begin_resync(db: Database, order: str | None) -> None:
+def begin_resync(db: Database, order: str | None, incident: Incident | None = None) -> None:
     """Ask for everything again from position 0. What is held goes on serving until the last message of it. `order`: done by this."""
     with db.transaction() as sql:
+        _insert_incident(sql, incident)
         sql.execute("UPDATE terminal SET position = 0, resync = resync + 1, resyncing = 1, order_done = coalesce(?, order_done)", (order,))
 
 
-def forget_record(db: Database, kind: str, record_id: str) -> None:
+def forget_record(db: Database, kind: str, record_id: str, incident: Incident) -> None:
     """Forget a record that cannot be read any more, and ask for everything again. Raise `DamagedError` where it is not found."""
     with db.transaction() as sql:
+        _insert_incident(sql, incident)
         if sql.execute("DELETE FROM record WHERE kind = ? AND id = ?", (kind, record_id)).rowcount != 1:
             raise DamagedError(f"{db.path}: the {kind} {record_id} can be neither read nor forgotten")
         sql.execute("UPDATE terminal SET position = 0, resync = resync + 1, resyncing = 1")
 
 
-def begin_epoch(db: Database, epoch_bits: str, order: str) -> str:
+def begin_epoch(db: Database, epoch_bits: str, order: str, incident: Incident) -> str:
     """Begin a new epoch and return its id; `epoch_bits` are 16 hex digits of randomness. The caller saw that nothing is pending."""
     with db.transaction() as sql:
+        _insert_incident(sql, incident)
         town, terminal = sql.execute("SELECT town, id FROM terminal").fetchone()
         (number,) = sql.execute("SELECT max(n) + 1 FROM epoch").fetchone()
         epoch = f"{number}-{epoch_bits}"
@@ -268,7 +283,7 @@ def take_rules(db: Database, rules: Iterable[RecordRow], heard_at: Instant | Non
         sql.execute("UPDATE terminal SET heard_at = ?", (heard_at,))
 
 
-def wipe(db: Database, order: str) -> None:
+def wipe(db: Database, order: str, incident: Incident) -> None:
     """Forget every card, account and rule: a stolen or retired box. The ledger stays until it is pruned.
 
     Two transactions: done is said only when nothing is left in free pages either. Raise `StoreError`, and it is to be done again.
@@ -278,6 +293,7 @@ def wipe(db: Database, order: str) -> None:
             sql.execute(f"DELETE FROM {table}")
     db.compact()
     with db.transaction() as sql:
+        _insert_incident(sql, incident)
         sql.execute("UPDATE terminal SET order_done = ?", (order,))
 
 
@@ -287,11 +303,10 @@ def set_aside(db: Database, *, topic: str, payload: bytes, reason: str, at: Inst
         _insert_set_aside(sql, topic, payload, reason, at)
 
 
-def add_incident(db: Database, *, at: Instant, kind: str, detail: str) -> None:
-    """Keep what a technician should know of later."""
+def add_incident(db: Database, incident: Incident) -> None:
+    """Keep an incident by itself."""
     with db.transaction() as sql:
-        sql.execute("INSERT INTO incident (at, kind, detail) VALUES (?, ?, ?)", (at, kind, detail))
-        sql.execute("DELETE FROM incident WHERE n <= (SELECT max(n) FROM incident) - ?", (INCIDENT_ROWS_MAX,))
+        _insert_incident(sql, incident)
 
 
 def prune(db: Database, *, before: Instant) -> int:
@@ -337,6 +352,12 @@ def _store_record(sql: sqlite3.Connection, row: RecordRow, h: int, resync: int, 
 def _store_notes(sql: sqlite3.Connection, epoch: int, notes: Iterable[NoteRow]) -> None:
     rows = [(place(epoch, note.seq), note.status, note.reason) for note in notes]
     sql.executemany("INSERT OR IGNORE INTO note VALUES (?, ?, ?)", rows)
+
+
+def _insert_incident(sql: sqlite3.Connection, incident: Incident | None) -> None:
+    if incident is not None:
+        sql.execute("INSERT INTO incident (at, kind, detail) VALUES (?, ?, ?)", (incident.at, incident.kind, incident.detail))
+        sql.execute("DELETE FROM incident WHERE n <= (SELECT max(n) FROM incident) - ?", (INCIDENT_ROWS_MAX,))
 
 
 def _insert_set_aside(sql: sqlite3.Connection, topic: str, payload: bytes, reason: str, at: Instant) -> None:

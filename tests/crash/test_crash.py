@@ -8,7 +8,7 @@ from tests.crash.record import PLANTED, record
 from tests.crash.replay import Disk, read_record, replay
 
 EVERY = 50
-PLANTED_EVERY = 60
+PLANTED_EVERY = 20
 
 
 @pytest.fixture

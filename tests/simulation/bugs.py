@@ -317,6 +317,12 @@ BUGS = (
         "",
         runs=300,
     ),
+    Bug(
+        "what happened and its incident in two transactions",
+        "agent/correspondence.py",
+        "            incident=incident,\n        )\n",
+        "        )\n        if incident is not None:\n            writes.add_incident(self._db, incident)\n",
+    ),
 )
 
 

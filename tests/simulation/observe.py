@@ -202,6 +202,7 @@ class Observer:
         proof = event.receipt[1].proof
         disk = box.disk
         before, mark = disk.place, self._moved(box)
+        self._incidents(box)
         journal, resync, position = disk.place
         adopted = before[0] != journal and reads.keeps_earlier_epochs(box.db)  # a new journal: its records come later
         if not isinstance(proof, Proof) or proof.message.journal != journal or adopted:
@@ -227,8 +228,18 @@ class Observer:
         """Note where a terminal stands after any turn; return what it was told is booked."""
         journal, resync, position, mark = box.db.sql.execute("SELECT journal, resync, position, acked FROM terminal").fetchone()
         invariants.a_position_goes_on(box.disk.place, (journal, resync, position))
+        box.disk.journals += box.disk.place[0] not in (None, journal)
         box.disk.place = (journal, resync, position)
         return int(mark)
+
+    def _incidents(self, box: Box) -> None:
+        """What a message brings about and a person should know of is kept."""
+        epochs, begun, journals = box.db.sql.execute(
+            "SELECT (SELECT max(n) FROM epoch), count(*) FILTER (WHERE kind = 'new_epoch'), count(*) FILTER (WHERE kind = 'new_journal')"
+            " FROM incident"
+        ).fetchone()
+        invariants.what_happened_left_an_incident("new_epoch", begun, epochs - 1)
+        invariants.what_happened_left_an_incident("new_journal", journals, box.disk.journals)
 
     def _marks(self, box: Box, proof: Proof, mark: tuple[int, int]) -> None:
         """What has just been acknowledged is booked."""

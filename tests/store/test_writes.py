@@ -18,6 +18,7 @@ from agent.store.writes import RecordRow
 EPOCH = "1-0123456789abcdef"
 JOURNAL = "c0ffee" * 4
 AT = "2026-11-23T11:02:05.331Z"
+BEGUN = writes.Incident(at=AT, kind="new_epoch", detail="by order o-2")
 
 
 @dataclass
@@ -140,7 +141,7 @@ def test_the_mark_steps_back_only_with_another_journal(disk: Disk) -> None:
 def test_an_epoch_begins_at_one_and_balances_stay(disk: Disk) -> None:
     disk.meal()
     disk.changes(account("a-1", 1_634, 5), to=5, acked=1, reset=True)
-    assert writes.begin_epoch(disk.db, "fedcba9876543210", "o-2") == "2-fedcba9876543210"
+    assert writes.begin_epoch(disk.db, "fedcba9876543210", "o-2", BEGUN) == "2-fedcba9876543210"
     assert disk.meal(day="2026-11-24").seq == 1
     assert reads.balance_cents(disk.db, "a-1") == 1_634 - 366
     assert list(reads.verify(disk.db)) == []
@@ -165,7 +166,7 @@ def test_pruning_keeps_the_latest_entry_when_a_new_epoch_has_begun(disk: Disk) -
     disk.meal()
     last = disk.meal(day="2026-11-24", at="2026-11-24T11:00:00.000Z")
     disk.changes(account("a-1", 0, 1), to=1, acked=2, reset=True)
-    writes.begin_epoch(disk.db, "fedcba9876543210", "o-2")
+    writes.begin_epoch(disk.db, "fedcba9876543210", "o-2", BEGUN)
     assert writes.prune(disk.db, before="2027-01-01T00:00:00.000Z") == 1
     assert reads.latest_entry(disk.db) == last
     disk.meal(day="2026-11-25", at="2026-11-25T11:00:00.000Z")
@@ -195,7 +196,7 @@ def test_what_is_set_aside_is_kept_cut_and_bounded(disk: Disk) -> None:
 def test_wiping_forgets_children_and_keeps_the_ledger(disk: Disk) -> None:
     disk.meal()
     disk.changes(account("a-1", 0, 1), to=1, acked=1, reset=True)
-    writes.wipe(disk.db, "o-3")
+    writes.wipe(disk.db, "o-3", BEGUN)
     assert list(reads.balances(disk.db)) == []
     assert (reads.standing(disk.db).last, reads.standing(disk.db).order_done) == (1, "o-3")
 
