@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from msgspec import Raw
 
 from agent.domain.canteen import GoneRecord
-from agent.domain.clock import Moment, age_ms
+from agent.domain.clock import Moment, age_ms, believed
 from agent.domain.digest import Tally
 from agent.errors import RecordError, SyncError
 from agent.store import reads, writes
@@ -30,11 +30,12 @@ from agent.sync.messages import (
     encode,
     record_key,
 )
-from agent.sync.session import Reconnect, SayHello, SendEntries, Session, Verdict, judge
+from agent.sync.session import Reconnect, SayHello, SendEntries, Session, Verdict, is_done, judge
 from agent.sync.topics import Leaf, Topics
 
 HEARD_EVERY_MS = 60_000  # the age of the data is shown in minutes: a flush for each answer would only wear the card
 RESYNC_EVERY_MS = 300_000  # a difference that a resynchronisation does not heal must not become a storm of them
+CENTRAL_AHEAD_MS = 3_600_000  # more than two clocks that are kept can differ
 SCHEMA_VERSION = 1  # of the contract
 
 log = logging.getLogger("agent.link")
@@ -63,6 +64,7 @@ class Correspondence:
         self._walk: _DigestWalk | None = None
         self._resynced_ms: int | None = None
         self._unknown_orders: set[str] = set()
+        self._central_is_ahead = False
 
     @property
     def has_steps(self) -> bool:
@@ -124,6 +126,7 @@ class Correspondence:
 
     def _changes(self, topic: str, message: Changes, moment: Moment) -> str | None:
         here = reads.standing(self._db)
+        heard_at = self._heard_at(message, moment)
         acked = self._own_acked(message.acked)
         verdict = judge(
             own_journal=here.journal,
@@ -141,19 +144,28 @@ class Correspondence:
             return None
         if not here.is_newest and message.journal == here.journal:
             # An earlier epoch is being offered again: only what is booked of it counts, records come with the newest epoch.
-            writes.acknowledge(self._db, acked, _notes(message), message.at)
+            writes.acknowledge(self._db, acked, _notes(message), heard_at)
             self.session.answered(moment.mono_ms, more=False)
-            return message.at
+            return heard_at
         if verdict is Verdict.OLD:
             return None
-        self._take(topic, message, acked, here, verdict, moment)
-        if message.order is not None and (here.heard_at is None or message.at >= here.heard_at):
+        self._take(topic, message, acked, here, verdict, heard_at, moment)
+        if message.order is not None:
             self._obey(message.order, moment)
         now = reads.standing(self._db)
         # while everything is told anew, what changed meanwhile is still to come: a late message's digest knows nothing of that
         if message.digest is not None and message.digest.position == now.position and not now.resyncing:
             self._walk = _DigestWalk(expected=message.digest, tally=Tally(), after=("", ""))
-        return message.at
+        return heard_at
+
+    def _heard_at(self, message: Changes, moment: Moment) -> str:
+        """Return the central's time as far as it is believed; say once that it is not."""
+        heard_at = believed(message.at, moment)
+        is_ahead = age_ms(heard_at, message.at) > CENTRAL_AHEAD_MS
+        if is_ahead and not self._central_is_ahead:
+            log.error("the central says that it is %s, our clock says %s and a time server keeps it: see to the central's", message.at, moment.at)
+        self._central_is_ahead = is_ahead
+        return heard_at
 
     def _is_of_another_epoch(self, acked: tuple[int, int], message: Changes, here: reads.Standing) -> bool:
         """Return whether a message cannot be used though it is of this journal: it speaks of an epoch we are not sending now, so
@@ -166,24 +178,26 @@ class Correspondence:
         earlier = reads.last_of_epoch_before(self._db, here.epoch_number) if here.is_newest else None
         return earlier is not None and message.before != Acked(epoch=earlier[0], seq=earlier[1], hash=earlier[2])
 
-    def _take(self, topic: str, message: Changes, acked: tuple[int, int], here: reads.Standing, verdict: Verdict, moment: Moment) -> None:
+    def _take(
+        self, topic: str, message: Changes, acked: tuple[int, int], here: reads.Standing, verdict: Verdict, heard_at: str, moment: Moment
+    ) -> None:
         """Store what a message that joins on brings."""
         incident = None
         if here.journal != message.journal:
             if here.journal is not None:
                 detail = f"the central has a new journal {message.journal[:8]} after {here.journal[:8]}; what it lost is sent again"
-                incident = writes.Incident(at=message.at, kind="new_journal", detail=detail)
+                incident = writes.Incident(at=moment.at, kind="new_journal", detail=detail)
             if reads.keeps_earlier_epochs(self._db):
-                writes.adopt_journal(self._db, message.journal, message.at, incident)
+                writes.adopt_journal(self._db, message.journal, heard_at, incident)
                 _log_incident(incident)
                 return self.session.hello_again()
         more = False
         if verdict is Verdict.APPLY:
-            self._apply(topic, message, acked, incident)
+            self._apply(topic, message, acked, heard_at, incident)
             # a chunk that brought nothing waits for our entries: asking again at once would only be answered the same
             more = message.more and message.to > message.from_position
-        elif here.heard_at is None or age_ms(here.heard_at, message.at) >= HEARD_EVERY_MS:
-            writes.hear(self._db, message.at)
+        elif here.heard_at is None or age_ms(here.heard_at, heard_at) >= HEARD_EVERY_MS:
+            writes.hear(self._db, heard_at)
         self.session.answered(moment.mono_ms, more=more)
         return None
 
@@ -194,7 +208,7 @@ class Correspondence:
             return None
         return own[:2]
 
-    def _apply(self, topic: str, message: Changes, acked: tuple[int, int], incident: writes.Incident | None) -> None:
+    def _apply(self, topic: str, message: Changes, acked: tuple[int, int], heard_at: str, incident: writes.Incident | None) -> None:
         rows: list[writes.RecordRow] = []
         unreadable: list[tuple[str, bytes, str]] = []
         for raw in message.records:
@@ -216,7 +230,7 @@ class Correspondence:
             reset=message.reset and message.from_position == 0,
             more=message.more,
             until=message.until,
-            heard_at=message.at,
+            heard_at=heard_at,
             unreadable=unreadable,
             incident=incident,
         )
@@ -228,7 +242,7 @@ class Correspondence:
 
     def _obey(self, order: Order, moment: Moment) -> None:
         here = reads.standing(self._db)
-        if order.id == here.order_done:
+        if is_done(order.id, here.order_done):
             return
         match order.do:
             case "resync":

@@ -322,6 +322,7 @@ BUGS = (
         "agent/correspondence.py",
         "            incident=incident,\n        )\n",
         "        )\n        if incident is not None:\n            writes.add_incident(self._db, incident)\n",
+        runs=2000,
     ),
 )
 

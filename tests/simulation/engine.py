@@ -105,7 +105,7 @@ class Engine:
         looked = False
         written: int | None = None
         try:
-            for effect in self.central.exchange.turn(event, self.world.instant):  # type: ignore[arg-type]
+            for effect in self.central.exchange.turn(event, self.central.instant):  # type: ignore[arg-type]
                 if self.central.fuse is not None:
                     self.central.fuse.burn()
                 if not looked:

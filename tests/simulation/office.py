@@ -89,7 +89,7 @@ class Office:
 
         def act() -> None:
             self.engine.observer.books.find(token, account)
-            assign_card(self.engine.central.office, token, account, at=self.engine.world.instant)
+            assign_card(self.engine.central.office, token, account, at=self.engine.central.instant)
 
         self.act(act)
 
@@ -119,7 +119,7 @@ class Office:
 
         def act() -> None:
             self.engine.observer.books.find(new_token, owner)
-            replace_card(self.engine.central.office, old_token, new_token, at=self.engine.world.instant)
+            replace_card(self.engine.central.office, old_token, new_token, at=self.engine.central.instant)
 
         self.act(act)
 
@@ -145,7 +145,7 @@ class Office:
             keep_days=self.keep_days,
         )
         self.act(
-            lambda: set_policy(self.engine.central.office, policy, "give_back" if gives_back else "keep", at=self.engine.world.instant)
+            lambda: set_policy(self.engine.central.office, policy, "give_back" if gives_back else "keep", at=self.engine.central.instant)
         )
 
     def day(self, ahead: int) -> str:
@@ -196,7 +196,7 @@ class Office:
         whole = central.office.sql
         central.office.sql = FusedSql(whole, Fuse(fuse))  # type: ignore[assignment]
         try:
-            credit(central.office, account=account, cents=cents, channel="pos", external=name, at=self.engine.world.instant, reason="")
+            credit(central.office, account=account, cents=cents, channel="pos", external=name, at=self.engine.central.instant, reason="")
         except Killed:
             whole.close()
             central.office = central.opened()
@@ -215,7 +215,7 @@ class Office:
     def _book(self, payment: tuple[str, int, str]) -> None:
         account, cents, name = payment
         self.engine.observer.books.pay(account, cents, name)
-        at = self.engine.world.instant
+        at = self.engine.central.instant
         credit(self.engine.central.office, account=account, cents=cents, channel="pos", external=name, at=at, reason="")
         self.engine.observer.accounts_moved(self.engine.central)
 
@@ -236,7 +236,7 @@ class Office:
         central.restore(copy)
         observer.restored(books.copy(), position)
         if says_so:
-            new_journal(central.office, central.new_journal(), at=self.engine.world.instant, reason="restored")
+            new_journal(central.office, central.new_journal(), at=self.engine.central.instant, reason="restored")
         for act in self._acts[acts:]:
             try:
                 act()

@@ -82,10 +82,6 @@ class World:
     mono_ms: int = 1_000_000
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
-    @property
-    def instant(self) -> str:
-        return format_instant(self.now)
-
     def pass_ms(self, milliseconds: int) -> None:
         self.now += timedelta(milliseconds=milliseconds)
         self.mono_ms += milliseconds
@@ -406,10 +402,15 @@ class Central(Process):
     def __init__(self, world: World) -> None:
         super().__init__(world.folder / "central.db")
         self.world = world
+        self.wall_offset = timedelta()  # by how much the office's machine is wrong, of which commands and central take their time
         self.ledger = Books(self.path, create=True)
-        books.found(self.ledger, town=TOWN, zone=ZONE.key, journal=self._journal(), at=world.instant)
+        books.found(self.ledger, town=TOWN, zone=ZONE.key, journal=self._journal(), at=self.instant)
         self.office = self.opened()
         self._open()
+
+    @property
+    def instant(self) -> str:
+        return format_instant(self.world.now + self.wall_offset)
 
     def opened(self) -> Books:
         """Return one more connection."""

@@ -50,6 +50,7 @@ FAULTS: dict[str, dict[str, float]] = {
     "kill": {"kill_tap": 1.5, "kill_turn": 1.0, "kill_deliver": 2.0},
     "kill_central": {"kill_central": 1.5, "kill_office": 0.4},
     "clock": {"clock_jumps": 0.5, "clock_1970": 0.2, "clock_right": 0.8, "clock_drifts": 0.3, "staffs_day": 0.5},
+    "central_clock": {"central_clock_jumps": 0.3, "central_clock_right": 0.6},
     "full_disk": {"disk_full": 0.3, "disk_free": 0.6, "central_full": 0.1, "central_free": 0.5},
     "old_image": {"image": 0.8, "restore_image": 0.3},
     "two_boxes": {"clone": 0.15},

@@ -291,6 +291,13 @@ class Simulation:
         box.set_rate(0.0)
         box.wall_offset, box.synced = timedelta(), True
 
+    def central_clock_jumps(self, step: Step) -> None:
+        """The central's machine is wrong by minutes or by days, and everybody takes its time."""
+        self.engine.central.wall_offset += timedelta(minutes=(step.b % 41 - 20) * (1 if step.c % 2 else 360))
+
+    def central_clock_right(self, step: Step) -> None:
+        self.engine.central.wall_offset = timedelta()
+
     # -- disks -------------------------------------------------------------------------------------------------------------
 
     def disk_full(self, step: Step) -> None:
