@@ -163,7 +163,9 @@ class Correspondence:
         heard_at = believed(message.at, moment)
         is_ahead = age_ms(heard_at, message.at) > CENTRAL_AHEAD_MS
         if is_ahead and not self._central_is_ahead:
-            log.error("the central says that it is %s, our clock says %s and a time server keeps it: see to the central's", message.at, moment.at)
+            log.error(
+                "the central says that it is %s, our clock says %s and a time server keeps it: see to the central's", message.at, moment.at
+            )
         self._central_is_ahead = is_ahead
         return heard_at
 

@@ -146,6 +146,11 @@ def what_is_set_aside_is_listed_on_both_sides(db: Database, ledger: Ledger, term
     assert not unheard, f"{terminal}: set aside and not noted here: {unheard[:5]}"
 
 
+def what_cannot_be_used_is_set_aside(kept: int, *, is_rubbish: bool) -> None:
+    """`kept` are the messages set aside for one that is acknowledged now."""
+    assert kept == is_rubbish, "a message that nobody can use is kept nowhere" if is_rubbish else "a message was set aside that can be used"
+
+
 def nothing_is_forgotten_outside_its_balance(kept: list[Made], after: list[Made]) -> None:
     """Both are own entries that an account's balance does not contain; a central that was restored may have forgotten some."""
     assert kept == after, f"{len(after) - len(kept)} entries were forgotten that the balance does not contain"

@@ -9,7 +9,7 @@ import pytest
 
 from agent.central.feed import CHUNK_RECORDS
 from agent.central.office import order, retire_terminal
-from agent.domain.clock import ClockTrust
+from agent.domain.clock import ClockTrust, format_instant
 from agent.errors import StoreError
 from agent.readers.events import Signal
 from agent.store import reads, writes
@@ -192,6 +192,32 @@ def test_the_same_order_said_again_is_not_done_again(wire: Wire) -> None:
     again = json.loads(said) | {"at": wire.clock.instant, "records": [], "from": reads.standing(wire.box.db).position}
     down(wire, json.dumps(again | {"to": again["from"]}).encode())
     assert wire.box.db.sql.execute("SELECT resync FROM terminal").fetchone() == count
+
+
+def test_a_central_whose_clock_was_ahead_is_obeyed_and_leads_nobody_astray(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
+    """An hour of a clock that is three days ahead; then it is right again, and a box is stolen."""
+    changes = last_changes(wire) | {"digest": None}
+    ahead = format_instant(wire.clock.now + timedelta(days=3))
+    for _ in range(2):
+        down(wire, json.dumps(changes | {"at": ahead}).encode())
+    assert sum("the central says that it is 2026-11-26" in line for line in caplog.messages) == 1
+    assert wire.box.tap(CARD) is Signal.SERVED
+    assert (wire.box.entries()[-1].day, wire.box.entries()[-1].clock) == (TODAY, ClockTrust.SYNCED)
+    wire.settle()
+    retire_terminal(wire.central.ledger, "t-1")
+    wire.settle()
+    wire.pass_time(300_000)
+    assert list(reads.balances(wire.box.db)) == []
+
+
+def test_a_box_whose_clock_nobody_keeps_obeys_such_a_central_as_well(wire: Wire) -> None:
+    wire.box.synced = False
+    changes = last_changes(wire) | {"digest": None, "at": format_instant(wire.clock.now + timedelta(days=3))}
+    down(wire, json.dumps(changes).encode())
+    retire_terminal(wire.central.ledger, "t-1")
+    wire.settle()
+    wire.pass_time(300_000)
+    assert list(reads.balances(wire.box.db)) == []
 
 
 def test_an_order_this_version_does_not_know_is_shown_once(wire: Wire) -> None:

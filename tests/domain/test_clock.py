@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from agent.domain.clock import Anchor, ClockTrust, Reading, age_ms, highest, parse_instant, read_moment
+import pytest
+
+from agent.domain.clock import Anchor, ClockTrust, Reading, age_ms, believed, highest, parse_instant, read_moment
 
 NOON = datetime(2026, 11, 23, 11, 0, tzinfo=UTC)
 
@@ -35,6 +37,14 @@ def test_the_centrals_time_heard_in_this_boot_counts_as_synced() -> None:
     heard = Anchor(when=NOON, boot="b", mono_ms=4_000)
     moment = read_moment(reading(datetime(1970, 1, 1, tzinfo=UTC)), floor=heard, heard=heard)
     assert (moment.at, moment.trust) == ("2026-11-23T11:00:01.000Z", ClockTrust.SYNCED)
+
+
+@pytest.mark.parametrize("synced", [True, False])
+def test_a_central_that_is_ahead_leads_no_clock_that_a_time_server_keeps(synced: bool) -> None:
+    moment = read_moment(reading(NOON, synced=synced), floor=None, heard=None)
+    ahead = "2026-11-26T11:00:00.000Z"
+    assert believed(ahead, moment) == (moment.at if synced else ahead)
+    assert believed("2026-11-20T11:00:00.000Z", moment) == "2026-11-20T11:00:00.000Z"
 
 
 def test_the_centrals_time_of_an_earlier_boot_does_not_count() -> None:

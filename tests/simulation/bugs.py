@@ -318,6 +318,19 @@ BUGS = (
         runs=300,
     ),
     Bug(
+        "a message that cannot be used is kept nowhere",
+        "agent/correspondence.py",
+        "            writes.set_aside(self._db, topic=topic, payload=payload, reason=str(error), at=moment.at)\n",
+        "",
+    ),
+    Bug(
+        "an order is heard only from a message with a later time",
+        "agent/correspondence.py",
+        "        if message.order is not None:\n",
+        "        if message.order is not None and (here.heard_at is None or message.at >= here.heard_at):\n",
+        runs=1000,
+    ),
+    Bug(
         "what happened and its incident in two transactions",
         "agent/correspondence.py",
         "            incident=incident,\n        )\n",

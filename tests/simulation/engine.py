@@ -12,7 +12,7 @@ from agent.errors import AgentError
 from agent.out_of_order import Event
 from agent.readers.events import Show
 from agent.store import reads
-from agent.sync.events import Acknowledge, DropLink, Publish
+from agent.sync.events import Acknowledge, Arrived, DropLink, Publish
 from agent.sync.messages import Entries, decode
 from agent.sync.session import HEARTBEAT_MS
 from tests import invariants
@@ -77,7 +77,7 @@ class Engine:
         shown: list[Show] = []
         written: int | None = None
         finished = False
-        before = box.db.transactions
+        before, set_aside = box.db.transactions, box.set_aside() if isinstance(event, Arrived) else 0
         try:
             for effect in box.core.turn(event, box.reading()):
                 if box.fuse is not None:
@@ -86,11 +86,12 @@ class Engine:
                     shown.append(effect)
                     continue
                 if isinstance(effect, Publish):
-                    self.messages.update(effect.payload)
+                    self._note(effect)
                     batch = decode(effect.payload, Entries).entries if effect.topic.endswith("/entries") else []
                     invariants.a_message_is_within_its_limits(effect.payload, len(batch))
                 elif isinstance(effect, Acknowledge) and written is None:
                     written = box.db.sql.total_changes
+                    self._is_set_aside(box, effect, set_aside)
                 elif isinstance(effect, DropLink):
                     invariants.silence_is_noticed(self.resting_since_ms, self.world.mono_ms)
                 self.broker.perform(box, effect, None)
@@ -104,6 +105,7 @@ class Engine:
     def _turn_central(self, event: object) -> None:
         looked = False
         written: int | None = None
+        set_aside = self.central.set_aside() if isinstance(event, Arrived) else 0
         try:
             for effect in self.central.exchange.turn(event, self.central.instant):  # type: ignore[arg-type]
                 if self.central.fuse is not None:
@@ -113,9 +115,10 @@ class Engine:
                     self.observer.central_turned(self.central, event)
                 if isinstance(effect, Acknowledge) and written is None:
                     written = self.central.ledger.sql.total_changes
+                    self._is_set_aside(self.central, effect, set_aside)
                 proof = None
                 if isinstance(effect, Publish):
-                    self.messages.update(effect.payload)
+                    self._note(effect)
                     proof = self.observer.proof_of(effect)
                 self.broker.perform(self.central, effect, proof)
         finally:
@@ -124,6 +127,16 @@ class Engine:
                 self.observer.central_turned(self.central, event)
         if written is not None:
             invariants.nothing_is_written_after_its_acknowledgement(written, self.central.ledger.sql.total_changes)
+
+    def _note(self, message: Publish) -> None:
+        """Take a message into the run's hash, without the folder that a full disk's sentence names."""
+        self.messages.update(message.payload.replace(str(self.world.folder).encode(), b""))
+
+    @staticmethod
+    def _is_set_aside(process: Process, done: Acknowledge, before: int) -> None:
+        """Look, when a message is acknowledged, whether it is kept if nobody can use it, and only then."""
+        assert isinstance(done.receipt, tuple)
+        invariants.what_cannot_be_used_is_set_aside(process.set_aside() - before, is_rubbish=done.receipt[1].is_rubbish)
 
     # -- life and death ----------------------------------------------------------------------------------------------------
 

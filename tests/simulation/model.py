@@ -62,7 +62,6 @@ class Disk:
     place: tuple[str | None, int, int] = (None, 0, 0)  # journal, resync, position
     mark: tuple[int, int] = (1, 0)  # epoch number, seq
     journals: int = 0  # lives of the central that followed one it knew
-    set_aside: int = 0
 
     def copy(self, number: int) -> "Disk":
         own = defaultdict(list, {account: list(made) for account, made in self.of_account.items()})
@@ -79,7 +78,6 @@ class Disk:
             self.place,
             self.mark,
             self.journals,
-            self.set_aside,
         )
 
 

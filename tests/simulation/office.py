@@ -123,6 +123,27 @@ class Office:
 
         self.act(act)
 
+    def family(self, number: int) -> list[CardId]:
+        """Return the cards of a child and of its sibling: two accounts that follow each other are a family."""
+        first = number % len(self.accounts) // 2 * 2
+        both = self.accounts[first : first + 2]
+        return [card for card, owner in zip(self.cards, self.owners, strict=True) if owner in both]
+
+    def transfer(self, number: int, cents: int) -> None:
+        one = number % len(self.accounts)
+        self.pay(self.accounts[one], -cents)
+        self.pay(self.accounts[one ^ 1 if one ^ 1 < len(self.accounts) else one], cents)
+
+    def mix_up(self, number: int) -> None:
+        """Give a card to the sibling of whoever has it."""
+        card = number % len(self.cards)
+        owner, token = self.owners[card], card_token(KEY, self.cards[card])
+        is_active = "SELECT 1 FROM card WHERE token = ? AND status = 'active'"  # one that is not goes to nobody else
+        if owner is not None and self.engine.central.office.sql.execute(is_active, (token,)).fetchone():
+            sibling = self.accounts.index(owner) ^ 1
+            if sibling < len(self.accounts):
+                self.assign(card, self.accounts[sibling])
+
     def set_price(self, account: str, service: str, from_day: str, cents: int) -> None:
         self.engine.facts.prices[account, service].append((from_day, cents))
 

@@ -5,7 +5,6 @@ a time; it dies between two SQL statements or between two effects, as if the plu
 """
 
 import random
-import shutil
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -89,11 +88,12 @@ class World:
 
 @dataclass(slots=True, eq=False)
 class Mail:
-    """A message at the broker. `proof` is what its maker knew when it was made."""
+    """A message at the broker. `proof` is what its maker knew when it was made; `is_rubbish`: nobody can use it."""
 
     topic: str
     payload: bytes
     proof: object = None
+    is_rubbish: bool = False
 
 
 class Client:
@@ -281,6 +281,11 @@ class Process:
         file = self.file()
         if isinstance(file.sql, FusedSql):
             file.sql = file.sql.sql
+
+    def set_aside(self) -> int:
+        """Return how many messages it has set aside so far."""
+        (count,) = self.medium.execute("SELECT coalesce(max(n), 0) FROM set_aside").fetchone()
+        return int(count)
 
     def is_busy(self) -> bool:
         """Return whether its loop goes on at once when no event waits."""

@@ -56,6 +56,7 @@ FAULTS: dict[str, dict[str, float]] = {
     "two_boxes": {"clone": 0.15},
     "central_restored": {"backup": 0.5, "restore_central": 0.2},
     "cards": {"card_found": 0.8, "card_blocked": 0.4, "card_replaced": 0.4, "card_free": 0.3},
+    "siblings": {"siblings_tap": 1.5, "siblings_transfer": 0.5, "siblings_mixed_up": 0.3},
     "moves": {"move": 0.4, "move_terminal": 0.05},
     "rules": {"price": 0.4, "policy": 0.3, "policy_keeps": 0.2, "serve_all": 0.2},
     "orders": {"order": 0.4},

@@ -81,6 +81,13 @@ class Simulation:
         self.tap(step)
         self.tap(step)
 
+    def siblings_tap(self, step: Step) -> None:
+        """Brother and sister, one behind the other; at a second terminal, too, with the cards the other way round."""
+        family = self.office.family(step.b)
+        for box, cards in ((step.a, family), (step.a + step.c % 2, family[::-1])):
+            for card in cards:
+                self.engine.give(self.engine.boxes[box % len(self.engine.boxes)], CardPresented(reader="counter", card=card, tap=1))
+
     def lunch(self, step: Step) -> None:
         """A class, or two, one behind the other: more entries than a batch may have."""
         box = self._box(step)
@@ -173,16 +180,16 @@ class Simulation:
     def garbage(self, step: Step) -> None:
         box, copy = self._box(step), self._copy(step)
         topic = TOPICS.central_state if step.b % 3 == 0 else TOPICS.of(box.client_id, Leaf.CHANGES)
-        self.engine.client(box).put(Mail(topic, garbage(lambda n: step.c % n, copy[1].payload if copy else None)))
+        self.engine.client(box).put(Mail(topic, garbage(lambda n: step.c % n, copy[1].payload if copy else None), is_rubbish=True))
 
     def garbage_central(self, step: Step) -> None:
         copy = self._copy(step)
         payload = garbage(lambda n: step.c % n, copy[1].payload if copy else None)
-        self.engine.client(self.engine.central).put(Mail(copy[1].topic if copy else TOPICS.of("t-1", Leaf.HELLO), payload))
+        self.engine.client(self.engine.central).put(Mail(copy[1].topic if copy else TOPICS.of("t-1", Leaf.HELLO), payload, is_rubbish=True))
 
     def oversized(self, step: Step) -> None:
         if copy := self._copy(step):
-            self.engine.broker.clients[copy[0]].put(Mail(copy[1].topic, oversized(copy[1].payload)))
+            self.engine.broker.clients[copy[0]].put(Mail(copy[1].topic, oversized(copy[1].payload), is_rubbish=True))
 
     # -- connections -------------------------------------------------------------------------------------------------------
 
@@ -387,6 +394,14 @@ class Simulation:
 
     def credit_taken_back(self, step: Step) -> None:
         self.office.pay(self._account(step), -(1 + step.a % 800))
+
+    def siblings_transfer(self, step: Step) -> None:
+        """What is left on a child's account goes to its brother's."""
+        self.office.transfer(step.b, 1 + step.c % 900)
+
+    def siblings_mixed_up(self, step: Step) -> None:
+        """A card is given to the brother by mistake; the next time, back."""
+        self.office.mix_up(step.b)
 
     def card_found(self, step: Step) -> None:
         self.office.found(step.b)

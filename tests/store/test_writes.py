@@ -212,6 +212,18 @@ def test_the_digest_in_steps_is_the_digest_at_once(disk: Disk) -> None:
     assert (tally.accounts, tally.cents, steps) == (1_201, sum(range(1, 1_202)), 3)
 
 
+def test_verify_goes_on_behind_what_cannot_be_read(disk: Disk) -> None:
+    disk.meal()
+    disk.changes(account("a-1", 0, 1), account("a-2", 0, 2), to=2, acked=0, reset=True)
+    disk.db.sql.execute("PRAGMA ignore_check_constraints = ON")
+    disk.db.sql.execute("UPDATE record SET body = '{' WHERE id = 'a-1'")
+    disk.db.sql.execute("DROP TRIGGER entry_never_changes")
+    disk.db.sql.execute("UPDATE entry SET body = '{'")
+    found = list(reads.verify(disk.db))
+    assert [any(words in one for one in found) for words in ("entry 1 is not readable", "account a-1 cannot be read")] == [True, True]
+    assert not any("a-2" in one for one in found)
+
+
 def test_verify_finds_a_flipped_byte(disk: Disk) -> None:
     disk.meal()
     disk.meal("a-2")
