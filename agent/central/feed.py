@@ -271,7 +271,8 @@ def _accounts(sql: sqlite3.Connection, span: tuple[str, int, int]) -> Iterator[A
         prices.setdefault(account, []).append(Price(from_day=day, service=service, cents=cents))
     (labels,) = sql.execute("SELECT labels FROM central").fetchone()
     for account, p, balance, status, category, group, label, dish, meal, credit in sql.execute(
-        "SELECT id, p, balance, status, category, class, label, dish, (SELECT json_object('day', true_day, 'service', service, 'terminal', terminal)"
+        "SELECT id, p, balance, status, category, class, label, dish,"
+        " (SELECT json_object('day', true_day, 'service', service, 'terminal', terminal)"
         " FROM entry m WHERE m.account = account.id AND true_day IS NOT NULL"
         " AND kind IN ('meal', 'unknown_meal') AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.terminal = m.terminal"
         " AND s.undoes_epoch = m.epoch AND s.undoes_seq = m.seq AND s.undoes_hash = m.hash)"
