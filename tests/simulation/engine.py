@@ -16,9 +16,10 @@ from agent.sync.events import Acknowledge, Arrived, DropLink, Publish
 from agent.sync.messages import Entries, decode
 from agent.sync.session import HEARTBEAT_MS
 from tests import invariants
+from tests.simulation.broker import Broker, Client, Mail
 from tests.simulation.model import Books, Facts
 from tests.simulation.observe import Observer
-from tests.simulation.parts import Box, Broker, Central, Client, Killed, Mail, Process, World
+from tests.simulation.parts import Box, Central, Killed, Process, World
 
 OVERTAKES_MAX = 8  # how far one message may pass others
 COPIES_MAX = 50  # messages remembered to come once more

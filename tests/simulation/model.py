@@ -61,6 +61,7 @@ class Disk:
     tail: tuple[int, int] = (0, 0)
     place: tuple[str | None, int, int] = (None, 0, 0)  # journal, resync, position
     mark: tuple[int, int] = (1, 0)  # epoch number, seq
+    epochs: int = 1
     journals: int = 0  # lives of the central that followed one it knew
 
     def copy(self, number: int) -> "Disk":
@@ -77,6 +78,7 @@ class Disk:
             self.tail,
             self.place,
             self.mark,
+            self.epochs,
             self.journals,
         )
 

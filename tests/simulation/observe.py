@@ -202,9 +202,10 @@ class Observer:
         proof = event.receipt[1].proof
         disk = box.disk
         before, mark = disk.place, self._moved(box)
+        kept_earlier = box.db.sql.execute("SELECT 1 FROM entry WHERE n < ? LIMIT 1", (place(disk.epochs, 0),)).fetchone()
         self._incidents(box)
         journal, resync, position = disk.place
-        adopted = before[0] != journal and reads.keeps_earlier_epochs(box.db)  # a new journal: its records come later
+        adopted = before[0] != journal and kept_earlier is not None  # a new journal: its records come later
         if not isinstance(proof, Proof) or proof.message.journal != journal or adopted:
             return set()  # its records were not taken, whatever they happen to say alike
         began_anew = position == 0 and resync > before[1]  # just now, by an order of this message: its records were taken before
@@ -238,6 +239,7 @@ class Observer:
             "SELECT (SELECT max(n) FROM epoch), count(*) FILTER (WHERE kind = 'new_epoch'), count(*) FILTER (WHERE kind = 'new_journal')"
             " FROM incident"
         ).fetchone()
+        box.disk.epochs = epochs
         invariants.what_happened_left_an_incident("new_epoch", begun, epochs - 1)
         invariants.what_happened_left_an_incident("new_journal", journals, box.disk.journals)
 

@@ -11,11 +11,12 @@ from agent.ops.control import Request
 from agent.readers.events import CardPresented, CardUnreadable
 from agent.sync.topics import Leaf
 from tests.parts.wire import ZONE
+from tests.simulation.broker import Mail, garbage, oversized
 from tests.simulation.engine import Engine
 from tests.simulation.model import Facts
 from tests.simulation.observe import ROTTEN
 from tests.simulation.office import Office
-from tests.simulation.parts import CENTRAL, TOPICS, Box, Mail, Process, garbage, oversized
+from tests.simulation.parts import CENTRAL, TOPICS, Box, Process
 from tests.simulation.script import Step, Town
 
 WAITS_MS = (10, 300, 3_000, 20_000, 120_000, 400_000, 3_600_000)
