@@ -405,7 +405,7 @@ def test_what_happens_to_a_terminals_file_is_found_within_one_heartbeat_and_heal
     wire.box.db.sql.execute(damage)
     assert wire.box.balance("a-1") != wire.central.balance("a-1")
     wire.pass_time(HEARTBEAT_MS)
-    a_difference_was_found_and_healed(wire.box.db, wire.central.ledger, "t-1")
+    a_difference_was_found_and_healed(wire.box.db, wire.central.ledger, "t-1", before=0)
 
 
 def test_a_central_that_lost_what_is_pruned_here_is_listened_to(wire: Wire) -> None:

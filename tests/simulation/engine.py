@@ -218,6 +218,9 @@ class Engine:
                 self._is_equal(box)
         self._central_is_right()
 
+    def pass_a_heartbeat(self, box: Box) -> None:
+        self._let_time_pass([box], HEARTBEAT_MS + RECONNECTED_MS)
+
     def _let_time_pass(self, here: list[Box], lasting_ms: int) -> None:
         """Wake each loop when it wants to be woken, as its own waiting does; until the time is over, or all have looked equal for so
         long that each was told a digest and found nothing."""

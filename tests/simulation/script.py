@@ -61,7 +61,7 @@ FAULTS: dict[str, dict[str, float]] = {
     "rules": {"price": 0.4, "policy": 0.3, "policy_keeps": 0.2, "serve_all": 0.2},
     "orders": {"order": 0.4},
     "garbage": {"garbage": 0.5, "garbage_central": 0.5, "oversized": 0.1},
-    "damage": {"flip_balance": 0.3, "lose_record": 0.2, "rot_record": 0.2},
+    "damage": {"flip_balance": 0.3, "lose_record": 0.2, "rot_record": 0.2, "damage_at_rest": 0.05},
     "crowd": {"rush": 3.0, "lunch": 0.1},
     "rest": {"rest": 0.06},
 }  # fmt: skip

@@ -6,16 +6,17 @@ from datetime import timedelta
 from pathlib import Path
 
 from agent.domain.card import CardId
-from agent.domain.clock import format_instant
 from agent.ops.control import Request
 from agent.readers.events import CardPresented, CardUnreadable
 from agent.sync.topics import Leaf
+from tests import invariants
 from tests.parts.wire import ZONE
 from tests.simulation.broker import Mail, garbage, oversized
 from tests.simulation.engine import Engine
 from tests.simulation.model import Facts
 from tests.simulation.observe import ROTTEN
 from tests.simulation.office import Office
+from tests.simulation.office_words import OfficeWords
 from tests.simulation.parts import CENTRAL, TOPICS, Box, Process
 from tests.simulation.script import Step, Town
 
@@ -25,10 +26,15 @@ TO_NEXT_LUNCH_MS = 20 * 3_600_000 + 45 * 60_000
 FUSE_MAX = 24
 IMAGES_MAX = 4
 BOXES_MAX = 8
+DAMAGES = (
+    ("UPDATE", "SET body = json_set(body, '$.balance', json_extract(body, '$.balance') + 64)"),
+    ("DELETE FROM", ""),
+    ("UPDATE", f"SET body = '{ROTTEN}'"),
+)
 REST_MS = 25 * 60_000  # five heartbeats
 
 
-class Simulation:
+class Simulation(OfficeWords):
     def __init__(self, folder: Path, town: Town) -> None:
         logging.disable(logging.CRITICAL)
         self.engine = Engine(folder, town.seed, Facts(ZONE))
@@ -348,96 +354,34 @@ class Simulation:
 
     def flip_balance(self, step: Step) -> None:
         """A bit rots in an account's balance."""
-        box, account = self._box(step), self._account(step)
-        if box.alive and account in box.disk.views and account not in box.disk.tainted:
-            self.engine.may_differ = True
-            box.damage("UPDATE record SET body = json_set(body, '$.balance', json_extract(body, '$.balance') + 64)", "account", account)
-            box.disk.tainted.add(account)
-
-    def kill_office(self, step: Step) -> None:
-        """The plug in the middle of an office command: a payment is booked or not, and the command is given again."""
-        self.office.pay_and_die(self._account(step), 100 + step.c % 900, fuse=step.b % 8)
-
-    def policy_keeps(self, step: Step) -> None:
-        """Terminals are to keep their meals for longer, or for less long."""
-        self.office.keep(self.office.day(step.c % 3 - 1), keep_days=(1, 3, 60)[step.b % 3])
+        self._damage(step, *DAMAGES[0])
 
     def lose_record(self, step: Step) -> None:
-        box, account = self._box(step), self._account(step)
-        if box.alive and account in box.disk.views:
-            self.engine.may_differ = True
-            box.damage("DELETE FROM record", "account", account)
-            box.disk.tainted.add(account)
+        self._damage(step, *DAMAGES[1])
 
     def rot_record(self, step: Step) -> None:
         """A record cannot be read any more."""
+        self._damage(step, *DAMAGES[2])
+
+    def damage_at_rest(self, step: Step) -> None:
+        """When all is equal a record goes wrong behind a terminal's back: the digest finds it, one heartbeat later at the most."""
+        self.rest(step)
+        box = self._box(step)
+        if box.linked and sum(one.client_id == box.client_id for one in self.engine.boxes) == 1:
+            found = invariants.differences_found(box.db)
+            if self._damage(step, *DAMAGES[step.c % len(DAMAGES)]):
+                self.engine.pass_a_heartbeat(box)
+                invariants.a_difference_was_found_and_healed(box.db, self.engine.central.office, box.client_id, found)
+
+    def _damage(self, step: Step, change: str, what: str) -> bool:
+        """Change an account's record behind the program's back; return whether there was one."""
         box, account = self._box(step), self._account(step)
-        if box.alive and account in box.disk.views:
-            self.engine.may_differ = True
-            box.damage(f"UPDATE record SET body = '{ROTTEN}'", "account", account)
-            box.disk.tainted.add(account)
-
-    # -- the central's file and what the office does -------------------------------------------------------------------------
-
-    def backup(self, step: Step) -> None:
-        self.office.back_up()
-
-    def restore_central(self, step: Step) -> None:
-        says_so = step.c % 2 == 0
-        self.engine.may_differ |= not says_so
-        self.office.restore(step.b, says_so=says_so)
-
-    def credit(self, step: Step) -> None:
-        self.office.pay(self._account(step), 1 + step.a % 1_500)
-
-    def credit_again(self, step: Step) -> None:
-        self.office.pay_again(step.a)
-
-    def credit_taken_back(self, step: Step) -> None:
-        self.office.pay(self._account(step), -(1 + step.a % 800))
-
-    def siblings_transfer(self, step: Step) -> None:
-        """What is left on a child's account goes to its brother's."""
-        self.office.transfer(step.b, 1 + step.c % 900)
-
-    def siblings_mixed_up(self, step: Step) -> None:
-        """A card is given to the brother by mistake; the next time, back."""
-        self.office.mix_up(step.b)
-
-    def card_found(self, step: Step) -> None:
-        self.office.found(step.b)
-
-    def card_blocked(self, step: Step) -> None:
-        self.office.block(step.b % len(self.office.cards))
-
-    def card_free(self, step: Step) -> None:
-        self.office.unblock(step.b % len(self.office.cards))
-
-    def card_replaced(self, step: Step) -> None:
-        if len(self.office.cards) < 2 * len(self.office.accounts) + 10:
-            self.office.replace(step.b % len(self.office.cards))
-
-    def move(self, step: Step) -> None:
-        self.office.move(self._account(step), step.a)
-
-    def move_terminal(self, step: Step) -> None:
-        self.engine.has_moved = True
-        self.office.place(self._box(step).client_id, step.b)
-
-    def price(self, step: Step) -> None:
-        service = self.office.services[step.a % len(self.office.services)][0]
-        self.office.set_price(self._account(step), service, self.office.day(step.a % 3), step.b % 900)
-
-    def policy(self, step: Step) -> None:
-        day = self.office.day(step.a % 3)
-        self.office.set_policy(day, refuses=step.b % 2 == 0, floor_cents=-(step.b % 3) * 500, gives_back=step.c % 4 > 0)
-
-    def serve_all(self, step: Step) -> None:
-        until = format_instant(self.engine.world.now + timedelta(hours=step.b % 48))
-        self.office.set_policy(self.office.day(0), refuses=True, floor_cents=0, gives_back=True, serve_all_until=until)
-
-    def order(self, step: Step) -> None:
-        self.office.order(self._box(step).client_id, ("resync", "new_epoch")[step.b % 2])
+        if not box.alive or account not in box.disk.views or account in box.disk.tainted:
+            return False
+        self.engine.may_differ = True
+        box.damage(f"{change} record {what}", "account", account)
+        box.disk.tainted.add(account)
+        return True
 
     # -- rest --------------------------------------------------------------------------------------------------------------
 
