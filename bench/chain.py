@@ -18,9 +18,10 @@ from agent.domain.card import CardId, card_token
 from agent.readers.events import CardPresented, Show
 from agent.store import writes
 from agent.sync.events import Acknowledge, Arrived
+from agent.sync.messages import BATCH_ENTRIES_MAX
 from bench.measure import Row, Series, against
 from tests.parts.broker import Mosquitto
-from tests.parts.canteen import canteen, counter
+from tests.parts.canteen import CARDS, canteen, counter, write_backlog
 from tests.parts.pcsc import Pcscd, VirtualCard
 from tests.parts.process import Process, wait_for
 from tests.parts.wire import KEY, Wire
@@ -28,6 +29,7 @@ from tests.parts.wire import KEY, Wire
 LIGHTS = 100
 CREDITS = 100
 RECORDS = 100_000
+BACKLOG = 150_000
 ROUNDS = 3
 UNDER_WAY_MAX = 20  # messages the broker has under way to a terminal
 BARE = """
@@ -59,9 +61,10 @@ while True:
 
 def chain(folder: Path) -> list[Row]:
     """Return all rows about the chain."""
-    for name in ("light", "credit", "reset"):
-        (folder / name).mkdir()
-    return [light(folder / "light"), credit_to_terminal(folder / "credit"), tap_during_reset(folder / "reset")]
+    measures = (light, credit_to_terminal, tap_during_reset, tap_during_backlog)
+    for measure in measures:
+        (folder / measure.__name__).mkdir()
+    return [measure(folder / measure.__name__) for measure in measures]
 
 
 def light(folder: Path) -> Row:
@@ -147,6 +150,32 @@ def tap_during_reset(folder: Path) -> Row:
     row = against(f"a tap while {RECORDS:,} records of a reset arrive, {most}", busy, "quiet", quiet, "p99 3, none above 50 ms")
     wire.central.ledger.close()
     return row
+
+
+def tap_during_backlog(folder: Path) -> Row:
+    """UID until its light at a whole agent, while what it recorded in days without a network goes up; floor: the same agent, quiet."""
+    uids = [b"\x04" + n.to_bytes(6, "big") for n in range(1, 3 * LIGHTS)]
+    children = uids[len(CARDS) :]  # not those whose thousands of meals go up: a child eats once a day
+    quiet, busy = Series(), Series()
+    reader = '[[reader]]\nname = "counter"\nprofile = "acs-acr122u"\n'
+    with counter(folder, [f"a:{uid.hex()}" for uid in uids], reader) as (card, pcscd, terminal):
+        write_backlog(terminal, 1, BACKLOG)
+        terminal.start(enter=pcscd.namespace.command())
+        wait_for(terminal.answers, "the agent answering")
+        wait_for(lambda: terminal.status()["readers"]["counter"] == "ready", "the reader")
+        wait_for(lambda: 0 < terminal.pending() < BACKLOG, "the backlog moving", 60)
+        for uid in children[: 2 * LIGHTS]:
+            if terminal.pending() < BATCH_ENTRIES_MAX:
+                break
+            card.tap(uid)
+            busy.us.append((card.shown_ns[-1] - card.asked_ns[-1]) / 1_000)
+        wait_for(lambda: terminal.pending() == 0, "everything booked", 120)
+        for uid in children[: 2 * LIGHTS]:
+            terminal.pending()
+            card.tap(uid)
+            quiet.us.append((card.shown_ns[-1] - card.asked_ns[-1]) / 1_000)
+    most = f"{len(busy.us)} taps, {max(busy.us) / 1_000:.0f} ms at most"
+    return against(f"UID -> light while {BACKLOG:,} entries go up, {most}", busy, "quiet", quiet, "p99 3, none above 50 ms")
 
 
 class _Hop:

@@ -18,9 +18,9 @@ from bench.measure import BareInsert, Overwrite, Row
 from bench.taps import Counter, account_body, card_body
 from tests.crash.ext4 import IMAGE_BYTES, mounted
 from tests.parts.broker import Mosquitto
-from tests.parts.canteen import canteen
+from tests.parts.canteen import canteen, write_backlog
 from tests.parts.process import require, wait_for
-from tests.system.test_backlog import booked, write_backlog
+from tests.system.test_backlog import booked
 
 IDLE_S = 20
 STARTS = 5

@@ -3,16 +3,20 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
 
 from agent.central.ledger import Ledger
+from agent.domain.clock import ClockTrust
+from agent.domain.ledger import Entry, How, Kind
+from agent.store import writes
 from agent.store.database import Database
 from tests import invariants
 from tests.parts.broker import Mosquitto
 from tests.parts.pcsc import Pcscd, VirtualCard
 from tests.parts.process import wait_for
 from tests.parts.serial_line import SerialLine
-from tests.parts.town import SITE, Central, Terminal
+from tests.parts.town import SITE, TOWN, Central, Terminal
 
 CARDS = [bytes.fromhex(f"0100000{n:03x}") for n in range(1, 41)]
 
@@ -118,3 +122,20 @@ def canteen(folder: Path, *, central_url: str, terminal_url: str, terminals: int
         made.stop()
         for line in made.lines:
             line.unplug()
+
+
+def write_backlog(terminal: Terminal, number: int, entries: int) -> None:
+    """Let a terminal have served for days: the real store, without waiting for the disk each time."""
+    terminal.db.parent.mkdir()
+    db = Database(terminal.db)
+    db.sql.execute("PRAGMA synchronous = OFF")
+    writes.found(db, town=TOWN, terminal=terminal.name, epoch=f"1-{number:016x}")
+    for n in range(entries):
+        day = date(2026, 1, 1) + timedelta(days=n // len(CARDS) + number * entries // len(CARDS))  # each terminal its own days
+        meal = Entry(
+            kind=Kind.MEAL, cents=-366, at=f"{day}T11:{n // 60 % 60:02d}:{n % 60:02d}.000Z", clock=ClockTrust.HELD, boot="before",
+            mono_ms=n,
+            how=How.CARD, account=f"a-{n % len(CARDS)}", service="lunch", day=f"{day}",
+        )  # fmt: skip
+        writes.record(db, meal)
+    db.close()

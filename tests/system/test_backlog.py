@@ -1,41 +1,19 @@
 """Three days without a network at twenty terminals: 20,000 entries go up at a measured pace, and nobody at the counter notices."""
 
 import json
-from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
-from agent.domain.clock import ClockTrust
-from agent.domain.ledger import Entry, How, Kind
-from agent.store import writes
-from agent.store.database import Database
 from agent.sync.messages import BATCH_ENTRIES_MAX, BATCHES_UNACKED_MAX
 from tests.parts.broker import Listener, Mosquitto
-from tests.parts.canteen import CARDS, Canteen, canteen
+from tests.parts.canteen import Canteen, canteen, write_backlog
 from tests.parts.process import wait_for
-from tests.parts.town import TOWN, Terminal
+from tests.parts.town import TOWN
 
 TERMINALS = 20
 ENTRIES = 1_000
 TAPS = 10
-
-
-def write_backlog(terminal: Terminal, number: int, entries: int = ENTRIES) -> None:
-    """Let a terminal have served for days: the real store, without waiting for the disk each time."""
-    terminal.db.parent.mkdir()
-    db = Database(terminal.db)
-    db.sql.execute("PRAGMA synchronous = OFF")
-    writes.found(db, town=TOWN, terminal=terminal.name, epoch=f"1-{number:016x}")
-    for n in range(entries):
-        day = date(2026, 1, 1) + timedelta(days=n // len(CARDS) + number * entries // len(CARDS))  # each terminal its own days
-        meal = Entry(
-            kind=Kind.MEAL, cents=-366, at=f"{day}T11:{n // 60 % 60:02d}:{n % 60:02d}.000Z", clock=ClockTrust.HELD, boot="before",
-            mono_ms=n,
-            how=How.CARD, account=f"a-{n % len(CARDS)}", service="lunch", day=f"{day}",
-        )  # fmt: skip
-        writes.record(db, meal)
-    db.close()
 
 
 def most_under_way(heard: list[tuple[str, bytes]], name: str) -> int:
@@ -58,7 +36,7 @@ def test_a_backlog_drains_at_a_pace_and_the_counter_goes_on(tmp_path: Path) -> N
         canteen(tmp_path, central_url=broker.url, terminal_url=broker.url, terminals=TERMINALS, start=False) as town,
     ):
         for number, terminal in enumerate(town.terminals):
-            write_backlog(terminal, number)
+            write_backlog(terminal, number, ENTRIES)
             town.tapped += ENTRIES
         for terminal in town.terminals:
             town.start(terminal)
