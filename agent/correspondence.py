@@ -28,9 +28,10 @@ from agent.sync.messages import (
     decode,
     decode_record,
     encode,
+    is_done,
     record_key,
 )
-from agent.sync.session import Reconnect, SayHello, SendEntries, Session, Verdict, is_done, judge
+from agent.sync.session import Reconnect, SayHello, SendEntries, Session, Verdict, judge
 from agent.sync.topics import Leaf, Topics
 
 HEARD_EVERY_MS = 60_000  # the age of the data is shown in minutes: a flush for each answer would only wear the card

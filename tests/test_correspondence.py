@@ -8,34 +8,22 @@ import msgspec
 import pytest
 
 from agent.central.feed import CHUNK_RECORDS
-from agent.central.office import order, retire_terminal
-from agent.domain.clock import ClockTrust, format_instant
+from agent.central.office import order
+from agent.domain.clock import ClockTrust
 from agent.errors import StoreError
 from agent.readers.events import Signal
 from agent.store import reads, writes
 from agent.store.database import Database
-from agent.sync.events import Acknowledge, Arrived
 from agent.sync.messages import Changes, Entries, Hello, decode
 from agent.sync.session import HEARTBEAT_MS
 from agent.terminal import PRUNE_EVERY_MS
 from tests.conftest import CARD, OTHER_CARD
 from tests.invariants import a_difference_was_found_and_healed, all_is_well, both_sides_are_equal
-from tests.parts.wire import SITE, TODAY, Wire
+from tests.parts.wire import SITE, TODAY, Wire, down, last_changes
 
 DAY_MS = 24 * 3_600_000
 UNKNOWN_CARD = "a:04ffffff112233"
 HELLO, ENTRIES = "/hello", "/entries"
-
-
-def down(wire: Wire, payload: bytes, topic: str = "canteen/v1/borgofiorito/t/t-1/changes") -> None:
-    """Deliver anything from above; whatever it is, it is acknowledged to the broker."""
-    assert wire.box.handle(Arrived(topic=topic, payload=payload, receipt=7)) == [Acknowledge(7)]
-
-
-def last_changes(wire: Wire) -> dict[str, object]:
-    payload = [payload for topic, payload in wire.log if topic.endswith("/changes")][-1]
-    changes: dict[str, object] = json.loads(payload)
-    return changes
 
 
 @pytest.mark.parametrize(
@@ -140,25 +128,6 @@ def test_a_difference_that_does_not_heal_is_no_storm(wire: Wire) -> None:
     wire.central.ledger.sql.execute("DELETE FROM policy")
 
 
-def test_every_order_is_done_once_and_confirmed(wire: Wire) -> None:
-    wire.box.tap(CARD)
-    wire.settle()
-    epoch = reads.standing(wire.box.db).epoch
-    order(wire.central.ledger, "t-1", "new_epoch")
-    wire.settle()
-    assert reads.standing(wire.box.db).epoch.startswith("2-") and epoch.startswith("1-")
-    wire.pass_time(300_000)
-    assert wire.central.one("SELECT order_id FROM terminal") is None
-    order(wire.central.ledger, "t-1", "resync")
-    wire.settle()
-    wire.pass_time(300_000)
-    assert wire.central.one("SELECT order_id FROM terminal") is None
-    assert reads.standing(wire.box.db).epoch.startswith("2-")
-    wire.box.tap(OTHER_CARD)
-    wire.settle()
-    all_is_well(wire)
-
-
 def test_an_epoch_is_not_left_with_entries_the_central_has_not(wire: Wire) -> None:
     order(wire.central.ledger, "t-1", "new_epoch")
     wire.box.tap(CARD)
@@ -170,61 +139,6 @@ def test_an_epoch_is_not_left_with_entries_the_central_has_not(wire: Wire) -> No
         wire.pass_time(60_000)
     assert reads.standing(wire.box.db).epoch.startswith("2-")
     all_is_well(wire)
-
-
-def test_a_stolen_box_forgets_the_children_after_its_last_entry_is_booked(wire: Wire) -> None:
-    wire.box.tap(CARD)
-    retire_terminal(wire.central.ledger, "t-1")
-    wire.settle()
-    wire.pass_time(300_000)
-    assert list(reads.balances(wire.box.db)) == []
-    assert wire.central.balance("a-1") == -366
-    wire.pass_time(300_000)
-    assert list(reads.balances(wire.box.db)) == []
-
-
-def test_the_same_order_said_again_is_not_done_again(wire: Wire) -> None:
-    order(wire.central.ledger, "t-1", "resync")
-    wire.settle()
-    (said,) = {payload for topic, payload in wire.log if b'"order"' in payload and topic.endswith("/changes")}
-    count = wire.box.db.sql.execute("SELECT resync FROM terminal").fetchone()
-    wire.pass_time(1_000)
-    again = json.loads(said) | {"at": wire.clock.instant, "records": [], "from": reads.standing(wire.box.db).position}
-    down(wire, json.dumps(again | {"to": again["from"]}).encode())
-    assert wire.box.db.sql.execute("SELECT resync FROM terminal").fetchone() == count
-
-
-def test_a_central_whose_clock_was_ahead_is_obeyed_and_leads_nobody_astray(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
-    """An hour of a clock that is three days ahead; then it is right again, and a box is stolen."""
-    changes = last_changes(wire) | {"digest": None}
-    ahead = format_instant(wire.clock.now + timedelta(days=3))
-    for _ in range(2):
-        down(wire, json.dumps(changes | {"at": ahead}).encode())
-    assert sum("the central says that it is 2026-11-26" in line for line in caplog.messages) == 1
-    assert wire.box.tap(CARD) is Signal.SERVED
-    assert (wire.box.entries()[-1].day, wire.box.entries()[-1].clock) == (TODAY, ClockTrust.SYNCED)
-    wire.settle()
-    retire_terminal(wire.central.ledger, "t-1")
-    wire.settle()
-    wire.pass_time(300_000)
-    assert list(reads.balances(wire.box.db)) == []
-
-
-def test_a_box_whose_clock_nobody_keeps_obeys_such_a_central_as_well(wire: Wire) -> None:
-    wire.box.synced = False
-    changes = last_changes(wire) | {"digest": None, "at": format_instant(wire.clock.now + timedelta(days=3))}
-    down(wire, json.dumps(changes).encode())
-    retire_terminal(wire.central.ledger, "t-1")
-    wire.settle()
-    wire.pass_time(300_000)
-    assert list(reads.balances(wire.box.db)) == []
-
-
-def test_an_order_this_version_does_not_know_is_shown_once(wire: Wire) -> None:
-    changes = last_changes(wire) | {"order": {"id": "o-9", "do": "dance"}, "digest": None}
-    down(wire, json.dumps(changes).encode())
-    down(wire, json.dumps(changes).encode())
-    assert [kind for _, kind, _ in reads.incidents(wire.box.db)] == ["unknown_order"]
 
 
 def test_a_large_school_comes_in_chunks_and_goes_on_after_a_restart(wire: Wire) -> None:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Raw
 
-from agent.central.ledger import add_incident, give_order, mint_journal, resume_resync
+from agent.central.ledger import add_incident, give_order, mint_journal, renumber_orders, resume_resync
 from agent.domain.canteen import AccountRecord, AccountStatus, CardRecord, CardStatus, Category, GoneRecord, LastCredit, LastMeal, Price
 from agent.domain.clock import Instant
 from agent.domain.digest import Tally, tally
 from agent.domain.ledger import canonical, genesis
-from agent.sync.messages import Acked, Changes, Digest, Hello, Note, Order
+from agent.sync.messages import Acked, Changes, Digest, Hello, Note, Order, is_done
 
 CHUNK_BYTES_MAX = 192 * 1024  # leaves room within a message for notes and the rest
 CHUNK_RECORDS = 50  # of the contract's 200: a terminal stores a message in one transaction, and a child that taps then waits for it
@@ -54,6 +54,9 @@ def greet(sql: sqlite3.Connection, terminal: str, hello: Hello, *, town: str, at
         done = (terminal, hello.order_done)
         if sql.execute("UPDATE terminal SET order_id = NULL, order_do = NULL WHERE id = ? AND order_id = ?", done).rowcount:
             resume_resync(sql, terminal)
+        (waiting,) = sql.execute("SELECT order_id FROM terminal WHERE id = ?", (terminal,)).fetchone() or (None,)
+        if waiting is not None and is_done(waiting, hello.order_done):
+            renumber_orders(sql, terminal)
     _find_line(sql, terminal, hello, town=town, at=at)
     sql.execute("UPDATE terminal SET hello_at = ?, hello = ? WHERE id = ?", (at, msgspec.json.encode(hello).decode(), terminal))
     (journal,) = sql.execute("SELECT journal FROM central").fetchone()

@@ -168,8 +168,18 @@ def resume_resync(sql: sqlite3.Connection, terminal: str) -> None:
         give_order(sql, terminal, "resync")
 
 
+def renumber_orders(sql: sqlite3.Connection, terminal: str | None = None) -> None:
+    """Give the orders that wait, of one terminal or of all, numbers that no terminal has done in any life of this file."""
+    sql.execute(
+        "UPDATE terminal SET orders = orders + 1, order_id = 'o-' || (SELECT substr(journal, -8) FROM central) || '-' || (orders + 1)"
+        " WHERE order_id IS NOT NULL AND id = coalesce(?, id)",
+        (terminal,),
+    )
+
+
 def mint_journal(sql: sqlite3.Connection, journal: str, *, at: Instant, reason: str) -> None:
     """Begin a new life of the central's journal: every terminal compares everything again."""
     sql.execute("INSERT INTO journal VALUES (?, ?, ?)", (journal, at, reason))
     sql.execute("UPDATE central SET journal = ?", (journal,))
+    renumber_orders(sql)
     add_incident(sql, at=at, terminal=None, kind="new_journal", detail=reason)

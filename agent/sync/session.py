@@ -63,18 +63,6 @@ def judge(
     return Verdict.APPLY if to > own_position or acked > own_acked else Verdict.NOTHING_NEW
 
 
-def is_done(order: str, done: str | None) -> bool:
-    """Return whether an order is the last one that was done, or one before it that comes late.
-
-    An id ends in a number that counts on, `o-<journal>-<n>`; what stands before the number names the life of the central that gave it.
-    No clock says which is newer: the central's may have been wrong.
-    """
-    if done is None or order == done:
-        return done is not None
-    (life, _, number), (life_done, _, number_done) = order.rpartition("-"), done.rpartition("-")
-    return life == life_done and number.isdecimal() and number_done.isdecimal() and int(number) <= int(number_done)
-
-
 @dataclass(frozen=True, slots=True)
 class SayHello:
     pass

@@ -3,6 +3,7 @@
 Messages lie on the wire until they are delivered, so that a test can lose, double, delay and reorder them.
 """
 
+import json
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -263,3 +264,14 @@ class Wire:
             self.watch(message.topic, message.payload)
             self.down.append((message.topic, message.payload))
             self.log.append((message.topic, message.payload))
+
+
+def down(wire: Wire, payload: bytes, topic: str = "canteen/v1/borgofiorito/t/t-1/changes") -> None:
+    """Deliver anything from above; whatever it is, it is acknowledged to the broker."""
+    assert wire.box.handle(Arrived(topic=topic, payload=payload, receipt=7)) == [Acknowledge(7)]
+
+
+def last_changes(wire: Wire) -> dict[str, object]:
+    payload = [payload for topic, payload in wire.log if topic.endswith("/changes")][-1]
+    changes: dict[str, object] = json.loads(payload)
+    return changes

@@ -51,6 +51,7 @@ BUGS = (
         "            if isinstance(event, CardPresented):\n"
         "                yield Show(reader=event.reader, tap=event.tap, signal=Signal.SERVED)\n"
         "            if event is not None:\n                yield from self._with",
+        also=(("agent/terminal.py", "ReaderUp, Show, SignalFailed\n", "ReaderUp, Show, Signal, SignalFailed\n"),),
     ),
     Bug(
         "the terminal acknowledges a message before its commit",
@@ -214,7 +215,7 @@ BUGS = (
         "agent/correspondence.py",
         "        if acked[0] != here.epoch_number or message.notes_after > here.acked:",
         "        if message.notes_after > here.acked:",
-        runs=300,
+        runs=1000,
         also=(
             (
                 "agent/correspondence.py",
@@ -228,7 +229,7 @@ BUGS = (
         "agent/correspondence.py",
         "        if acked[0] != here.epoch_number or message.notes_after > here.acked:",
         "        if acked[0] != here.epoch_number:",
-        runs=100,
+        runs=1000,
     ),
     Bug(
         "the central forgets that it was restored",
@@ -380,7 +381,10 @@ def bite(bug: Bug) -> Bite:
     failed = [number for number, line in enumerate(lines) if line.startswith("FAILED")]
     if not failed:
         raise RuntimeError(f"{bug.name}: the simulator did not run:\n{done.stdout}{done.stderr}")
-    return Bite(bug, int(lines[1].split()[0]), lines[failed[0] + 1].strip(), seconds)
+    sentence = lines[failed[0] + 1].strip()
+    if sentence.startswith(("NameError", "ImportError", "SyntaxError", "AttributeError")):
+        raise RuntimeError(f"{bug.name}: its text breaks the program, not a promise: {sentence}")
+    return Bite(bug, int(lines[1].split()[0]), sentence, seconds)
 
 
 def main() -> int:

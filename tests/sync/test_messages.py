@@ -9,7 +9,18 @@ from msgspec import Raw
 
 from agent.domain.canteen import AccountRecord, GoneRecord, PolicyRecord
 from agent.errors import SyncError
-from agent.sync.messages import MESSAGE_BYTES_MAX, Changes, Hello, UnknownRecord, decode, decode_entry, decode_record, encode, record_key
+from agent.sync.messages import (
+    MESSAGE_BYTES_MAX,
+    Changes,
+    Hello,
+    UnknownRecord,
+    decode,
+    decode_entry,
+    decode_record,
+    encode,
+    is_done,
+    record_key,
+)
 
 CHANGES = {
     "journal": "c0ffee" * 4,
@@ -97,3 +108,19 @@ def test_a_kind_of_a_later_version_is_kept_unread() -> None:
 def test_a_malformed_record_is_one_sentence(raw: bytes) -> None:
     with pytest.raises(SyncError, match="not a record"):
         decode_record(Raw(raw))
+
+
+@pytest.mark.parametrize(
+    ("order", "done", "is_so"),
+    [
+        ("o-c0ffee00-2", None, False),
+        ("o-c0ffee00-2", "o-c0ffee00-2", True),
+        ("o-c0ffee00-2", "o-c0ffee00-10", True),
+        ("o-c0ffee00-11", "o-c0ffee00-10", False),
+        ("o-beefbeef-2", "o-c0ffee00-10", False),
+        ("wipe-it", "wipe-it", True),
+        ("wipe-it", "wipe-that", False),
+    ],
+)
+def test_an_order_is_done_when_it_or_a_later_one_was(order: str, done: str | None, is_so: bool) -> None:
+    assert is_done(order, done) is is_so

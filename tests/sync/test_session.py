@@ -14,7 +14,6 @@ from agent.sync.session import (
     SendEntries,
     Session,
     Verdict,
-    is_done,
     judge,
 )
 
@@ -170,19 +169,3 @@ BASE = {
 )
 def test_what_a_message_means_where_one_stands(change: dict[str, object], verdict: Verdict) -> None:
     assert judge(**{**BASE, **change}) is verdict  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("order", "done", "is_so"),
-    [
-        ("o-c0ffee00-2", None, False),
-        ("o-c0ffee00-2", "o-c0ffee00-2", True),
-        ("o-c0ffee00-2", "o-c0ffee00-10", True),
-        ("o-c0ffee00-11", "o-c0ffee00-10", False),
-        ("o-beefbeef-2", "o-c0ffee00-10", False),
-        ("wipe-it", "wipe-it", True),
-        ("wipe-it", "wipe-that", False),
-    ],
-)
-def test_an_order_is_done_when_it_or_a_later_one_was(order: str, done: str | None, is_so: bool) -> None:
-    assert is_done(order, done) is is_so
