@@ -73,7 +73,7 @@ class Correspondence:
         return self._walk is not None
 
     def receive(self, topic: str, payload: bytes, moment: Moment) -> str | None:
-        """Take in one message. Return the central's time if it answered us, None if it did not."""
+        """Take in one message. Return the central's time, as far as it is believed, if it answered us, None if it did not."""
         try:
             if topic == self._topics.central_state:
                 if decode(payload, CentralState).online:
@@ -249,7 +249,7 @@ class Correspondence:
             return
         match order.do:
             case "resync":
-                writes.begin_resync(self._db, order.id)
+                writes.begin_resync(self._db, order.id, None)
                 self.session.hello_again()
             case "new_epoch" if here.pending == 0 and here.is_newest:
                 detail = f"by order {order.id}: {here.epoch} ends at entry {here.last}"

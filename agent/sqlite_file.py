@@ -89,7 +89,7 @@ class SqliteFile:
 
     def _open(self, path: Path, mode: str) -> None:
         self._opened = []
-        self.sql = sqlite3.connect(f"file:{quote(str(path))}?mode={mode}{self._form.options}", uri=True, isolation_level=None)
+        self.sql = self._connect(path, mode)
         self.sql.execute(f"PRAGMA busy_timeout = {self._form.busy_timeout_ms}")
         self._check_version()
         if mode != "ro":
@@ -97,6 +97,9 @@ class SqliteFile:
                 self.sql.execute(f"PRAGMA {pragma}")
             self._migrate()
         self._opened = self._identity() if path == self.path else []
+
+    def _connect(self, path: Path, mode: str) -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}{self._form.options}", uri=True, isolation_level=None)
 
     def is_in_place(self) -> bool:
         """Return whether the names of file and journal still lead to what this connection has open."""

@@ -13,7 +13,7 @@ from agent.domain.ledger import Entry
 from agent.readers.events import Signal
 from agent.store import reads
 from agent.store.database import Database
-from agent.sync.messages import BATCH_ENTRIES_MAX, MESSAGE_BYTES_MAX, Changes, decode
+from agent.sync.messages import BATCH_ENTRIES_MAX, MESSAGE_BYTES_MAX
 from agent.sync.session import RETRY_MAX_MS
 from tests.parts.wire import Box, Wire
 from tests.simulation.model import Disk, Made
@@ -32,11 +32,6 @@ def every_light_has_one_entry(lights: Sequence[Signal], entries: Sequence[Entry]
 def what_was_told_out_of_order_is_recorded(unrecorded: int, *, works: bool) -> None:
     """`unrecorded` are the taps that one life of the process told *out of order*, less those recorded since; `works`: its file does."""
     assert unrecorded == 0 or (unrecorded > 0 and not works), f"{unrecorded} taps were told out of order and are recorded nowhere"
-
-
-def what_happened_left_an_incident(kind: str, kept: int, happened: int) -> None:
-    """Once for each time, in the same transaction: a plug pulled between would leave one without the other."""
-    assert kept == happened, f"{kept} incidents {kind!r} are kept, it happened {happened} times"
 
 
 def greens_are_still_there(disk: Disk, db: Database) -> None:
@@ -78,14 +73,6 @@ def a_late_meal_is_of_the_day_the_staff_gave(entry: Entry, day: str) -> None:
 
 def a_balance_shown_is_the_centrals_plus_own(who: str, shown: int | None, expected: int | None) -> None:
     assert shown == expected, f"{who}: shows {shown} cents, must show {expected}"
-
-
-def acked_says_what_balances_contain(wire: Wire, payload: bytes) -> None:
-    """A message with accounts acknowledges just the entries that are booked: neither fewer nor more (where nothing was restored)."""
-    message = decode(payload, Changes)
-    if any(b'"k":"account"' in bytes(record) for record in message.records):
-        booked = wire.central.one("SELECT coalesce(max(seq), 0) FROM entry WHERE epoch = ?", message.acked.epoch)
-        assert message.acked.seq == booked, f"acked {message.acked.seq}, booked {booked}"
 
 
 # 4. The central's balance is the sum of payments and applied entries; entries are a gap-free prefix; the hash chain holds.
@@ -146,9 +133,10 @@ def what_is_set_aside_is_listed_on_both_sides(db: Database, ledger: Ledger, term
     assert not unheard, f"{terminal}: set aside and not noted here: {unheard[:5]}"
 
 
-def what_cannot_be_used_is_set_aside(kept: int, *, is_rubbish: bool) -> None:
+def what_cannot_be_used_is_set_aside(kept: int, *, is_garbage: bool) -> None:
     """`kept` are the messages set aside for one that is acknowledged now."""
-    assert kept == is_rubbish, "a message that nobody can use is kept nowhere" if is_rubbish else "a message was set aside that can be used"
+    what = "a message that nobody can use" if is_garbage else "a message that can be used"
+    assert kept == int(is_garbage), f"{kept} messages were set aside for {what}"
 
 
 def nothing_is_forgotten_outside_its_balance(kept: list[Made], after: list[Made]) -> None:
@@ -272,6 +260,14 @@ def a_position_goes_on(before: tuple[str | None, int, int], now: tuple[str | Non
 def a_message_is_within_its_limits(payload: bytes, entries: int = 0) -> None:
     assert len(payload) <= MESSAGE_BYTES_MAX, f"a message of {len(payload)} bytes"
     assert entries <= BATCH_ENTRIES_MAX, f"a batch of {entries} entries"
+
+
+# What happened is recorded.
+
+
+def what_happened_left_an_incident(kind: str, kept: int, happened: int) -> None:
+    """Once for each time, in the same transaction: a plug pulled between would leave one without the other."""
+    assert kept == happened, f"{kept} incidents {kind!r} are kept, it happened {happened} times"
 
 
 def all_is_well(wire: Wire) -> None:

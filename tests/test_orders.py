@@ -59,8 +59,8 @@ def test_the_same_order_said_again_is_not_done_again(wire: Wire) -> None:
     assert wire.box.db.sql.execute("SELECT resync FROM terminal").fetchone() == count
 
 
-def test_a_central_whose_clock_was_ahead_is_obeyed_and_leads_nobody_astray(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
-    """An hour of a clock that is three days ahead; then it is right again, and a box is stolen."""
+def test_a_central_whose_clock_was_ahead_leads_nobody_astray(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
+    """An hour of a clock that is three days ahead."""
     changes = last_changes(wire) | {"digest": None}
     ahead = format_instant(wire.clock.now + timedelta(days=3))
     for _ in range(2):
@@ -68,11 +68,6 @@ def test_a_central_whose_clock_was_ahead_is_obeyed_and_leads_nobody_astray(wire:
     assert sum("the central says that it is 2026-11-26" in line for line in caplog.messages) == 1
     assert wire.box.tap(CARD) is Signal.SERVED
     assert (wire.box.entries()[-1].day, wire.box.entries()[-1].clock) == (TODAY, ClockTrust.SYNCED)
-    wire.settle()
-    retire_terminal(wire.central.ledger, "t-1")
-    wire.settle()
-    wire.pass_time(300_000)
-    assert list(reads.balances(wire.box.db)) == []
 
 
 def test_a_box_whose_clock_nobody_keeps_obeys_such_a_central_as_well(wire: Wire) -> None:

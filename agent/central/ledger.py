@@ -147,7 +147,8 @@ def set_aside(ledger: Ledger, *, topic: str, payload: bytes, reason: str, at: In
 def give_order(sql: sqlite3.Connection, terminal: str, do: str) -> str:
     """Give a terminal an order and return its id. The same one waits on; a new one goes before another, but not before a wipe.
 
-    Its id names the journal: a central restored from a backup counts anew, and a terminal remembers what it has done.
+    Its id names the journal and counts on: a terminal does not do what has a number below one it has done. A central restored from a backup
+    may count from less; `greet` brings it up to what the terminal has done.
     """
     row = sql.execute("SELECT order_id, order_do, orders FROM terminal WHERE id = ?", (terminal,)).fetchone()
     if row["order_do"] in (do, "wipe"):

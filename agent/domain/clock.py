@@ -42,7 +42,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """A time as an entry carries it. `day` is what the staff said it is, while the clock is known to be wrong; `own`: a time server
+    """A time as an entry carries it. `day` is what the staff said it is, while the clock is known to be wrong; `is_kept`: a time server
     keeps this machine's clock."""
 
     at: Instant
@@ -50,7 +50,7 @@ class Moment:
     boot: str
     mono_ms: int
     day: Day | None = None
-    own: bool = False
+    is_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,13 +94,13 @@ def read_moment(reading: Reading, *, floor: Anchor | None, heard: Anchor | None)
         base = max(base, lowest)
     elif base.year < 2020:  # first start ever of a box whose clock says 1970: nothing to hold it against
         trust = ClockTrust.UNSET
-    return Moment(at=format_instant(base), trust=trust, boot=reading.boot, mono_ms=reading.mono_ms, own=reading.synced)
+    return Moment(at=format_instant(base), trust=trust, boot=reading.boot, mono_ms=reading.mono_ms, is_kept=reading.synced)
 
 
 def believed(central_at: Instant, moment: Moment) -> Instant:
     """Return what the central's time is worth here: a clock that a time server keeps is not led ahead by it, or one wrong clock at the
     office would make all of a town's wrong until its time has come."""
-    return min(central_at, moment.at) if moment.own else central_at
+    return min(central_at, moment.at) if moment.is_kept else central_at
 
 
 def format_instant(when: datetime) -> Instant:

@@ -41,7 +41,8 @@ class NoteRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """What a technician should know of later. Kept in the transaction of what it tells of, so that neither is there without the other."""
+    """What a technician should know of later; where it tells of a write, kept in the same transaction, so that neither is there without the
+    other."""
 
     at: Instant
     kind: str
@@ -165,7 +166,7 @@ def apply_changes(
     until: int | None,
     heard_at: Instant,
     unreadable: Iterable[tuple[str, bytes, str]],
-    incident: Incident | None = None,
+    incident: Incident | None,
 ) -> int:
     """Store a message of the central: records with their `h`, notes, position, acknowledgement. Return the records changed.
 
@@ -221,7 +222,7 @@ def hear(db: Database, heard_at: Instant) -> None:
         sql.execute("UPDATE terminal SET heard_at = max(coalesce(heard_at, ''), ?)", (heard_at,))
 
 
-def begin_resync(db: Database, order: str | None, incident: Incident | None = None) -> None:
+def begin_resync(db: Database, order: str | None, incident: Incident | None) -> None:
     """Ask for everything again from position 0. What is held goes on serving until the last message of it. `order`: done by this."""
     with db.transaction() as sql:
         _insert_incident(sql, incident)

@@ -125,7 +125,7 @@ class Life:
         writes.apply_changes(
             self.db, journal=JOURNAL, to=self.position, acked=(number, acked), rows=rows, reset=reset, more=more, until=None,
             heard_at=AT.format(0, 0),
-            notes=[NoteRow(seq=1, status="flagged", reason="x")], unreadable=[("topic", b"{", "why")],
+            notes=[NoteRow(seq=1, status="flagged", reason="x")], unreadable=[("topic", b"{", "why")], incident=None,
         )  # fmt: skip
 
     def live(self) -> None:

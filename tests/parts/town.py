@@ -97,7 +97,7 @@ class Terminal:
     def pending(self) -> int:
         if not self.db.exists():
             return 0
-        return int(self.rows("SELECT max(coalesce((SELECT max(n) FROM entry), 0) - acked, 0) FROM terminal")[0][0])
+        return int(self.rows("SELECT count(*) FROM entry WHERE n > (SELECT acked FROM terminal)")[0][0])
 
     def balance(self, account: str) -> int | None:
         rows = self.rows(

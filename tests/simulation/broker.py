@@ -14,12 +14,12 @@ QUEUE_MAX = 400  # a broker keeps so many messages for a client and drops the ol
 
 @dataclass(slots=True, eq=False)
 class Mail:
-    """A message at the broker. `proof` is what its maker knew when it was made; `is_rubbish`: nobody can use it."""
+    """A message at the broker. `proof` is what its maker knew when it was made; `is_garbage`: nobody can use it."""
 
     topic: str
     payload: bytes
     proof: object = None
-    is_rubbish: bool = False
+    is_garbage: bool = False
 
 
 class Client:

@@ -329,13 +329,13 @@ BUGS = (
         "agent/correspondence.py",
         "        if message.order is not None:\n",
         "        if message.order is not None and (here.heard_at is None or message.at >= here.heard_at):\n",
-        runs=1000,
+        runs=3000,
     ),
     Bug(
         "what happened and its incident in two transactions",
         "agent/correspondence.py",
         "            incident=incident,\n        )\n",
-        "        )\n        if incident is not None:\n            writes.add_incident(self._db, incident)\n",
+        "            incident=None,\n        )\n        if incident is not None:\n            writes.add_incident(self._db, incident)\n",
         runs=2000,
     ),
 )

@@ -24,7 +24,7 @@ from tests.simulation.parts import Box, Central, Killed, Process, World
 OVERTAKES_MAX = 8  # how far one message may pass others
 COPIES_MAX = 50  # messages remembered to come once more
 RECONNECTED_MS = 1_000  # a link that was dropped is made again
-EQUAL_FOR_MS = HEARTBEAT_MS + 60_000
+EQUAL_FOR_MS = HEARTBEAT_MS + 60_000  # each has said hello once more, and what its digest may start has begun
 CARRIED_MAX = 10_000  # a wire that does not come to rest within so many messages never does
 
 
@@ -55,7 +55,8 @@ class Engine:
             self.run(box, fuse=fuse)
 
     def run(self, process: Process, *, fuse: int | None = None) -> None:
-        """Turn the loop once, and on until the inbox is empty and nothing is to be done at once. The first turn may die by the fuse."""
+        """Turn the loop once, and on until the inbox is empty; then once more if it has something to do at once. The first turn may die by
+        the fuse."""
         if process.alive and fuse is not None:
             process.light(fuse)
         event = process.inbox.get(0)
@@ -78,7 +79,7 @@ class Engine:
         shown: list[Show] = []
         written: int | None = None
         finished = False
-        before, set_aside = box.db.transactions, box.set_aside() if isinstance(event, Arrived) else 0
+        before, set_aside = box.db.transactions, box.count_set_aside() if isinstance(event, Arrived) else 0
         try:
             for effect in box.core.turn(event, box.reading()):
                 if box.fuse is not None:
@@ -92,7 +93,7 @@ class Engine:
                     invariants.a_message_is_within_its_limits(effect.payload, len(batch))
                 elif isinstance(effect, Acknowledge) and written is None:
                     written = box.db.sql.total_changes
-                    self._is_set_aside(box, effect, set_aside)
+                    self._look_set_aside(box, effect, set_aside)
                 elif isinstance(effect, DropLink):
                     invariants.silence_is_noticed(self.resting_since_ms, self.world.mono_ms)
                 self.broker.perform(box, effect, None)
@@ -106,7 +107,7 @@ class Engine:
     def _turn_central(self, event: object) -> None:
         looked = False
         written: int | None = None
-        set_aside = self.central.set_aside() if isinstance(event, Arrived) else 0
+        set_aside = self.central.count_set_aside() if isinstance(event, Arrived) else 0
         try:
             for effect in self.central.exchange.turn(event, self.central.instant):  # type: ignore[arg-type]
                 if self.central.fuse is not None:
@@ -116,7 +117,7 @@ class Engine:
                     self.observer.central_turned(self.central, event)
                 if isinstance(effect, Acknowledge) and written is None:
                     written = self.central.ledger.sql.total_changes
-                    self._is_set_aside(self.central, effect, set_aside)
+                    self._look_set_aside(self.central, effect, set_aside)
                 proof = None
                 if isinstance(effect, Publish):
                     self._note(effect)
@@ -134,10 +135,10 @@ class Engine:
         self.messages.update(message.payload.replace(str(self.world.folder).encode(), b""))
 
     @staticmethod
-    def _is_set_aside(process: Process, done: Acknowledge, before: int) -> None:
+    def _look_set_aside(process: Process, done: Acknowledge, before: int) -> None:
         """Look, when a message is acknowledged, whether it is kept if nobody can use it, and only then."""
         assert isinstance(done.receipt, tuple)
-        invariants.what_cannot_be_used_is_set_aside(process.set_aside() - before, is_rubbish=done.receipt[1].is_rubbish)
+        invariants.what_cannot_be_used_is_set_aside(process.count_set_aside() - before, is_garbage=done.receipt[1].is_garbage)
 
     # -- life and death ----------------------------------------------------------------------------------------------------
 

@@ -202,8 +202,9 @@ class Observer:
         proof = event.receipt[1].proof
         disk = box.disk
         before, mark = disk.place, self._moved(box)
+        # as it was before this message: its order may have begun an epoch
         kept_earlier = box.db.sql.execute("SELECT 1 FROM entry WHERE n < ? LIMIT 1", (place(disk.epochs, 0),)).fetchone()
-        self._incidents(box)
+        disk.epochs = self._incidents(box)
         journal, resync, position = disk.place
         adopted = before[0] != journal and kept_earlier is not None  # a new journal: its records come later
         if not isinstance(proof, Proof) or proof.message.journal != journal or adopted:
@@ -233,15 +234,15 @@ class Observer:
         box.disk.place = (journal, resync, position)
         return int(mark)
 
-    def _incidents(self, box: Box) -> None:
-        """What a message brings about and a person should know of is kept."""
+    def _incidents(self, box: Box) -> int:
+        """What a message brings about and a person should know of is kept. Return how many epochs the file has begun."""
         epochs, begun, journals = box.db.sql.execute(
             "SELECT (SELECT max(n) FROM epoch), count(*) FILTER (WHERE kind = 'new_epoch'), count(*) FILTER (WHERE kind = 'new_journal')"
             " FROM incident"
         ).fetchone()
-        box.disk.epochs = epochs
         invariants.what_happened_left_an_incident("new_epoch", begun, epochs - 1)
         invariants.what_happened_left_an_incident("new_journal", journals, box.disk.journals)
+        return int(epochs)
 
     def _marks(self, box: Box, proof: Proof, mark: tuple[int, int]) -> None:
         """What has just been acknowledged is booked."""

@@ -123,26 +123,32 @@ class Office:
 
         self.act(act)
 
+    def sibling(self, account: str) -> str | None:
+        """Two accounts that follow each other are a family; of an odd number the last has none."""
+        other = self.accounts.index(account) ^ 1
+        return self.accounts[other] if other < len(self.accounts) else None
+
     def family(self, number: int) -> list[CardId]:
-        """Return the cards of a child and of its sibling: two accounts that follow each other are a family."""
-        first = number % len(self.accounts) // 2 * 2
-        both = self.accounts[first : first + 2]
-        return [card for card, owner in zip(self.cards, self.owners, strict=True) if owner in both]
+        """Return the cards of a child and of its sibling."""
+        child = self.accounts[number % len(self.accounts)]
+        both = (child, self.sibling(child))
+        return [card for card, owner in zip(self.cards, self.owners, strict=True) if owner in both and owner is not None]
 
     def transfer(self, number: int, cents: int) -> None:
-        one = number % len(self.accounts)
-        self.pay(self.accounts[one], -cents)
-        self.pay(self.accounts[one ^ 1 if one ^ 1 < len(self.accounts) else one], cents)
+        """What is left on an account goes to the sibling's."""
+        child = self.accounts[number % len(self.accounts)]
+        if (other := self.sibling(child)) is not None:
+            self.pay(child, -cents)
+            self.pay(other, cents)
 
     def mix_up(self, number: int) -> None:
         """Give a card to the sibling of whoever has it."""
         card = number % len(self.cards)
         owner, token = self.owners[card], card_token(KEY, self.cards[card])
         is_active = "SELECT 1 FROM card WHERE token = ? AND status = 'active'"  # one that is not goes to nobody else
-        if owner is not None and self.engine.central.office.sql.execute(is_active, (token,)).fetchone():
-            sibling = self.accounts.index(owner) ^ 1
-            if sibling < len(self.accounts):
-                self.assign(card, self.accounts[sibling])
+        other = self.sibling(owner) if owner is not None else None
+        if other is not None and self.engine.central.office.sql.execute(is_active, (token,)).fetchone():
+            self.assign(card, other)
 
     def set_price(self, account: str, service: str, from_day: str, cents: int) -> None:
         self.engine.facts.prices[account, service].append((from_day, cents))

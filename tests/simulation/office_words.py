@@ -14,10 +14,13 @@ class OfficeWords:
     office: Office
 
     def _box(self, step: Step) -> Box:
-        raise NotImplementedError
+        return self.engine.boxes[step.a % len(self.engine.boxes)]
 
     def _account(self, step: Step) -> str:
-        raise NotImplementedError
+        accounts = self.office.accounts
+        return accounts[step.b % (min(len(accounts), 4) if step.c % 3 else len(accounts))]
+
+    # -- at the counter ----------------------------------------------------------------------------------------------------
 
     def kill_office(self, step: Step) -> None:
         """The plug in the middle of an office command: a payment is booked or not, and the command is given again."""

@@ -1,6 +1,6 @@
-"""The parts of a simulated town: a broker that forgets, boxes with a disk and a clock, a central; and how each of them dies.
+"""The parts of a simulated town: boxes with a disk and a clock, a central; and how each of them dies.
 
-Nothing of the program is replaced. A process is the real terminal or the real exchange on a real file, driven one turn at
+Of the program only the opening of a file is replaced (`InMemory`). A process is the real terminal or the real exchange, driven one turn at
 a time; it dies between two SQL statements or between two effects, as if the plug had been pulled there.
 """
 
@@ -70,7 +70,7 @@ class FusedSql:
 
 @dataclass(slots=True)
 class World:
-    """The time that really is, and chance."""
+    """The time that really is, and chance; `folder` holds the names of files."""
 
     random: random.Random
     folder: Path
@@ -93,20 +93,19 @@ class InMemory(SqliteFile):
     def _make(self) -> None:
         self.path.write_bytes(b"SQLite format 3\0")
 
-    def _open(self, path: Path, mode: str) -> None:
-        self.sql = connect(path)
-        self._check_version()
-        for pragma in self._form.pragmas:
-            self.sql.execute(f"PRAGMA {pragma}")
-        self._migrate()
+    def _connect(self, path: Path, mode: str) -> sqlite3.Connection:
+        return connect(path)
+
+    def is_in_place(self) -> bool:
+        return True
 
 
 def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{path}?vfs=memdb", uri=True, isolation_level=None)
 
 
-def copied(sql: sqlite3.Connection) -> sqlite3.Connection:
-    """Return a copy of a file that lasts as long as nobody closes it."""
+def image_of(sql: sqlite3.Connection) -> sqlite3.Connection:
+    """Return a copy of a file, in a memory of its own."""
     copy = sqlite3.connect(":memory:")
     sql.backup(copy)
     return copy
@@ -122,7 +121,7 @@ class Flash(InMemory, Database):
         self.sql.execute(f"PRAGMA max_page_count = {self.pages_max}")
 
 
-class Books(InMemory, books.Ledger):
+class LedgerInMemory(InMemory, books.Ledger):
     """The central's file."""
 
 
@@ -161,7 +160,7 @@ class Process:
         if isinstance(file.sql, FusedSql):
             file.sql = file.sql.sql
 
-    def set_aside(self) -> int:
+    def count_set_aside(self) -> int:
         """Return how many messages it has set aside so far."""
         (count,) = self.medium.execute("SELECT coalesce(max(n), 0) FROM set_aside").fetchone()
         return int(count)
@@ -248,7 +247,7 @@ class Box(Process):
 
     def save_image(self) -> None:
         """Copy the disk aside."""
-        self.images.append((copied(self.medium), self.disk.copy(0)))
+        self.images.append((image_of(self.medium), self.disk.copy(0)))
 
     def put_image(self, image: sqlite3.Connection, disk: Disk) -> None:
         """Put an image onto the disk of a box whose process is gone."""
@@ -263,10 +262,10 @@ class Box(Process):
         twin.put_image(*box.images[-1])
         return twin
 
-    def damage(self, change: str, kind: str, record: str) -> None:
-        """Change a record behind the program's back."""
+    def damage(self, change: str, account: str) -> None:
+        """Change an account's record behind the program's back."""
         self.medium.execute("PRAGMA ignore_check_constraints = ON")
-        self.medium.execute(f"{change} WHERE kind = ? AND id = ?", (kind, record))
+        self.medium.execute(f"{change} WHERE kind = 'account' AND id = ?", (account,))
 
     def file(self) -> SqliteFile:
         return self.db
@@ -287,7 +286,7 @@ class Central(Process):
         super().__init__(world.folder / "central.db")
         self.world = world
         self.wall_offset = timedelta()  # by how much the office's machine is wrong, of which commands and central take their time
-        self.ledger = Books(self.path, create=True)
+        self.ledger = LedgerInMemory(self.path, create=True)
         books.found(self.ledger, town=TOWN, zone=ZONE.key, journal=self._journal(), at=self.instant)
         self.office = self.opened()
         self._open()
@@ -296,9 +295,9 @@ class Central(Process):
     def instant(self) -> str:
         return format_instant(self.world.now + self.wall_offset)
 
-    def opened(self) -> Books:
+    def opened(self) -> LedgerInMemory:
         """Return one more connection."""
-        return Books(self.path)
+        return LedgerInMemory(self.path)
 
     def start(self) -> None:
         self.ledger = self.opened()
@@ -311,7 +310,7 @@ class Central(Process):
 
     def save(self) -> sqlite3.Connection:
         """Make a backup, as an administrator would while the central runs."""
-        return copied(self.medium)
+        return image_of(self.medium)
 
     def restore(self, backup: sqlite3.Connection) -> None:
         """Put a backup in the place of the file, while nothing runs."""

@@ -78,7 +78,7 @@ def attempt(run: Run, tell: Callable[[int, Step], object] | None = None) -> Fail
 
 def watch(run: Run, tell: Callable[[int, Step], object] | None = None) -> tuple[Failure | None, str]:
     """Do a run; return what went wrong and SHA-256 over every message published. `tell` hears each step before it is done."""
-    folder = Path(tempfile.mkdtemp(prefix="canteen-sim-", dir=_fast_disk()))
+    folder = Path(tempfile.mkdtemp(prefix="canteen-sim-"))
     simulation: Simulation | None = None
     after: int | None = None
     try:
@@ -183,9 +183,3 @@ def _ranges(numbers: Sequence[int]) -> str:
         else:
             spans.append([number, number])
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
-
-
-def _fast_disk() -> Path | None:
-    """Return memory that looks like a disk: what a flush costs is not the question here."""
-    memory = Path("/dev/shm")
-    return memory if memory.is_dir() else None

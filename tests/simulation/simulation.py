@@ -26,11 +26,10 @@ TO_NEXT_LUNCH_MS = 20 * 3_600_000 + 45 * 60_000
 FUSE_MAX = 24
 IMAGES_MAX = 4
 BOXES_MAX = 8
-DAMAGES = (
-    ("UPDATE", "SET body = json_set(body, '$.balance', json_extract(body, '$.balance') + 64)"),
-    ("DELETE FROM", ""),
-    ("UPDATE", f"SET body = '{ROTTEN}'"),
-)
+FLIPPED = "UPDATE record SET body = json_set(body, '$.balance', json_extract(body, '$.balance') + 64)"
+LOST = "DELETE FROM record"
+ROTTED = f"UPDATE record SET body = '{ROTTEN}'"
+DAMAGES = (FLIPPED, LOST, ROTTED)
 REST_MS = 25 * 60_000  # five heartbeats
 
 
@@ -66,20 +65,15 @@ class Simulation(OfficeWords):
         self.engine.central.office.close()
         logging.disable(logging.NOTSET)
 
-    def _box(self, step: Step) -> Box:
-        return self.engine.boxes[step.a % len(self.engine.boxes)]
+    def _is_alone(self, box: Box) -> bool:
+        """Return whether no other box has its name."""
+        return sum(one.client_id == box.client_id for one in self.engine.boxes) == 1
 
     def _card(self, step: Step) -> CardId:
         """Choose a card: a few of them often, so that a child taps twice and at two terminals; and the newest, which nobody knows yet."""
         cards = self.office.cards
         few = min(len(cards), 4)
         return [cards, cards[:few], cards[:few], cards[-few:]][step.c % 4][step.b % (len(cards) if step.c % 4 == 0 else few)]
-
-    def _account(self, step: Step) -> str:
-        accounts = self.office.accounts
-        return accounts[step.b % (min(len(accounts), 4) if step.c % 3 else len(accounts))]
-
-    # -- at the counter ----------------------------------------------------------------------------------------------------
 
     def tap(self, step: Step, fuse: int | None = None) -> None:
         self.engine.give(self._box(step), CardPresented(reader="counter", card=self._card(step), tap=1), fuse)
@@ -187,16 +181,16 @@ class Simulation(OfficeWords):
     def garbage(self, step: Step) -> None:
         box, copy = self._box(step), self._copy(step)
         topic = TOPICS.central_state if step.b % 3 == 0 else TOPICS.of(box.client_id, Leaf.CHANGES)
-        self.engine.client(box).put(Mail(topic, garbage(lambda n: step.c % n, copy[1].payload if copy else None), is_rubbish=True))
+        self.engine.client(box).put(Mail(topic, garbage(lambda n: step.c % n, copy[1].payload if copy else None), is_garbage=True))
 
     def garbage_central(self, step: Step) -> None:
         copy = self._copy(step)
         payload = garbage(lambda n: step.c % n, copy[1].payload if copy else None)
-        self.engine.client(self.engine.central).put(Mail(copy[1].topic if copy else TOPICS.of("t-1", Leaf.HELLO), payload, is_rubbish=True))
+        self.engine.client(self.engine.central).put(Mail(copy[1].topic if copy else TOPICS.of("t-1", Leaf.HELLO), payload, is_garbage=True))
 
     def oversized(self, step: Step) -> None:
         if copy := self._copy(step):
-            self.engine.broker.clients[copy[0]].put(Mail(copy[1].topic, oversized(copy[1].payload), is_rubbish=True))
+            self.engine.broker.clients[copy[0]].put(Mail(copy[1].topic, oversized(copy[1].payload), is_garbage=True))
 
     # -- connections -------------------------------------------------------------------------------------------------------
 
@@ -348,38 +342,38 @@ class Simulation(OfficeWords):
     def clone(self, step: Step) -> None:
         """A second box lives with a copy of this one's disk."""
         box, boxes = self._box(step), self.engine.boxes
-        if box.alive and len(boxes) < BOXES_MAX and sum(one.client_id == box.client_id for one in boxes) == 1:
+        if box.alive and len(boxes) < BOXES_MAX and self._is_alone(box):
             box.save_image()
             boxes.append(Box.copied(box, len(boxes)))
 
     def flip_balance(self, step: Step) -> None:
         """A bit rots in an account's balance."""
-        self._damage(step, *DAMAGES[0])
+        self._damage(step, FLIPPED)
 
     def lose_record(self, step: Step) -> None:
-        self._damage(step, *DAMAGES[1])
+        self._damage(step, LOST)
 
     def rot_record(self, step: Step) -> None:
         """A record cannot be read any more."""
-        self._damage(step, *DAMAGES[2])
+        self._damage(step, ROTTED)
 
     def damage_at_rest(self, step: Step) -> None:
         """When all is equal a record goes wrong behind a terminal's back: the digest finds it, one heartbeat later at the most."""
         self.rest(step)
         box = self._box(step)
-        if box.linked and sum(one.client_id == box.client_id for one in self.engine.boxes) == 1:
+        if box.linked and self._is_alone(box):
             found = invariants.differences_found(box.db)
-            if self._damage(step, *DAMAGES[step.c % len(DAMAGES)]):
+            if self._damage(step, DAMAGES[step.c % len(DAMAGES)]):
                 self.engine.pass_a_heartbeat(box)
                 invariants.a_difference_was_found_and_healed(box.db, self.engine.central.office, box.client_id, found)
 
-    def _damage(self, step: Step, change: str, what: str) -> bool:
+    def _damage(self, step: Step, change: str) -> bool:
         """Change an account's record behind the program's back; return whether there was one."""
         box, account = self._box(step), self._account(step)
         if not box.alive or account not in box.disk.views or account in box.disk.tainted:
             return False
         self.engine.may_differ = True
-        box.damage(f"{change} record {what}", "account", account)
+        box.damage(change, account)
         box.disk.tainted.add(account)
         return True
 

@@ -31,7 +31,7 @@ class Disk:
     def changes(self, *rows: RecordRow, to: int, acked: int, reset: bool = False, more: bool = False, journal: str = JOURNAL) -> int:
         return writes.apply_changes(
             self.db, journal=journal, to=to, acked=(1, acked), rows=rows, notes=[], reset=reset, more=more, until=None,
-            heard_at=AT, unreadable=[],
+            heard_at=AT, unreadable=[], incident=None,
         )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def test_a_positive_meal_is_refused_by_the_schema(disk: Disk) -> None:
 
 def test_a_resynchronisation_removes_what_it_did_not_name_with_its_last_message_only(disk: Disk) -> None:
     disk.changes(account("a-1", 1, 1), account("a-2", 2, 2), to=2, acked=0, reset=True)
-    writes.begin_resync(disk.db, "o-1")
+    writes.begin_resync(disk.db, "o-1", None)
     assert reads.standing(disk.db).position == 0
     disk.changes(account("a-1", 9, 1), to=1, acked=0, reset=True, more=True)
     assert reads.balance_cents(disk.db, "a-1") == 9  # healed though its position is the same
@@ -113,7 +113,7 @@ def test_a_resynchronisation_removes_what_it_did_not_name_with_its_last_message_
 
 def test_a_resynchronisation_survives_a_restart_in_its_middle(disk: Disk) -> None:
     disk.changes(account("a-1", 1, 1), account("a-2", 2, 2), to=2, acked=0, reset=True)
-    writes.begin_resync(disk.db, None)
+    writes.begin_resync(disk.db, None, None)
     disk.changes(account("a-1", 1, 1), to=1, acked=0, reset=True, more=True)
     disk.db.close()
     disk.db = Database(disk.db.path)
@@ -196,9 +196,10 @@ def test_what_is_set_aside_is_kept_cut_and_bounded(disk: Disk) -> None:
 def test_wiping_forgets_children_and_keeps_the_ledger(disk: Disk) -> None:
     disk.meal()
     disk.changes(account("a-1", 0, 1), to=1, acked=1, reset=True)
-    writes.wipe(disk.db, "o-3", BEGUN)
+    writes.wipe(disk.db, "o-3", writes.Incident(at=AT, kind="wipe", detail="by order o-3"))
     assert list(reads.balances(disk.db)) == []
     assert (reads.standing(disk.db).last, reads.standing(disk.db).order_done) == (1, "o-3")
+    assert [kind for _, kind, _ in reads.incidents(disk.db)] == ["wipe"]
 
 
 def test_the_digest_in_steps_is_the_digest_at_once(disk: Disk) -> None:
