@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from msgspec import Raw
 
 from agent.domain.canteen import GoneRecord
-from agent.domain.clock import Moment, age_ms, believed
+from agent.domain.clock import Moment, age_ms, newest_heard
 from agent.domain.digest import Tally
 from agent.errors import RecordError, SyncError
 from agent.store import reads, writes
@@ -127,7 +127,7 @@ class Correspondence:
 
     def _changes(self, topic: str, message: Changes, moment: Moment) -> str | None:
         here = reads.standing(self._db)
-        heard_at = self._heard_at(message, moment)
+        heard_at = self._heard_at(here, message, moment)
         acked = self._own_acked(message.acked)
         verdict = judge(
             own_journal=here.journal,
@@ -159,16 +159,13 @@ class Correspondence:
             self._walk = _DigestWalk(expected=message.digest, tally=Tally(), after=("", ""))
         return heard_at
 
-    def _heard_at(self, message: Changes, moment: Moment) -> str:
-        """Return the central's time as far as it is believed; say once that it is not."""
-        heard_at = believed(message.at, moment)
-        is_ahead = age_ms(heard_at, message.at) > CENTRAL_AHEAD_MS
+    def _heard_at(self, here: reads.Standing, message: Changes, moment: Moment) -> str:
+        """Return the newest time heard of the central, as far as it is believed; say once that it is not."""
+        is_ahead = moment.kept_at is not None and age_ms(moment.kept_at, message.at) > CENTRAL_AHEAD_MS
         if is_ahead and not self._central_is_ahead:
-            log.error(
-                "the central says that it is %s, our clock says %s and a time server keeps it: see to the central's", message.at, moment.at
-            )
+            log.error("the central says that it is %s, our clock says %s and a time server keeps it: see to it", message.at, moment.kept_at)
         self._central_is_ahead = is_ahead
-        return heard_at
+        return newest_heard(here.heard_at, message.at, moment)
 
     def _is_of_another_epoch(self, acked: tuple[int, int], message: Changes, here: reads.Standing) -> bool:
         """Return whether a message cannot be used though it is of this journal: it speaks of an epoch we are not sending now, so
@@ -199,7 +196,7 @@ class Correspondence:
             self._apply(topic, message, acked, heard_at, incident)
             # a chunk that brought nothing waits for our entries: asking again at once would only be answered the same
             more = message.more and message.to > message.from_position
-        elif here.heard_at is None or age_ms(here.heard_at, heard_at) >= HEARD_EVERY_MS:
+        elif here.heard_at is None or heard_at < here.heard_at or age_ms(here.heard_at, heard_at) >= HEARD_EVERY_MS:
             writes.hear(self._db, heard_at)
         self.session.answered(moment.mono_ms, more=more)
         return None
@@ -280,8 +277,8 @@ class Correspondence:
         )
         incident = writes.Incident(at=moment.at, kind="digest", detail=detail)
         if self._resynced_ms is None or moment.mono_ms - self._resynced_ms >= RESYNC_EVERY_MS:
-            self._resynced_ms = moment.mono_ms
             writes.begin_resync(self._db, None, incident)
+            self._resynced_ms = moment.mono_ms
             self.session.hello_again()
         else:
             writes.add_incident(self._db, incident)

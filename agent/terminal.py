@@ -39,6 +39,7 @@ from agent.sync.topics import Leaf, Topics
 PRUNE_EVERY_MS = 600_000
 CHECKPOINT_QUIET_MS = 3_000  # no tap for so long: the file may be tidied (while everything is told anew, with each message)
 STATE_EVERY_MS = 300_000
+LONGEST_DAY = timedelta(hours=25)  # when the clocks are put back
 
 _Done = TypeVar("_Done")
 
@@ -328,16 +329,16 @@ class Terminal:
     def _prune(self) -> int:
         """Forget a bite of what is booked and old. Return how many entries.
 
-        Old by the newest time the disk holds, recorded or heard, never by the clock: no later entry is made below that time, but a clock
-        that is days ahead is put right, and a meal forgotten by it would be eaten again on its own day.
+        Old by the newest time the disk holds, recorded or heard, never by the clock: one that is days ahead is put right. And never of the
+        newest entry's own day: no later entry is made below it, so no day whose meals are forgotten is eaten again, whatever was heard.
         """
-        stored = _stored_anchors(self._db, reads.standing(self._db).heard_at)
-        if not stored:
+        entry = reads.latest_entry(self._db)
+        if entry is None:
             return 0
-        self._time.hold(stored)
-        newest = max(anchor.when for anchor in stored)
-        keep = policy_on(reads.policies(self._db), day_of(format_instant(newest), self._zone)).keep_days
-        return writes.prune(self._db, before=format_instant(newest - timedelta(days=keep)))
+        newest = max(entry.at, reads.standing(self._db).heard_at or "")
+        keep = policy_on(reads.policies(self._db), day_of(newest, self._zone)).keep_days
+        before = min(parse_instant(newest) - timedelta(days=keep), parse_instant(entry.at) - LONGEST_DAY)
+        return writes.prune(self._db, before=format_instant(before))
 
     def _look_again(self, fault: OutOfOrder, moment: Moment) -> Iterator[Effect]:
         """Open the file again and write into it what happened meanwhile. Raise `StoreError` while that does not work."""

@@ -262,6 +262,18 @@ def a_message_is_within_its_limits(payload: bytes, entries: int = 0) -> None:
     assert entries <= BATCH_ENTRIES_MAX, f"a batch of {entries} entries"
 
 
+def a_kept_clock_is_believed(entry: Entry, now: str, day: str) -> None:
+    """What is recorded by a clock that is kept and right has its time, whatever the central's says. Not asked behind an entry that was made
+    ahead of time: its time is a floor."""
+    assert (entry.at, entry.clock) == (now, "synced"), f"at {now} an entry was made of {entry.at}, {entry.clock}"
+    assert entry.day in (None, day) or entry.how != "card", f"on {day} a meal was recorded for {entry.day}"
+
+
+def no_order_waits(ledger: Ledger, terminal: str) -> None:
+    waiting = ledger.row("SELECT order_id, order_do FROM terminal WHERE id = ?", (terminal,))
+    assert waiting["order_id"] is None, f"{terminal}: {waiting['order_do']} {waiting['order_id']} waits"
+
+
 # What happened is recorded.
 
 

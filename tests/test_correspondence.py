@@ -240,17 +240,20 @@ def test_a_terminal_where_nobody_eats_any_more_forgets_by_the_time_it_hears(wire
     """And it makes no entry on a day whose meals it has forgotten, however its clock is set afterwards."""
     box = wire.box
     wire.central.policy(keep_days=2)
-    for card in (UNKNOWN_CARD, OTHER_CARD):
+    box.tap(UNKNOWN_CARD)
+    wire.settle()
+    wire.pass_time(2 * DAY_MS)
+    for card in (CARD, OTHER_CARD):
         box.tap(card)
     wire.settle()
     wire.clock.pass_ms(3 * DAY_MS)
     switched_on_ahead(wire, days=100)
     wire.connect()
     wire.pass_time(PRUNE_EVERY_MS)
-    assert [entry.seq for entry in box.entries()] == [2]  # the newest that is booked stays
-    box.wall_offset = timedelta(days=-3, minutes=20)  # the same lunch once more, says somebody who sets it by hand
+    assert [entry.seq for entry in box.entries()] == [2, 3]  # the newest entry's day stays
+    box.wall_offset = timedelta(days=-5, minutes=20)  # the same lunch once more, says somebody who sets it by hand
     assert box.tap(UNKNOWN_CARD) is Signal.SERVED
-    assert (box.entries()[-1].clock, box.entries()[-1].day) == (ClockTrust.UNSET, "2026-11-26")
+    assert (box.entries()[-1].clock, box.entries()[-1].day) == (ClockTrust.UNSET, "2026-11-25")
 
 
 def switched_on_ahead(wire: Wire, *, days: int) -> None:

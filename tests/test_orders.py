@@ -70,6 +70,21 @@ def test_a_central_whose_clock_was_ahead_leads_nobody_astray(wire: Wire, caplog:
     assert (wire.box.entries()[-1].day, wire.box.entries()[-1].clock) == (TODAY, ClockTrust.SYNCED)
 
 
+@pytest.mark.parametrize("days_ahead", [0, 3])
+def test_a_central_heard_before_the_time_server_is_forgotten_when_that_answers(wire: Wire, days_ahead: int) -> None:
+    """The link was up first. The same child at the same lunch, before and after a restart, is served once."""
+    box = wire.box
+    box.synced = False
+    changes = last_changes(wire) | {"digest": None, "at": format_instant(wire.clock.now + timedelta(days=days_ahead))}
+    down(wire, json.dumps(changes).encode())
+    wire.clock.pass_ms(10_000)
+    box.synced = True
+    assert box.tap(CARD) is Signal.SERVED
+    box.restart()
+    assert box.tap(CARD) is Signal.ALREADY_SERVED
+    assert [(entry.day, entry.clock) for entry in box.entries()[:1]] == [(TODAY, ClockTrust.SYNCED)]
+
+
 def test_a_box_whose_clock_nobody_keeps_obeys_such_a_central_as_well(wire: Wire) -> None:
     wire.box.synced = False
     changes = last_changes(wire) | {"digest": None, "at": format_instant(wire.clock.now + timedelta(days=3))}

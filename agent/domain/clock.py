@@ -42,15 +42,15 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """A time as an entry carries it. `day` is what the staff said it is, while the clock is known to be wrong; `is_kept`: a time server
-    keeps this machine's clock."""
+    """A time as an entry carries it. `day` is what the staff said it is, while the clock is known to be wrong; `kept_at` is what the
+    machine's clock says while a time server keeps it."""
 
     at: Instant
     trust: ClockTrust
     boot: str
     mono_ms: int
     day: Day | None = None
-    is_kept: bool = False
+    kept_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,8 @@ def highest(anchors: Iterable[Anchor], reading: Reading | Moment) -> Anchor | No
 def read_moment(reading: Reading, *, floor: Anchor | None, heard: Anchor | None) -> Moment:
     """Return the time to work with.
 
-    `floor` is the newest time recorded or heard; `heard` the central's own time, which counts only within its boot.
+    `floor` is the newest time recorded or heard; `heard` the central's own time, which counts only within its boot. Against a clock that
+    a time server keeps the floor counts on at half the pace: where an entry was made ahead of time, that time comes, and none stands still.
     """
     if reading.synced:
         base, trust = reading.wall, ClockTrust.SYNCED
@@ -87,6 +88,8 @@ def read_moment(reading: Reading, *, floor: Anchor | None, heard: Anchor | None)
         base, trust = reading.wall, ClockTrust.HELD
     if floor is not None:
         lowest = floor.carried_to(reading)
+        if reading.synced:
+            lowest -= (lowest - floor.when) / 2
         if base < lowest - timedelta(milliseconds=STEP_TOLERANCE_MS):
             # a clock that is said to be right and differs by minutes is believed to be nearly right; by more, the day is a guess
             nearly = trust is ClockTrust.SYNCED and lowest - base < timedelta(milliseconds=NEARLY_RIGHT_MS)
@@ -94,13 +97,15 @@ def read_moment(reading: Reading, *, floor: Anchor | None, heard: Anchor | None)
         base = max(base, lowest)
     elif base.year < 2020:  # first start ever of a box whose clock says 1970: nothing to hold it against
         trust = ClockTrust.UNSET
-    return Moment(at=format_instant(base), trust=trust, boot=reading.boot, mono_ms=reading.mono_ms, is_kept=reading.synced)
+    kept_at = format_instant(reading.wall) if reading.synced else None
+    return Moment(at=format_instant(base), trust=trust, boot=reading.boot, mono_ms=reading.mono_ms, kept_at=kept_at)
 
 
-def believed(central_at: Instant, moment: Moment) -> Instant:
-    """Return what the central's time is worth here: a clock that a time server keeps is not led ahead by it, or one wrong clock at the
-    office would make all of a town's wrong until its time has come."""
-    return min(central_at, moment.at) if moment.is_kept else central_at
+def newest_heard(before: Instant | None, central_at: Instant, moment: Moment) -> Instant:
+    """Return the newest time heard of the central, after `before`. A clock that a time server keeps knows better than one that is ahead
+    of it, or one wrong clock at the office would make all of a town's wrong."""
+    newest = central_at if before is None else max(before, central_at)
+    return newest if moment.kept_at is None else min(newest, moment.kept_at)
 
 
 def format_instant(when: datetime) -> Instant:

@@ -14,17 +14,21 @@ STAFFS_DAY_AHEAD = timedelta(days=366)
 
 
 class Timekeeper:
-    """`stored` are the newest times that the disk knows of."""
+    """`stored` are the newest times that the disk knows of: recorded, in a boot, and heard."""
 
     def __init__(self, stored: Iterable[Anchor], zone: ZoneInfo) -> None:
-        self._anchors = list(stored)
+        anchors = list(stored)
+        self._recorded = [anchor for anchor in anchors if anchor.boot is not None]
+        self._heard = [anchor for anchor in anchors if anchor.boot is None]
         self._zone = zone
-        self._heard: Anchor | None = None
+        self._centrals: Anchor | None = None  # heard in this boot
         self._staffs: tuple[Day, int] | None = None  # the day, and when it was said, in this boot's monotonic milliseconds
 
     def moment(self, reading: Reading) -> Moment:
         """Return the time as an entry made now would carry it."""
-        moment = read_moment(reading, floor=highest(self._anchors, reading), heard=self._heard)
+        if reading.synced:  # for the rest of this boot: what a time server says is worth more than what the central said
+            self._heard, self._centrals = [], None
+        moment = read_moment(reading, floor=highest([*self._recorded, *self._heard], reading), heard=self._centrals)
         if self._staffs is None or moment.trust is not ClockTrust.UNSET:
             return moment
         day, mono_ms = self._staffs
@@ -32,20 +36,15 @@ class Timekeeper:
 
     def recorded(self, at: Instant, moment: Moment) -> None:
         """An entry was made at a moment: no later one is below it."""
-        self._anchors = [Anchor(when=parse_instant(at), boot=moment.boot, mono_ms=moment.mono_ms)]
+        self._recorded = [Anchor(when=parse_instant(at), boot=moment.boot, mono_ms=moment.mono_ms)]
 
     def heard(self, central_at: Instant, moment: Moment) -> None:
-        """Take the central's time for this boot's, unless it may be old news from a queue."""
-        if parse_instant(central_at) < parse_instant(moment.at) - HEARD_TOLERANCE:
+        """Take the central's time for this boot's, unless a time server keeps ours, or it may be old news from a queue."""
+        if moment.kept_at is not None or parse_instant(central_at) < parse_instant(moment.at) - HEARD_TOLERANCE:
             return
-        if self._heard is None or self._heard.boot != moment.boot or central_at > moment.at:
-            self._heard = Anchor(when=parse_instant(central_at), boot=moment.boot, mono_ms=moment.mono_ms)
-            floor = highest(self._anchors, moment)
-            self._anchors = [self._heard] if floor is None else [floor, self._heard]
-
-    def hold(self, stored: Iterable[Anchor]) -> None:
-        """Let what was heard, as the disk has it, hold as after a restart, also if it was behind a clock that was ahead."""
-        self._anchors = [one for one in self._anchors if one.boot is not None] + [one for one in stored if one.boot is None]
+        if self._centrals is None or self._centrals.boot != moment.boot or central_at > moment.at:
+            self._centrals = Anchor(when=parse_instant(central_at), boot=moment.boot, mono_ms=moment.mono_ms)
+            self._heard = [self._centrals]
 
     def confirm(self, day: Day, moment: Moment) -> None:
         """Take the staff's word for the day. Raise `AgentError` where the clock needs none, or the day cannot be."""

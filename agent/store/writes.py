@@ -191,7 +191,7 @@ def apply_changes(
         # a new life of the central: what it lost is sent again
         sql.execute(
             "UPDATE terminal SET acked = CASE WHEN journal IS ?1 THEN max(acked, ?2) ELSE ?2 END, journal = ?1, position = ?3,"
-            " resync = ?4, resyncing = ?5, resync_to = ?6, heard_at = max(coalesce(heard_at, ''), ?7)",
+            " resync = ?4, resyncing = ?5, resync_to = ?6, heard_at = ?7",
             (journal, place(*acked), to, resync, resyncing, resync_to, heard_at),
         )
     return changed
@@ -203,8 +203,7 @@ def adopt_journal(db: Database, journal: str, heard_at: Instant, incident: Incid
         _insert_incident(sql, incident)
         (first,) = sql.execute("SELECT epoch FROM entry ORDER BY n LIMIT 1").fetchone()
         sql.execute(
-            "UPDATE terminal SET journal = ?, position = 0, resync = resync + 1, resyncing = 1, acked = ?,"
-            " heard_at = max(coalesce(heard_at, ''), ?)",
+            "UPDATE terminal SET journal = ?, position = 0, resync = resync + 1, resyncing = 1, acked = ?, heard_at = ?",
             (journal, place(first, 0), heard_at),
         )
 
@@ -213,13 +212,13 @@ def acknowledge(db: Database, acked: tuple[int, int], notes: Iterable[NoteRow], 
     """Note that an earlier epoch is booked up to (epoch number, seq). Records of such a message are not taken."""
     with db.transaction() as sql:
         _store_notes(sql, acked[0], notes)
-        sql.execute("UPDATE terminal SET acked = max(acked, ?), heard_at = max(coalesce(heard_at, ''), ?)", (place(*acked), heard_at))
+        sql.execute("UPDATE terminal SET acked = max(acked, ?), heard_at = ?", (place(*acked), heard_at))
 
 
 def hear(db: Database, heard_at: Instant) -> None:
     """Note that the central was heard, with its time, though its message changed nothing."""
     with db.transaction() as sql:
-        sql.execute("UPDATE terminal SET heard_at = max(coalesce(heard_at, ''), ?)", (heard_at,))
+        sql.execute("UPDATE terminal SET heard_at = ?", (heard_at,))
 
 
 def begin_resync(db: Database, order: str | None, incident: Incident | None) -> None:

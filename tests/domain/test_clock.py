@@ -1,10 +1,11 @@
 """Order is seq; a time only says how far it can be trusted."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent.domain.clock import Anchor, ClockTrust, Reading, age_ms, believed, highest, parse_instant, read_moment
+from agent.domain.clock import Anchor, ClockTrust, Reading, age_ms, highest, newest_heard, parse_instant, read_moment
 
 NOON = datetime(2026, 11, 23, 11, 0, tzinfo=UTC)
 
@@ -41,10 +42,20 @@ def test_the_centrals_time_heard_in_this_boot_counts_as_synced() -> None:
 
 @pytest.mark.parametrize("synced", [True, False])
 def test_a_central_that_is_ahead_leads_no_clock_that_a_time_server_keeps(synced: bool) -> None:
-    moment = read_moment(reading(NOON, synced=synced), floor=None, heard=None)
-    ahead = "2026-11-26T11:00:00.000Z"
-    assert believed(ahead, moment) == (moment.at if synced else ahead)
-    assert believed("2026-11-20T11:00:00.000Z", moment) == "2026-11-20T11:00:00.000Z"
+    now, ahead, behind = "2026-11-23T11:00:00.000Z", "2026-11-26T11:00:00.000Z", "2026-11-20T11:00:00.000Z"
+    moment = read_moment(reading(NOON, synced=synced), floor=Anchor(when=NOON + timedelta(days=1), boot="b", mono_ms=1), heard=None)
+    assert newest_heard(behind, ahead, moment) == (now if synced else ahead)
+    assert newest_heard(ahead, behind, moment) == (now if synced else ahead)
+    assert newest_heard(None, behind, moment) == behind
+
+
+def test_where_an_entry_was_made_ahead_of_time_that_time_comes() -> None:
+    """And until then none stands still: each is later than the one before."""
+    ahead = Anchor(when=NOON + timedelta(hours=6), boot="b", mono_ms=0)
+    moments = [read_moment(reading(NOON + timedelta(hours=n), n * 3_600_000, synced=True), floor=ahead, heard=None) for n in range(14)]
+    assert [moment.trust for moment in moments] == [ClockTrust.UNSET] * 11 + [ClockTrust.HELD] + [ClockTrust.SYNCED] * 2
+    assert moments[2].at == "2026-11-23T18:00:00.000Z" and moments[13].at == "2026-11-24T00:00:00.000Z"
+    assert all(before.at < after.at for before, after in itertools.pairwise(moments))
 
 
 def test_the_centrals_time_of_an_earlier_boot_does_not_count() -> None:
@@ -55,7 +66,7 @@ def test_the_centrals_time_of_an_earlier_boot_does_not_count() -> None:
 def test_time_never_steps_back_within_a_boot() -> None:
     floor = Anchor(when=NOON, boot="b", mono_ms=4_000)
     moment = read_moment(reading(NOON - timedelta(minutes=5), synced=True), floor=floor, heard=None)
-    assert moment.at == "2026-11-23T11:00:01.000Z"
+    assert moment.at == "2026-11-23T11:00:00.500Z"
     assert moment.trust is ClockTrust.HELD
 
 
@@ -63,7 +74,7 @@ def test_a_right_clock_that_says_another_day_than_was_recorded_makes_the_day_a_g
     """The box was five days ahead once: its time stays, so that order is kept, and the central corrects it by what comes later."""
     floor = Anchor(when=NOON, boot="b", mono_ms=4_000)
     moment = read_moment(reading(NOON - timedelta(days=5), synced=True), floor=floor, heard=None)
-    assert moment.at == "2026-11-23T11:00:01.000Z"
+    assert moment.at == "2026-11-23T11:00:00.500Z"
     assert moment.trust is ClockTrust.UNSET
 
 

@@ -332,6 +332,19 @@ BUGS = (
         runs=3000,
     ),
     Bug(
+        "what was heard is a floor under a clock that a time server keeps",
+        "agent/domain/timekeeper.py",
+        "            self._heard, self._centrals = [], None\n",
+        "            pass\n",
+    ),
+    Bug(
+        "an order under a number that was done is not given anew",
+        "agent/central/feed.py",
+        "            renumber_orders(sql, terminal)\n",
+        "            pass\n",
+        runs=3000,
+    ),
+    Bug(
         "what happened and its incident in two transactions",
         "agent/correspondence.py",
         "            incident=incident,\n        )\n",

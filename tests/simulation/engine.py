@@ -11,7 +11,6 @@ from pathlib import Path
 from agent.errors import AgentError
 from agent.out_of_order import Event
 from agent.readers.events import Show
-from agent.store import reads
 from agent.sync.events import Acknowledge, Arrived, DropLink, Publish
 from agent.sync.messages import Entries, decode
 from agent.sync.session import HEARTBEAT_MS
@@ -24,7 +23,6 @@ from tests.simulation.parts import Box, Central, Killed, Process, World
 OVERTAKES_MAX = 8  # how far one message may pass others
 COPIES_MAX = 50  # messages remembered to come once more
 RECONNECTED_MS = 1_000  # a link that was dropped is made again
-EQUAL_FOR_MS = HEARTBEAT_MS + 60_000  # each has said hello once more, and what its digest may start has begun
 CARRIED_MAX = 10_000  # a wire that does not come to rest within so many messages never does
 
 
@@ -223,32 +221,19 @@ class Engine:
         self._let_time_pass([box], HEARTBEAT_MS + RECONNECTED_MS)
 
     def _let_time_pass(self, here: list[Box], lasting_ms: int) -> None:
-        """Wake each loop when it wants to be woken, as its own waiting does; until the time is over, or all have looked equal for so
-        long that each was told a digest and found nothing."""
+        """Wake each loop when it wants to be woken, as its own waiting does."""
         self.resting_since_ms = self.world.mono_ms
         until_ms = self.world.mono_ms + lasting_ms
-        equal_since_ms: int | None = None
         while True:
             for process in [self.central, *here]:
                 if not process.linked:
                     self.connect(process)
             self.settle()
-            if not all(self._looks_equal(box) for box in here):
-                equal_since_ms = None
-            elif equal_since_ms is None:
-                equal_since_ms = self.world.mono_ms
-            if self.world.mono_ms >= (until_ms if equal_since_ms is None else min(until_ms, equal_since_ms + EQUAL_FOR_MS)):
+            if self.world.mono_ms >= until_ms:
                 break
             wakes_ms = [box.core.wake_ms(box.reading()) if box.linked else RECONNECTED_MS for box in here if box.alive]
             self.world.pass_ms(max(1, min([until_ms - self.world.mono_ms, *(wake_ms for wake_ms in wakes_ms if wake_ms is not None)])))
         self.resting_since_ms = None
-
-    def _looks_equal(self, box: Box) -> bool:
-        if not box.alive or box.core.fault is not None:
-            return False
-        here = reads.standing(box.db)
-        (position,) = self.central.office.sql.execute("SELECT position FROM central").fetchone()
-        return here.pending == 0 and not here.resyncing and here.position == position
 
     def _mend(self, process: Process) -> None:
         client = self.client(process)
@@ -261,7 +246,10 @@ class Engine:
 
     def _twins(self) -> list[list[Box]]:
         names = sorted({box.client_id for box in self.boxes})
-        return [[box for box in self.boxes if box.client_id == name] for name in names]
+        return [self._named(name) for name in names]
+
+    def _named(self, name: str) -> list[Box]:
+        return [box for box in self.boxes if box.client_id == name]
 
     def _is_equal(self, box: Box) -> None:
         invariants.greens_are_still_there(box.disk, box.db)
@@ -270,6 +258,8 @@ class Engine:
         invariants.everything_recorded_is_booked(box.db, self.central.office, box.client_id)
         invariants.what_is_set_aside_is_listed_on_both_sides(box.db, self.central.office, box.client_id)
         invariants.a_terminal_equals_the_central(box.db, self.central.office, box.client_id)
+        if len(self._named(box.client_id)) == 1:
+            invariants.no_order_waits(self.central.office, box.client_id)
         # of a terminal that moved, late messages of its old site and other disks of its identity are found by the digest
         if not self.may_differ and not self.has_moved:
             invariants.no_difference_came_of_itself(box.db)

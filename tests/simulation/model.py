@@ -58,6 +58,7 @@ class Disk:
     undone: set[str] = field(default_factory=set)
     tainted: set[str] = field(default_factory=set)
     newest_at: str = ""
+    is_ahead: bool = False  # the newest entry was made ahead of time
     tail: tuple[int, int] = (0, 0)
     place: tuple[str | None, int, int] = (None, 0, 0)  # journal, resync, position
     mark: tuple[int, int] = (1, 0)  # epoch number, seq
@@ -75,6 +76,7 @@ class Disk:
             set(self.undone),
             set(self.tainted),
             self.newest_at,
+            self.is_ahead,
             self.tail,
             self.place,
             self.mark,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from agent.domain.canteen import policy_on
+from agent.domain.clock import day_of, format_instant
 from agent.domain.ledger import Entry, RefusalReason
 from agent.ops.control import Request
 from agent.readers.events import CardPresented, CardUnreadable, Show, Signal
@@ -18,6 +19,7 @@ from agent.sync.events import Arrived, Publish
 from agent.sync.messages import Changes, decode
 from agent.sync.topics import Leaf
 from tests import invariants
+from tests.parts.wire import ZONE
 from tests.simulation.model import Books, Disk, Made, Seen, View
 from tests.simulation.parts import TOPICS, Box, Central
 
@@ -179,6 +181,10 @@ class Observer:
             reverses = entry.reverses
             undoes = disk.line.get((reverses.epoch, reverses.seq)) if reverses else None
             invariants.time_never_goes_back(disk.newest_at, entry.at)
+            now = format_instant(box.world.now)
+            if box.is_right() and not disk.is_ahead and entry.reason is not RefusalReason.OUT_OF_ORDER:
+                invariants.a_kept_clock_is_believed(entry, now, day_of(now, ZONE))
+            disk.is_ahead = entry.at > now
             disk.newest_at = entry.at
             made = Made(disk.number, box.client_id, epoch, seq, entry, undoes)
             disk.tail = (number, seq)

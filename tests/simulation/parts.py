@@ -242,6 +242,10 @@ class Box(Process):
         self.wall_offset += self._gained()
         self.rate, self.rate_since_ms = rate, self.world.mono_ms
 
+    def is_right(self) -> bool:
+        """Return whether its clock is kept, and right."""
+        return self.synced and not self.wall_offset and not self._gained()
+
     def _gained(self) -> timedelta:
         return timedelta(milliseconds=int((self.world.mono_ms - self.rate_since_ms) * self.rate))
 
