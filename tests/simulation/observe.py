@@ -182,9 +182,10 @@ class Observer:
             undoes = disk.line.get((reverses.epoch, reverses.seq)) if reverses else None
             invariants.time_never_goes_back(disk.newest_at, entry.at)
             now = format_instant(box.world.now)
-            if box.is_right() and not disk.is_ahead and entry.reason is not RefusalReason.OUT_OF_ORDER:
+            is_late = entry.reason is RefusalReason.OUT_OF_ORDER  # by what its clock said when it was tapped, nobody knows here
+            if box.is_right() and not disk.is_ahead and not is_late:
                 invariants.a_kept_clock_is_believed(entry, now, day_of(now, ZONE))
-            disk.is_ahead = entry.at > now
+            disk.is_ahead = is_late or entry.at > now
             disk.newest_at = entry.at
             made = Made(disk.number, box.client_id, epoch, seq, entry, undoes)
             disk.tail = (number, seq)
