@@ -251,6 +251,10 @@ def seq_counts_on(before: tuple[int, int], now: tuple[int, int]) -> None:
     assert goes_on or (now[0] > before[0] and now[1] == 1), f"entry {now} follows {before}"
 
 
+def a_life_that_is_over_is_over(journal: str, before: Container[str]) -> None:
+    assert journal not in before, f"a terminal goes back to journal {journal[-8:]}, which it has left"
+
+
 def a_position_goes_on(before: tuple[str | None, int, int], now: tuple[str | None, int, int]) -> None:
     """Both (journal, number of the resynchronisation, position)."""
     if before[:2] == now[:2]:

@@ -62,6 +62,7 @@ class Disk:
     tail: tuple[int, int] = (0, 0)
     place: tuple[str | None, int, int] = (None, 0, 0)  # journal, resync, position
     mark: tuple[int, int] = (1, 0)  # epoch number, seq
+    lives: set[str] = field(default_factory=set)  # journals of the central that it has followed
     epochs: int = 1
     journals: int = 0  # lives of the central that followed one it knew
 
@@ -80,6 +81,7 @@ class Disk:
             self.tail,
             self.place,
             self.mark,
+            set(self.lives),
             self.epochs,
             self.journals,
         )

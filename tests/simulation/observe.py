@@ -238,6 +238,9 @@ class Observer:
         journal, resync, position, mark = box.db.sql.execute("SELECT journal, resync, position, acked FROM terminal").fetchone()
         invariants.a_position_goes_on(box.disk.place, (journal, resync, position))
         box.disk.journals += box.disk.place[0] not in (None, journal)
+        if journal is not None and journal != box.disk.place[0]:
+            invariants.a_life_that_is_over_is_over(journal, box.disk.lives)
+            box.disk.lives.add(journal)
         box.disk.place = (journal, resync, position)
         return int(mark)
 
