@@ -251,6 +251,11 @@ def seq_counts_on(before: tuple[int, int], now: tuple[int, int]) -> None:
     assert goes_on or (now[0] > before[0] and now[1] == 1), f"entry {now} follows {before}"
 
 
+def everything_was_told(resync_to: int | None, position: int) -> None:
+    """A resynchronisation has ended: not before where the central stood when it began."""
+    assert resync_to is None or position >= resync_to, f"all was to be told up to {resync_to}, and it ended at {position}"
+
+
 def a_life_that_is_over_is_over(journal: str, before: Container[str]) -> None:
     assert journal not in before, f"a terminal goes back to journal {journal[-8:]}, which it has left"
 

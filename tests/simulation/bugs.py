@@ -208,7 +208,6 @@ BUGS = (
         "agent/sync/session.py",
         " and replaces == own_journal else",
         " else",
-        runs=2000,
     ),
     Bug(
         "records are taken that were made while earlier epochs were being booked",
@@ -276,7 +275,6 @@ BUGS = (
         "agent/store/writes.py",
         "        if resyncing and (to >= resync_to if resync_to is not None else not more):",
         "        if resyncing and not more:",
-        runs=6000,
     ),
     Bug(
         "entries are forgotten before they are in their account's balance",

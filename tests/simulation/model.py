@@ -63,6 +63,7 @@ class Disk:
     place: tuple[str | None, int, int] = (None, 0, 0)  # journal, resync, position
     mark: tuple[int, int] = (1, 0)  # epoch number, seq
     lives: set[str] = field(default_factory=set)  # journals of the central that it has followed
+    resync_to: int | None = None  # where the central stood when it began to tell everything, while it does
     epochs: int = 1
     journals: int = 0  # lives of the central that followed one it knew
 
@@ -82,6 +83,7 @@ class Disk:
             self.place,
             self.mark,
             set(self.lives),
+            self.resync_to,
             self.epochs,
             self.journals,
         )

@@ -235,7 +235,12 @@ class Observer:
 
     def _moved(self, box: Box) -> int:
         """Note where a terminal stands after any turn; return what it was told is booked."""
-        journal, resync, position, mark = box.db.sql.execute("SELECT journal, resync, position, acked FROM terminal").fetchone()
+        journal, resync, position, mark, resync_to = box.db.sql.execute(
+            "SELECT journal, resync, position, acked, CASE WHEN resyncing THEN resync_to END FROM terminal"
+        ).fetchone()
+        if resync == box.disk.place[1] and resync_to is None:
+            invariants.everything_was_told(box.disk.resync_to, position)
+        box.disk.resync_to = resync_to
         invariants.a_position_goes_on(box.disk.place, (journal, resync, position))
         box.disk.journals += box.disk.place[0] not in (None, journal)
         if journal is not None and journal != box.disk.place[0]:
