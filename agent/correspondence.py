@@ -73,7 +73,7 @@ class Correspondence:
         return self._walk is not None
 
     def receive(self, topic: str, payload: bytes, moment: Moment) -> str | None:
-        """Take in one message. Return the central's time, as far as it is believed, if it answered us, None if it did not."""
+        """Take in one message. Return the central's time if it answered us, None if it did not."""
         try:
             if topic == self._topics.central_state:
                 if decode(payload, CentralState).online:
@@ -147,7 +147,7 @@ class Correspondence:
             # An earlier epoch is being offered again: only what is booked of it counts, records come with the newest epoch.
             writes.acknowledge(self._db, acked, _notes(message), heard_at)
             self.session.answered(moment.mono_ms, more=False)
-            return heard_at
+            return message.at
         if verdict is Verdict.OLD:
             return None
         self._take(topic, message, acked, here, verdict, heard_at, moment)
@@ -157,7 +157,7 @@ class Correspondence:
         # while everything is told anew, what changed meanwhile is still to come: a late message's digest knows nothing of that
         if message.digest is not None and message.digest.position == now.position and not now.resyncing:
             self._walk = _DigestWalk(expected=message.digest, tally=Tally(), after=("", ""))
-        return heard_at
+        return message.at
 
     def _heard_at(self, here: reads.Standing, message: Changes, moment: Moment) -> str:
         """Return the newest time heard of the central, as far as it is believed; say once that it is not."""

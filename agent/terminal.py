@@ -160,9 +160,9 @@ class Terminal:
                     self._readers[event.reader].refused = f"{entry.at}: {event.sentence}"
                 return [Show(reader=event.reader, tap=event.tap, signal=signal)]
             case Arrived(topic=topic, payload=payload, receipt=receipt):
-                heard_at = self._mail.receive(topic, payload, moment)
-                if heard_at is not None:
-                    self._time.heard(heard_at, moment)
+                central_at = self._mail.receive(topic, payload, moment)
+                if central_at is not None:
+                    self._time.heard(central_at, moment)
                 self._checkpoint_due = True
                 if reads.standing(self._db).resyncing:
                     self._db.checkpoint()  # in bites: a child that taps waits for one, not for all that is told anew
