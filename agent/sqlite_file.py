@@ -42,7 +42,9 @@ class SqliteFile:
     def __init__(self, path: Path, form: Form, mode: str) -> None:
         self.path = path
         self._name = str(path)
-        self._opened: list[tuple[int, int] | None] = []  # (device, inode) of file and journal; empty before they are open
+        self._opened: list[
+            tuple[int, int] | None
+        ] = []  # (device, inode) of file and journal; empty before they are open
         self.transactions = 0  # begun by this connection
         self._form = form
         self._refuse_foreign()
@@ -99,7 +101,11 @@ class SqliteFile:
         self._opened = self._identity() if path == self.path else []
 
     def _connect(self, path: Path, mode: str) -> sqlite3.Connection:
-        return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}{self._form.options}", uri=True, isolation_level=None)
+        return sqlite3.connect(
+            f"file:{quote(str(path))}?mode={mode}{self._form.options}",
+            uri=True,
+            isolation_level=None,
+        )
 
     def is_in_place(self) -> bool:
         """Return whether the names of file and journal still lead to what this connection has open."""
@@ -211,9 +217,13 @@ class SqliteFile:
         if journal.exists() and journal.stat().st_size:
             return  # a cut while the journal was brought into the file may have damaged its beginning: the journal has it
         if not header:
-            raise self._form.error(f"{self.path}: is empty, and a ledger never is; put the file back, or remove it to begin anew")
+            raise self._form.error(
+                f"{self.path}: is empty, and a ledger never is; put the file back, or remove it to begin anew"
+            )
         if header != b"SQLite format 3\0":
-            raise self._form.damaged(f"{self.path}: is not an SQLite database; move it away, or name another place")
+            raise self._form.damaged(
+                f"{self.path}: is not an SQLite database; move it away, or name another place"
+            )
 
     def _check_version(self) -> None:
         (version,) = self.sql.execute("PRAGMA user_version").fetchone()
@@ -221,9 +231,13 @@ class SqliteFile:
         (tables,) = self.sql.execute("SELECT count(*) FROM sqlite_master").fetchone()
         known = len(self._form.migrations)
         if application != self._form.application_id and tables:
-            raise self._form.error(f"{self.path}: is a database, but not {self._form.owner}; move it away, or name another place")
+            raise self._form.error(
+                f"{self.path}: is a database, but not {self._form.owner}; move it away, or name another place"
+            )
         if version > known:
-            raise self._form.error(f"{self.path}: has schema {version}, this program knows {known}; install the newer program again")
+            raise self._form.error(
+                f"{self.path}: has schema {version}, this program knows {known}; install the newer program again"
+            )
 
     def _migrate(self) -> None:
         (version,) = self.sql.execute("PRAGMA user_version").fetchone()

@@ -25,7 +25,10 @@ def load_toml(path: Path, form: type[_Form], error: type[ConfigError]) -> _Form:
         raise error(f"{path}: cannot be read: {cause}") from cause
     try:
         tables = tomllib.loads(text)
-    except (ValueError, RecursionError) as cause:  # TOMLDecodeError is a ValueError; others: numbers and nesting beyond Python's limits
+    except (
+        ValueError,
+        RecursionError,
+    ) as cause:  # TOMLDecodeError is a ValueError; others: numbers and nesting beyond Python's limits
         raise error(f"{path}: is not TOML: {cause}") from cause
     try:
         return msgspec.convert(tables, type=form)
@@ -40,11 +43,15 @@ def _for_people(message: str, form: type) -> str:
     unknown, choice = _UNKNOWN.search(what), _CHOICE.search(what)
     if choice is not None and (words := _words(_form_at(form, path))):
         close = difflib.get_close_matches(choice["word"], words, n=1)
-        return f"key {path!r}: {choice['word']!r} is none of {', '.join(words)}" + (f"; did you mean {close[0]!r}?" if close else "")
+        return f"key {path!r}: {choice['word']!r} is none of {', '.join(words)}" + (
+            f"; did you mean {close[0]!r}?" if close else ""
+        )
     if unknown is None:
         return f"key {path!r}: {what}" if path else what
     key = f"{path}.{unknown['key']}" if path else unknown["key"]
-    close = difflib.get_close_matches(unknown["key"], sorted(_fields(_form_at(form, path)) or _names(form)), n=1)
+    close = difflib.get_close_matches(
+        unknown["key"], sorted(_fields(_form_at(form, path)) or _names(form)), n=1
+    )
     return f"unknown key {key!r}" + (f"; did you mean {close[0]!r}?" if close else "")
 
 
@@ -53,9 +60,17 @@ def _form_at(form: object, path: str) -> list[object]:
     forms = _leaves(form)
     for part in re.findall(r"[^.\[\]]+|\[[^\]]*\]", path):
         if part.startswith("["):
-            forms = [leaf for one in forms for inner in get_args(one)[-1:] for leaf in _leaves(inner)]
+            forms = [
+                leaf for one in forms for inner in get_args(one)[-1:] for leaf in _leaves(inner)
+            ]
         else:
-            forms = [leaf for one in forms for field in _struct_fields(one) if field.encode_name == part for leaf in _leaves(field.type)]
+            forms = [
+                leaf
+                for one in forms
+                for field in _struct_fields(one)
+                if field.encode_name == part
+                for leaf in _leaves(field.type)
+            ]
     return forms
 
 
@@ -77,7 +92,11 @@ def _fields(forms: list[object]) -> set[str]:
 
 
 def _struct_fields(form: object) -> tuple[msgspec.structs.FieldInfo, ...]:
-    return msgspec.structs.fields(form) if isinstance(form, type) and issubclass(form, msgspec.Struct) else ()
+    return (
+        msgspec.structs.fields(form)
+        if isinstance(form, type) and issubclass(form, msgspec.Struct)
+        else ()
+    )
 
 
 def _names(form: object) -> set[str]:

@@ -15,7 +15,12 @@ from bench.chain import chain
 from bench.measure import Row
 from bench.process import backlog, block_device, start_memory_and_idling
 from bench.readers import readers
-from bench.taps import tap_beside_a_busy_thread, tap_beside_its_floors, tap_beside_the_obvious_script, tap_in_a_large_file
+from bench.taps import (
+    tap_beside_a_busy_thread,
+    tap_beside_its_floors,
+    tap_beside_the_obvious_script,
+    tap_in_a_large_file,
+)
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "PERFORMANCE.md"
 TAPS = 2_000
@@ -31,9 +36,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--write", action="store_true", help="write docs/PERFORMANCE.md")
     parser.add_argument("--save", type=Path, default=None, help="keep the figures in this file")
-    parser.add_argument("--compare", type=Path, default=None, help="show the ratios of a saved run beside these")
+    parser.add_argument(
+        "--compare", type=Path, default=None, help="show the ratios of a saved run beside these"
+    )
     given = parser.parse_args()
-    before = {row.what: row for row in msgspec.json.decode(given.compare.read_bytes(), type=list[Row])} if given.compare else {}
+    before = (
+        {row.what: row for row in msgspec.json.decode(given.compare.read_bytes(), type=list[Row])}
+        if given.compare
+        else {}
+    )
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(dir=".", prefix="bench-of-") as text:
         folder = Path(text).resolve()
@@ -58,9 +69,19 @@ def _table(rows: list[Row], before: dict[str, Row]) -> str:
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}"
     lines = [f"{machine}, SQLite {sqlite3.sqlite_version}, {datetime.now(UTC):%Y-%m-%d}", ""]
     extra = " | before" if before else ""
-    lines += [f"| measure | value | floor | ratio | p99 ratio | goal{extra} |", "|---" * (7 if before else 6) + "|"]
+    lines += [
+        f"| measure | value | floor | ratio | p99 ratio | goal{extra} |",
+        "|---" * (7 if before else 6) + "|",
+    ]
     for row in rows:
-        cells = [row.what, row.value, row.floor, _number(row.ratio), _number(row.p99_ratio), row.goal]
+        cells = [
+            row.what,
+            row.value,
+            row.floor,
+            _number(row.ratio),
+            _number(row.p99_ratio),
+            row.goal,
+        ]
         if before:
             cells.append(_number(before[row.what].ratio) if row.what in before else "")
         lines.append("| " + " | ".join(cells) + " |")

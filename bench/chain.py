@@ -12,14 +12,14 @@ from pathlib import Path
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent.app import Inbox
-from agent.central.ledger import Ledger
-from agent.central.office import credit
+from agent.central.books.file import Books
+from agent.central.office.desk import credit
 from agent.domain.card import CardId, card_token
 from agent.readers.events import CardPresented, Show
 from agent.store import writes
 from agent.sync.events import Acknowledge, Arrived
 from agent.sync.messages import BATCH_ENTRIES_MAX
+from agent.terminal.process import Inbox
 from bench.measure import Row, Series, against
 from tests.parts.broker import Mosquitto
 from tests.parts.canteen import CARDS, canteen, counter, write_backlog
@@ -75,7 +75,9 @@ def light(folder: Path) -> Row:
     bare_card = VirtualCard()
     with contextlib.ExitStack() as stack:
         reader = '[[reader]]\nname = "counter"\nprofile = "acs-acr122u"\n'
-        card, pcscd, terminal = stack.enter_context(counter(folder, [f"a:{uid.hex()}" for uid in uids], reader))
+        card, pcscd, terminal = stack.enter_context(
+            counter(folder, [f"a:{uid.hex()}" for uid in uids], reader)
+        )
         bare_pcscd = stack.enter_context(Pcscd(folder / "bare", bare_card.port))
         stack.callback(bare_card.take_away)
         command = bare_pcscd.namespace.command(sys.executable, "-c", BARE, folder / "bare.db")
@@ -83,36 +85,70 @@ def light(folder: Path) -> Row:
         wait_for(lambda: "ready" in bare.output(), "the bare program")
         terminal.start(enter=pcscd.namespace.command())
         wait_for(terminal.answers, "the agent answering")
-        wait_for(lambda: terminal.balance(f"a-{LIGHTS - 1}") is not None and terminal.status()["readers"]["counter"] == "ready", "roster")
+        wait_for(
+            lambda: (
+                terminal.balance(f"a-{LIGHTS - 1}") is not None
+                and terminal.status()["readers"]["counter"] == "ready"
+            ),
+            "roster",
+        )
         for uid in uids:
             for one, series in ((card, took), (bare_card, floor)):
                 one.tap(uid)
                 series.us.append((one.shown_ns[-1] - one.asked_ns[-1]) / 1_000)
-    return against("UID leaves the card -> its light at the reader, whole process", took, "its parts, bare", floor, "p99 5 ms")
+    return against(
+        "UID leaves the card -> its light at the reader, whole process",
+        took,
+        "its parts, bare",
+        floor,
+        "p99 5 ms",
+    )
 
 
 def credit_to_terminal(folder: Path) -> Row:
     """The central has committed a payment until the terminal has; floor: one message through the broker, in turn."""
-    with Mosquitto(folder / "broker") as broker, canteen(folder, central_url=broker.url, terminal_url=broker.url, terminals=1) as town:
+    with (
+        Mosquitto(folder / "broker") as broker,
+        canteen(folder, central_url=broker.url, terminal_url=broker.url, terminals=1) as town,
+    ):
         (terminal,) = town.terminals
         wait_for(lambda: terminal.balance("a-1") is not None, "the roster")
-        ledger = Ledger(town.central.db)
+        ledger = Books(town.central.db)
         seen = sqlite3.connect(f"file:{terminal.db}?mode=ro", uri=True)
         hop = _Hop(broker.port)
         took, floor = Series(), Series()
         source = random.Random(1)
         for n in range(CREDITS):
             time.sleep(source.uniform(0.02, 0.07))
-            credit(ledger, account="a-1", cents=1, channel="pos", external=f"r-{n}", at="2026-11-23T11:00:00.000Z", reason="")
+            credit(
+                ledger,
+                account="a-1",
+                cents=1,
+                channel="pos",
+                external=f"r-{n}",
+                at="2026-11-23T11:00:00.000Z",
+                reason="",
+            )
             begun = time.perf_counter_ns()
-            while seen.execute("SELECT body ->> '$.balance' FROM record WHERE kind = 'account' AND id = 'a-1'").fetchone()[0] != n + 1:
+            while (
+                seen.execute(
+                    "SELECT body ->> '$.balance' FROM record WHERE kind = 'account' AND id = 'a-1'"
+                ).fetchone()[0]
+                != n + 1
+            ):
                 time.sleep(0.0001)
             took.us.append((time.perf_counter_ns() - begun) / 1_000)
             floor.time(hop.send)
         hop.close()
         seen.close()
         ledger.close()
-    return against("committed at the central -> committed at the terminal, a credit", took, "one MQTT hop", floor, "10 ms")
+    return against(
+        "committed at the central -> committed at the terminal, a credit",
+        took,
+        "one MQTT hop",
+        floor,
+        "10 ms",
+    )
 
 
 def tap_during_reset(folder: Path) -> Row:
@@ -125,8 +161,14 @@ def tap_during_reset(folder: Path) -> Row:
             "INSERT INTO account VALUES (?, 'primaria', 'pupil', 'active', '1A', NULL, NULL, 0, ?)",
             ((f"a-{n}", n) for n in numbers),
         )
-        sql.executemany("INSERT INTO price VALUES (?, 'lunch', '2026-01-01', 366)", ((f"a-{n}",) for n in numbers))
-        sql.executemany("INSERT INTO card VALUES (?, ?, 'active', ?)", ((card_token(KEY, _card(n)), f"a-{n}", half + n) for n in numbers))
+        sql.executemany(
+            "INSERT INTO price VALUES (?, 'lunch', '2026-01-01', 366)",
+            ((f"a-{n}",) for n in numbers),
+        )
+        sql.executemany(
+            "INSERT INTO card VALUES (?, ?, 'active', ?)",
+            ((card_token(KEY, _card(n)), f"a-{n}", half + n) for n in numbers),
+        )
         sql.execute("UPDATE central SET position = ?", (RECORDS,))
     wire.connect()
     wire.settle(20 * RECORDS)
@@ -148,7 +190,13 @@ def tap_during_reset(folder: Path) -> Row:
         feeder.join()
     loop.close()
     most = f"{max(busy.us) / 1_000:.0f} ms at most"
-    row = against(f"a tap while {RECORDS:,} records of a reset arrive, {most}", busy, "quiet", quiet, "p99 3, none above 50 ms")
+    row = against(
+        f"a tap while {RECORDS:,} records of a reset arrive, {most}",
+        busy,
+        "quiet",
+        quiet,
+        "p99 3, none above 50 ms",
+    )
     wire.central.ledger.close()
     return row
 
@@ -156,7 +204,9 @@ def tap_during_reset(folder: Path) -> Row:
 def tap_during_backlog(folder: Path) -> Row:
     """UID until its light at a whole agent, while what it recorded in days without a network goes up; floor: the same agent, quiet."""
     uids = [b"\x04" + n.to_bytes(6, "big") for n in range(len(CARDS) + 3 * LIGHTS)]
-    children = iter(uids[len(CARDS) :])  # not those whose thousands of meals go up: a child eats once a day
+    children = iter(
+        uids[len(CARDS) :]
+    )  # not those whose thousands of meals go up: a child eats once a day
     quiet, busy = Series(), Series()
     reader = '[[reader]]\nname = "counter"\nprofile = "acs-acr122u"\n'
     with counter(folder, [f"a:{uid.hex()}" for uid in uids], reader) as (card, pcscd, terminal):
@@ -174,7 +224,13 @@ def tap_during_backlog(folder: Path) -> Row:
             card.tap(uid)
             quiet.us.append((card.shown_ns[-1] - card.asked_ns[-1]) / 1_000)
     most = f"{len(busy.us)} taps, {max(busy.us) / 1_000:.0f} ms at most"
-    return against(f"UID -> light while {BACKLOG:,} entries go up, {most}", busy, "quiet", quiet, "p99 3, none above 50 ms")
+    return against(
+        f"UID -> light while {BACKLOG:,} entries go up, {most}",
+        busy,
+        "quiet",
+        quiet,
+        "p99 3, none above 50 ms",
+    )
 
 
 class _Hop:

@@ -47,7 +47,14 @@ class Series:
 
 
 def against(what: str, own: Series, floor_name: str, floor: Series, goal: str) -> Row:
-    return Row(what, str(own), f"{floor_name}: {floor}", own.median / floor.median, own.p99 / floor.p99, goal)
+    return Row(
+        what,
+        str(own),
+        f"{floor_name}: {floor}",
+        own.median / floor.median,
+        own.p99 / floor.p99,
+        goal,
+    )
 
 
 class BareInsert:

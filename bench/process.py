@@ -29,7 +29,10 @@ TAPS = 500  # a large lunch
 
 
 def start_memory_and_idling(folder: Path) -> list[Row]:
-    with Mosquitto(folder / "broker") as broker, canteen(folder, central_url=broker.url, terminal_url=broker.url, terminals=1) as town:
+    with (
+        Mosquitto(folder / "broker") as broker,
+        canteen(folder, central_url=broker.url, terminal_url=broker.url, terminals=1) as town,
+    ):
         (terminal,) = town.terminals
         terminal.stop()
         _fill(terminal.db, 100_000)
@@ -44,12 +47,14 @@ def start_memory_and_idling(folder: Path) -> list[Row]:
             terminal.start()
             assert terminal.process is not None
             process = terminal.process
-            wait_for(lambda: "serving" in process.output()[size:], "READY")  # noqa: B023
+            wait_for(lambda: "serving" in process.output()[size:], "READY")
             ours.append(time.monotonic() - begun)
             if len(ours) < STARTS:
                 terminal.stop()
         time.sleep(5)
-        rss_kib = int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())[0])
+        rss_kib = int(
+            re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())[0]
+        )
         before = _cpu_ticks(process.pid)
         time.sleep(IDLE_S)
         idle = (_cpu_ticks(process.pid) - before) / os.sysconf("SC_CLK_TCK") / IDLE_S
@@ -63,8 +68,22 @@ def start_memory_and_idling(folder: Path) -> list[Row]:
             None,
             "1.5, 0.5 s",
         ),
-        Row("memory at rest, 100,000 accounts", f"{rss_kib / 1024:.0f} MiB", "", None, None, "40 MiB"),
-        Row("idling, one serial reader, link up", f"{100 * idle:.2f} % of a core", "", None, None, "0.3 %"),
+        Row(
+            "memory at rest, 100,000 accounts",
+            f"{rss_kib / 1024:.0f} MiB",
+            "",
+            None,
+            None,
+            "40 MiB",
+        ),
+        Row(
+            "idling, one serial reader, link up",
+            f"{100 * idle:.2f} % of a core",
+            "",
+            None,
+            None,
+            "0.3 %",
+        ),
     ]
 
 
@@ -72,7 +91,9 @@ def backlog(folder: Path) -> list[Row]:
     """Entries of one terminal until all are acknowledged; floor: the same batches through paho, and the same rows into a bare file."""
     with (
         Mosquitto(folder / "broker") as broker,
-        canteen(folder, central_url=broker.url, terminal_url=broker.url, terminals=1, start=False) as town,
+        canteen(
+            folder, central_url=broker.url, terminal_url=broker.url, terminals=1, start=False
+        ) as town,
     ):
         (terminal,) = town.terminals
         write_backlog(terminal, 0, BACKLOG)
@@ -84,10 +105,15 @@ def backlog(folder: Path) -> list[Row]:
         begun = time.monotonic()
         wait_for(town.all_booked, "everything booked", 300)
         ours = time.monotonic() - begun
-        cpu_us = (_cpu_ticks(terminal.process.pid) - ticks) / os.sysconf("SC_CLK_TCK") / BACKLOG * 1e6
+        cpu_us = (
+            (_cpu_ticks(terminal.process.pid) - ticks) / os.sysconf("SC_CLK_TCK") / BACKLOG * 1e6
+        )
         assert booked(town) == BACKLOG
         db = Database(terminal.db, read_only=True)
-        batches = [reads.batch(db, reads.newest_epoch(db), first, 100)[1] for first in range(1, BACKLOG + 1, 100)]
+        batches = [
+            reads.batch(db, reads.newest_epoch(db), first, 100)[1]
+            for first in range(1, BACKLOG + 1, 100)
+        ]
         db.close()
         begun = time.monotonic()
         client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
@@ -104,7 +130,9 @@ def backlog(folder: Path) -> list[Row]:
                 for body in batch:
                     bare.insert(body.decode())
         floor = time.monotonic() - begun
-    value = f"{BACKLOG / ours:.0f} entries a second, {cpu_us:.0f} µs of the terminal's processor each"
+    value = (
+        f"{BACKLOG / ours:.0f} entries a second, {cpu_us:.0f} µs of the terminal's processor each"
+    )
     return [
         Row(
             f"backlog of {BACKLOG:,} entries acknowledged",
@@ -120,7 +148,16 @@ def backlog(folder: Path) -> list[Row]:
 def block_device(folder: Path) -> list[Row]:
     """Writes and flushes that reach a block device, checkpoint included (needs root)."""
     if os.geteuid() != 0:
-        return [Row("flushes and bytes to the block device per tap", "needs root", "", None, None, "1.0, 10 KiB")]
+        return [
+            Row(
+                "flushes and bytes to the block device per tap",
+                "needs root",
+                "",
+                None,
+                None,
+                "1.0, 10 KiB",
+            )
+        ]
     image, mount = folder / "device.img", folder / "device"
     mount.mkdir()
     with open(image, "wb") as file:
@@ -155,7 +192,11 @@ def block_device(folder: Path) -> list[Row]:
 @contextmanager
 def _device(mount: Path) -> Iterator[dict[str, float]]:
     """Count what reaches the loop device under a mount (Documentation/block/stat)."""
-    device = next(line.split()[0] for line in Path("/proc/mounts").read_text().splitlines() if line.split()[1] == str(mount.resolve()))
+    device = next(
+        line.split()[0]
+        for line in Path("/proc/mounts").read_text().splitlines()
+        if line.split()[1] == str(mount.resolve())
+    )
     stat = Path(f"/sys/block/{Path(device).name}/stat")
     found: dict[str, float] = {}
     before = [int(word) for word in stat.read_text().split()]
@@ -169,7 +210,8 @@ def _fill(path: Path, accounts: int) -> None:
     db = Database(path)
     with db.transaction() as sql:
         sql.executemany(
-            "INSERT OR REPLACE INTO record VALUES ('account', ?, 1, 0, 1, ?)", ((f"b-{n}", account_body(n)) for n in range(accounts))
+            "INSERT OR REPLACE INTO record VALUES ('account', ?, 1, 0, 1, ?)",
+            ((f"b-{n}", account_body(n)) for n in range(accounts)),
         )
         sql.executemany(
             "INSERT OR REPLACE INTO record VALUES ('card', ?, 1, 0, 1, ?)",

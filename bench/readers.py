@@ -26,7 +26,9 @@ TAPS = 200
 PCSC_TAPS = 60
 IDLE_S = 20
 PARSED = 2_000_000
-FLOOD_PAUSE_S = 0.11  # a reader that gives more than ten cards a second is taken for one that floods
+FLOOD_PAUSE_S = (
+    0.11  # a reader that gives more than ten cards a second is taken for one that floods
+)
 BARE = """
 import queue, sys, time
 from smartcard import scard as s
@@ -58,7 +60,11 @@ def readers(folder: Path) -> list[Row]:
 def serial_tap(folder: Path) -> Row:
     """A frame written to a pty until the tap is on the queue; floor: pyserial's read of the same bytes returns, in turn."""
     ours, bare = [], []
-    with _line(folder / "ours") as line, _line(folder / "bare") as floor, _reading(line, "rdm6300") as events:  # noqa: SIM117
+    with (
+        _line(folder / "ours") as line,
+        _line(folder / "bare") as floor,
+        _reading(line, "rdm6300") as events,
+    ):
         with serial.Serial(str(floor.path), 9600, timeout=5) as port:
             read: queue.Queue[int] = queue.Queue()
             ended = threading.Event()
@@ -92,25 +98,40 @@ def pcsc_tap(folder: Path) -> Row:
     ours_card, bare_card = VirtualCard(), VirtualCard()
     with contextlib.ExitStack() as stack:
         pcscd = stack.enter_context(Pcscd(folder, ours_card.port, bare_card.port))
-        probe = pcscd.namespace.command(sys.executable, "-m", "tests.parts.reader_probe", "600", "0", "counter=acs-acr122u@* A *")
+        probe = pcscd.namespace.command(
+            sys.executable,
+            "-m",
+            "tests.parts.reader_probe",
+            "600",
+            "0",
+            "counter=acs-acr122u@* A *",
+        )
         ours = stack.enter_context(Process(probe, folder / "ours.log"))
-        bare = stack.enter_context(Process(pcscd.namespace.command(sys.executable, "-c", BARE), folder / "bare.log"))
+        bare = stack.enter_context(
+            Process(pcscd.namespace.command(sys.executable, "-c", BARE), folder / "bare.log")
+        )
         for card in (ours_card, bare_card):
             stack.callback(card.take_away)
         wait_for(lambda: '"up"' in ours.output(), "our reader")
         for n in range(PCSC_TAPS):
             for card, process, mark in ((ours_card, ours, '"tap"'), (bare_card, bare, "\n")):
                 card.present(b"\x04" + n.to_bytes(6, "big"))
-                wait_for(lambda: process.output().count(mark) > n, "a tap")  # noqa: B023
+                wait_for(lambda: process.output().count(mark) > n, "a tap")
             ours_card.take_away()
             bare_card.take_away()
             time.sleep(0.5)
         told = [json.loads(line) for line in ours.output().splitlines()]
-        ends = [event["at_ns"] for event in told if "tap" in event], [int(line) for line in bare.output().split()]
+        ends = (
+            [event["at_ns"] for event in told if "tap" in event],
+            [int(line) for line in bare.output().split()],
+        )
     took = [
-        [end - asked for end, asked in zip(one, card.asked_ns, strict=True)] for one, card in zip(ends, (ours_card, bare_card), strict=True)
+        [end - asked for end, asked in zip(one, card.asked_ns, strict=True)]
+        for one, card in zip(ends, (ours_card, bare_card), strict=True)
     ]
-    return _beside("UID leaves the card -> CardPresented (PC/SC)", took[0], took[1], "pyscard SCardTransmit")
+    return _beside(
+        "UID leaves the card -> CardPresented (PC/SC)", took[0], took[1], "pyscard SCardTransmit"
+    )
 
 
 def idling(folder: Path) -> list[Row]:
@@ -121,18 +142,27 @@ def idling(folder: Path) -> list[Row]:
         with Pcscd(folder / "idle-pcscd", card.port) as pcscd:
             for what, reader in (
                 ("a serial reader that speaks by itself", f"counter=rdm6300@{line.path}"),
-                ("a serial reader that is asked four times a second", f"counter=pn532-hsu@{asked.path}"),
+                (
+                    "a serial reader that is asked four times a second",
+                    f"counter=pn532-hsu@{asked.path}",
+                ),
                 ("a PC/SC reader", "counter=acs-acr122u"),
             ):
-                command = pcscd.namespace.command(sys.executable, "-m", "tests.parts.reader_probe", "600", "0", reader)
+                command = pcscd.namespace.command(
+                    sys.executable, "-m", "tests.parts.reader_probe", "600", "0", reader
+                )
                 with Process(command, folder / "idle.log") as process:
                     seen = len(process.output())
-                    wait_for(lambda: '"up"' in process.output()[seen:], "the reader")  # noqa: B023
+                    wait_for(lambda: '"up"' in process.output()[seen:], "the reader")
                     time.sleep(1)
                     before = _busy_ns(process.pid)
                     time.sleep(IDLE_S)
                     share = (_busy_ns(process.pid) - before) / 1e9 / IDLE_S
-                rows.append(Row(f"idling: {what}", f"{100 * share:.3f} % of a core", "", None, None, "0.2 %"))
+                rows.append(
+                    Row(
+                        f"idling: {what}", f"{100 * share:.3f} % of a core", "", None, None, "0.2 %"
+                    )
+                )
     return rows
 
 
@@ -143,7 +173,10 @@ def parsing() -> list[Row]:
         ("rdm6300", rdm6300_frame(bytes.fromhex("010063e9ae"))),
         ("pn532-hsu", bytes.fromhex("0000FF03FDD54B00E000")),
     ):
-        for what, stream in (("good frames", frame * (PARSED // len(frame))), ("noise", source.randbytes(PARSED))):
+        for what, stream in (
+            ("good frames", frame * (PARSED // len(frame))),
+            ("noise", source.randbytes(PARSED)),
+        ):
             framer = load_profile(profile_id).framer(0)
             begun = time.perf_counter()
             for at in range(0, len(stream), 1_000):
@@ -151,7 +184,14 @@ def parsing() -> list[Row]:
             rate = len(stream) / (time.perf_counter() - begun)
             wire = 11_520  # 115,200 baud
             rows.append(
-                Row(f"bytes parsed a second, {profile_id}, {what}", f"{rate:,.0f}", f"115,200 baud: {wire:,}", wire / rate, None, "")
+                Row(
+                    f"bytes parsed a second, {profile_id}, {what}",
+                    f"{rate:,.0f}",
+                    f"115,200 baud: {wire:,}",
+                    wire / rate,
+                    None,
+                    "",
+                )
             )
     return rows
 
@@ -175,7 +215,9 @@ def _reading(line: SerialLine, profile_id: str) -> Iterator["queue.Queue[tuple[i
         if isinstance(event, CardPresented):
             events.put((time.monotonic_ns(), event))
 
-    config = ReaderConfig(name="counter", profile=load_profile(profile_id), port=str(line.path), device=None)
+    config = ReaderConfig(
+        name="counter", profile=load_profile(profile_id), port=str(line.path), device=None
+    )
     thread = reader_thread(config, emit, LateTaps(threading.Lock()))
     thread.start()
     try:
@@ -197,4 +239,7 @@ def _p99(values: list[int]) -> int:
 
 def _busy_ns(pid: int) -> int:
     """Return what all threads of a process have run so far."""
-    return sum(int(task.read_text(encoding="ascii").split()[0]) for task in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    return sum(
+        int(task.read_text(encoding="ascii").split()[0])
+        for task in Path(f"/proc/{pid}/task").glob("*/schedstat")
+    )

@@ -8,10 +8,10 @@ import paho.mqtt.client as paho
 import sqlite_utils
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent.app import SWITCH_INTERVAL_S
 from agent.domain.card import card_token, parse_card_id
 from agent.readers.events import CardPresented
 from agent.store.schema import place
+from agent.terminal.process import SWITCH_INTERVAL_S
 from bench.measure import BareInsert, Overwrite, Row, Series, against
 from tests.parts.broker import Mosquitto
 from tests.parts.wire import KEY, Wire
@@ -34,19 +34,24 @@ class Counter:
         start = place(1, 0)
         with db.transaction() as sql:
             sql.executemany(
-                "INSERT INTO record VALUES ('account', ?, 1, ?, 1, ?)", ((f"a-{n}", start, account_body(n)) for n in range(accounts))
+                "INSERT INTO record VALUES ('account', ?, 1, ?, 1, ?)",
+                ((f"a-{n}", start, account_body(n)) for n in range(accounts)),
             )
             tokens = (card_token(KEY, card) for card in self._cards)
             known = ((token, n) for n, token in enumerate(tokens))
             others = ((f"{n:032x}", n) for n in range(CARDS, accounts))
             for rows in (known, others):
                 sql.executemany(
-                    "INSERT INTO record VALUES ('card', ?, 1, ?, 1, ?)", ((token, start, card_body(token, n)) for token, n in rows)
+                    "INSERT INTO record VALUES ('card', ?, 1, ?, 1, ?)",
+                    ((token, start, card_body(token, n)) for token, n in rows),
                 )
             sql.executemany(
-                "INSERT INTO entry (n, kind, eater, service, day, helping, cents, reverses, hash, body)"
+                "INSERT INTO entry (n, kind, eater, service, day, meal_number, cents, reverses, hash, body)"
                 " VALUES (?, 'meal', ?, 'lunch', ?, 1, -366, NULL, ?, ?)",
-                ((place(1, n + 1), f"a-{n % CARDS}", f"{n // CARDS:010d}", bytes(32), BODY) for n in range(entries)),
+                (
+                    (place(1, n + 1), f"a-{n % CARDS}", f"{n // CARDS:010d}", bytes(32), BODY)
+                    for n in range(entries)
+                ),
             )
             sql.execute("UPDATE record SET h = ?", (place(1, entries),))
         db.checkpoint()
@@ -67,7 +72,11 @@ BODY = (
 
 
 def tap_beside_its_floors(folder: Path, taps: int) -> list[Row]:
-    counter, bare, block = Counter(folder / "tap"), BareInsert(folder / "bare.db"), Overwrite(folder / "block")
+    counter, bare, block = (
+        Counter(folder / "tap"),
+        BareInsert(folder / "bare.db"),
+        Overwrite(folder / "block"),
+    )
     own, insert, write = Series(), Series(), Series()
     for _ in range(taps):
         own.time(counter.tap)
@@ -85,7 +94,11 @@ def tap_beside_its_floors(folder: Path, taps: int) -> list[Row]:
 
 
 def tap_in_a_large_file(folder: Path, taps: int) -> list[Row]:
-    small, many, long = Counter(folder / "small"), Counter(folder / "many", accounts=1_000_000), Counter(folder / "long", entries=1_000_000)
+    small, many, long = (
+        Counter(folder / "small"),
+        Counter(folder / "many", accounts=1_000_000),
+        Counter(folder / "long", entries=1_000_000),
+    )
     at_small, at_many, at_long = Series(), Series(), Series()
     for _ in range(taps):
         at_small.time(small.tap)
@@ -111,7 +124,9 @@ def tap_beside_a_busy_thread(folder: Path, taps: int) -> list[Row]:
     over.set()
     thread.join()
     sys.setswitchinterval(before)
-    return [against("a tap while a Python thread of the process is busy", busy, "quiet", quiet, "4")]
+    return [
+        against("a tap while a Python thread of the process is busy", busy, "quiet", quiet, "4")
+    ]
 
 
 def tap_beside_the_obvious_script(folder: Path, taps: int) -> list[Row]:
@@ -135,7 +150,15 @@ def tap_beside_the_obvious_script(folder: Path, taps: int) -> list[Row]:
             obvious.time(script)
         client.disconnect()
         client.loop_stop()
-    return [against("the obvious script (sqlite-utils upserts, publish before answering)", obvious, "our tap", own, "at least 3")]
+    return [
+        against(
+            "the obvious script (sqlite-utils upserts, publish before answering)",
+            obvious,
+            "our tap",
+            own,
+            "at least 3",
+        )
+    ]
 
 
 def account_body(n: int) -> str:

@@ -25,7 +25,9 @@ from tests.parts.serial_line import SerialLine
 from tests.parts.town import SITE, Central, Terminal, run_agent
 
 ROSTER = Path(__file__).with_name("borgofiorito.csv")
-CONTACTLESS = [bytes.fromhex(f"1c78f2{n:02x}" if n % 10 == 9 else f"04b0a1{n:02x}c2d3e4") for n in range(20)]
+CONTACTLESS = [
+    bytes.fromhex(f"1c78f2{n:02x}" if n % 10 == 9 else f"04b0a1{n:02x}c2d3e4") for n in range(20)
+]
 TAGS = [bytes.fromhex(f"01006a{n:02x}ae") for n in range(20, 40)]
 BLOCKED = CONTACTLESS[5]
 UNKNOWN_TAG = bytes.fromhex("0300abcdef")
@@ -63,7 +65,17 @@ class Lunch:
     def open(self) -> None:
         """Set up the town and start everything."""
         self.central.office("import-roster", ROSTER)
-        self.central.office("service", SITE, "lunch", "--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567")
+        self.central.office(
+            "service",
+            SITE,
+            "lunch",
+            "--opens",
+            "00:00",
+            "--closes",
+            "23:59",
+            "--weekdays",
+            "1234567",
+        )
         self.central.office("policy", "--shortage", "serve", "--unknown-card", "serve")
         for terminal in (self.a, self.b):
             self.central.office("terminals", "add", terminal.name, SITE)
@@ -74,26 +86,39 @@ class Lunch:
         self.b.start()
         for terminal in (self.a, self.b):
             wait_for(terminal.answers, f"{terminal.name} answering")
-            wait_for(lambda: terminal.balance("a-1040") is not None, f"the roster at {terminal.name}")  # noqa: B023
-            wait_for(lambda: terminal.status()["readers"]["counter"] == "ready", f"the reader of {terminal.name}")  # noqa: B023
-        self.say("broker, central, two terminals and their readers are up; 42 accounts are at both terminals")
+            wait_for(
+                lambda: terminal.balance("a-1040") is not None, f"the roster at {terminal.name}"
+            )
+            wait_for(
+                lambda: terminal.status()["readers"]["counter"] == "ready",
+                f"the reader of {terminal.name}",
+            )
+        self.say(
+            "broker, central, two terminals and their readers are up; 42 accounts are at both terminals"
+        )
 
     def pay(self, accounts: list[str], euro: str, batch: str) -> None:
         for account in accounts:
-            self.central.office("credit", account, euro, "--channel", "pos", "--id", f"{batch}-{account}")
+            self.central.office(
+                "credit", account, euro, "--channel", "pos", "--id", f"{batch}-{account}"
+            )
 
     def eat_contactless(self, cards: list[bytes]) -> None:
         for uid in cards:
             if self.card.tap(uid).startswith(GREEN):
                 self.greens += 1
-            self.say(f"t-a  contactless card  {'green' if self.card.shown[-1][1].startswith(GREEN) else 'no meal'}")
+            self.say(
+                f"t-a  contactless card  {'green' if self.card.shown[-1][1].startswith(GREEN) else 'no meal'}"
+            )
 
     def eat_tags(self, tags: list[bytes]) -> None:
         for uid in tags:
             seen = self._last(self.b)
             self.line.hold(uid)
-            wait_for(lambda: self._last(self.b) > seen, "a tap at t-b")  # noqa: B023
-            (kind, reason) = self.b.rows("SELECT kind, body ->> '$.reason' FROM entry ORDER BY n DESC LIMIT 1")[0]
+            wait_for(lambda: self._last(self.b) > seen, "a tap at t-b")
+            (kind, reason) = self.b.rows(
+                "SELECT kind, body ->> '$.reason' FROM entry ORDER BY n DESC LIMIT 1"
+            )[0]
             self.say(f"t-b  125 kHz tag       {'served' if 'meal' in kind else reason}")
 
     def together(self, *acts: Callable[[], None]) -> None:
@@ -127,9 +152,13 @@ class Lunch:
         self.b.process.kill()
         self.b.start()
         wait_for(self.b.answers, "t-b after kill -9")
-        wait_for(lambda: self.b.status()["readers"]["counter"] == "ready", "t-b's reader after kill -9")
+        wait_for(
+            lambda: self.b.status()["readers"]["counter"] == "ready", "t-b's reader after kill -9"
+        )
         self.eat_tags([*TAGS[12:14], TAGS[11]])
-        self.say(f"t-a holds {self.a.pending()} and t-b {self.b.pending()} entries the central does not know yet")
+        self.say(
+            f"t-a holds {self.a.pending()} and t-b {self.b.pending()} entries the central does not know yet"
+        )
         self.say("[bold green]the broker is back[/]")
         self.broker.start()
         self.together(
@@ -155,21 +184,49 @@ class Lunch:
         """Wait for both sides to agree, print the table, and return the exit code."""
         with contextlib.suppress(TimeoutError):
             wait_for(lambda: not list(self.differences()), "both sides to agree", CONVERGENCE_S)
-        table = Table("account", "central €", "t-a €", "t-b €", "meals central", "meals terminals", title="after lunch")
+        table = Table(
+            "account",
+            "central €",
+            "t-a €",
+            "t-b €",
+            "meals central",
+            "meals terminals",
+            title="after lunch",
+        )
         for account, cents, meals in self._at_central():
-            shown = [format_euro(held) if (held := t.balance(account)) is not None else "-" for t in (self.a, self.b)]
-            table.add_row(account, format_euro(cents), *shown, str(meals), str(self._meals(account)))
+            shown = [
+                format_euro(held) if (held := t.balance(account)) is not None else "-"
+                for t in (self.a, self.b)
+            ]
+            table.add_row(
+                account, format_euro(cents), *shown, str(meals), str(self._meals(account))
+            )
         console.print(table)
-        unknown = sum(t.rows("SELECT count(*) FROM entry WHERE kind = 'unknown_meal'")[0][0] for t in (self.a, self.b))
-        aside = self.central.rows("SELECT count(*) FROM entry WHERE kind = 'unknown_meal' AND status = 'set_aside'")[0][0]
-        console.print(f"meals of unknown cards: {unknown} at terminals, {aside} kept at the central for the office")
-        lights = self.a.rows("SELECT count(*) FROM entry WHERE kind IN ('meal', 'unknown_meal')")[0][0]
-        console.print(f"green lights seen on the PC/SC reader: {self.greens}, meals recorded behind them: {lights}")
+        unknown = sum(
+            t.rows("SELECT count(*) FROM entry WHERE kind = 'unknown_meal'")[0][0]
+            for t in (self.a, self.b)
+        )
+        aside = self.central.rows(
+            "SELECT count(*) FROM entry WHERE kind = 'unknown_meal' AND status = 'set_aside'"
+        )[0][0]
+        console.print(
+            f"meals of unknown cards: {unknown} at terminals, {aside} kept at the central for the office"
+        )
+        lights = self.a.rows("SELECT count(*) FROM entry WHERE kind IN ('meal', 'unknown_meal')")[
+            0
+        ][0]
+        console.print(
+            f"green lights seen on the PC/SC reader: {self.greens}, meals recorded behind them: {lights}"
+        )
         wrong = list(self.differences())
-        wrong += [f"unknown cards: {unknown} at terminals, {aside} at the central"] * (unknown != aside)
+        wrong += [f"unknown cards: {unknown} at terminals, {aside} at the central"] * (
+            unknown != aside
+        )
         wrong += [f"{self.greens} green lights, {lights} meals"] * (self.greens != lights)
         for terminal in (self.a, self.b):
-            console.print(run_agent("ledger", "verify", "-c", terminal.config).strip(), highlight=False)
+            console.print(
+                run_agent("ledger", "verify", "-c", terminal.config).strip(), highlight=False
+            )
         console.print("central: " + self.central.office("check").strip(), highlight=False)
         for sentence in wrong:
             console.print(f"[red]differs[/]: {sentence}", highlight=False)
@@ -185,9 +242,7 @@ class Lunch:
         )
 
     def _meals(self, account: str) -> int:
-        count = (
-            "SELECT count(*) FROM entry m WHERE eater = ? AND kind = 'meal' AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.reverses = m.n)"
-        )
+        count = "SELECT count(*) FROM entry m WHERE eater = ? AND kind = 'meal' AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.reverses = m.n)"
         return sum(int(terminal.rows(count, account)[0][0]) for terminal in (self.a, self.b))
 
     def _last(self, terminal: Terminal) -> int:

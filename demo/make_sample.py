@@ -59,9 +59,31 @@ def main() -> None:
             card = f"a:1c78f2{n:02x}"
         label = f"{name} {chr(65 + n % 26)}."
         prices = f"lunch 2026-09-01 {first} | lunch 2027-01-01 {later}"
-        rows.writerow([f"a-{1001 + n}", "primaria", "pupil", f"{1 + n // 8}A", label, "veg" if n % 9 == 4 else "", card, prices])
+        rows.writerow(
+            [
+                f"a-{1001 + n}",
+                "primaria",
+                "pupil",
+                f"{1 + n // 8}A",
+                label,
+                "veg" if n % 9 == 4 else "",
+                card,
+                prices,
+            ]
+        )
     for n, name in enumerate(("Maestra", "Cuoca")):
-        rows.writerow([f"s-{1 + n}", "primaria", "staff", "", f"{name} {chr(65 + n)}.", "", f"em:02006a{n:02x}ff", "lunch 2026-09-01 0.00"])
+        rows.writerow(
+            [
+                f"s-{1 + n}",
+                "primaria",
+                "staff",
+                "",
+                f"{name} {chr(65 + n)}.",
+                "",
+                f"em:02006a{n:02x}ff",
+                "lunch 2026-09-01 0.00",
+            ]
+        )
 
 
 if __name__ == "__main__":

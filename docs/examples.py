@@ -30,25 +30,39 @@ def texts() -> dict[Path, str]:
         wire.settle()
         wire.pass_time(300_000)
         wire.central.exchange.push(wire.clock.instant)
-        newest = {topic.rpartition("/t/t-1/")[2]: payload for topic, payload in wire.log if "/t/t-1/" in topic}
+        newest = {
+            topic.rpartition("/t/t-1/")[2]: payload
+            for topic, payload in wire.log
+            if "/t/t-1/" in topic
+        }
         answers = [payload for topic, payload in wire.log if topic.endswith("/changes")]
         named = {
             "hello": newest["hello"],
-            "entries": max((payload for topic, payload in wire.log if topic.endswith("/entries")), key=len),
+            "entries": max(
+                (payload for topic, payload in wire.log if topic.endswith("/entries")), key=len
+            ),
             "terminal-state": newest["state"],
             "changes-first": answers[0],
             "changes-after-a-batch": next(payload for payload in answers if b'"notes"' in payload),
-            "changes-with-digest": next(payload for payload in reversed(answers) if b'"digest"' in payload),
+            "changes-with-digest": next(
+                payload for payload in reversed(answers) if b'"digest"' in payload
+            ),
             "central-state": wire.central.exchange.state(wire.clock.instant, online=True).payload,
         }
     return {
-        FOLDER / f"{name}.json": json.dumps(json.loads(payload), indent=1, ensure_ascii=False) + "\n" for name, payload in named.items()
+        FOLDER / f"{name}.json": json.dumps(json.loads(payload), indent=1, ensure_ascii=False)
+        + "\n"
+        for name, payload in named.items()
     }
 
 
 def main(check: bool) -> int:
     printed = texts()
-    wrong = [path for path, text in printed.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    wrong = [
+        path
+        for path, text in printed.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
     if not check:
         FOLDER.mkdir(parents=True, exist_ok=True)
         for path, text in printed.items():

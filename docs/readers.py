@@ -13,7 +13,9 @@ SHOWN = {"ok": "served", "again": "already served", "deny": "refused", "busy": "
 
 def table() -> str:
     lines = ["| reader | profile | speaks | cards | shows | support |", "|---|---|---|---|---|---|"]
-    for profile in sorted(all_profiles(), key=lambda one: (one.transport, one.device.vendor, one.device.model)):
+    for profile in sorted(
+        all_profiles(), key=lambda one: (one.transport, one.device.vendor, one.device.model)
+    ):
         model = profile.device
         cells = (
             f"{model.vendor} {model.model}",

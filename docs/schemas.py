@@ -31,11 +31,15 @@ RETAINED = {"terminalState", "centralState"}
 def schemas() -> dict[str, Any]:
     """Return the JSON Schema of every message, entry and record, by name."""
     types = [form for form, _, _ in MESSAGES.values()]
-    _, components = msgspec.json.schema_components([*types, Entry, *RECORDS], ref_template="#/$defs/{name}")
+    _, components = msgspec.json.schema_components(
+        [*types, Entry, *RECORDS], ref_template="#/$defs/{name}"
+    )
     # entries and records travel raw, so that a hash or a digest covers fields a receiver does not know
     components["Entries"]["properties"]["entries"]["items"] = _reference("Entry")
     records = [_reference(form.__name__) for form in RECORDS]
-    components["Changes"]["properties"]["records"]["items"] = {"anyOf": [*records, {"type": "object", "required": ["k", "id", "p"]}]}
+    components["Changes"]["properties"]["records"]["items"] = {
+        "anyOf": [*records, {"type": "object", "required": ["k", "id", "p"]}]
+    }
     return dict(sorted(components.items()))
 
 
@@ -48,7 +52,10 @@ def asyncapi() -> dict[str, Any]:
     for name, (form, address, sender) in MESSAGES.items():
         channels[name] = {
             "address": f"{ROOT}/{{town}}/{address}",
-            "parameters": {"town": town, **({"terminal": terminal} if "{terminal}" in address else {})},
+            "parameters": {
+                "town": town,
+                **({"terminal": terminal} if "{terminal}" in address else {}),
+            },
             "messages": {name: {"$ref": f"#/components/messages/{name}"}},
         }
         operations[f"{'send' if sender == 'terminal' else 'receive'}{form.__name__}"] = {
@@ -69,7 +76,10 @@ def asyncapi() -> dict[str, Any]:
         "operations": operations,
         "components": {
             "messages": {
-                name: {"contentType": "application/json", "payload": {"$ref": f"schemas.json#/$defs/{form.__name__}"}}
+                name: {
+                    "contentType": "application/json",
+                    "payload": {"$ref": f"schemas.json#/$defs/{form.__name__}"},
+                }
                 for name, (form, _, _) in MESSAGES.items()
             },
         },
@@ -80,17 +90,29 @@ def texts() -> dict[Path, str]:
     """Return every printed file with its text."""
     files = {
         FOLDER / "asyncapi.json": asyncapi(),
-        FOLDER / "schemas.json": {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": schemas()},
+        FOLDER / "schemas.json": {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$defs": schemas(),
+        },
     }
-    return {path: json.dumps(value, indent=1, ensure_ascii=False) + "\n" for path, value in files.items()}
+    return {
+        path: json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+        for path, value in files.items()
+    }
 
 
 def main(check: bool) -> int:
     printed = texts()
     if check:
-        wrong = [path for path, text in printed.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+        wrong = [
+            path
+            for path, text in printed.items()
+            if not path.exists() or path.read_text(encoding="utf-8") != text
+        ]
         for path in wrong:
-            print(f"{path.relative_to(FOLDER.parent.parent)} is not what the program decodes; print it anew with: make docs")
+            print(
+                f"{path.relative_to(FOLDER.parent.parent)} is not what the program decodes; print it anew with: make docs"
+            )
         return 1 if wrong else 0
     FOLDER.mkdir(exist_ok=True)
     for path, text in printed.items():

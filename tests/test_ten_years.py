@@ -30,5 +30,7 @@ def test_the_file_is_bounded(wire: Wire) -> None:
         lunch(wire)
     assert wire.box.db.row("SELECT count(*) FROM entry")[0] <= 2 * KEEP_DAYS
     assert wire.box.db.row("PRAGMA page_count")[0] <= pages
-    assert wire.box.path.with_name("t-1.db-wal").stat().st_size < 1.5 * HEADROOM_BYTES  # brought into the file each afternoon
+    assert (
+        wire.box.path.with_name("t-1.db-wal").stat().st_size < 1.5 * HEADROOM_BYTES
+    )  # brought into the file each afternoon
     assert wire.box.balance("a-1") == wire.central.balance("a-1") == -DAYS * 366

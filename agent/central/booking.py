@@ -14,7 +14,16 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Raw, Struct
 
-from agent.central.ledger import add_incident, add_posting, bump_account, bury, give_order, move_balance, post, prices
+from agent.central.books.file import (
+    add_incident,
+    add_posting,
+    add_tombstone,
+    bump_account,
+    give_order,
+    move_balance,
+    post,
+    prices,
+)
 from agent.central.verdict import SECOND_REASON, Batch, Verdict, judge, storno_of
 from agent.domain.canteen import Id, price_on
 from agent.domain.clock import ClockTrust, Instant, day_of, format_instant, parse_instant
@@ -34,14 +43,23 @@ class _Place(Struct):
 
 
 def book_batch(
-    sql: sqlite3.Connection, *, terminal: str, site: str | None, message: Entries, at: Instant, zone: ZoneInfo, town: str
+    sql: sqlite3.Connection,
+    *,
+    terminal: str,
+    site: str | None,
+    message: Entries,
+    at: Instant,
+    zone: ZoneInfo,
+    town: str,
 ) -> bool:
     """Book what is new in a batch; return False if it does not join on to what is booked (a gap: nothing happens).
 
     Raise `SyncError` for a batch whose entries have no consecutive keys. The caller's transaction holds everything.
     """
     places = [_place(raw) for raw in message.entries]
-    if [place.seq for place in places] != list(range(places[0].seq, places[0].seq + len(places))) or places[0].seq < 1:
+    if [place.seq for place in places] != list(
+        range(places[0].seq, places[0].seq + len(places))
+    ) or places[0].seq < 1:
         raise SyncError("the entries of a batch are not consecutive")
     if not _joins(sql, terminal, message, places[0].seq, town=town, at=at):
         return False
@@ -65,11 +83,18 @@ def book_batch(
 
 
 def _begun(
-    sql: sqlite3.Connection, terminal: str, site: str | None, epoch: str, at: Instant, zone: ZoneInfo, span: tuple[int, int]
+    sql: sqlite3.Connection,
+    terminal: str,
+    site: str | None,
+    epoch: str,
+    at: Instant,
+    zone: ZoneInfo,
+    span: tuple[int, int],
 ) -> Batch:
     booked: dict[int, set[str]] = {}
     for row in sql.execute(
-        "SELECT seq, hash FROM entry WHERE terminal = ? AND epoch = ? AND seq BETWEEN ? AND ?", (terminal, epoch, *span)
+        "SELECT seq, hash FROM entry WHERE terminal = ? AND epoch = ? AND seq BETWEEN ? AND ?",
+        (terminal, epoch, *span),
     ):
         booked.setdefault(row["seq"], set()).add(row["hash"])
     undone = sql.execute(
@@ -79,7 +104,9 @@ def _begun(
     return Batch(terminal, site, epoch, at, zone, booked, {row["undoes_seq"] for row in undone})
 
 
-def settle_meals(sql: sqlite3.Connection, account: str, service: str, day: str, *, at: Instant) -> None:
+def settle_meals(
+    sql: sqlite3.Connection, account: str, service: str, day: str, *, at: Instant
+) -> None:
     """Give back all but the first standing meal of an account, service and day, by the policy of that day; or take it back again."""
     rows = sql.execute(
         "SELECT m.terminal, m.epoch, m.seq, m.hash, m.cents, m.reason, NOT EXISTS (SELECT 1 FROM entry s WHERE s.terminal = m.terminal"
@@ -96,12 +123,22 @@ def settle_meals(sql: sqlite3.Connection, account: str, service: str, day: str, 
         key = (row["terminal"], row["epoch"], row["seq"], row["hash"])
         is_second = bool(row["stands"]) and first_seen
         first_seen = first_seen or bool(row["stands"])
-        if is_second and SECOND_REASON not in row["reason"].split("; "):  # a later one came first, or its day was found later
+        if is_second and SECOND_REASON not in row["reason"].split(
+            "; "
+        ):  # a later one came first, or its day was found later
             _remark(sql, key, SECOND_REASON)
         wanted = -row["cents"] if is_second and give_back else 0
         if wanted != row["given"]:
             reason = f"{service} of {day} was eaten once"
-            post(sql, account=account, cents=wanted - row["given"], kind="double_meal", at=at, reason=reason, entry=key)
+            post(
+                sql,
+                account=account,
+                cents=wanted - row["given"],
+                kind="double_meal",
+                at=at,
+                reason=reason,
+                entry=key,
+            )
 
 
 def _remark(sql: sqlite3.Connection, key: tuple[str, str, int, str], remark: str) -> None:
@@ -127,7 +164,8 @@ def settle_meals_from(sql: sqlite3.Connection, day: str, *, at: Instant) -> None
 def book_found_card(sql: sqlite3.Connection, token: str, account: str, *, at: Instant) -> int:
     """Book the meals that were served to a card before anybody knew whose it is; return how many."""
     rows = sql.execute(
-        "SELECT * FROM entry WHERE card = ? AND kind = 'unknown_meal' AND account IS NULL AND reason LIKE 'unknown_card%'", (token,)
+        "SELECT * FROM entry WHERE card = ? AND kind = 'unknown_meal' AND account IS NULL AND reason LIKE 'unknown_card%'",
+        (token,),
     ).fetchall()
     for row in rows:
         key = (row["terminal"], row["epoch"], row["seq"], row["hash"])
@@ -147,17 +185,32 @@ def book_found_account(sql: sqlite3.Connection, account: str, *, at: Instant) ->
     for row in rows:
         key = (row["terminal"], row["epoch"], row["seq"], row["hash"])
         undone = storno_of(sql, key)
-        _book_late(sql, row, account, 0 if undone else msgspec.json.decode(row["body"])["cents"], "meal", at=at)
+        _book_late(
+            sql,
+            row,
+            account,
+            0 if undone else msgspec.json.decode(row["body"])["cents"],
+            "meal",
+            at=at,
+        )
     return len(rows)
 
 
-def _book_late(sql: sqlite3.Connection, row: sqlite3.Row, account: str, cents: int, kind: str, *, at: Instant) -> None:
+def _book_late(
+    sql: sqlite3.Connection, row: sqlite3.Row, account: str, cents: int, kind: str, *, at: Instant
+) -> None:
     """Book an entry that was put aside for a reason that has gone; other remarks on it stay."""
     key = (row["terminal"], row["epoch"], row["seq"], row["hash"])
     remarks = row["reason"].split("; ")[1:]
     sql.execute(
         "UPDATE entry SET account = ?, cents = ?, status = ?, reason = ? WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
-        (account, cents, "flagged" if remarks else "applied", "; ".join([FOUND_LATER, *remarks]), *key),
+        (
+            account,
+            cents,
+            "flagged" if remarks else "applied",
+            "; ".join([FOUND_LATER, *remarks]),
+            *key,
+        ),
     )
     post(sql, account=account, cents=cents, kind=kind, at=at, entry=key)
     if row["true_day"] and kind != "storno":
@@ -172,15 +225,20 @@ def _place(raw: Raw) -> _Place:
     return place
 
 
-def _joins(sql: sqlite3.Connection, terminal: str, message: Entries, first: int, *, town: str, at: Instant) -> bool:
+def _joins(
+    sql: sqlite3.Connection, terminal: str, message: Entries, first: int, *, town: str, at: Instant
+) -> bool:
     """Return whether the entry before `first`, on this terminal's own line, is booked; or is lost for good, which is an incident."""
-    chain = sql.execute("SELECT seq, oldest FROM chain WHERE terminal = ? AND epoch = ?", (terminal, message.epoch)).fetchone()
+    chain = sql.execute(
+        "SELECT seq, oldest FROM chain WHERE terminal = ? AND epoch = ?", (terminal, message.epoch)
+    ).fetchone()
     if chain is None:
         return False  # its hello is still to come
     if first == 1:
         return message.prev == genesis(town, terminal, message.epoch)
     if sql.execute(
-        "SELECT 1 FROM entry WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?", (terminal, message.epoch, first - 1, message.prev)
+        "SELECT 1 FROM entry WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
+        (terminal, message.epoch, first - 1, message.prev),
     ).fetchone():
         return True
     if first == chain["oldest"] and first > chain["seq"] + 1:
@@ -190,7 +248,9 @@ def _joins(sql: sqlite3.Connection, terminal: str, message: Entries, first: int,
     return False
 
 
-def _book(sql: sqlite3.Connection, batch: Batch, raw: Raw, place: _Place, previous: str, *, forked: bool) -> None:
+def _book(
+    sql: sqlite3.Connection, batch: Batch, raw: Raw, place: _Place, previous: str, *, forked: bool
+) -> None:
     verdict, entry = Verdict(), None
     members: dict[str, Any] = {}
     try:
@@ -233,7 +293,15 @@ def _is_id(name: str) -> bool:
     return True
 
 
-def _insert(sql: sqlite3.Connection, batch: Batch, raw: Raw, place: _Place, previous: str, entry: Entry | None, verdict: Verdict) -> None:
+def _insert(
+    sql: sqlite3.Connection,
+    batch: Batch,
+    raw: Raw,
+    place: _Place,
+    previous: str,
+    entry: Entry | None,
+    verdict: Verdict,
+) -> None:
     trusted = entry is not None and entry.clock is not ClockTrust.UNSET
     sql.execute(
         "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -264,7 +332,14 @@ def _insert(sql: sqlite3.Connection, batch: Batch, raw: Raw, place: _Place, prev
         batch.undone.add(verdict.undoes[1])
     if verdict.account is not None and verdict.cents is not None:
         key = (batch.terminal, batch.epoch, place.seq, place.hash)
-        add_posting(sql, account=verdict.account, cents=verdict.cents, kind=verdict.posting, at=batch.at, entry=key)
+        add_posting(
+            sql,
+            account=verdict.account,
+            cents=verdict.cents,
+            kind=verdict.posting,
+            at=batch.at,
+            entry=key,
+        )
         batch.accounts[verdict.account] = batch.accounts.get(verdict.account, 0) + verdict.cents
         if entry is not None and verdict.posting in ("meal", "unknown_meal"):
             if place.seq in batch.undone and (storno := storno_of(sql, key)) is not None:
@@ -279,7 +354,7 @@ def _renew(sql: sqlite3.Connection, batch: Batch, account: str, cents: int) -> N
     if row is not None:
         move_balance(sql, account, cents)
     if batch.site is not None and (row is None or row["site"] != batch.site):
-        bury(sql, batch.site, "account", account)
+        add_tombstone(sql, batch.site, "account", account)
 
 
 def _correct_times(sql: sqlite3.Connection, batch: Batch, entry: Entry) -> None:
@@ -289,10 +364,14 @@ def _correct_times(sql: sqlite3.Connection, batch: Batch, entry: Entry) -> None:
         (batch.terminal, entry.boot),
     ).fetchall()
     for row in rows:
-        true_at = format_instant(parse_instant(entry.at) - timedelta(milliseconds=entry.mono_ms - row["mono_ms"]))
+        true_at = format_instant(
+            parse_instant(entry.at) - timedelta(milliseconds=entry.mono_ms - row["mono_ms"])
+        )
         # a meal typed in for an earlier day keeps the day the staff gave it
         late = msgspec.json.decode(row["body"]).get("how") == "late"
-        true_day = msgspec.json.decode(row["body"]).get("day") if late else day_of(true_at, batch.zone)
+        true_day = (
+            msgspec.json.decode(row["body"]).get("day") if late else day_of(true_at, batch.zone)
+        )
         sql.execute(
             "UPDATE entry SET true_at = ?, true_day = ? WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
             (true_at, true_day, row["terminal"], row["epoch"], row["seq"], row["hash"]),
@@ -310,10 +389,22 @@ def _price_again(sql: sqlite3.Connection, batch: Batch, row: sqlite3.Row, true_d
         return
     cents = -(price_on(prices(sql, row["account"]), row["service"], true_day) or 0)
     if cents != row["cents"]:
-        sql.execute("UPDATE entry SET cents = ? WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?", (cents, *key))
-        post(sql, account=row["account"], cents=cents - row["cents"], kind="unknown_meal", at=batch.at, entry=key)
+        sql.execute(
+            "UPDATE entry SET cents = ? WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
+            (cents, *key),
+        )
+        post(
+            sql,
+            account=row["account"],
+            cents=cents - row["cents"],
+            kind="unknown_meal",
+            at=batch.at,
+            entry=key,
+        )
 
 
 def _double_meal(sql: sqlite3.Connection, day: str) -> str:
-    row = sql.execute("SELECT double_meal FROM policy WHERE from_day <= ? ORDER BY from_day DESC LIMIT 1", (day,)).fetchone()
+    row = sql.execute(
+        "SELECT double_meal FROM policy WHERE from_day <= ? ORDER BY from_day DESC LIMIT 1", (day,)
+    ).fetchone()
     return str(row["double_meal"]) if row else "give_back"

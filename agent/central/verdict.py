@@ -4,7 +4,7 @@ import sqlite3
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
-from agent.central.ledger import prices
+from agent.central.books.file import prices
 from agent.domain.canteen import price_on
 from agent.domain.clock import ClockTrust, Instant
 from agent.domain.ledger import Entry, Kind
@@ -47,7 +47,9 @@ class Batch:
         if token is None:
             return None
         if token not in self.cards:
-            row = sql.execute("SELECT account, status FROM card WHERE token = ?", (token,)).fetchone()
+            row = sql.execute(
+                "SELECT account, status FROM card WHERE token = ?", (token,)
+            ).fetchone()
             self.cards[token] = (row["account"], row["status"]) if row else None
         return self.cards[token]
 
@@ -101,7 +103,9 @@ def _judge_meal(sql: sqlite3.Connection, batch: Batch, entry: Entry, verdict: Ve
     return _flag_second(sql, entry.account, entry, verdict)
 
 
-def _judge_unknown_meal(sql: sqlite3.Connection, batch: Batch, entry: Entry, verdict: Verdict) -> None:
+def _judge_unknown_meal(
+    sql: sqlite3.Connection, batch: Batch, entry: Entry, verdict: Verdict
+) -> None:
     card = batch.card(sql, entry.card)
     if card is None:
         return verdict.put_aside("unknown_card")
@@ -116,7 +120,9 @@ def _judge_unknown_meal(sql: sqlite3.Connection, batch: Batch, entry: Entry, ver
     return _flag_second(sql, account, entry, verdict)
 
 
-def _flag_second(sql: sqlite3.Connection, account: str | None, entry: Entry, verdict: Verdict) -> None:
+def _flag_second(
+    sql: sqlite3.Connection, account: str | None, entry: Entry, verdict: Verdict
+) -> None:
     if entry.clock is ClockTrust.UNSET:
         return  # its day is a guess until its clock is corrected
     if sql.execute(

@@ -1,7 +1,7 @@
 """Accounts, cards, prices, services and rules: the records a terminal holds, and what they mean on a day.
 
 A record is the same thing on the wire, on disk and here (PROTOCOL.md, "Down: changes"). Every record is whole and
-carries `p`, the central's journal position at which it last changed. Prices and policies have a day of effect, so that
+carries `p`, the central's generation position at which it last changed. Prices and policies have a day of effect, so that
 a fare change on a day without network has already arrived.
 """
 
@@ -16,13 +16,31 @@ from msgspec import Meta, Struct, field
 
 from agent.domain.clock import Day, Instant, parse_instant
 
-Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+(?!\n)$", description="id: letters, digits, . _ -")]
-Cents = Annotated[int, Meta(ge=-100_000_000_000, le=100_000_000_000, description="integer cents, signed")]
-Position = Annotated[int, Meta(ge=0, le=2**53, description="the central's journal position")]
+Id = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9._-]+(?!\n)$",
+        description="id: letters, digits, . _ -",
+    ),
+]
+Cents = Annotated[
+    int, Meta(ge=-100_000_000_000, le=100_000_000_000, description="integer cents, signed")
+]
+Position = Annotated[int, Meta(ge=0, le=2**53, description="the central's generation position")]
 TokenText = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}(?!\n)$", description="a card's token")]
-Hour = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](?!\n)$", description="HH:MM in the town's time zone")]
+Hour = Annotated[
+    str,
+    Meta(
+        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](?!\n)$",
+        description="HH:MM in the town's time zone",
+    ),
+]
 
-OUTSIDE_HOURS_GRACE_MIN = 30  # a queue does not end when the clock strikes: served up to here, and flagged
+OUTSIDE_HOURS_GRACE_MIN = (
+    30  # a queue does not end when the clock strikes: served up to here, and flagged
+)
 
 
 Name = Annotated[str, Meta(max_length=64, description="a short text for people")]
@@ -84,7 +102,9 @@ class LastCredit(Struct, frozen=True, kw_only=True):
     channel: str
 
 
-class AccountRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="k", tag="account"):
+class AccountRecord(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="k", tag="account"
+):
     """Where the money is. `balance` contains this terminal's entries up to the `acked` that came with the record."""
 
     id: Id
@@ -109,7 +129,9 @@ class CardRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
     status: CardStatus = CardStatus.ACTIVE
 
 
-class PolicyRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="k", tag="policy"):
+class PolicyRecord(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="k", tag="policy"
+):
     """The town's rules from a day on. `floor` is the lowest balance, in cents, allowed after a debit where shortage refuses."""
 
     from_day: Day = field(name="from")
@@ -124,7 +146,9 @@ class PolicyRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     labels: Literal["none", "short"] = "none"
 
 
-class ServiceRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="k", tag="service"):
+class ServiceRecord(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="k", tag="service"
+):
     """A serving time of a site. `weekdays`: 1 is Monday. `closed_days`: holidays."""
 
     id: Id
@@ -132,7 +156,9 @@ class ServiceRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     name: Name
     opens: Hour
     closes: Hour
-    weekdays: list[Annotated[int, Meta(ge=1, le=7)]] = field(default_factory=lambda: [1, 2, 3, 4, 5])
+    weekdays: list[Annotated[int, Meta(ge=1, le=7)]] = field(
+        default_factory=lambda: [1, 2, 3, 4, 5]
+    )
     closed_days: list[Day] = []
 
 
@@ -170,7 +196,9 @@ class ServiceNow(Struct, frozen=True, kw_only=True):
     outside_hours: bool
 
 
-def service_now(services: Iterable[ServiceRecord], at: Instant, zone: ZoneInfo) -> ServiceNow | None:
+def service_now(
+    services: Iterable[ServiceRecord], at: Instant, zone: ZoneInfo
+) -> ServiceNow | None:
     """Return the service that is open at an instant, else the nearest within the grace, else None."""
     local = parse_instant(at).astimezone(zone)
     day = local.date().isoformat()

@@ -23,11 +23,20 @@ TOKEN_BYTES = 16
 CARD_KEY_BYTES_MIN = 16
 
 # technology prefix -> lengths in bytes: ISO 14443-A (three cascade levels), 14443-B, EM4100, FeliCa IDm, ISO 15693, printed code
-UID_LENGTHS: dict[str, tuple[int, ...]] = {"a": (4, 7, 10), "b": (4,), "em": (5,), "f": (8,), "v": (8,), "q": tuple(range(6, 33))}
+UID_LENGTHS: dict[str, tuple[int, ...]] = {
+    "a": (4, 7, 10),
+    "b": (4,),
+    "em": (5,),
+    "f": (8,),
+    "v": (8,),
+    "q": tuple(range(6, 33)),
+}
 
 _CASCADE_TAG = 0x88  # ISO 14443-3: first byte of an unfinished UID
 _ISO15693 = 0xE0  # ISO 15693-3: the first byte of every UID
-_RANDOM_PREFIX = 0x08  # ISO 14443-3: a four-byte id made up anew at each activation (phones, DESFire random id)
+_RANDOM_PREFIX = (
+    0x08  # ISO 14443-3: a four-byte id made up anew at each activation (phones, DESFire random id)
+)
 
 
 class UidFault(StrEnum):
@@ -49,7 +58,9 @@ class CardId(Struct, frozen=True):
     def __str__(self) -> str:
         return f"{self.technology}:{self.uid.hex()}"
 
-    def __repr__(self) -> str:  # a UID identifies a child: it must not reach a log by way of a traceback
+    def __repr__(
+        self,
+    ) -> str:  # a UID identifies a child: it must not reach a log by way of a traceback
         return f"CardId({self.technology}:…)"
 
 
@@ -72,14 +83,18 @@ def parse_card_id(text: str) -> CardId:
     """Return the card id of its one spelling. Raise `CardError` with what to write instead, without the number: errors are logged."""
     technology, colon, digits = text.strip().partition(":")
     if not colon or technology not in UID_LENGTHS:
-        raise CardError("not a card id; write technology and UID, as in a:04a1b2c3d4e5f6 or em:010063e9ae")
+        raise CardError(
+            "not a card id; write technology and UID, as in a:04a1b2c3d4e5f6 or em:010063e9ae"
+        )
     try:
         uid = bytes.fromhex(digits)
     except ValueError:
         raise CardError(f"not a card id: after {technology}: come hex digits, two a byte") from None
     found = identify(technology, uid)
     if isinstance(found, UidFault):
-        lengths = "6 to 32" if technology == "q" else " or ".join(str(n) for n in UID_LENGTHS[technology])
+        lengths = (
+            "6 to 32" if technology == "q" else " or ".join(str(n) for n in UID_LENGTHS[technology])
+        )
         reasons = {
             UidFault.LENGTH: f"a UID of technology {technology} has {lengths} bytes, not {len(uid)}",
             UidFault.BLANK: "all its bytes are equal to 00 or FF",
@@ -103,5 +118,7 @@ def parse_card_key(text: str, *, where: str) -> bytes:
     except ValueError:
         raise CardError(f"{where}: the town's card key is hex digits and nothing else") from None
     if len(key) < CARD_KEY_BYTES_MIN:
-        raise CardError(f"{where}: the town's card key has {len(key)} bytes; it needs at least {CARD_KEY_BYTES_MIN}")
+        raise CardError(
+            f"{where}: the town's card key has {len(key)} bytes; it needs at least {CARD_KEY_BYTES_MIN}"
+        )
     return key

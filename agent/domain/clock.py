@@ -16,7 +16,12 @@ import msgspec
 
 _INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z(?!\n)$"
 Instant = Annotated[str, msgspec.Meta(pattern=_INSTANT, description="RFC 3339, UTC, milliseconds")]
-Day = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?!\n)$", description="day in the town's time zone")]
+Day = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?!\n)$", description="day in the town's time zone"
+    ),
+]
 
 NEARLY_RIGHT_MS = 3_600_000
 STEP_TOLERANCE_MS = 1_000  # a clock that was just slewed may stand a little behind the newest entry: that is no fault
@@ -92,13 +97,23 @@ def read_moment(reading: Reading, *, floor: Anchor | None, heard: Anchor | None)
             lowest -= (lowest - floor.when) / 2
         if base < lowest - timedelta(milliseconds=STEP_TOLERANCE_MS):
             # a clock that is said to be right and differs by minutes is believed to be nearly right; by more, the day is a guess
-            nearly = trust is ClockTrust.SYNCED and lowest - base < timedelta(milliseconds=NEARLY_RIGHT_MS)
+            nearly = trust is ClockTrust.SYNCED and lowest - base < timedelta(
+                milliseconds=NEARLY_RIGHT_MS
+            )
             trust = ClockTrust.HELD if nearly else ClockTrust.UNSET
         base = max(base, lowest)
-    elif base.year < 2020:  # first start ever of a box whose clock says 1970: nothing to hold it against
+    elif (
+        base.year < 2020
+    ):  # first start ever of a box whose clock says 1970: nothing to hold it against
         trust = ClockTrust.UNSET
     kept_at = format_instant(reading.wall) if reading.synced else None
-    return Moment(at=format_instant(base), trust=trust, boot=reading.boot, mono_ms=reading.mono_ms, kept_at=kept_at)
+    return Moment(
+        at=format_instant(base),
+        trust=trust,
+        boot=reading.boot,
+        mono_ms=reading.mono_ms,
+        kept_at=kept_at,
+    )
 
 
 def newest_heard(before: Instant | None, central_at: Instant, moment: Moment) -> Instant:

@@ -16,7 +16,13 @@ from agent.domain.canteen import PRICE_CENTS_MAX, Id, TokenText
 from agent.domain.clock import ClockTrust, Day, Instant
 
 Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}(?!\n)$", description="SHA-256 in hex")]
-Epoch = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}-[0-9a-f]{16}(?!\n)$", description="which life of the disk, then 64 random bits")]
+Epoch = Annotated[
+    str,
+    Meta(
+        pattern=r"^[1-9][0-9]{0,8}-[0-9a-f]{16}(?!\n)$",
+        description="which life of the disk, then 64 random bits",
+    ),
+]
 Seq = Annotated[int, Meta(ge=1, le=2**53)]
 
 
@@ -121,16 +127,22 @@ def seal(draft: Entry, *, seq: int, previous: str) -> tuple[Entry, bytes]:
 
 def received_hash(previous: str, received: dict[str, Any]) -> str:
     """Return the hash an entry should have, from the object as it came: fields we do not know yet are covered as well."""
-    return chain_hash(previous, canonical({name: value for name, value in received.items() if name != "hash"}))
+    return chain_hash(
+        previous, canonical({name: value for name, value in received.items() if name != "hash"})
+    )
 
 
 def entry_fault(entry: Entry) -> str | None:
     """Return what makes an entry impossible by the table of kinds, or None."""
     match entry.kind:
         case Kind.MEAL:
-            return _missing(entry, "account", "service", "day") or ("a meal with positive cents" if entry.cents > 0 else None)
+            return _missing(entry, "account", "service", "day") or (
+                "a meal with positive cents" if entry.cents > 0 else None
+            )
         case Kind.STORNO:
-            return _missing(entry, "reverses") or ("a storno with negative cents" if entry.cents < 0 else None)
+            return _missing(entry, "reverses") or (
+                "a storno with negative cents" if entry.cents < 0 else None
+            )
         case Kind.UNKNOWN_MEAL:
             return _missing(entry, "card", "service", "day") or _not_zero(entry)
         case Kind.REFUSAL:

@@ -21,7 +21,10 @@ def printed_forms(card: CardId) -> dict[str, str]:
     """Return every number that may be printed on a card, by the form's name."""
     uid = card.uid
     if card.technology == "a" and len(uid) == 4:
-        return {"dez10": f"{int.from_bytes(uid, 'big'):010}", "dez10-reversed": f"{int.from_bytes(uid, 'little'):010}"}
+        return {
+            "dez10": f"{int.from_bytes(uid, 'big'):010}",
+            "dez10-reversed": f"{int.from_bytes(uid, 'little'):010}",
+        }
     if card.technology != "em":
         return {}
     low = int.from_bytes(uid[3:], "big")

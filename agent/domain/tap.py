@@ -104,7 +104,9 @@ def decide(facts: Facts) -> Outcome:
     if _has_own_meal(facts):
         return AlreadyServed(entry=_refusal(facts, RefusalReason.ALREADY_SERVED), terminal=None)
     if (elsewhere := _meal_elsewhere(facts, facts.account, facts.service)) is not None:
-        return AlreadyServed(entry=_refusal(facts, RefusalReason.ALREADY_SERVED), terminal=elsewhere)
+        return AlreadyServed(
+            entry=_refusal(facts, RefusalReason.ALREADY_SERVED), terminal=elsewhere
+        )
     return _decide_credit(facts, facts.account, facts.service)
 
 
@@ -217,7 +219,9 @@ class UndoRefusal(StrEnum):
     TOO_LATE = "too_late"
 
 
-def undo(meal: Entry, *, key: Key, undone: bool, policy: PolicyRecord, moment: Moment) -> Entry | UndoRefusal:
+def undo(
+    meal: Entry, *, key: Key, undone: bool, policy: PolicyRecord, moment: Moment
+) -> Entry | UndoRefusal:
     """Return the draft of the storno of a meal, or why there is none (story 4: one touch, never twice)."""
     if meal.kind not in (Kind.MEAL, Kind.UNKNOWN_MEAL):
         return UndoRefusal.NOT_A_MEAL

@@ -15,12 +15,14 @@ TRAFFIC = 5
 _PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6}
 
 
-def set_up(*, level: int) -> None:
-    """Send the program's logs where they belong."""
+def set_up(*, level: int, program: str) -> None:
+    """Send the logs of `program` to the journal under systemd, else to standard error."""
     root = logging.getLogger("agent")
     root.setLevel(level)
     root.propagate = False
-    root.handlers[:] = [JournalHandler(JOURNAL_SOCKET) if "JOURNAL_STREAM" in os.environ else _stderr()]
+    root.handlers[:] = [
+        JournalHandler(JOURNAL_SOCKET, program) if "JOURNAL_STREAM" in os.environ else _stderr()
+    ]
     if level <= TRAFFIC:
         root.warning("TRAFFIC is on: raw bytes of cards go to the log; switch it off when done")
 
@@ -28,14 +30,15 @@ def set_up(*, level: int) -> None:
 class JournalHandler(logging.Handler):
     """Writes to journald; what does not get through goes to standard error."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, program: str) -> None:
         super().__init__()
         self._path = path
+        self._program = program
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._socket.sendto(datagram(record, self.format(record)), self._path)
+            self._socket.sendto(datagram(record, self.format(record), self._program), self._path)
         except OSError:
             print(self.format(record), file=sys.stderr)
 
@@ -44,12 +47,12 @@ class JournalHandler(logging.Handler):
         super().close()
 
 
-def datagram(record: logging.LogRecord, message: str) -> bytes:
+def datagram(record: logging.LogRecord, message: str, program: str) -> bytes:
     """Return a log record in journald's form; its `fields` become CANTEEN_…."""
     fields: dict[str, object] = {
         "MESSAGE": message,
         "PRIORITY": _PRIORITIES.get(record.levelno, 7),
-        "SYSLOG_IDENTIFIER": "canteen-agent",
+        "SYSLOG_IDENTIFIER": program,
         "CODE_FILE": record.pathname,
         "CODE_LINE": record.lineno,
     }

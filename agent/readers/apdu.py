@@ -11,7 +11,10 @@ _STANDARDS = {
     **dict.fromkeys((0x09, 0x0A, 0x0B, 0x0C), "v"),
     0x11: "f",
 }
-_FELICA_NAMES = (b"\xf0\x11", b"\xf0\x12")  # ACS gives FeliCa 212 and 424 these names under SS 03 (ACR122U API 2.04)
+_FELICA_NAMES = (
+    b"\xf0\x11",
+    b"\xf0\x12",
+)  # ACS gives FeliCa 212 and 424 these names under SS 03 (ACR122U API 2.04)
 
 
 def parse_hex(text: str) -> bytes:
@@ -38,7 +41,10 @@ def _compiled(pattern: str) -> re.Pattern[bytes]:
 def is_pattern(text: str) -> bool:
     """Return whether a text is a pattern `matches` understands."""
     pairs = _pairs(text)
-    return bool(pairs) and all(pair == ".." or (len(pair) == 2 and all(digit in "0123456789abcdef" for digit in pair)) for pair in pairs)
+    return bool(pairs) and all(
+        pair == ".." or (len(pair) == 2 and all(digit in "0123456789abcdef" for digit in pair))
+        for pair in pairs
+    )
 
 
 def technology_of_atr(atr: bytes) -> str | None:

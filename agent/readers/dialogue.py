@@ -62,7 +62,11 @@ class Dialogue:
     @property
     def is_ready(self) -> bool:
         """Return whether start-up is over."""
-        return not any(question.what == "start-up" for question in (self._asked, *self._queue) if question is not None)
+        return not any(
+            question.what == "start-up"
+            for question in (self._asked, *self._queue)
+            if question is not None
+        )
 
     def receive(self, received: bytes, now_ms: int) -> list[Seen]:
         """Return what these bytes say lies before the reader, in order; None stands for nothing there."""
@@ -81,7 +85,10 @@ class Dialogue:
     @property
     def is_garbled(self) -> bool:
         """Return whether the reader has spoken for a while and no frame was among it."""
-        return len(self._strange) == STRANGE_PIECES and self._strange[-1] - self._strange[0] < STRANGE_MS
+        return (
+            len(self._strange) == STRANGE_PIECES
+            and self._strange[-1] - self._strange[0] < STRANGE_MS
+        )
 
     def failures(self) -> list[str]:
         """Return why signals were not shown since it was asked last."""
@@ -132,7 +139,16 @@ class Dialogue:
             expect = None if step.expect is UNSET or step.raw else step.expect
             self._queue.append(self._question(what, sent, expect, ANSWER_MS, raw=step.raw))
 
-    def _question(self, what: str, sent: bytes, expect: str | None, wait_ms: int, *, raw: bool = False, step: int = 0) -> _Question:
+    def _question(
+        self,
+        what: str,
+        sent: bytes,
+        expect: str | None,
+        wait_ms: int,
+        *,
+        raw: bool = False,
+        step: int = 0,
+    ) -> _Question:
         needs_none = raw or not isinstance(self._shape, Pn53x)
         return _Question(what, sent, expect, wait_ms, step=step, acknowledged=needs_none)
 
@@ -148,9 +164,15 @@ class Dialogue:
         if self._queue:
             return self._queue.popleft()
         keepalive, poll = self._profile.keepalive, self._profile.poll
-        if keepalive is not UNSET and now_ms - self._heard_ms >= keepalive.idle_ms and now_ms >= self._poll_ms:
+        if (
+            keepalive is not UNSET
+            and now_ms - self._heard_ms >= keepalive.idle_ms
+            and now_ms >= self._poll_ms
+        ):
             self._poll_ms = now_ms + ANSWER_MS
-            return self._question("keepalive", self._framed(keepalive.send), keepalive.expect, ANSWER_MS)
+            return self._question(
+                "keepalive", self._framed(keepalive.send), keepalive.expect, ANSWER_MS
+            )
         if poll.mode == "request" and now_ms >= self._poll_ms:
             self._poll_ms = now_ms + given(poll.interval_ms)
             return self._poll(0)
@@ -158,14 +180,18 @@ class Dialogue:
 
     def _poll(self, step: int) -> _Question:
         poll = self._profile.poll
-        return self._question("poll", self._framed(poll.send[step]), None, poll.timeout_ms, step=step)
+        return self._question(
+            "poll", self._framed(poll.send[step]), None, poll.timeout_ms, step=step
+        )
 
     def _ask(self, question: _Question, now_ms: int) -> bytes:
         wait_ms = question.wait_ms
         if not question.acknowledged:
             wait_ms = ACK_MS if self._heard_ever else FIRST_ACK_MS
         question.deadline_ms = now_ms + wait_ms
-        is_answered = question.what == "poll" or question.expect is not None or not question.acknowledged
+        is_answered = (
+            question.what == "poll" or question.expect is not None or not question.acknowledged
+        )
         self._asked = question if is_answered else None
         return question.sent
 
@@ -173,13 +199,17 @@ class Dialogue:
         self._asked = None
         match question.what:
             case "start-up":
-                raise ReaderError(f"no answer to {question.sent.hex(' ')} at start-up; is it this model, at this speed?")
+                raise ReaderError(
+                    f"no answer to {question.sent.hex(' ')} at start-up; is it this model, at this speed?"
+                )
             case "signal":
                 self._failures.append(f"no answer to {question.sent.hex(' ')}")
             case "keepalive":
                 self._silent += 1
                 if self._silent >= given(self._profile.keepalive).max_failures:
-                    raise ReaderError(f"silent for {self._silent} questions whether it is there; opened anew")
+                    raise ReaderError(
+                        f"silent for {self._silent} questions whether it is there; opened anew"
+                    )
 
     def _take(self, frame: Frame, now_ms: int) -> list[Seen]:
         """Return what a frame says, [] for what is said between us and the reader alone."""
@@ -205,9 +235,15 @@ class Dialogue:
             if asked.what == "signal":
                 self._failures.append(f"another answer than expected to {asked.sent.hex(' ')}")
             elif asked.what == "start-up":
-                raise ReaderError(f"another answer than expected to {asked.sent.hex(' ')} at start-up; is it this model?")
+                raise ReaderError(
+                    f"another answer than expected to {asked.sent.hex(' ')} at start-up; is it this model?"
+                )
             return []
-        return [card_of_frame(self._profile, frame.payload)] if self._profile.poll.mode == "push" else []
+        return (
+            [card_of_frame(self._profile, frame.payload)]
+            if self._profile.poll.mode == "push"
+            else []
+        )
 
     def _polled(self, asked: _Question, payload: bytes, now_ms: int) -> list[Seen]:
         poll = self._profile.poll
@@ -229,5 +265,7 @@ class Dialogue:
         """Return what was seen; a reader that answers nothing but faults is out of order. What it answered may hold a number: unsaid."""
         self._faults = self._faults + 1 if seen is Fault.DEVICE else 0
         if self._faults >= FAULTS_MAX:
-            raise ReaderError(f"answered {self._faults} questions in a row with what is no answer; opened anew")
+            raise ReaderError(
+                f"answered {self._faults} questions in a row with what is no answer; opened anew"
+            )
         return seen

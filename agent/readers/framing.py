@@ -125,7 +125,10 @@ class Delimited:
                 return self.length, Frame(frame, frame)
             if self.start not in frame[1:]:
                 return self.length, Fault.CHECKSUM
-        return 1, None  # a start byte that began nothing: look for the next one inside what came after
+        return (
+            1,
+            None,
+        )  # a start byte that began nothing: look for the next one inside what came after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +192,9 @@ class Prefixed:
     def look(self, held: bytes) -> Look | None:
         begin = held.find(self.start)
         if begin != 0:
-            rest = next((n for n in range(len(self.start) - 1, 0, -1) if held.endswith(self.start[:n])), 0)
+            rest = next(
+                (n for n in range(len(self.start) - 1, 0, -1) if held.endswith(self.start[:n])), 0
+            )
             return (begin, None) if begin > 0 else _drop(len(held) - rest)
         plain, taken = self._plain(held, self.length_at[1])
         if len(plain) < self.length_at[1]:
@@ -256,7 +261,12 @@ class Pn53x:
 def pn53x_command(payload: bytes) -> bytes:
     """Return the frame that carries a command to a PN53x."""
     data = b"\xd4" + payload
-    return b"\x00\x00\xff" + bytes([len(data), -len(data) & 0xFF]) + data + bytes([-sum(data) & 0xFF, 0])
+    return (
+        b"\x00\x00\xff"
+        + bytes([len(data), -len(data) & 0xFF])
+        + data
+        + bytes([-sum(data) & 0xFF, 0])
+    )
 
 
 def reseal(shape: Shape, raw: bytes) -> bytes:
@@ -264,7 +274,9 @@ def reseal(shape: Shape, raw: bytes) -> bytes:
     if isinstance(shape, Pn53x):
         start = raw.index(b"\x00\xff") + 2
         data = raw[start + 2 : start + 2 + raw[start]]
-        return raw[: start + 2 + len(data)] + bytes([-sum(data) & 0xFF]) + raw[start + 3 + len(data) :]
+        return (
+            raw[: start + 2 + len(data)] + bytes([-sum(data) & 0xFF]) + raw[start + 3 + len(data) :]
+        )
     if isinstance(shape, Delimited | Counted | Prefixed):
         right = shape.checksum.right(raw)
         if right is not None:

@@ -91,7 +91,12 @@ class Health:
                 self._tell("")
 
     def _tell(self, reason: str) -> None:
-        is_up = self._place is not None and not self._hangs and self._flooded_ms is None and self._falls <= FALLS_MAX
+        is_up = (
+            self._place is not None
+            and not self._hangs
+            and self._flooded_ms is None
+            and self._falls <= FALLS_MAX
+        )
         if is_up is self._told or not (is_up or reason):
             return
         self._told = is_up

@@ -57,7 +57,9 @@ def part_at(profile: Profile, payload: bytes) -> tuple[int, int] | None:
         return places(len(payload), rule.slice)
     if rule.length_at is not UNSET and rule.start is not UNSET:
         length = payload[rule.length_at] if len(payload) > rule.length_at else 0
-        return (rule.start, rule.start + length) if 0 < length <= len(payload) - rule.start else None
+        return (
+            (rule.start, rule.start + length) if 0 < length <= len(payload) - rule.start else None
+        )
     return 0, len(payload)
 
 

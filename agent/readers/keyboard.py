@@ -38,7 +38,9 @@ class KeyboardReader:
                     ready, _, _ = select.select([device.fd], [], [], WAIT_S)
                     now_ms = channel.now_ms()
                     events = device.read() if ready else ()
-                    typed = b"".join(character(event.type, event.code, event.value) for event in events)
+                    typed = b"".join(
+                        character(event.type, event.code, event.value) for event in events
+                    )
                     if typed:
                         channel.note("<", typed, now_ms)
                         for seen in dialogue.receive(typed, now_ms):

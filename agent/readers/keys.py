@@ -4,11 +4,31 @@ KEY = 1  # EV_KEY
 PRESSED = 1  # 0: released, 2: repeated by the kernel while it is held
 
 _ROWS = {2: "1234567890", 16: "QWERTYUIOP", 30: "ASDFGHJKL", 44: "ZXCVBNM"}
-_PAD = {71: "7", 72: "8", 73: "9", 75: "4", 76: "5", 77: "6", 79: "1", 80: "2", 81: "3", 82: "0", 83: ".", 98: "/"}
+_PAD = {
+    71: "7",
+    72: "8",
+    73: "9",
+    75: "4",
+    76: "5",
+    77: "6",
+    79: "1",
+    80: "2",
+    81: "3",
+    82: "0",
+    83: ".",
+    98: "/",
+}
 _SIGNS = {12: "-", 51: ",", 52: ".", 53: "/"}
 _ENTER = {28: "\r", 96: "\r"}
-_SILENT = frozenset({29, 42, 54, 56, 58, 69, 97, 100, 125, 126})  # shift, control, alt, caps and num lock, logo
-_CHARACTERS = {first + n: letter for first, row in _ROWS.items() for n, letter in enumerate(row)} | _PAD | _SIGNS | _ENTER
+_SILENT = frozenset(
+    {29, 42, 54, 56, 58, 69, 97, 100, 125, 126}
+)  # shift, control, alt, caps and num lock, logo
+_CHARACTERS = (
+    {first + n: letter for first, row in _ROWS.items() for n, letter in enumerate(row)}
+    | _PAD
+    | _SIGNS
+    | _ENTER
+)
 
 
 def character(kind: int, code: int, value: int) -> bytes:

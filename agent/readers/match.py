@@ -24,7 +24,11 @@ def find_reader(profile: Profile, names: list[str], device: str | None) -> str |
 
 def profile_of_name(profiles: Iterable[Profile], name: str) -> Profile | None:
     """Return the profile that fits a PC/SC name best."""
-    fitting = [profile for profile in profiles if profile.match.pcsc_name is not UNSET and fnmatchcase(name, profile.match.pcsc_name)]
+    fitting = [
+        profile
+        for profile in profiles
+        if profile.match.pcsc_name is not UNSET and fnmatchcase(name, profile.match.pcsc_name)
+    ]
     return max(fitting, key=lambda profile: _letters(str(profile.match.pcsc_name)), default=None)
 
 
@@ -33,7 +37,8 @@ def profile_of_usb(profiles: Iterable[Profile], usb: str, interfaces: set[str]) 
     fitting = [
         profile
         for profile in profiles
-        if usb in profile.match.usb and (profile.match.interface is UNSET or profile.match.interface in interfaces)
+        if usb in profile.match.usb
+        and (profile.match.interface is UNSET or profile.match.interface in interfaces)
     ]
     return max(fitting, key=lambda profile: profile.match.interface is not UNSET, default=None)
 
@@ -44,7 +49,9 @@ def clashes(profiles: Iterable[Profile]) -> list[str]:
     for profile in profiles:
         for other in before:
             for what in _both_match(profile, other):
-                found.append(f"{profile.id} and {other.id} both match {what}; let one of them say more in [match]")
+                found.append(
+                    f"{profile.id} and {other.id} both match {what}; let one of them say more in [match]"
+                )
         before.append(profile)
     return found
 

@@ -138,10 +138,22 @@ _TECHS = "iso14443a | iso14443b | em4100 | felica | iso15693 | printed-code"
 def template(profile_id: str, vendor: str, model: str, kind: str) -> str:
     """Return the text of a new profile. `kind` is a transport. Raise `ProfileError` for an id or a name that cannot stand in it."""
     if re.fullmatch(r"[a-z0-9][a-z0-9-]{0,47}", profile_id) is None:
-        raise ProfileError(f"{profile_id!r}: an id has lower-case letters, digits and -, as in acs-acr122u")
+        raise ProfileError(
+            f"{profile_id!r}: an id has lower-case letters, digits and -, as in acs-acr122u"
+        )
     for name in (vendor, model):
         if not name.isprintable() or '"' in name or "\\" in name:
-            raise ProfileError(f"{name!r}: cannot stand in a profile; leave out quotation marks and backslashes")
+            raise ProfileError(
+                f"{name!r}: cannot stand in a profile; leave out quotation marks and backslashes"
+            )
     tech = "em4100" if kind == "serial" else "iso14443a"
-    words = {"id": profile_id, "vendor": vendor, "model": model, "kind": kind, "tech": tech, "techs": _TECHS, "pad": " " * (22 - len(tech))}
+    words = {
+        "id": profile_id,
+        "vendor": vendor,
+        "model": model,
+        "kind": kind,
+        "tech": tech,
+        "techs": _TECHS,
+        "pad": " " * (22 - len(tech)),
+    }
     return _HEAD.format(**words) + _KINDS[kind].format(**words)

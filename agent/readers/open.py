@@ -7,7 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.errors import ReaderError
-from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderEvent, ReaderUp, Signal
+from agent.readers.events import (
+    CardPresented,
+    CardUnreadable,
+    ReaderDown,
+    ReaderEvent,
+    ReaderUp,
+    Signal,
+)
 from agent.readers.pcsc import PcscReader
 from agent.readers.presence import LateTaps, presence_of
 from agent.readers.profile import Profile
@@ -32,17 +39,28 @@ def reader_of(reader: ReaderConfig) -> Reader:
         return PcscReader(reader.profile, reader.device)
     assert reader.port is not None
     if reader.profile.transport == "keyboard":
-        from agent.readers.keyboard import KeyboardReader  # evdev and its table of keys: only where one types
+        from agent.readers.keyboard import (
+            KeyboardReader,
+        )  # evdev and its table of keys: only where one types
 
         return KeyboardReader(reader.profile, reader.port)
     return SerialReader(reader.profile, reader.port)
 
 
 def reader_thread(
-    reader: ReaderConfig, emit: Callable[[ReaderEvent], object], late: LateTaps, recorder: Recorder | None = None
+    reader: ReaderConfig,
+    emit: Callable[[ReaderEvent], object],
+    late: LateTaps,
+    recorder: Recorder | None = None,
 ) -> ReaderThread:
     """Return the thread of a configured reader, not started."""
-    return ReaderThread(reader.name, reader_of(reader), emit, presence_of(reader.name, reader.profile, late), recorder)
+    return ReaderThread(
+        reader.name,
+        reader_of(reader),
+        emit,
+        presence_of(reader.name, reader.profile, late),
+        recorder,
+    )
 
 
 def record(reader: ReaderConfig, seconds: float) -> tuple[Trace, list[str]]:

@@ -47,7 +47,9 @@ class PcscReader:
             talk.check(code, "listing readers")
             reader = find_reader(self._profile, names, self._device)
             if reader is None:
-                raise talk.error("not plugged in" + (f"; there are {', '.join(names)}" if names else ""))
+                raise talk.error(
+                    "not plugged in" + (f"; there are {', '.join(names)}" if names else "")
+                )
             talk.begin(context, reader)
             channel.up(reader)
             talk.watch()
@@ -78,14 +80,18 @@ class _Talk:
         self._channel = channel
         self._context: Any = None
         self._reader = ""
-        self._started = False  # the driver was asked for its escape code, and the start-up steps are done
+        self._started = (
+            False  # the driver was asked for its escape code, and the start-up steps are done
+        )
         self._escape_code: int | None = None
         self._card: tuple[int, int] | None = None  # handle and protocol
         self._unread = False  # a card lies there and has not been read
         self._seen: Seen = None  # what lies there, as far as it was read
         self._tapped: Seen = None  # what the newest tap was
         self._tapped_ms = 0
-        self._owed: Signal | None = None  # the light for it, that the card's going away kept from being shown
+        self._owed: Signal | None = (
+            None  # the light for it, that the card's going away kept from being shown
+        )
         self._tries = 0
         self._atr = b""
 
@@ -96,7 +102,13 @@ class _Talk:
         self._started = not any(step.via == "escape" for step in steps)
         if self._started:
             return
-        code, handle, _ = self.call(scard.SCardConnect, context, reader, scard.SCARD_SHARE_DIRECT, scard.SCARD_PROTOCOL_UNDEFINED)
+        code, handle, _ = self.call(
+            scard.SCardConnect,
+            context,
+            reader,
+            scard.SCARD_SHARE_DIRECT,
+            scard.SCARD_PROTOCOL_UNDEFINED,
+        )
         if code == scard.SCARD_S_SUCCESS:
             self._start(handle)
             self.call(scard.SCardDisconnect, handle, scard.SCARD_LEAVE_CARD)
@@ -108,16 +120,27 @@ class _Talk:
         for step in self._profile.init if self._escape_code is not None else ():
             for send in step.sends:
                 self._channel.note(">", parse_hex(send))
-                code, answer = self.call(scard.SCardControl, handle, self._escape_code, list(parse_hex(send)))
-                if code != scard.SCARD_S_SUCCESS or (step.expect is not UNSET and not begins(step.expect, bytes(answer))):
-                    log.info("reader '%s': start-up step %s not taken (%s)", self._channel.name, send, _text(code))
+                code, answer = self.call(
+                    scard.SCardControl, handle, self._escape_code, list(parse_hex(send))
+                )
+                if code != scard.SCARD_S_SUCCESS or (
+                    step.expect is not UNSET and not begins(step.expect, bytes(answer))
+                ):
+                    log.info(
+                        "reader '%s': start-up step %s not taken (%s)",
+                        self._channel.name,
+                        send,
+                        _text(code),
+                    )
 
     def watch(self) -> None:
         known = scard.SCARD_STATE_UNAWARE
         while not self._channel.stopping:
             is_busy = self._channel.is_waiting or (self._unread and self._tries < TRIES)
             wait_ms = BUSY_WAIT_MS if is_busy else STATUS_WAIT_MS
-            code, states = self.call(scard.SCardGetStatusChange, self._context, wait_ms, [(self._reader, known)])
+            code, states = self.call(
+                scard.SCardGetStatusChange, self._context, wait_ms, [(self._reader, known)]
+            )
             if code != scard.SCARD_E_TIMEOUT:
                 self.check(code, "waiting for a card")
                 _, now, atr = states[0]
@@ -175,7 +198,9 @@ class _Talk:
     def _connect(self) -> bool:
         """Connect to the card. Return False when it has gone."""
         protocols = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
-        code, handle, protocol = self.call(scard.SCardConnect, self._context, self._reader, scard.SCARD_SHARE_SHARED, protocols)
+        code, handle, protocol = self.call(
+            scard.SCardConnect, self._context, self._reader, scard.SCARD_SHARE_SHARED, protocols
+        )
         if code in _CARD_WENT:
             return False
         self.check(code, "connecting to the card")
@@ -206,7 +231,9 @@ class _Talk:
             self._owed = signal
             return
         for send in step.sends:
-            answer = self._escape(send, self._card[0]) if step.via == "escape" else self._transmit(send)
+            answer = (
+                self._escape(send, self._card[0]) if step.via == "escape" else self._transmit(send)
+            )
             if answer is None:
                 self._owed = signal if self._unread else None
                 return
@@ -215,10 +242,14 @@ class _Talk:
 
     def _escape(self, send: str, handle: int) -> bytes | None:
         if self._escape_code is None:
-            self._channel.signal_failed("the driver lets no escape commands pass: canteen-agent readers says how to allow them")
+            self._channel.signal_failed(
+                "the driver lets no escape commands pass: canteen-agent readers says how to allow them"
+            )
             return None
         self._channel.note(">", parse_hex(send))
-        code, answer = self.call(scard.SCardControl, handle, self._escape_code, list(parse_hex(send)))
+        code, answer = self.call(
+            scard.SCardControl, handle, self._escape_code, list(parse_hex(send))
+        )
         if code != scard.SCARD_S_SUCCESS:
             self._channel.signal_failed(f"{send}: {_text(code)}")
             return None
@@ -233,11 +264,22 @@ class _Talk:
         self._channel.note(">", parse_hex(send))
         code, answer = self.call(scard.SCardTransmit, handle, _pci(protocol), list(parse_hex(send)))
         if code == scard.SCARD_W_RESET_CARD:  # another program has reset it: begin anew, once
-            code, protocol = self.call(scard.SCardReconnect, handle, scard.SCARD_SHARE_SHARED, protocol, scard.SCARD_LEAVE_CARD)
+            code, protocol = self.call(
+                scard.SCardReconnect,
+                handle,
+                scard.SCARD_SHARE_SHARED,
+                protocol,
+                scard.SCARD_LEAVE_CARD,
+            )
             if code == scard.SCARD_S_SUCCESS:
-                code, answer = self.call(scard.SCardTransmit, handle, _pci(protocol), list(parse_hex(send)))
+                code, answer = self.call(
+                    scard.SCardTransmit, handle, _pci(protocol), list(parse_hex(send))
+                )
         if code in _CARD_WENT:
-            self._unread, self._tries = True, self._tries if self._unread else 0  # another may lie there already
+            self._unread, self._tries = (
+                True,
+                self._tries if self._unread else 0,
+            )  # another may lie there already
             return None
         self.check(code, "talking to the card")
         received = bytes(answer)
@@ -276,7 +318,9 @@ def lets_escape_pass(reader: str) -> bool | None:
     if code != scard.SCARD_S_SUCCESS:
         return None
     try:
-        code, handle, _ = scard.SCardConnect(context, reader, scard.SCARD_SHARE_DIRECT, scard.SCARD_PROTOCOL_UNDEFINED)
+        code, handle, _ = scard.SCardConnect(
+            context, reader, scard.SCARD_SHARE_DIRECT, scard.SCARD_PROTOCOL_UNDEFINED
+        )
         if code != scard.SCARD_S_SUCCESS:
             return None
         found = _escape_code_by(_safely, handle)
@@ -299,7 +343,11 @@ def _safely(function: Call, *arguments: Any) -> Any:
 
 def _list(call: Call, context: int) -> tuple[int, list[str]]:
     code, names = call(scard.SCardListReaders, context, [])
-    return (scard.SCARD_S_SUCCESS, []) if code == scard.SCARD_E_NO_READERS_AVAILABLE else (code, list(names or []))
+    return (
+        (scard.SCARD_S_SUCCESS, [])
+        if code == scard.SCARD_E_NO_READERS_AVAILABLE
+        else (code, list(names or []))
+    )
 
 
 def _escape_code_by(call: Call, handle: int) -> int | None:
@@ -323,7 +371,9 @@ _CARD_WENT = frozenset(
 
 
 def _pci(protocol: int) -> int:
-    pci: Callable[..., int] | int = scard.SCARD_PCI_T1 if protocol == scard.SCARD_PROTOCOL_T1 else scard.SCARD_PCI_T0
+    pci: Callable[..., int] | int = (
+        scard.SCARD_PCI_T1 if protocol == scard.SCARD_PROTOCOL_T1 else scard.SCARD_PCI_T0
+    )
     assert isinstance(pci, int)
     return pci
 

@@ -64,12 +64,23 @@ def usb_readers(profiles: list[Profile], root: Path = Path("/")) -> Iterator[Plu
         what = f"USB {usb.id} {usb.product}".strip()
         if profile is not None:
             place = _path_of(usb, profile, root) if profile.transport != "pcsc" else None
-            why = f"USB id {usb.id}" + (f" with {profile.match.interface}" if profile.match.interface is not UNSET else "")
-            obstacles = [*_in_the_way(usb, profile, root), *(_not_allowed(root, place) if place else ())]
+            why = f"USB id {usb.id}" + (
+                f" with {profile.match.interface}" if profile.match.interface is not UNSET else ""
+            )
+            obstacles = [
+                *_in_the_way(usb, profile, root),
+                *(_not_allowed(root, place) if place else ()),
+            ]
             yield Plugged(what, place, profile, why, obstacles)
         elif usb.id in NO_PCSC:
             mend = "another reader: docs/READERS.md says which to buy"
-            yield Plugged(what, None, None, "known", [Obstacle(f"{NO_PCSC[usb.id]} is no PC/SC reader on Linux", mend)])
+            yield Plugged(
+                what,
+                None,
+                None,
+                "known",
+                [Obstacle(f"{NO_PCSC[usb.id]} is no PC/SC reader on Linux", mend)],
+            )
 
 
 def serial_ports(profiles: list[Profile], root: Path = Path("/")) -> Iterator[Plugged]:
@@ -77,13 +88,18 @@ def serial_ports(profiles: list[Profile], root: Path = Path("/")) -> Iterator[Pl
     known = {usb.folder for usb in _usb_devices(root) if _serial_profile(profiles, usb) is not None}
     for tty in sorted((root / "sys/class/tty").glob("tty*")):
         device = tty / "device"
-        if not (device.exists() and tty.name.startswith(("ttyUSB", "ttyACM", "ttyAMA", "ttyS"))) or _text(tty / "type") == "0":
+        if (
+            not (device.exists() and tty.name.startswith(("ttyUSB", "ttyACM", "ttyAMA", "ttyS")))
+            or _text(tty / "type") == "0"
+        ):
             continue  # type 0: a port the kernel reserves and the machine does not have
         usb = _usb_parent(device.resolve(), root)
         if usb in known:
             continue
         place = stable_path(root, "serial", tty.name)
-        what = f"serial port {tty.name}" + (f" ({_text(usb / 'product')})" if usb is not None else "")
+        what = f"serial port {tty.name}" + (
+            f" ({_text(usb / 'product')})" if usb is not None else ""
+        )
         mend = f'in agent.toml: profile = "rdm6300" (or another serial one), port = "{place}"'
         yield Plugged(
             what,
@@ -94,7 +110,9 @@ def serial_ports(profiles: list[Profile], root: Path = Path("/")) -> Iterator[Pl
         )
 
 
-def pcsc_readers(profiles: list[Profile], names: Iterable[str], escapes: dict[str, bool | None]) -> Iterator[Plugged]:
+def pcsc_readers(
+    profiles: list[Profile], names: Iterable[str], escapes: dict[str, bool | None]
+) -> Iterator[Plugged]:
     """Yield the PC/SC readers by name. `escapes` tells whether a reader's driver lets escape commands pass, None: not known."""
     for name in names:
         profile = profile_of_name(profiles, name)
@@ -105,7 +123,9 @@ def pcsc_readers(profiles: list[Profile], names: Iterable[str], escapes: dict[st
         steps = [*profile.init, *profile.feedback.steps()]
         if any(step.via == "escape" for step in steps) and escapes.get(name) is False:
             signals = any(step.via == "escape" for step in profile.feedback.steps())
-            what = "the driver lets no escape commands pass: " + ("its signals are not shown" if signals else "its own beep stays")
+            what = "the driver lets no escape commands pass: " + (
+                "its signals are not shown" if signals else "its own beep stays"
+            )
             found.obstacles.append(Obstacle(what, ESCAPE_MEND))
         yield found
 
@@ -114,7 +134,9 @@ def pcscd_obstacle(complaint: str, root: Path = Path("/")) -> Obstacle:
     """Return what a complaint of pcscd means here."""
     if "0x8010006A" in complaint:
         rule = "sudo install -m 644 systemd/50-canteen-agent.rules /etc/polkit-1/rules.d/ && sudo systemctl restart polkit pcscd"
-        return Obstacle(f"{complaint}: polkit does not let this user, or 200 connections are open", rule)
+        return Obstacle(
+            f"{complaint}: polkit does not let this user, or 200 connections are open", rule
+        )
     if not (root / "usr/sbin/pcscd").exists():
         return Obstacle("pcscd is not installed", "sudo apt-get install pcscd")
     return Obstacle(f"{complaint}: pcscd does not run", "sudo systemctl enable --now pcscd.socket")
@@ -134,10 +156,20 @@ def _usb_devices(root: Path) -> list[_Usb]:
         if not (folder / "idVendor").exists():
             continue
         real = folder.resolve()
-        usb = _Usb(real, f"{_text(real / 'idVendor')}:{_text(real / 'idProduct')}", _text(real / "product"), _text(real / "bcdDevice"))
+        usb = _Usb(
+            real,
+            f"{_text(real / 'idVendor')}:{_text(real / 'idProduct')}",
+            _text(real / "product"),
+            _text(real / "bcdDevice"),
+        )
         for interface in sorted(real.glob("*:*")):
             driver = interface / "driver"
-            usb.interfaces.append((_text(interface / "bInterfaceClass"), driver.resolve().name if driver.exists() else None))
+            usb.interfaces.append(
+                (
+                    _text(interface / "bInterfaceClass"),
+                    driver.resolve().name if driver.exists() else None,
+                )
+            )
         found.append(usb)
     return found
 
@@ -149,9 +181,13 @@ def _serial_profile(profiles: list[Profile], usb: _Usb) -> Profile | None:
 
 def _path_of(usb: _Usb, profile: Profile, root: Path) -> str | None:
     """Return the stable path of a USB reader's port or keyboard."""
-    kind, pattern = ("serial", "tty/tty*") if profile.transport == "serial" else ("input", "input/event*")
+    kind, pattern = (
+        ("serial", "tty/tty*") if profile.transport == "serial" else ("input", "input/event*")
+    )
     for node in sorted((root / "sys/class").glob(pattern)):
-        if (node / "device").exists() and _usb_parent((node / "device").resolve(), root) == usb.folder:
+        if (node / "device").exists() and _usb_parent(
+            (node / "device").resolve(), root
+        ) == usb.folder:
             return stable_path(root, kind, node.name)
     return None
 
@@ -167,25 +203,46 @@ def _usb_parent(device: Path, root: Path) -> Path | None:
 
 def _in_the_way(usb: _Usb, profile: Profile, root: Path) -> Iterator[Obstacle]:
     for driver in sorted({name for _, name in usb.interfaces if name}):
-        modules = KERNEL_NFC | {quirk.value for quirk in profile.quirk if quirk.id == "kernel-module" and quirk.value is not UNSET}
+        modules = KERNEL_NFC | {
+            quirk.value
+            for quirk in profile.quirk
+            if quirk.id == "kernel-module" and quirk.value is not UNSET
+        }
         if profile.transport == "pcsc" and driver in modules:
             line = f"printf 'blacklist pn533_usb\\nblacklist pn533\\nblacklist port100\\nblacklist nfc\\n' | sudo tee {BLACKLIST}"
-            yield Obstacle(f"the kernel's module {driver} holds it", f"{line}; sudo modprobe -r {driver}")
+            yield Obstacle(
+                f"the kernel's module {driver} holds it", f"{line}; sudo modprobe -r {driver}"
+            )
     for quirk in profile.quirk:
         if quirk.id == "firmware-refused" and _bcd(usb.release) < _version(str(quirk.value)):
             yield Obstacle(
-                f"its firmware {usb.release[:2]}.{usb.release[2:]} is refused by libccid below {quirk.value}", "another unit of it"
+                f"its firmware {usb.release[:2]}.{usb.release[2:]} is refused by libccid below {quirk.value}",
+                "another unit of it",
             )
-        if quirk.id == "driver-since" and (here := _installed(root, "libccid")) and _version(here) < _version(str(quirk.value)):
-            yield Obstacle(f"libccid {here} does not know it, {quirk.value} does", "sudo apt-get install -t bookworm-backports libccid")
-        if quirk.id == "modem-manager" and (root / "usr/sbin/ModemManager").exists() and not (root / UDEV_RULES).exists():
+        if (
+            quirk.id == "driver-since"
+            and (here := _installed(root, "libccid"))
+            and _version(here) < _version(str(quirk.value))
+        ):
+            yield Obstacle(
+                f"libccid {here} does not know it, {quirk.value} does",
+                "sudo apt-get install -t bookworm-backports libccid",
+            )
+        if (
+            quirk.id == "modem-manager"
+            and (root / "usr/sbin/ModemManager").exists()
+            and not (root / UDEV_RULES).exists()
+        ):
             yield Obstacle("ModemManager takes it for a modem and eats its frames", UDEV_MEND)
 
 
 def _not_allowed(root: Path, place: str | None) -> Iterator[Obstacle]:
     if place is not None and not os.access(root / place.removeprefix("/"), os.R_OK | os.W_OK):
         group = "input" if "/input/" in place else "dialout"
-        yield Obstacle(f"{place} may not be opened by this user", f"sudo usermod -aG {group} $USER, and log in anew")
+        yield Obstacle(
+            f"{place} may not be opened by this user",
+            f"sudo usermod -aG {group} $USER, and log in anew",
+        )
 
 
 def _installed(root: Path, package: str) -> str | None:
@@ -193,7 +250,11 @@ def _installed(root: Path, package: str) -> str | None:
         status = (root / "var/lib/dpkg/status").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    found = re.search(rf"^Package: {re.escape(package)}$.*?^Version: (?:\d+:)?([0-9.]+)", status, re.MULTILINE | re.DOTALL)
+    found = re.search(
+        rf"^Package: {re.escape(package)}$.*?^Version: (?:\d+:)?([0-9.]+)",
+        status,
+        re.MULTILINE | re.DOTALL,
+    )
     return found[1] if found else None
 
 
@@ -203,7 +264,9 @@ def _version(text: str) -> tuple[int, ...]:
 
 def _bcd(release: str) -> tuple[int, ...]:
     """Return USB's bcdDevice `0214` as (2, 14)."""
-    return (int(release[:2]), int(release[2:])) if len(release) == 4 and release.isdigit() else (99,)
+    return (
+        (int(release[:2]), int(release[2:])) if len(release) == 4 and release.isdigit() else (99,)
+    )
 
 
 def _text(file: Path) -> str:

@@ -10,7 +10,9 @@ from agent.readers.faults import Fault
 from agent.readers.identity import Seen
 from agent.readers.profile import Profile
 
-NOISE = frozenset({None, Fault.CHECKSUM, Fault.DEVICE})  # not about a card: the reader repeats it, or is asked again
+NOISE = frozenset(
+    {None, Fault.CHECKSUM, Fault.DEVICE}
+)  # not about a card: the reader repeats it, or is asked again
 HELD_MAX = 64  # cards remembered at once: more than ever lie before the readers of one terminal
 
 
@@ -41,7 +43,9 @@ class Presence:
     Several cards at once are one fault, and none of them a tap until all have gone: who takes one away has not chosen.
     """
 
-    def __init__(self, reader: str, late: LateTaps, *, gone_after_ms: int, debounce_ms: int) -> None:
+    def __init__(
+        self, reader: str, late: LateTaps, *, gone_after_ms: int, debounce_ms: int
+    ) -> None:
         self._reader = reader
         self._late = late
         self._gone_after_ms = gone_after_ms

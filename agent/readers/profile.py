@@ -17,7 +17,14 @@ from agent.readers.events import Signal
 from agent.readers.framing import Counted, Delimited, Framer, Line, Pn53x, Prefixed, Shape, Xor8
 
 SCHEMA = 1
-TECHNOLOGIES = {"iso14443a": "a", "iso14443b": "b", "em4100": "em", "felica": "f", "iso15693": "v", "printed-code": "q"}
+TECHNOLOGIES = {
+    "iso14443a": "a",
+    "iso14443b": "b",
+    "em4100": "em",
+    "felica": "f",
+    "iso15693": "v",
+    "printed-code": "q",
+}
 
 Technology = Literal["iso14443a", "iso14443b", "em4100", "felica", "iso15693", "printed-code"]
 Milliseconds = Annotated[int, Meta(ge=1, le=60_000)]
@@ -251,7 +258,9 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dic
         match framing.kind:
             case "delimited":
                 start, end = parse_hex(given(framing.start)), parse_hex(given(framing.end))
-                return Delimited(start=start, end=end, length=given(framing.length), checksum=_checksum(framing))
+                return Delimited(
+                    start=start, end=end, length=given(framing.length), checksum=_checksum(framing)
+                )
             case "counted":
                 return Counted(length=given(framing.length), checksum=_checksum(framing))
             case "prefixed":
@@ -265,12 +274,19 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dic
                     stuffing=b"" if framing.stuffing is UNSET else parse_hex(framing.stuffing),
                 )
             case "line":
-                return Line(length_max=given(framing.length), hexadecimal=framing.text == "ascii-hex")
+                return Line(
+                    length_max=given(framing.length), hexadecimal=framing.text == "ascii-hex"
+                )
             case "pn53x":
                 return Pn53x()
 
     def framer(self, now_ms: int) -> Framer:
-        return Framer(self.shape(), gap_ms_max=given(self.framing).max_gap_ms, now_ms=now_ms, unasked=self.poll.mode == "push")
+        return Framer(
+            self.shape(),
+            gap_ms_max=given(self.framing).max_gap_ms,
+            now_ms=now_ms,
+            unasked=self.poll.mode == "push",
+        )
 
 
 def given(value: _Set | UnsetType) -> _Set:

@@ -13,7 +13,16 @@ from agent.errors import ProfileError
 from agent.readers.apdu import begins, is_pattern, parse_hex
 from agent.readers.framing import Frame, places
 from agent.readers.identity import Seen, card_of_answer, card_of_frame
-from agent.readers.profile import SCHEMA, TECHNOLOGIES, Framing, Profile, Selftest, Step, digest_of, profiles_dir
+from agent.readers.profile import (
+    SCHEMA,
+    TECHNOLOGIES,
+    Framing,
+    Profile,
+    Selftest,
+    Step,
+    digest_of,
+    profiles_dir,
+)
 from agent.toml_file import load_toml
 
 FEEDBACK_MS_MAX = 1_000  # a reader that blinks is deaf meanwhile (ACR122U API 2.04)
@@ -45,7 +54,9 @@ def load_profile(profile_id: str) -> Profile:
     """Return a profile by its id, checked. Raise `ProfileError` naming file, key and what to write."""
     known = sorted(path.stem for path in profiles_dir().glob("*.toml"))
     if profile_id not in known:
-        raise ProfileError(f"no profile {profile_id!r} in {profiles_dir()}; there are {', '.join(known)}")
+        raise ProfileError(
+            f"no profile {profile_id!r} in {profiles_dir()}; there are {', '.join(known)}"
+        )
     return read_profile(profiles_dir() / f"{profile_id}.toml")
 
 
@@ -121,10 +132,14 @@ def _family_complaints(profile: Profile) -> Iterator[str]:
             yield f"key {key!r}: has no meaning in a {transport} profile; remove it"
     if (profile.poll.mode == "event") != pcsc:
         yield f"key 'poll.mode': write {'event' if pcsc else 'push or request'}; this is a {transport} profile"
-    if transport == "keyboard" and (profile.poll.mode != "push" or _steps(profile) or profile.keepalive is not UNSET):
+    if transport == "keyboard" and (
+        profile.poll.mode != "push" or _steps(profile) or profile.keepalive is not UNSET
+    ):
         yield "key 'poll.mode': a keyboard is told nothing; write push, and no init, feedback or keepalive"
     for quirk in profile.quirk:
-        if quirk.id in ("firmware-refused", "driver-since") and not re.fullmatch(r"\d+(\.\d+)+", str(quirk.value)):
+        if quirk.id in ("firmware-refused", "driver-since") and not re.fullmatch(
+            r"\d+(\.\d+)+", str(quirk.value)
+        ):
             yield f"key 'quirk.value': {quirk.id} needs a version, as 2.06"
         if (quirk.value is UNSET) != (quirk.id == "modem-manager"):
             yield f"key 'quirk.value': {quirk.id} {'has none' if quirk.value is not UNSET else 'needs one'}"
@@ -134,7 +149,10 @@ def _text_complaints(profile: Profile) -> Iterator[str]:
     for key, text in _hex_texts(profile):
         if not _is_bytes(text):
             yield f"key {key!r}: {text!r} is not hex pairs; write FF CA 00 00 00"
-    for key, text in (*(("uid.reject", text) for text in profile.uid.reject), *(("uid.types", text) for text in profile.uid.types)):
+    for key, text in (
+        *(("uid.reject", text) for text in profile.uid.reject),
+        *(("uid.types", text) for text in profile.uid.types),
+    ):
         if not _is_bytes(text) or parse_hex(text).hex() != text:
             yield f"key {key!r}: {text!r} is compared as it stands; write lower-case hex without blanks"
     for key, text in _patterns(profile):
@@ -157,10 +175,10 @@ def _text_complaints(profile: Profile) -> Iterator[str]:
 def _pattern_complaint(pattern: str) -> str | None:
     if not (pattern.startswith("^") and pattern.endswith("$")):
         return f"{pattern!r} is not anchored; begin with ^ and end with $"
-    if _PATTERN.fullmatch(pattern) is None or any(part.count(",") > _OPEN_COUNTS_MAX for part in _counts(pattern)):
-        return (
-            f"{pattern!r} is no simple pattern; write characters and classes with counts, as ^[0-9]{{10}}$ or ^(AB[0-9]{{6}}|[0-9]{{10}})$"
-        )
+    if _PATTERN.fullmatch(pattern) is None or any(
+        part.count(",") > _OPEN_COUNTS_MAX for part in _counts(pattern)
+    ):
+        return f"{pattern!r} is no simple pattern; write characters and classes with counts, as ^[0-9]{{10}}$ or ^(AB[0-9]{{6}}|[0-9]{{10}})$"
     try:
         re.compile(pattern)
     except re.error as error:
@@ -190,7 +208,10 @@ def _framing_complaints(profile: Profile) -> Iterator[str]:
         if framing.stuffing is not UNSET and len(parse_hex(framing.stuffing)) != 1:
             yield f"key 'framing.stuffing': {framing.stuffing!r} must be one byte"
     if framing.checksum is not UNSET and framing.length is not UNSET:
-        spans = {"framing.checksum.over": framing.checksum.over, "framing.checksum.at": framing.checksum.at}
+        spans = {
+            "framing.checksum.over": framing.checksum.over,
+            "framing.checksum.at": framing.checksum.at,
+        }
         if profile.uid.slice is not UNSET:
             spans["uid.slice"] = profile.uid.slice
         ends = {key: places(framing.length, span) for key, span in spans.items()}
@@ -204,7 +225,9 @@ def _framing_complaints(profile: Profile) -> Iterator[str]:
 
 def _uid_complaints(profile: Profile) -> Iterator[str]:
     uid = profile.uid
-    if (uid.length_at is UNSET) != (uid.start is UNSET) or (uid.length_at is not UNSET and uid.slice is not UNSET):
+    if (uid.length_at is UNSET) != (uid.start is UNSET) or (
+        uid.length_at is not UNSET and uid.slice is not UNSET
+    ):
         yield "key 'uid': write slice, or length_at and start, or nothing for all there is"
     if (uid.encoding == "ascii-dec") != (uid.width is not UNSET):
         yield "key 'uid.width': ascii-dec needs the number of bytes, and nothing else does"
@@ -224,7 +247,9 @@ def _uid_complaints(profile: Profile) -> Iterator[str]:
 
 def _poll_complaints(profile: Profile) -> Iterator[str]:
     poll = profile.poll
-    if (poll.mode == "request") != bool(poll.send) or (poll.mode == "request") != (poll.interval_ms is not UNSET):
+    if (poll.mode == "request") != bool(poll.send) or (poll.mode == "request") != (
+        poll.interval_ms is not UNSET
+    ):
         yield "key 'poll': request needs send and interval_ms, and nothing else has them"
     if poll.mode == "request":
         if len(poll.expect) != len(poll.send):
@@ -239,14 +264,22 @@ def _poll_complaints(profile: Profile) -> Iterator[str]:
 
 def _presence_complaints(profile: Profile) -> Iterator[str]:
     rule = profile.presence
-    wanted = {"event": ("level",), "request": ("level",), "push": ("repeat", "once")}[profile.poll.mode]
+    wanted = {"event": ("level",), "request": ("level",), "push": ("repeat", "once")}[
+        profile.poll.mode
+    ]
     if rule.mode not in wanted:
         yield f"key 'presence.mode': write {' or '.join(wanted)}; poll.mode is {profile.poll.mode}"
     unit: tuple[str, int | UnsetType] = ("", UNSET)
     if rule.mode == "repeat":
-        unit = ("three repeats may get lost", UNSET if rule.repeat_ms is UNSET else 3 * rule.repeat_ms)
+        unit = (
+            "three repeats may get lost",
+            UNSET if rule.repeat_ms is UNSET else 3 * rule.repeat_ms,
+        )
     elif profile.poll.mode == "request" and profile.poll.interval_ms is not UNSET:
-        unit = ("an answer may get lost, and a poll", profile.poll.timeout_ms + 2 * profile.poll.interval_ms)
+        unit = (
+            "an answer may get lost, and a poll",
+            profile.poll.timeout_ms + 2 * profile.poll.interval_ms,
+        )
     why, least = unit
     if rule.mode == "repeat" and (rule.repeat_ms is UNSET or rule.gone_after_ms is UNSET):
         yield "key 'presence': a reader that repeats needs repeat_ms and gone_after_ms"
@@ -264,7 +297,11 @@ def _presence_complaints(profile: Profile) -> Iterator[str]:
 def _step_complaints(profile: Profile) -> Iterator[str]:
     for key, step in _steps(profile):
         if (step.via is not UNSET) != (profile.transport == "pcsc"):
-            yield f"key '{key}.via': write apdu or escape" if profile.transport == "pcsc" else f"key '{key}.via': only PC/SC has it"
+            yield (
+                f"key '{key}.via': write apdu or escape"
+                if profile.transport == "pcsc"
+                else f"key '{key}.via': only PC/SC has it"
+            )
         if key.startswith("init") and step.via == "apdu":
             yield f"key '{key}.via': write escape; before a card comes there is no other way"
         if step.raw and (profile.transport != "serial" or step.expect is not UNSET):
@@ -280,7 +317,9 @@ def _step_complaints(profile: Profile) -> Iterator[str]:
 
 def _busy_ms(command: bytes) -> int:
     """Return how long a reader is deaf while it shows a signal: by family, since each counts in its own unit."""
-    if len(command) == 9 and command[:3] == b"\xff\x00\x40":  # ACS: (T1+T2) x N x 100 ms (ACR122U API 2.04)
+    if (
+        len(command) == 9 and command[:3] == b"\xff\x00\x40"
+    ):  # ACS: (T1+T2) x N x 100 ms (ACR122U API 2.04)
         return (command[5] + command[6]) * command[7] * 100
     if command[:4] == b"\xe0\x00\x00\x28" and len(command) == 6:  # ACS buzzer: 10 ms
         return command[5] * 10
@@ -328,7 +367,11 @@ def _sends(profile: Profile) -> Iterator[tuple[str, str]]:
 def _hex_texts(profile: Profile) -> Iterator[tuple[str, str]]:
     yield from _sends(profile)
     yield from ((f"selftest[{n}].rx", test.rx) for n, test in enumerate(profile.selftest))
-    yield from ((f"selftest[{n}].atr", test.atr) for n, test in enumerate(profile.selftest) if test.atr is not UNSET)
+    yield from (
+        (f"selftest[{n}].atr", test.atr)
+        for n, test in enumerate(profile.selftest)
+        if test.atr is not UNSET
+    )
     if profile.framing is not UNSET:
         for key in ("start", "end", "stuffing"):
             text = getattr(profile.framing, key)
@@ -337,7 +380,9 @@ def _hex_texts(profile: Profile) -> Iterator[tuple[str, str]]:
 
 
 def _patterns(profile: Profile) -> Iterator[tuple[str, str]]:
-    yield from ((f"{key}.expect", step.expect) for key, step in _steps(profile) if step.expect is not UNSET)
+    yield from (
+        (f"{key}.expect", step.expect) for key, step in _steps(profile) if step.expect is not UNSET
+    )
     yield from ((f"poll.expect[{n}]", text) for n, text in enumerate(profile.poll.expect))
     yield from ((f"poll.none[{n}]", text) for n, text in enumerate(profile.poll.none))
     if profile.keepalive is not UNSET:

@@ -88,7 +88,9 @@ class SerialReader:
         try:
             with contextlib.suppress(OSError):  # keeps other programs off; a pty has none
                 fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
-            with contextlib.suppress(ValueError, OSError, NotImplementedError):  # USB converters gather bytes for 16 ms otherwise
+            with contextlib.suppress(
+                ValueError, OSError, NotImplementedError
+            ):  # USB converters gather bytes for 16 ms otherwise
                 port.set_low_latency_mode(True)
             if settings.open_delay_ms is not UNSET:
                 channel.pause(settings.open_delay_ms / 1000)
@@ -120,12 +122,18 @@ class SerialReader:
                 dialogue.show(signal)
             if dialogue.is_garbled and not garbled:
                 garbled = True
-                log.warning("reader '%s': %s", channel.name, self._error("no frame of this model comes: another model, or another speed?"))
+                log.warning(
+                    "reader '%s': %s",
+                    channel.name,
+                    self._error("no frame of this model comes: another model, or another speed?"),
+                )
             for reason in dialogue.failures():
                 channel.signal_failed(reason)
         self._say_goodbye(port, bell, dialogue, channel)
 
-    def _say_goodbye(self, port: serial.Serial, bell: _Bell, dialogue: Dialogue, channel: Channel) -> None:
+    def _say_goodbye(
+        self, port: serial.Serial, bell: _Bell, dialogue: Dialogue, channel: Channel
+    ) -> None:
         """Show the last signal, *out of order* when the agent stops by a fault: a card may lie there."""
         signal = channel.signal()
         if signal is not None:
@@ -151,7 +159,9 @@ class SerialReader:
             bell.hear()
         return port.fileno() in ready
 
-    def _receive(self, port: serial.Serial, dialogue: Dialogue, channel: Channel, has_come: bool) -> None:
+    def _receive(
+        self, port: serial.Serial, dialogue: Dialogue, channel: Channel, has_come: bool
+    ) -> None:
         received = os.read(port.fileno(), READ_BYTES_MAX) if has_come else b""
         if has_come and not received:
             raise self._error("is gone")

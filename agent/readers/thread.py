@@ -25,8 +25,12 @@ from agent.readers.presence import Presence
 RETRY_FIRST_S = 0.2
 RETRY_MAX_S = 5.0
 SIGNALS_MAX = 16
-SIGNAL_SOON_MS = 300  # the main loop answers in milliseconds; after this the child sees that it is to wait
-SIGNAL_LATE_MS = 5_000  # as long as a slow SD card may take to flush; then the card may leave without a signal
+SIGNAL_SOON_MS = (
+    300  # the main loop answers in milliseconds; after this the child sees that it is to wait
+)
+SIGNAL_LATE_MS = (
+    5_000  # as long as a slow SD card may take to flush; then the card may leave without a signal
+)
 STUCK_MS = 3_000  # the main loop looks once a second: a hang is known within five
 LEFT_BEHIND_MAX = 2  # threads that hang at once; more would only hang as well
 FLOOD_TAPS = 20  # at once; a class that storms the counter has fewer cards in a second
@@ -54,7 +58,12 @@ class Channel:
     """What a reader may do while it serves: say it is up, report what it sees, get the signals for it, and whether to stop."""
 
     def __init__(
-        self, name: str, emit: Callable[[ReaderEvent], object], health: Health, presence: Presence, recorder: Recorder | None = None
+        self,
+        name: str,
+        emit: Callable[[ReaderEvent], object],
+        health: Health,
+        presence: Presence,
+        recorder: Recorder | None = None,
     ) -> None:
         self.name = name
         self._emit = emit
@@ -101,7 +110,9 @@ class Channel:
 
     def saw(self, shown: Seen) -> bool:
         """Report what lies before the reader; return whether it is a tap, for which a signal will come."""
-        if shown is None or self.stopping:  # stopping: left behind, somebody else speaks for this reader now
+        if (
+            shown is None or self.stopping
+        ):  # stopping: left behind, somebody else speaks for this reader now
             return False
         now_ms = self.now_ms()
         if self._health.is_doubted and self._health.is_flooding(now_ms):
@@ -115,13 +126,20 @@ class Channel:
         if isinstance(shown, CardId):
             self._emit(CardPresented(reader=self.name, card=shown, tap=self.taps))
         else:
-            self._emit(CardUnreadable(reader=self.name, fault=shown.value, sentence=SENTENCES[shown], tap=self.taps))
+            self._emit(
+                CardUnreadable(
+                    reader=self.name, fault=shown.value, sentence=SENTENCES[shown], tap=self.taps
+                )
+            )
         return True
 
     @property
     def is_waiting(self) -> bool:
         """Return whether the newest tap has no signal yet and may still get one."""
-        return self._waits_since_ms is not None and self.now_ms() - self._waits_since_ms < SIGNAL_LATE_MS
+        return (
+            self._waits_since_ms is not None
+            and self.now_ms() - self._waits_since_ms < SIGNAL_LATE_MS
+        )
 
     def signal(self, wait_s: float = 0) -> Signal | None:
         """Return the signal for the newest tap: *wait*, once, when it is late; None when there is none yet. Earlier taps' are dropped."""
@@ -135,7 +153,11 @@ class Channel:
                 self._waits_since_ms = None
                 self.note("show", signal.value.encode("ascii"))
                 return signal
-        if self.is_waiting and not self._told_to_wait and self.now_ms() - (self._waits_since_ms or 0) >= SIGNAL_SOON_MS:
+        if (
+            self.is_waiting
+            and not self._told_to_wait
+            and self.now_ms() - (self._waits_since_ms or 0) >= SIGNAL_SOON_MS
+        ):
             self._told_to_wait = True
             self.note("show", Signal.WAIT.value.encode("ascii"))
             return Signal.WAIT
@@ -168,12 +190,17 @@ class Channel:
         self._stop.wait(seconds)
 
     def _floods(self, now_ms: int) -> bool:
-        self._allowance = min(FLOOD_TAPS, self._allowance + (now_ms - self._allowed_ms) * FLOOD_TAPS_PER_S / 1000)
+        self._allowance = min(
+            FLOOD_TAPS, self._allowance + (now_ms - self._allowed_ms) * FLOOD_TAPS_PER_S / 1000
+        )
         self._allowed_ms = now_ms
         if self._allowance >= 1:
             self._allowance -= 1
             return False
-        self._health.floods(f"floods: more than {FLOOD_TAPS_PER_S} cards a second; it is not listened to until it is quiet", now_ms)
+        self._health.floods(
+            f"floods: more than {FLOOD_TAPS_PER_S} cards a second; it is not listened to until it is quiet",
+            now_ms,
+        )
         return True
 
 
@@ -181,18 +208,27 @@ class ReaderThread:
     """A reader's thread, and the next one when it hangs."""
 
     def __init__(
-        self, name: str, reader: Reader, emit: Callable[[ReaderEvent], object], presence: Presence, recorder: Recorder | None = None
+        self,
+        name: str,
+        reader: Reader,
+        emit: Callable[[ReaderEvent], object],
+        presence: Presence,
+        recorder: Recorder | None = None,
     ) -> None:
         self.name = name
         self._reader = reader
         self._left_behind: list[threading.Thread] = []
         self._health = Health(name, emit)
-        self._new_channel: Callable[[], Channel] = partial(Channel, name, emit, self._health, presence, recorder)
+        self._new_channel: Callable[[], Channel] = partial(
+            Channel, name, emit, self._health, presence, recorder
+        )
         self.channel = self._new_channel()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, args=(self.channel,), name=f"reader-{self.name}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(self.channel,), name=f"reader-{self.name}", daemon=True
+        )
         self._thread.start()
 
     def show(self, tap: int, signal: Signal) -> None:
@@ -213,7 +249,10 @@ class ReaderThread:
                 self._health.hangs_no_more()
             return
         is_left = len(self._left_behind) < LEFT_BEHIND_MAX
-        self._health.hangs(f"hangs in its driver since {(now_ms - since_ms) / 1000:.1f} s; tried anew", is_left=is_left)
+        self._health.hangs(
+            f"hangs in its driver since {(now_ms - since_ms) / 1000:.1f} s; tried anew",
+            is_left=is_left,
+        )
         if is_left:
             channel.stop()
             assert self._thread is not None
@@ -238,5 +277,7 @@ class ReaderThread:
             try:
                 self._reader.serve(channel)
             except ReaderError as error:
-                delay_s = RETRY_FIRST_S if channel.lost(str(error)) else min(2 * delay_s, RETRY_MAX_S)
+                delay_s = (
+                    RETRY_FIRST_S if channel.lost(str(error)) else min(2 * delay_s, RETRY_MAX_S)
+                )
                 channel.pause(delay_s)

@@ -29,7 +29,11 @@ from agent.readers.profile import Profile, given
 NOTES_MAX = 100_000  # an hour of a reader that is asked seven times a second
 HEAD = "# canteen reader trace 1"
 MARKS = ("open", ">", "<", "card", "mute", "gone", "show", "=")
-_SPECIAL = (0x08, 0x88, 0xE0)  # a first byte that says what the number is (random, cut, ISO 15693) stays
+_SPECIAL = (
+    0x08,
+    0x88,
+    0xE0,
+)  # a first byte that says what the number is (random, cut, ISO 15693) stays
 _STRUCK = ord("Z")
 
 
@@ -55,7 +59,9 @@ class TraceRecorder:
     """Keeps what a reader's line tells, up to `NOTES_MAX` things."""
 
     def __init__(self, profile: Profile) -> None:
-        self.trace = Trace(profile.id, remarks=[f"revision {profile.revision}, sha256 {profile.digest}"])
+        self.trace = Trace(
+            profile.id, remarks=[f"revision {profile.revision}, sha256 {profile.digest}"]
+        )
         self._begun_ms: int | None = None
 
     def note(self, now_ms: int, mark: str, data: bytes) -> None:
@@ -82,13 +88,23 @@ def parse_trace(text: str, where: str) -> Trace:
             else:
                 trace.remarks.append(remark)
             continue
-        ms, mark, rest = words[0], words[1] if len(words) > 1 else "", words[2] if len(words) > 2 else ""
+        ms, mark, rest = (
+            words[0],
+            words[1] if len(words) > 1 else "",
+            words[2] if len(words) > 2 else "",
+        )
         try:
-            if not re.fullmatch(r"[0-9]{1,12}", ms) or mark not in MARKS or (mark == "show" and rest not in list(Signal)):
+            if (
+                not re.fullmatch(r"[0-9]{1,12}", ms)
+                or mark not in MARKS
+                or (mark == "show" and rest not in list(Signal))
+            ):
                 raise ValueError
             data = rest.encode("ascii") if mark in ("show", "=") else parse_hex(rest)
         except ValueError:
-            raise ReaderError(f"{where}: line {number}: write milliseconds, one of {' '.join(MARKS)}, and hex pairs") from None
+            raise ReaderError(
+                f"{where}: line {number}: write milliseconds, one of {' '.join(MARKS)}, and hex pairs"
+            ) from None
         trace.notes.append(Note(int(ms), mark, data))
     if not trace.profile:
         raise ReaderError(f"{where}: has no line '# profile ID'")
@@ -107,7 +123,9 @@ def write_trace(trace: Trace) -> str:
     """Return a trace's text."""
     lines = [HEAD, f"# profile {trace.profile}", *(f"# {remark}" for remark in trace.remarks)]
     for note in trace.notes:
-        data = note.data.decode("ascii") if note.mark in ("show", "=") else note.data.hex(" ").upper()
+        data = (
+            note.data.decode("ascii") if note.mark in ("show", "=") else note.data.hex(" ").upper()
+        )
         lines.append(f"{note.ms} {note.mark} {data}".rstrip())
     return "\n".join(lines) + "\n"
 
@@ -116,7 +134,9 @@ def replay(profile: Profile, trace: Trace) -> Iterator[Note]:
     """Yield a `=` note for every tap that a trace brings about: a card id, or a fault's word. Raise `ReaderError` at the first bytes
     that we would not send today."""
     presence = presence_of("trace", profile, LateTaps(nullcontext()))
-    seeing = _pcsc_seen(profile, trace) if profile.transport == "pcsc" else _serial_seen(profile, trace)
+    seeing = (
+        _pcsc_seen(profile, trace) if profile.transport == "pcsc" else _serial_seen(profile, trace)
+    )
     for ms, seen in seeing:
         if presence.is_tap(seen, ms):
             yield Note(ms, "=", _word(seen))
@@ -174,15 +194,29 @@ def _serial_seen(profile: Profile, trace: Trace) -> Iterator[tuple[int, Seen]]:
 
 
 def _other_bytes(note: Note, sent: bytes) -> NoReturn:
-    raise ReaderError(f"at {note.ms} ms: sends {sent.hex(' ') or 'nothing'}, the trace has {note.data.hex(' ')}")
+    raise ReaderError(
+        f"at {note.ms} ms: sends {sent.hex(' ') or 'nothing'}, the trace has {note.data.hex(' ')}"
+    )
 
 
 def scrubbed(profile: Profile, trace: Trace, key: bytes) -> Trace:
     """Return a trace in which no number of a card is left. `key` makes one card the same other card throughout."""
     disguise = _Disguise(profile, key)
-    notes = disguise.answers(trace.notes) if profile.transport == "pcsc" else disguise.stream(trace.notes)
-    clean = Trace(profile.id, notes, [*trace.remarks, "UIDs are exchanged, what is no whole frame is struck out"])
-    return Trace(clean.profile, sorted([*clean.notes, *replay(profile, clean)], key=lambda note: note.ms), clean.remarks)
+    notes = (
+        disguise.answers(trace.notes)
+        if profile.transport == "pcsc"
+        else disguise.stream(trace.notes)
+    )
+    clean = Trace(
+        profile.id,
+        notes,
+        [*trace.remarks, "UIDs are exchanged, what is no whole frame is struck out"],
+    )
+    return Trace(
+        clean.profile,
+        sorted([*clean.notes, *replay(profile, clean)], key=lambda note: note.ms),
+        clean.remarks,
+    )
 
 
 class _Disguise:
@@ -200,7 +234,9 @@ class _Disguise:
             elif note.mark == "<" and asked == parse_hex(given(self._profile.uid.send)):
                 data = self._other(data[:-2]) + data[-2:] if len(data) >= 2 else data
             elif note.mark == "card" and technology_of_atr(data) is None:
-                data = data[:1] + bytes(len(data[1:]))  # what a card with a processor tells of itself may be its number
+                data = data[:1] + bytes(
+                    len(data[1:])
+                )  # what a card with a processor tells of itself may be its number
             if note.mark != "=":
                 clean.append(Note(note.ms, note.mark, data))
         return clean
@@ -211,8 +247,14 @@ class _Disguise:
         control, framer, frames = self._control(), self._profile.framer(0), list[Frame]()
         for note in notes:
             if note.mark == "<":
-                frames += [found for found in framer.feed(note.data, note.ms) if isinstance(found, Frame)]
-        clean, at_of, done = bytearray(), [0] * (len(stream) + 1), 0  # at_of: where a byte of the stream stands now
+                frames += [
+                    found for found in framer.feed(note.data, note.ms) if isinstance(found, Frame)
+                ]
+        clean, at_of, done = (
+            bytearray(),
+            [0] * (len(stream) + 1),
+            0,
+        )  # at_of: where a byte of the stream stands now
         for frame in [*frames, Frame(b"", b"", len(stream))]:
             begin = frame.end - len(frame.raw)
             for at in range(done, begin):
@@ -227,7 +269,9 @@ class _Disguise:
         kept, at = list[Note](), 0
         for note in notes:
             if note.mark == "<":
-                kept.append(Note(note.ms, "<", bytes(clean[at_of[at] : at_of[at + len(note.data)]])))
+                kept.append(
+                    Note(note.ms, "<", bytes(clean[at_of[at] : at_of[at + len(note.data)]]))
+                )
                 at += len(note.data)
             elif note.mark != "=":
                 kept.append(note)
@@ -238,23 +282,37 @@ class _Disguise:
         if poll.expect and not begins(poll.expect[-1], frame.payload):
             return frame.raw  # says nothing of a card
         span = part_at(self._profile, frame.payload)
-        if poll.count_at is not UNSET and len(payload) > poll.count_at and payload[poll.count_at] > 1:
+        if (
+            poll.count_at is not UNSET
+            and len(payload) > poll.count_at
+            and payload[poll.count_at] > 1
+        ):
             payload[poll.count_at + 1 :] = bytes(len(payload) - poll.count_at - 1)
         elif span is not None:
             begin, end = span
             payload[begin:end] = other = self._other(frame.payload[begin:end])
             if self._profile.uid.length_at is not UNSET:
-                payload[end:] = bytes(len(payload) - end)  # what a card with a processor tells of itself
-            if self._profile.uid.bcc:  # what follows in the card's first block is its maker's, and its own
+                payload[end:] = bytes(
+                    len(payload) - end
+                )  # what a card with a processor tells of itself
+            if (
+                self._profile.uid.bcc
+            ):  # what follows in the card's first block is its maker's, and its own
                 payload[end:-1] = xor_of(other) + bytes(max(0, len(payload) - end - 2))
         is_hex = isinstance(self._shape, Line) and self._shape.hexadecimal
-        old, new = (frame.payload.hex().upper().encode(), payload.hex().upper().encode()) if is_hex else (frame.payload, bytes(payload))
+        old, new = (
+            (frame.payload.hex().upper().encode(), payload.hex().upper().encode())
+            if is_hex
+            else (frame.payload, bytes(payload))
+        )
         raw = frame.raw.upper() if is_hex else frame.raw
         assert self._shape is not None
         if isinstance(self._shape, Prefixed) and self._shape.stuffing:
             begin = len(self._shape.start)
             stuffed = self._shape.stuffing + b"\0"
-            return reseal(self._shape, new[:begin] + new[begin:].replace(self._shape.stuffing, stuffed))
+            return reseal(
+                self._shape, new[:begin] + new[begin:].replace(self._shape.stuffing, stuffed)
+            )
         return reseal(self._shape, raw.replace(old, new, 1))
 
     def _other(self, part: bytes) -> bytes:
@@ -266,11 +324,18 @@ class _Disguise:
             return self._bytes(part)
         if encoding == "ascii-hex":
             try:
-                return self._bytes(bytes.fromhex(part.decode("ascii"))).hex().upper().encode("ascii")
+                return (
+                    self._bytes(bytes.fromhex(part.decode("ascii"))).hex().upper().encode("ascii")
+                )
             except ValueError:
                 return self._letters(part)
         width = self._profile.uid.width
-        if encoding == "ascii-dec" and width is not UNSET and part.isdigit() and int(part) < 256**width:
+        if (
+            encoding == "ascii-dec"
+            and width is not UNSET
+            and part.isdigit()
+            and int(part) < 256**width
+        ):
             order = -1 if self._profile.uid.byte_order == "reversed" else 1
             other = self._bytes(int(part).to_bytes(width, "big")[::order])[::order]
             number = f"{int.from_bytes(other, 'big'):0{len(part)}}"
@@ -286,7 +351,11 @@ class _Disguise:
     def _letters(self, text: bytes) -> bytes:
         digest = self._digest(text)
         return bytes(
-            48 + random % 10 if 48 <= byte <= 57 else 65 + random % 26 if 65 <= byte & 0xDF <= 90 else byte
+            48 + random % 10
+            if 48 <= byte <= 57
+            else 65 + random % 26
+            if 65 <= byte & 0xDF <= 90
+            else byte
             for byte, random in zip(text, digest, strict=True)
         )
 

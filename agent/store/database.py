@@ -17,7 +17,9 @@ from agent.store.schema import APPLICATION_ID, MIGRATIONS, PAGE_BYTES
 BUSY_TIMEOUT_MS = 2_000  # a technician's sqlite3 may hold the file for a moment
 WAL_PAGES_MAX = 16_384  # 16 MiB: checkpoints belong to quiet moments, this only bounds the file in a day without one
 HEADROOM_PIECE_BYTES = 512 * 1024
-HEADROOM_BYTES = 12 * 1024 * 1024  # a week of meals of a large school on a full disk; a lunch of 500 taps as a journal
+HEADROOM_BYTES = (
+    12 * 1024 * 1024
+)  # a week of meals of a large school on a full disk; a lunch of 500 taps as a journal
 
 FORM = Form(
     owner="a terminal's",
@@ -40,12 +42,16 @@ FORM = Form(
 class Database(SqliteFile):
     """The terminal's connection; `read_only` for the command line."""
 
-    def __init__(self, path: Path, *, read_only: bool = False, headroom_bytes: int = HEADROOM_BYTES) -> None:
+    def __init__(
+        self, path: Path, *, read_only: bool = False, headroom_bytes: int = HEADROOM_BYTES
+    ) -> None:
         if read_only and not path.exists():
             raise StoreError(f"{path}: no terminal has run here yet")
         self.read_only = read_only
         self._headroom_bytes = headroom_bytes
-        self.kept: dict[str, Any] = {}  # what reads.py has read and need not read again before the next write: nobody else writes
+        self.kept: dict[
+            str, Any
+        ] = {}  # what reads.py has read and need not read again before the next write: nobody else writes
         super().__init__(path, FORM, "ro" if read_only else "rwc")
 
     def reopen(self) -> None:
@@ -75,7 +81,9 @@ class Database(SqliteFile):
     def _require_in_place(self) -> None:
         """SQLite writes on into a file that has been taken away, and says nothing: what it takes then is lost with the process."""
         if not self.is_in_place():
-            raise StoreError(f"{self.path}: it or its journal was taken away or exchanged while the agent runs")
+            raise StoreError(
+                f"{self.path}: it or its journal was taken away or exchanged while the agent runs"
+            )
 
     def compact(self) -> None:
         """Write the file anew without its free pages, empty the write-ahead log, remove copies from before migrations. For a box

@@ -41,10 +41,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     acked_head: str
     mark: tuple[int, int]
     pending: int
-    journal: str | None
+    generation: str | None
     position: int
     resyncing: bool
-    heard_at: str | None
+    last_contact_at: str | None
     order_done: str | None
 
 
@@ -64,18 +64,36 @@ def standing(db: Database) -> Standing:
 def _standing(db: Database) -> Standing:
     with db.reading() as sql:
         row = sql.execute(
-            "SELECT town, id, acked, journal, position, resyncing, heard_at, order_done, (SELECT max(n) FROM epoch) FROM terminal"
+            "SELECT town, id, acked, generation, position, resyncing, last_contact_at, order_done, (SELECT max(n) FROM epoch) FROM terminal"
         ).fetchone()
         if row is None:
             raise StoreError(f"{db.path}: holds no terminal yet")
-        town, terminal, mark, journal, position, resyncing, heard_at, order_done, newest = row
+        (
+            town,
+            terminal,
+            mark,
+            generation,
+            position,
+            resyncing,
+            last_contact_at,
+            order_done,
+            newest,
+        ) = row
         waiting = sql.execute("SELECT epoch FROM entry WHERE n > ? ORDER BY n LIMIT 1", (mark,))
         number = (waiting.fetchone() or (newest,))[0]
-        epoch, base_seq, base_hash = sql.execute("SELECT id, base_seq, base_hash FROM epoch WHERE n = ?", (number,)).fetchone()
+        epoch, base_seq, base_hash = sql.execute(
+            "SELECT id, base_seq, base_hash FROM epoch WHERE n = ?", (number,)
+        ).fetchone()
         last, head = _end(sql, number, base_seq, base_hash)
         acked = max(mark - place(number, 0), base_seq)
         acked_head = base_hash.hex() if acked == base_seq else _hash_at(sql, place(number, acked))
-        later = sql.execute("SELECT count(*) FROM entry WHERE n >= ?", (place(number + 1, 0),)).fetchone()[0] if number != newest else 0
+        later = (
+            sql.execute(
+                "SELECT count(*) FROM entry WHERE n >= ?", (place(number + 1, 0),)
+            ).fetchone()[0]
+            if number != newest
+            else 0
+        )
     return Standing(
         town=town,
         terminal=terminal,
@@ -89,10 +107,10 @@ def _standing(db: Database) -> Standing:
         acked_head=acked_head,
         mark=key(mark),
         pending=last - acked + later,
-        journal=journal,
+        generation=generation,
         position=position,
         resyncing=bool(resyncing),
-        heard_at=heard_at,
+        last_contact_at=last_contact_at,
         order_done=order_done,
     )
 
@@ -104,7 +122,9 @@ def place_of(db: Database, epoch: str, seq: int) -> tuple[int, int, str] | None:
     Its hash is "" unless it is that very place.
     """
     with db.reading() as sql:
-        row = sql.execute("SELECT n, base_seq, base_hash FROM epoch WHERE id = ?", (epoch,)).fetchone()
+        row = sql.execute(
+            "SELECT n, base_seq, base_hash FROM epoch WHERE id = ?", (epoch,)
+        ).fetchone()
         if row is None:
             return None
         number, base_seq, base_hash = row
@@ -127,7 +147,10 @@ def epochs(db: Database) -> list[tuple[str, int, str, int, str]]:
     """Return every epoch, oldest first, as (id, seq and hash that its kept entries follow, seq and hash of its newest entry)."""
     with db.reading() as sql:
         rows = sql.execute("SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n").fetchall()
-        return [(epoch, seq, digest.hex(), *_end(sql, number, seq, digest)) for number, epoch, seq, digest in rows]
+        return [
+            (epoch, seq, digest.hex(), *_end(sql, number, seq, digest))
+            for number, epoch, seq, digest in rows
+        ]
 
 
 def keeps_earlier_epochs(db: Database) -> bool:
@@ -195,25 +218,31 @@ def services(db: Database) -> list[ServiceRecord]:
     return _kept(db, "service", lambda db: _records(db, _service, "service"))
 
 
-def own_meals(db: Database, account_id: str | None, token: str | None, service: str, day: str) -> tuple[OwnMeal | None, int]:
+def own_meals(
+    db: Database, account_id: str | None, token: str | None, service: str, day: str
+) -> tuple[OwnMeal | None, int]:
     """Return the standing meal of an account at a service and day, and how many there were.
 
     What a card has eaten before anybody here knew whose it is counts as well: `token` is that card's.
     """
     rows = db.rows(
         "SELECT epoch.id, m.seq, m.body, m.hash, s.n IS NULL FROM entry m JOIN epoch ON epoch.n = m.epoch"
-        " LEFT JOIN entry s ON s.reverses = m.n WHERE m.eater IN (?, ?) AND m.day = ? AND m.service = ? AND m.helping > 0 ORDER BY m.n",
+        " LEFT JOIN entry s ON s.reverses = m.n WHERE m.eater IN (?, ?) AND m.day = ? AND m.service = ? AND m.meal_number > 0 ORDER BY m.n",
         (account_id, token, day, service),
     )
-    standing_meals = [_own_meal(epoch, seq, body, digest) for epoch, seq, body, digest, stands in rows if stands]
+    standing_meals = [
+        _own_meal(epoch, seq, body, digest) for epoch, seq, body, digest, stands in rows if stands
+    ]
     return (standing_meals[-1] if standing_meals else None, len(rows))
 
 
-def meal_since(db: Database, account_id: str | None, token: str | None, service: str, boot: str, mono_ms: int) -> OwnMeal | None:
+def meal_since(
+    db: Database, account_id: str | None, token: str | None, service: str, boot: str, mono_ms: int
+) -> OwnMeal | None:
     """Return the newest standing meal of an account, or its card, at a service, made in a boot since a time of it, of whatever day."""
     row = db.row(
         "SELECT epoch.id, m.seq, m.body, m.hash FROM entry m JOIN epoch ON epoch.n = m.epoch"
-        " WHERE m.eater IN (?, ?) AND m.service = ? AND m.helping > 0 AND m.body ->> '$.boot' = ? AND m.body ->> '$.mono_ms' >= ?"
+        " WHERE m.eater IN (?, ?) AND m.service = ? AND m.meal_number > 0 AND m.body ->> '$.boot' = ? AND m.body ->> '$.mono_ms' >= ?"
         " AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.reverses = m.n) ORDER BY m.n DESC LIMIT 1",
         (account_id, token, service, boot, mono_ms),
     )
@@ -233,16 +262,24 @@ def entry(db: Database, entry_key: Key) -> tuple[Entry, bool] | None:
 def batch(db: Database, epoch: str, first: int, count_max: int) -> tuple[str, list[bytes]]:
     """Return the hash before entry `first` of an epoch, and up to `count_max` entries from it on as the JSON to send."""
     with db.reading() as sql:
-        number, base_seq, base_hash = sql.execute("SELECT n, base_seq, base_hash FROM epoch WHERE id = ?", (epoch,)).fetchone()
-        previous = base_hash.hex() if first - 1 <= base_seq else _hash_at(sql, place(number, first - 1))
+        number, base_seq, base_hash = sql.execute(
+            "SELECT n, base_seq, base_hash FROM epoch WHERE id = ?", (epoch,)
+        ).fetchone()
+        previous = (
+            base_hash.hex() if first - 1 <= base_seq else _hash_at(sql, place(number, first - 1))
+        )
         span = (place(number, first), place(number + 1, 0), count_max)
-        rows = sql.execute("SELECT body, hash FROM entry WHERE n >= ? AND n < ? ORDER BY n LIMIT ?", span).fetchall()
+        rows = sql.execute(
+            "SELECT body, hash FROM entry WHERE n >= ? AND n < ? ORDER BY n LIMIT ?", span
+        ).fetchall()
     return previous, [_with_hash(body, digest) for body, digest in rows]
 
 
 def remembers_from(db: Database) -> Instant | None:
     """Return when the oldest entry was made that is still here, None if none was ever forgotten."""
-    row = db.row("SELECT body ->> '$.at' FROM entry WHERE EXISTS (SELECT 1 FROM epoch WHERE base_seq > 0) ORDER BY n LIMIT 1")
+    row = db.row(
+        "SELECT body ->> '$.at' FROM entry WHERE EXISTS (SELECT 1 FROM epoch WHERE base_seq > 0) ORDER BY n LIMIT 1"
+    )
     return str(row[0]) if row else None
 
 
@@ -255,21 +292,26 @@ def holds(db: Database, n: int, digest: bytes) -> bool:
 def latest_entry(db: Database) -> Entry | None:
     """Return the entry with the latest time: the last one of an epoch, not always of the newest (one found later comes behind)."""
     rows = db.rows(
-        "SELECT body, hash FROM entry WHERE n IN (SELECT (SELECT max(n) FROM entry WHERE n < (epoch.n + 1) << ?) FROM epoch)", (SEQ_BITS,)
+        "SELECT body, hash FROM entry WHERE n IN (SELECT (SELECT max(n) FROM entry WHERE n < (epoch.n + 1) << ?) FROM epoch)",
+        (SEQ_BITS,),
     )
-    return max((_entry(body, digest) for body, digest in rows), key=lambda entry: entry.at, default=None)
+    return max(
+        (_entry(body, digest) for body, digest in rows), key=lambda entry: entry.at, default=None
+    )
 
 
 def oldest_pending_at(db: Database) -> str | None:
     """Return when the oldest entry that the central has not booked was made."""
-    row = db.row("SELECT body ->> '$.at' FROM entry WHERE n > (SELECT acked FROM terminal) ORDER BY n LIMIT 1")
+    row = db.row(
+        "SELECT body ->> '$.at' FROM entry WHERE n > (SELECT acked FROM terminal) ORDER BY n LIMIT 1"
+    )
     return str(row[0]) if row else None
 
 
 def served(db: Database, service: str, day: str) -> int:
     """Return the standing meals of a service and day at this terminal."""
     (count,) = db.row(
-        "SELECT count(*) FROM entry m WHERE m.service = ? AND m.day = ? AND m.helping > 0"
+        "SELECT count(*) FROM entry m WHERE m.service = ? AND m.day = ? AND m.meal_number > 0"
         " AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.reverses = m.n)",
         (service, day),
     )
@@ -283,7 +325,10 @@ def entries(db: Database, *, newest: int) -> list[tuple[str, Entry, bool, bool]]
         " LEFT JOIN entry s ON s.reverses = e.n ORDER BY e.n DESC LIMIT ?",
         (newest,),
     )
-    return [(epoch, _entry(body, digest), bool(booked), bool(undone)) for epoch, body, digest, booked, undone in reversed(rows)]
+    return [
+        (epoch, _entry(body, digest), bool(booked), bool(undone))
+        for epoch, body, digest, booked, undone in reversed(rows)
+    ]
 
 
 def balances(db: Database) -> Iterator[tuple[str, int]]:
@@ -313,7 +358,9 @@ def incidents(db: Database) -> list[tuple[str, str, str]]:
 
 def verify(db: Database) -> Iterator[str]:
     """Recompute the hash chain and every balance from the rows; yield a sentence for each difference."""
-    for number, epoch, previous_seq, base_hash in db.rows("SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n"):
+    for number, epoch, previous_seq, base_hash in db.rows(
+        "SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n"
+    ):
         previous = base_hash.hex()
         for seq, body, digest, eater, cents, kind in db.rows(
             "SELECT seq, body, hash, eater, cents, kind FROM entry WHERE n >= ? AND n < ? ORDER BY n",
@@ -328,7 +375,12 @@ def verify(db: Database) -> Iterator[str]:
             except msgspec.MsgspecError as error:
                 yield f"epoch {epoch}: entry {seq} is not readable: {error}"
             else:
-                if (inside.seq, inside.account or inside.card, inside.cents, inside.kind) != (seq, eater, cents, kind):
+                if (inside.seq, inside.account or inside.card, inside.cents, inside.kind) != (
+                    seq,
+                    eater,
+                    cents,
+                    kind,
+                ):
                     yield f"epoch {epoch}: the columns of entry {seq} differ from what was hashed"
             previous_seq, previous = seq, digest.hex()
     for (seq,) in db.rows("SELECT seq FROM entry WHERE epoch NOT IN (SELECT n FROM epoch)"):
@@ -355,7 +407,9 @@ def _verify_balances(db: Database) -> Iterator[str]:
             yield f"account {account_id}: shows {shown} cents, its entries give {expected}"
 
 
-def digest_step(db: Database, so_far: Tally, after: tuple[str, str]) -> tuple[Tally, tuple[str, str] | None]:
+def digest_step(
+    db: Database, so_far: Tally, after: tuple[str, str]
+) -> tuple[Tally, tuple[str, str] | None]:
     """Return the digest with the next `DIGEST_STEP_RECORDS` records behind `after` (kind, id; "" at first), and the last
     one seen or None when that was all. The caller sees to it that the position has not moved between steps."""
     rows = db.rows(
@@ -397,7 +451,9 @@ def _records(db: Database, decoder: msgspec.json.Decoder[_Record], kind: str) ->
     return [_decoded(decoder, kind, record_id, body) for record_id, body in rows]
 
 
-def _decoded(decoder: msgspec.json.Decoder[_Record], kind: str, record_id: str, body: bytes) -> _Record:
+def _decoded(
+    decoder: msgspec.json.Decoder[_Record], kind: str, record_id: str, body: bytes
+) -> _Record:
     try:
         return decoder.decode(body)
     except ValueError as error:  # msgspec's own, and bytes that are no text
@@ -406,14 +462,18 @@ def _decoded(decoder: msgspec.json.Decoder[_Record], kind: str, record_id: str, 
 
 def _tail(db: Database) -> tuple[int, int, str]:
     with db.reading() as sql:
-        number, base_seq, base_hash = sql.execute("SELECT n, base_seq, base_hash FROM epoch ORDER BY n DESC LIMIT 1").fetchone()
+        number, base_seq, base_hash = sql.execute(
+            "SELECT n, base_seq, base_hash FROM epoch ORDER BY n DESC LIMIT 1"
+        ).fetchone()
         return (number, *_end(sql, number, base_seq, base_hash))
 
 
 def _end(sql: sqlite3.Connection, number: int, base_seq: int, base_hash: bytes) -> tuple[int, str]:
     """Return (seq, hash) of an epoch's newest entry, or where its kept entries begin."""
     span = (place(number, 0), place(number + 1, 0))
-    end = sql.execute("SELECT seq, hash FROM entry WHERE n > ? AND n < ? ORDER BY n DESC LIMIT 1", span).fetchone()
+    end = sql.execute(
+        "SELECT seq, hash FROM entry WHERE n > ? AND n < ? ORDER BY n DESC LIMIT 1", span
+    ).fetchone()
     return (end[0], end[1].hex()) if end else (base_seq, base_hash.hex())
 
 

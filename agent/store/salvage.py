@@ -65,7 +65,7 @@ class Damaged:
 
     town: str | None
     terminal: str | None
-    heard_at: str | None
+    last_contact_at: str | None
     found: list[Found]
     rules: list[writes.RecordRow]
 
@@ -89,11 +89,11 @@ def open_ledger(
         fault = known_damage
         if fault is None:
             db = Database(path)
-            writes.found(db, town=town, terminal=terminal, epoch=f"1-{epoch_bits()}")
+            writes.initialise(db, town=town, terminal=terminal, epoch=f"1-{epoch_bits()}")
             fault = damage(db)
             if fault is None:
                 return db
-            let_go(db)
+            close_without_checkpoint(db)
     except DamagedError as error:
         fault = str(error)
     except OSError as error:
@@ -124,8 +124,16 @@ def _make_whole(
     """Make the ledger that is to stand in a damaged one's place, beside it; return what the incident says."""
     damaged, story = read_damaged(aside), f"{fault}; kept as {aside.name}"
     # a name that was spoilt is no other terminal's: its epochs begin as ours do
-    begins_as_ours = any(base == (0, bytes.fromhex(genesis(town, terminal, one.epoch))) for one in damaged.found for base in one.bases())
-    found = damaged.found if begins_as_ours or (damaged.town, damaged.terminal) in ((town, terminal), (None, None)) else []
+    begins_as_ours = any(
+        base == (0, bytes.fromhex(genesis(town, terminal, one.epoch)))
+        for one in damaged.found
+        for base in one.bases()
+    )
+    found = (
+        damaged.found
+        if begins_as_ours or (damaged.town, damaged.terminal) in ((town, terminal), (None, None))
+        else []
+    )
     parts = [(one.epoch, base, entries) for one in found for base, entries in one.earlier]
     exported = []
     for number, part in enumerate(parts, start=1):
@@ -135,14 +143,16 @@ def _make_whole(
             exported.append(f"{export(db, file)} in {file.name}")
     with _made(path, town, terminal, epoch_bits) as db:
         writes.take_over(db, found_epochs(found), epoch_bits())
-        writes.take_rules(db, damaged.rules, damaged.heard_at if found else None)
+        writes.take_rules(db, damaged.rules, damaged.last_contact_at if found else None)
         entries, lost = sum(len(one.entries) for one in found), sum(one.lost for one in found)
         detail = f"{story}: {entries} entries of it are sent again under their keys, {lost} places not readable"
         if exported:
             detail += f"; what stands before them, {', '.join(exported)}, is for the office: central import-ledger"
         writes.add_incident(db, writes.Incident(at=at, kind="damaged_file", detail=detail))
     made = path.with_name(path.name + MADE)
-    if made.with_name(f"{made.name}-wal").exists():  # closing has brought it into the file, or the disk does not take it
+    if made.with_name(
+        f"{made.name}-wal"
+    ).exists():  # closing has brought it into the file, or the disk does not take it
         raise StoreError(f"{story}; nothing could be put in its place")
     made.rename(path.with_name(path.name + WHOLE))
     sync_folder(path.parent)
@@ -150,18 +160,23 @@ def _make_whole(
 
 
 @contextmanager
-def _made(path: Path, town: str, terminal: str, epoch_bits: Callable[[], str]) -> Iterator[Database]:
+def _made(
+    path: Path, town: str, terminal: str, epoch_bits: Callable[[], str]
+) -> Iterator[Database]:
     made = path.with_name(path.name + MADE)
     for end in ENDS:
         made.with_name(made.name + end).unlink(missing_ok=True)
     with closing(Database(made)) as db:
-        writes.found(db, town=town, terminal=terminal, epoch=f"1-{epoch_bits()}")
+        writes.initialise(db, town=town, terminal=terminal, epoch=f"1-{epoch_bits()}")
         yield db
 
 
-def let_go(db: Database) -> None:
+def close_without_checkpoint(db: Database) -> None:
     """Close a damaged file without bringing its journal into it: SQLite does that with the last connection, which here only reads."""
-    with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{quote(str(db.path))}?mode=ro", uri=True)) as other:
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"file:{quote(str(db.path))}?mode=ro", uri=True)) as other,
+    ):
         with suppress(sqlite3.Error):
             other.execute("SELECT count(*) FROM sqlite_master").fetchone()
         db.close()
@@ -191,40 +206,66 @@ def damage(db: Database) -> str | None:
             if word != "ok":
                 return f"{db.path}: {word}"
             town, terminal, acked = sql.execute("SELECT town, id, acked FROM terminal").fetchone()
-            for number, epoch, base_seq, base_hash in sql.execute("SELECT n, id, base_seq, base_hash FROM epoch").fetchall():
-                fault = _line_fault(sql, number, epoch, (base_seq, base_hash), bytes.fromhex(genesis(town, terminal, epoch)))
+            for number, epoch, base_seq, base_hash in sql.execute(
+                "SELECT n, id, base_seq, base_hash FROM epoch"
+            ).fetchall():
+                fault = _line_fault(
+                    sql,
+                    number,
+                    epoch,
+                    (base_seq, base_hash),
+                    bytes.fromhex(genesis(town, terminal, epoch)),
+                )
                 if fault is not None:
                     return f"{db.path}: epoch {epoch}: {fault}"
-            if sql.execute("SELECT 1 FROM entry WHERE epoch NOT IN (SELECT n FROM epoch) LIMIT 1").fetchone():
+            if sql.execute(
+                "SELECT 1 FROM entry WHERE epoch NOT IN (SELECT n FROM epoch) LIMIT 1"
+            ).fetchone():
                 return f"{db.path}: entries of an epoch that is not known here"
             number_of_acked, seq = key(acked)
             booked = "SELECT 1 FROM entry WHERE n = ?1 UNION SELECT 1 FROM epoch WHERE n = ?2 AND base_seq >= ?3"
             if seq and sql.execute(booked, (acked, number_of_acked, seq)).fetchone() is None:
                 return f"{db.path}: booked up to entry {seq} of epoch number {number_of_acked}, which is not here"
-            for _ in sql.execute("SELECT kind, id FROM record"):  # that they are texts; what is in them is found when it is wanted
+            for _ in sql.execute(
+                "SELECT kind, id FROM record"
+            ):  # that they are texts; what is in them is found when it is wanted
                 pass
             for table in ("terminal", "note", "incident"):
                 sql.execute(f"SELECT * FROM {table}").fetchall()
         reads.standing(db)
-    except (DamagedError, TypeError, ValueError, AttributeError) as error:  # a value that is none any more
+    except (
+        DamagedError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:  # a value that is none any more
         return f"{db.path}: {error}"
     return None
 
 
-def _line_fault(sql: sqlite3.Connection, number: int, epoch: str, base: tuple[int, bytes], start: bytes) -> str | None:
+def _line_fault(
+    sql: sqlite3.Connection, number: int, epoch: str, base: tuple[int, bytes], start: bytes
+) -> str | None:
     """Return what is wrong with the entries of one epoch, None if nothing."""
     expected, previous = base
     if expected == 0 and previous != start:
         return "does not begin as an epoch of this terminal does"
     span = (place(number, 0), place(number + 1, 0))
     for seq, digest, body, *columns in sql.execute(
-        "SELECT seq, hash, body, kind, eater, service, day, cents FROM entry WHERE n > ? AND n < ? ORDER BY n", span
+        "SELECT seq, hash, body, kind, eater, service, day, cents FROM entry WHERE n > ? AND n < ? ORDER BY n",
+        span,
     ):
         expected += 1
         if seq != expected or _hash(previous, body) != digest:
             return f"entry {seq} does not match its hash"
         inside = _entry.decode(body)
-        if columns != [inside.kind, inside.account or inside.card, inside.service, inside.day, inside.cents]:
+        if columns != [
+            inside.kind,
+            inside.account or inside.card,
+            inside.service,
+            inside.day,
+            inside.cents,
+        ]:
             return f"the columns of entry {seq} differ from what was hashed"
         previous = digest
     return None
@@ -269,17 +310,37 @@ def read_damaged(path: Path) -> Damaged:
 def _read_copy(path: Path) -> Damaged:
     with closing(sqlite3.connect(path)) as sql:
         sql.text_factory = lambda raw: raw.decode("utf-8", "replace")
-        town, terminal, heard_at = (_rows(sql, "SELECT town, id, heard_at FROM terminal") or [(None, None, None)])[0]
+        town, terminal, last_contact_at = (
+            _rows(sql, "SELECT town, id, last_contact_at FROM terminal") or [(None, None, None)]
+        )[0]
         found = []
-        for number, epoch, base_seq, base_hash in _rows(sql, "SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n"):
+        for number, epoch, base_seq, base_hash in _rows(
+            sql, "SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n"
+        ):
             start = bytes.fromhex(genesis(town or "", terminal or "", epoch))
-            base = (base_seq, base_hash) if isinstance(base_seq, int) and isinstance(base_hash, bytes) else (0, start)
-            named = int(epoch.split("-")[0]) if re.match(r"[0-9]{1,9}-", epoch) else number  # as its disk counted it
-            places = dict.fromkeys((n, *where) for n in (number, named) for where in (base, (0, start)))
+            base = (
+                (base_seq, base_hash)
+                if isinstance(base_seq, int) and isinstance(base_hash, bytes)
+                else (0, start)
+            )
+            named = (
+                int(epoch.split("-")[0]) if re.match(r"[0-9]{1,9}-", epoch) else number
+            )  # as its disk counted it
+            places = dict.fromkeys(
+                (n, *where) for n in (number, named) for where in (base, (0, start))
+            )
             tries = (_read_epoch(sql, n, epoch, seq, digest) for n, seq, digest in places)
             one = max(tries, key=lambda one: len(one.entries))
             found.append(one)
-        return Damaged(town, terminal, heard_at if heard_at is not None and is_instant(heard_at) else None, found, list(_rules(sql)))
+        return Damaged(
+            town,
+            terminal,
+            last_contact_at
+            if last_contact_at is not None and is_instant(last_contact_at)
+            else None,
+            found,
+            list(_rules(sql)),
+        )
 
 
 def _rows(sql: sqlite3.Connection, statement: str) -> list[Any]:
@@ -291,18 +352,24 @@ def _rows(sql: sqlite3.Connection, statement: str) -> list[Any]:
 
 def _rules(sql: sqlite3.Connection) -> Iterator[writes.RecordRow]:
     """Yield what a lunch goes by until the central is heard: services and policies, no child's record."""
-    for kind, record_id, p, body in _rows(sql, "SELECT kind, id, p, body FROM record WHERE kind IN ('service', 'policy')"):
+    for kind, record_id, p, body in _rows(
+        sql, "SELECT kind, id, p, body FROM record WHERE kind IN ('service', 'policy')"
+    ):
         with suppress(ValueError, TypeError):
             (_service if kind == "service" else _policy).decode(body)
             yield writes.RecordRow(kind=kind, id=record_id, p=p, body=body)
 
 
-def found_epochs(found: list[Found]) -> list[tuple[str, tuple[int, bytes], list[tuple[bytes, str]]]]:
+def found_epochs(
+    found: list[Found],
+) -> list[tuple[str, tuple[int, bytes], list[tuple[bytes, str]]]]:
     """Return those that hold anything, as `writes.take_over` wants them."""
     return [(one.epoch, one.base, one.entries) for one in found if one.entries]
 
 
-def _read_epoch(sql: sqlite3.Connection, number: int, epoch: str, base_seq: int, base_hash: bytes) -> Found:
+def _read_epoch(
+    sql: sqlite3.Connection, number: int, epoch: str, base_seq: int, base_hash: bytes
+) -> Found:
     base: tuple[int, bytes] | None = (base_seq, base_hash)
     run: list[tuple[bytes, str]] = []
     runs: list[tuple[tuple[int, bytes], list[tuple[bytes, str]]]] = []
@@ -310,7 +377,9 @@ def _read_epoch(sql: sqlite3.Connection, number: int, epoch: str, base_seq: int,
     while missing < MISSING_MAX:
         seq += 1
         try:
-            row = sql.execute("SELECT hash, body FROM entry WHERE n = ?", (place(number, seq),)).fetchone()
+            row = sql.execute(
+                "SELECT hash, body FROM entry WHERE n = ?", (place(number, seq),)
+            ).fetchone()
         except FAULTS:
             row = None
         if row is None or not isinstance(row[0], bytes) or not isinstance(row[1], str):
@@ -350,9 +419,13 @@ def salvage(path: Path, database: Path, epoch_bits: str) -> list[Found]:
         try:
             damaged = read_damaged(path)
         except OSError as error:
-            raise StoreError(f"{path}: cannot be copied beside itself, to be read: {error}") from error
+            raise StoreError(
+                f"{path}: cannot be copied beside itself, to be read: {error}"
+            ) from error
         if (damaged.town, damaged.terminal) not in ((here.town, here.terminal), (None, None)):
-            raise StoreError(f"{path}: is of {damaged.town}/{damaged.terminal}, this terminal is {here.town}/{here.terminal}")
+            raise StoreError(
+                f"{path}: is of {damaged.town}/{damaged.terminal}, this terminal is {here.town}/{here.terminal}"
+            )
         known = {row[0] for row in db.rows("SELECT id FROM epoch")}
         found = [one for one in damaged.found if one.entries and one.epoch not in known]
         writes.take_over(db, found_epochs(found), epoch_bits)

@@ -49,7 +49,7 @@ class Incident:
     detail: str
 
 
-def found(db: Database, *, town: str, terminal: str, epoch: str) -> None:
+def initialise(db: Database, *, town: str, terminal: str, epoch: str) -> None:
     """Make a blank database this terminal's: its one row and its first epoch. No effect on a founded one."""
     with db.transaction() as sql:
         if sql.execute("SELECT 1 FROM terminal").fetchone():
@@ -58,15 +58,18 @@ def found(db: Database, *, town: str, terminal: str, epoch: str) -> None:
             "INSERT INTO terminal VALUES (1, ?, ?, ?, NULL, 0, 0, 0, NULL, NULL, NULL, 0)",
             (town, terminal, place(1, 0)),
         )
-        sql.execute("INSERT INTO epoch VALUES (1, ?, 0, ?)", (epoch, bytes.fromhex(genesis(town, terminal, epoch))))
+        sql.execute(
+            "INSERT INTO epoch VALUES (1, ?, 0, ?)",
+            (epoch, bytes.fromhex(genesis(town, terminal, epoch))),
+        )
 
 
-_HELPING = (
+_MEAL_NUMBER = (
     "(SELECT 1 + CASE WHEN ? THEN count(*) ELSE count(s.n) END FROM entry m LEFT JOIN entry s ON s.reverses = m.n"
-    " WHERE m.eater = ? AND m.day = ? AND m.service = ? AND m.helping > 0)"
+    " WHERE m.eater = ? AND m.day = ? AND m.service = ? AND m.meal_number > 0)"
 )
-_COLUMNS = "(n, kind, eater, service, day, helping, cents, reverses, hash, body)"
-_INSERT_MEAL = f"INSERT INTO entry {_COLUMNS} VALUES (?, ?, ?, ?, ?, {_HELPING}, ?, NULL, ?, ?)"
+_COLUMNS = "(n, kind, eater, service, day, meal_number, cents, reverses, hash, body)"
+_INSERT_MEAL = f"INSERT INTO entry {_COLUMNS} VALUES (?, ?, ?, ?, ?, {_MEAL_NUMBER}, ?, NULL, ?, ?)"
 # the meal of a storno may stand in an epoch that is not here any more
 _REVERSES = f"coalesce((SELECT n FROM epoch WHERE id = ?) << {SEQ_BITS} | ?, ?)"
 _INSERT_OTHER = f"INSERT INTO entry {_COLUMNS} VALUES (?, ?, ?, ?, ?, 0, ?, {_REVERSES}, ?, ?)"
@@ -103,23 +106,36 @@ def record_all(db: Database, drafts: Iterable[Entry]) -> list[Entry]:
             entry, canonical_json = seal(draft, seq=seq, previous=previous)
             previous = entry.hash
             _require_readable(canonical_json.decode())
-            sql.execute(*_insertion(epoch, entry, bytes.fromhex(entry.hash), canonical_json.decode()))
+            sql.execute(
+                *_insertion(epoch, entry, bytes.fromhex(entry.hash), canonical_json.decode())
+            )
             entries.append(entry)
     return entries
 
 
-def _insertion(epoch: int, entry: Entry, digest: bytes, body: str, *, as_it_was: bool = False) -> tuple[str, tuple[object, ...]]:
+def _insertion(
+    epoch: int, entry: Entry, digest: bytes, body: str, *, as_it_was: bool = False
+) -> tuple[str, tuple[object, ...]]:
     """Return the statement that appends an entry to an epoch, and its values. `as_it_was`: made on another disk, which may have served
     the same child."""
     eater = entry.account or entry.card
     what = (place(epoch, entry.seq), entry.kind.value, eater, entry.service, entry.day)
     if entry.kind in (Kind.MEAL, Kind.UNKNOWN_MEAL):
         # under a clock known to be wrong the day is a guess, and a guess must not make two days' meals into one
-        helping = (as_it_was or entry.clock is ClockTrust.UNSET, eater, entry.day, entry.service)
-        return _INSERT_MEAL, (*what, *helping, entry.cents, digest, body)
+        meal_number = (
+            as_it_was or entry.clock is ClockTrust.UNSET,
+            eater,
+            entry.day,
+            entry.service,
+        )
+        return _INSERT_MEAL, (*what, *meal_number, entry.cents, digest, body)
     # an epoch that is nowhere here has no number: the storno's own place, below zero, is nobody else's
     unknown = -place(epoch, entry.seq)
-    reverses = (entry.reverses.epoch, entry.reverses.seq, unknown) if entry.reverses else (None, None, None)
+    reverses = (
+        (entry.reverses.epoch, entry.reverses.seq, unknown)
+        if entry.reverses
+        else (None, None, None)
+    )
     return _INSERT_OTHER, (*what, entry.cents, *reverses, digest, body)
 
 
@@ -156,7 +172,7 @@ def _require_readable(body: str) -> None:
 def apply_changes(
     db: Database,
     *,
-    journal: str,
+    generation: str,
     to: int,
     acked: tuple[int, int],
     rows: Iterable[RecordRow],
@@ -164,7 +180,7 @@ def apply_changes(
     reset: bool,
     more: bool,
     until: int | None,
-    heard_at: Instant,
+    last_contact_at: Instant,
     unreadable: Iterable[tuple[str, bytes, str]],
     incident: Incident | None,
 ) -> int:
@@ -175,7 +191,9 @@ def apply_changes(
     it did not name by then is gone and is removed. `unreadable` are (topic, payload, reason).
     """
     with db.transaction() as sql:
-        resync, resyncing, resync_to = sql.execute("SELECT resync, resyncing, resync_to FROM terminal").fetchone()
+        resync, resyncing, resync_to = sql.execute(
+            "SELECT resync, resyncing, resync_to FROM terminal"
+        ).fetchone()
         if reset:  # it names all up to its position, so what an earlier attempt named and this one does not is gone
             resync, resyncing, resync_to = resync + 1, 1, until
         changed = 0
@@ -183,57 +201,72 @@ def apply_changes(
             changed += _store_record(sql, row, place(*acked), resync, overwrite=bool(resyncing))
         _store_notes(sql, acked[0], notes)
         for topic, payload, reason in unreadable:
-            _insert_set_aside(sql, topic, payload, reason, heard_at)
+            _insert_set_aside(sql, topic, payload, reason, last_contact_at)
         _insert_incident(sql, incident)
         if resyncing and (to >= resync_to if resync_to is not None else not more):
             sql.execute("DELETE FROM record WHERE named < ?", (resync,))
             resyncing = 0
         # a new life of the central: what it lost is sent again
         sql.execute(
-            "UPDATE terminal SET acked = CASE WHEN journal IS ?1 THEN max(acked, ?2) ELSE ?2 END, journal = ?1, position = ?3,"
-            " resync = ?4, resyncing = ?5, resync_to = ?6, heard_at = ?7",
-            (journal, place(*acked), to, resync, resyncing, resync_to, heard_at),
+            "UPDATE terminal SET acked = CASE WHEN generation IS ?1 THEN max(acked, ?2) ELSE ?2 END, generation = ?1, position = ?3,"
+            " resync = ?4, resyncing = ?5, resync_to = ?6, last_contact_at = ?7",
+            (generation, place(*acked), to, resync, resyncing, resync_to, last_contact_at),
         )
     return changed
 
 
-def adopt_journal(db: Database, journal: str, heard_at: Instant, incident: Incident | None) -> None:
+def adopt_generation(
+    db: Database, generation: str, last_contact_at: Instant, incident: Incident | None
+) -> None:
     """Begin with a new life of the central when earlier epochs are kept: they are offered again, then records are taken."""
     with db.transaction() as sql:
         _insert_incident(sql, incident)
         (first,) = sql.execute("SELECT epoch FROM entry ORDER BY n LIMIT 1").fetchone()
         sql.execute(
-            "UPDATE terminal SET journal = ?, position = 0, resync = resync + 1, resyncing = 1, acked = ?, heard_at = ?",
-            (journal, place(first, 0), heard_at),
+            "UPDATE terminal SET generation = ?, position = 0, resync = resync + 1, resyncing = 1, acked = ?, last_contact_at = ?",
+            (generation, place(first, 0), last_contact_at),
         )
 
 
-def acknowledge(db: Database, acked: tuple[int, int], notes: Iterable[NoteRow], heard_at: Instant) -> None:
+def acknowledge(
+    db: Database, acked: tuple[int, int], notes: Iterable[NoteRow], last_contact_at: Instant
+) -> None:
     """Note that an earlier epoch is booked up to (epoch number, seq). Records of such a message are not taken."""
     with db.transaction() as sql:
         _store_notes(sql, acked[0], notes)
-        sql.execute("UPDATE terminal SET acked = max(acked, ?), heard_at = ?", (place(*acked), heard_at))
+        sql.execute(
+            "UPDATE terminal SET acked = max(acked, ?), last_contact_at = ?",
+            (place(*acked), last_contact_at),
+        )
 
 
-def hear(db: Database, heard_at: Instant) -> None:
+def hear(db: Database, last_contact_at: Instant) -> None:
     """Note that the central was heard, with its time, though its message changed nothing."""
     with db.transaction() as sql:
-        sql.execute("UPDATE terminal SET heard_at = ?", (heard_at,))
+        sql.execute("UPDATE terminal SET last_contact_at = ?", (last_contact_at,))
 
 
 def begin_resync(db: Database, order: str | None, incident: Incident | None) -> None:
     """Ask for everything again from position 0. What is held goes on serving until the last message of it. `order`: done by this."""
     with db.transaction() as sql:
         _insert_incident(sql, incident)
-        sql.execute("UPDATE terminal SET position = 0, resync = resync + 1, resyncing = 1, order_done = coalesce(?, order_done)", (order,))
+        sql.execute(
+            "UPDATE terminal SET position = 0, resync = resync + 1, resyncing = 1, order_done = coalesce(?, order_done)",
+            (order,),
+        )
 
 
 def forget_record(db: Database, kind: str, record_id: str, incident: Incident) -> None:
     """Forget a record that cannot be read any more, and ask for everything again. Raise `DamagedError` where it is not found."""
     with db.transaction() as sql:
         _insert_incident(sql, incident)
-        if sql.execute("DELETE FROM record WHERE kind = ? AND id = ?", (kind, record_id)).rowcount != 1:
-            raise DamagedError(f"{db.path}: the {kind} {record_id} can be neither read nor forgotten")
+        if (
+            sql.execute("DELETE FROM record WHERE kind = ? AND id = ?", (kind, record_id)).rowcount
+            != 1
+        ):
+            raise DamagedError(
+                f"{db.path}: the {kind} {record_id} can be neither read nor forgotten"
+            )
         sql.execute("UPDATE terminal SET position = 0, resync = resync + 1, resyncing = 1")
 
 
@@ -244,12 +277,19 @@ def begin_epoch(db: Database, epoch_bits: str, order: str, incident: Incident) -
         town, terminal = sql.execute("SELECT town, id FROM terminal").fetchone()
         (number,) = sql.execute("SELECT max(n) + 1 FROM epoch").fetchone()
         epoch = f"{number}-{epoch_bits}"
-        sql.execute("INSERT INTO epoch VALUES (?, ?, 0, ?)", (number, epoch, bytes.fromhex(genesis(town, terminal, epoch))))
+        sql.execute(
+            "INSERT INTO epoch VALUES (?, ?, 0, ?)",
+            (number, epoch, bytes.fromhex(genesis(town, terminal, epoch))),
+        )
         sql.execute("UPDATE terminal SET acked = ?, order_done = ?", (place(number, 0), order))
     return epoch
 
 
-def take_over(db: Database, epochs: Iterable[tuple[str, tuple[int, bytes], list[tuple[bytes, str]]]], epoch_bits: str) -> None:
+def take_over(
+    db: Database,
+    epochs: Iterable[tuple[str, tuple[int, bytes], list[tuple[bytes, str]]]],
+    epoch_bits: str,
+) -> None:
     """Take epochs of another file into this one as its own, and begin a new one after them.
 
     Each is (id, (seq, hash) that its entries follow, entries as (hash, body)), proved by their chain. All is offered to the central
@@ -262,25 +302,32 @@ def take_over(db: Database, epochs: Iterable[tuple[str, tuple[int, bytes], list[
         town, terminal = sql.execute("SELECT town, id FROM terminal").fetchone()
         (newest,) = sql.execute("SELECT max(n) FROM epoch").fetchone()
         for number, (epoch, (base_seq, base_hash), entries) in enumerate(taken, start=newest + 1):
-            sql.execute("INSERT INTO epoch VALUES (?, ?, ?, ?)", (number, epoch, base_seq, base_hash))
+            sql.execute(
+                "INSERT INTO epoch VALUES (?, ?, ?, ?)", (number, epoch, base_seq, base_hash)
+            )
             for digest, body in entries:
-                sql.execute(*_insertion(number, _entry_decoder.decode(body), digest, body, as_it_was=True))
+                sql.execute(
+                    *_insertion(number, _entry_decoder.decode(body), digest, body, as_it_was=True)
+                )
         newest += len(taken) + 1
         epoch = f"{newest}-{epoch_bits}"
-        sql.execute("INSERT INTO epoch VALUES (?, ?, 0, ?)", (newest, epoch, bytes.fromhex(genesis(town, terminal, epoch))))
+        sql.execute(
+            "INSERT INTO epoch VALUES (?, ?, 0, ?)",
+            (newest, epoch, bytes.fromhex(genesis(town, terminal, epoch))),
+        )
         (first,) = sql.execute("SELECT n FROM entry ORDER BY n LIMIT 1").fetchone()
         sql.execute(
-            "UPDATE terminal SET journal = NULL, position = 0, resync = resync + 1, resyncing = 1, acked = ?",
+            "UPDATE terminal SET generation = NULL, position = 0, resync = resync + 1, resyncing = 1, acked = ?",
             (first - 1,),
         )
 
 
-def take_rules(db: Database, rules: Iterable[RecordRow], heard_at: Instant | None) -> None:
+def take_rules(db: Database, rules: Iterable[RecordRow], last_contact_at: Instant | None) -> None:
     """Take services and policies of another file of this terminal, to go by until all is told again, and when the central was heard."""
     with db.transaction() as sql:
         for row in rules:
             _store_record(sql, row, place(1, 0), 0, overwrite=True)
-        sql.execute("UPDATE terminal SET heard_at = ?", (heard_at,))
+        sql.execute("UPDATE terminal SET last_contact_at = ?", (last_contact_at,))
 
 
 def wipe(db: Database, order: str, incident: Incident) -> None:
@@ -339,9 +386,13 @@ def prune(db: Database, *, before: Instant) -> int:
     return count
 
 
-def _store_record(sql: sqlite3.Connection, row: RecordRow, h: int, resync: int, *, overwrite: bool) -> int:
+def _store_record(
+    sql: sqlite3.Connection, row: RecordRow, h: int, resync: int, *, overwrite: bool
+) -> int:
     if row.body is None:
-        return sql.execute("DELETE FROM record WHERE kind = ? AND id = ? AND p < ?", (row.kind, row.id, row.p)).rowcount
+        return sql.execute(
+            "DELETE FROM record WHERE kind = ? AND id = ? AND p < ?", (row.kind, row.id, row.p)
+        ).rowcount
     return sql.execute(
         "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET p = excluded.p,"
         " h = excluded.h, named = excluded.named, body = excluded.body WHERE ? OR excluded.p > p",
@@ -356,13 +407,23 @@ def _store_notes(sql: sqlite3.Connection, epoch: int, notes: Iterable[NoteRow]) 
 
 def _insert_incident(sql: sqlite3.Connection, incident: Incident | None) -> None:
     if incident is not None:
-        sql.execute("INSERT INTO incident (at, kind, detail) VALUES (?, ?, ?)", (incident.at, incident.kind, incident.detail))
-        sql.execute("DELETE FROM incident WHERE n <= (SELECT max(n) FROM incident) - ?", (INCIDENT_ROWS_MAX,))
+        sql.execute(
+            "INSERT INTO incident (at, kind, detail) VALUES (?, ?, ?)",
+            (incident.at, incident.kind, incident.detail),
+        )
+        sql.execute(
+            "DELETE FROM incident WHERE n <= (SELECT max(n) FROM incident) - ?",
+            (INCIDENT_ROWS_MAX,),
+        )
 
 
-def _insert_set_aside(sql: sqlite3.Connection, topic: str, payload: bytes, reason: str, at: Instant) -> None:
+def _insert_set_aside(
+    sql: sqlite3.Connection, topic: str, payload: bytes, reason: str, at: Instant
+) -> None:
     sql.execute(
         "INSERT INTO set_aside (at, topic, bytes, payload, reason) VALUES (?, ?, ?, ?, ?)",
         (at, topic[:256], len(payload), payload[:SET_ASIDE_PAYLOAD_BYTES_MAX], reason),
     )
-    sql.execute("DELETE FROM set_aside WHERE n <= (SELECT max(n) FROM set_aside) - ?", (SET_ASIDE_ROWS_MAX,))
+    sql.execute(
+        "DELETE FROM set_aside WHERE n <= (SELECT max(n) FROM set_aside) - ?", (SET_ASIDE_ROWS_MAX,)
+    )

@@ -27,7 +27,13 @@ BATCH_ENTRIES_MAX = 100
 BATCHES_UNACKED_MAX = 4
 CHUNK_RECORDS_MAX = 200
 
-Journal = Annotated[str, Meta(pattern=r"^[0-9a-f]{16,64}(?!\n)$", description="random id of one life of the central's database")]
+Generation = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9a-f]{16,64}(?!\n)$",
+        description="random id of one life of the central's database",
+    ),
+]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 
@@ -40,7 +46,7 @@ class Acked(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Hello(Struct, frozen=True, kw_only=True):
-    """Where a terminal stands. `oldest` is the first entry of the epoch it still keeps; `journal` null and `position` 0 when blank.
+    """Where a terminal stands. `oldest` is the first entry of the epoch it still keeps; `generation` null and `position` 0 when blank.
 
     `before` names the newest entry of the epochs before, while it is kept: a central that does not have it was restored.
     """
@@ -51,7 +57,7 @@ class Hello(Struct, frozen=True, kw_only=True):
     acked: Count
     head: Hash
     acked_head: Hash
-    journal: Journal | None = None
+    generation: Generation | None = None
     position: Position = 0
     order_done: str | None = None
     software: str
@@ -97,13 +103,18 @@ class Order(Struct, frozen=True, kw_only=True):
 def is_done(order: str, done: str | None) -> bool:
     """Return whether an order is the last one that was done, or one before it that comes late.
 
-    An id ends in a number that counts on, `o-<journal>-<n>`; what stands before the number names the life of the central that gave it.
+    An id ends in a number that counts on, `o-<generation>-<n>`; what stands before the number names the life of the central that gave it.
     No clock says which is newer: the central's may have been wrong.
     """
     if done is None or order == done:
         return done is not None
     (life, _, number), (life_done, _, number_done) = order.rpartition("-"), done.rpartition("-")
-    return life == life_done and number.isdecimal() and number_done.isdecimal() and int(number) <= int(number_done)
+    return (
+        life == life_done
+        and number.isdecimal()
+        and number_done.isdecimal()
+        and int(number) <= int(number_done)
+    )
 
 
 class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -111,11 +122,11 @@ class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `until`, with `reset`, is where the central stands while it begins to tell everything: only there what was not named is gone.
     `before` echoes the newest entry of the terminal's earlier epochs, when it is booked: balances contain those epochs.
-    `replaces` is the journal a terminal said it holds, when that is another: a late message of a life that is over replaces something
+    `replaces` is the generation a terminal said it holds, when that is another: a late message of a life that is over replaces something
     else. `notes` are all remarks on its entries after `notes_after` up to `acked`: a terminal acknowledged less far has missed some.
     """
 
-    journal: Journal
+    generation: Generation
     from_position: Position = field(name="from")
     to: Position
     acked: Acked
@@ -123,7 +134,7 @@ class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
     more: bool = False
     reset: bool = False
     until: Position | None = None
-    replaces: Journal | None = None
+    replaces: Generation | None = None
     before: Acked | None = None
     records: Annotated[list[Raw], Meta(max_length=CHUNK_RECORDS_MAX)] = []
     notes_after: Count = 0
@@ -144,7 +155,7 @@ class TerminalState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     software: str | None = None
     pending: Count | None = None
     oldest_pending_at: Instant | None = None
-    heard_at: Instant | None = None
+    last_contact_at: Instant | None = None
     readers: dict[str, str] = {}
     set_aside: Count | None = None
     incidents: Count | None = None
@@ -156,7 +167,7 @@ class CentralState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Retained, also the last will. A terminal that sees the central come up says hello."""
 
     online: bool
-    journal: Journal | None = None
+    generation: Generation | None = None
     at: Instant | None = None
 
 
@@ -174,7 +185,9 @@ def encode(message: Hello | Entries | Changes | TerminalState | CentralState) ->
 def decode(payload: bytes, form: type[_Message]) -> _Message:
     """Return the message, or raise `SyncError` saying what is wrong with it."""
     if len(payload) > MESSAGE_BYTES_MAX:
-        raise SyncError(f"{len(payload)} bytes are more than the {MESSAGE_BYTES_MAX} a message may have")
+        raise SyncError(
+            f"{len(payload)} bytes are more than the {MESSAGE_BYTES_MAX} a message may have"
+        )
     try:
         payload.decode("utf-8")  # msgspec does not look at the texts of fields it skips
         message = msgspec.json.decode(payload, type=form)
@@ -221,7 +234,9 @@ def record_key(record: Record | UnknownRecord) -> tuple[str, str]:
     """Return (kind, id) under which a record is kept; a tombstone gives those of what is gone."""
     match record:
         case AccountRecord() | CardRecord() | ServiceRecord() | UnknownRecord():
-            return record.k if isinstance(record, UnknownRecord) else record.__struct_config__.tag, record.id  # type: ignore[return-value]
+            return record.k if isinstance(
+                record, UnknownRecord
+            ) else record.__struct_config__.tag, record.id  # type: ignore[return-value]
         case PolicyRecord():
             return "policy", record.from_day
         case GoneRecord():

@@ -26,10 +26,21 @@ from paho.mqtt.reasoncodes import ReasonCode
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from agent.errors import ConfigError, SyncError
-from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkEffect, LinkEvent, LinkUp, Publish
+from agent.sync.events import (
+    Acknowledge,
+    Arrived,
+    DropLink,
+    LinkDown,
+    LinkEffect,
+    LinkEvent,
+    LinkUp,
+    Publish,
+)
 
 KEEPALIVE_S = 30
-SESSION_EXPIRY_S = 7 * 24 * 3600  # the broker keeps what came for us over a long weekend, if it keeps anything
+SESSION_EXPIRY_S = (
+    7 * 24 * 3600
+)  # the broker keeps what came for us over a long weekend, if it keeps anything
 RECEIVE_MAX = 20  # unacknowledged messages the broker may have under way to us: bounds our queue
 PACKET_BYTES_MAX = 1024 * 1024  # four times a lawful message: a larger one is the broker's to drop
 CONNECT_TIMEOUT_S = 10.0
@@ -59,7 +70,9 @@ class Broker:
         except ValueError as error:
             raise ConfigError(f"broker url {self.url!r}: {error}") from None
         if parts.scheme not in PORTS or not host or parts.path.strip("/"):
-            raise ConfigError(f"broker url {self.url!r}: write mqtts://host:8883, or mqtt://host:1883 in the clear")
+            raise ConfigError(
+                f"broker url {self.url!r}: write mqtts://host:8883, or mqtt://host:1883 in the clear"
+            )
         return host, port or PORTS[parts.scheme], parts.scheme == "mqtts"
 
 
@@ -123,7 +136,10 @@ class MqttLink:
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         """Hand a message to the network thread, QoS 1. False when there is no connection: the session sends it again."""
         client = self._client
-        return client is not None and client.publish(topic, payload, qos=1, retain=retain).rc == paho.MQTT_ERR_SUCCESS
+        return (
+            client is not None
+            and client.publish(topic, payload, qos=1, retain=retain).rc == paho.MQTT_ERR_SUCCESS
+        )
 
     def ack(self, receipt: object) -> None:
         """Tell the broker that a message has been dealt with. Without effect when its connection is gone: it comes again."""
@@ -151,7 +167,13 @@ class MqttLink:
         client = self._new_client()
         try:
             if self._speaks_5:
-                client.connect(self._host, self._port, keepalive=KEEPALIVE_S, clean_start=False, properties=_wishes())
+                client.connect(
+                    self._host,
+                    self._port,
+                    keepalive=KEEPALIVE_S,
+                    clean_start=False,
+                    properties=_wishes(),
+                )
             else:
                 client.connect(self._host, self._port, keepalive=KEEPALIVE_S)
         except (OSError, ValueError) as error:
@@ -163,7 +185,9 @@ class MqttLink:
                 if self._client is None and time.monotonic() > up_by:
                     self._refusal = f"no answer to CONNECT and SUBSCRIBE within {UP_WITHIN_S:.0f} s"
                     break
-                if not client._thread or not client._thread.is_alive():  # paho offers no public word on it
+                if (
+                    not client._thread or not client._thread.is_alive()
+                ):  # paho offers no public word on it
                     self._refusal = self._refusal or "the network thread ended"
                     break
         finally:
@@ -173,12 +197,16 @@ class MqttLink:
             client.disconnect()
             client.loop_stop()
         if not was_up and not self._answered:
-            self._speaks_5 = not self._speaks_5  # one that hangs up on a CONNECT may only know the other version
+            self._speaks_5 = (
+                not self._speaks_5
+            )  # one that hangs up on a CONNECT may only know the other version
         if was_up:
             self._absence_told = True
             self._on_event(LinkDown(self._refusal or "connection closed"))
         elif not self._stopping.is_set():
-            raise SyncError(f"broker {self._host}:{self._port} refused us: {self._refusal or 'connection closed'}")
+            raise SyncError(
+                f"broker {self._host}:{self._port} refused us: {self._refusal or 'connection closed'}"
+            )
 
     def _new_client(self) -> paho.Client:
         self._refusal = ""
@@ -201,7 +229,9 @@ class MqttLink:
         client.on_disconnect = self._on_disconnect
         return client
 
-    def _on_connect(self, client: paho.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
+    def _on_connect(
+        self, client: paho.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any
+    ) -> None:
         self._answered = reason != "Unsupported protocol version"
         if reason.is_failure:
             self._refusal = str(reason)
@@ -209,8 +239,19 @@ class MqttLink:
             return
         client.subscribe([(topic, 1) for topic in self._subscriptions])
 
-    def _on_subscribe(self, client: paho.Client, userdata: Any, mid: int, reasons: list[ReasonCode], properties: Any) -> None:
-        refused = [f"{topic} ({reason})" for topic, reason in zip(self._subscriptions, reasons, strict=False) if reason.is_failure]
+    def _on_subscribe(
+        self,
+        client: paho.Client,
+        userdata: Any,
+        mid: int,
+        reasons: list[ReasonCode],
+        properties: Any,
+    ) -> None:
+        refused = [
+            f"{topic} ({reason})"
+            for topic, reason in zip(self._subscriptions, reasons, strict=False)
+            if reason.is_failure
+        ]
         if refused:
             self._refusal = "no right to read " + ", ".join(refused)
             self._ended.set()
@@ -222,9 +263,13 @@ class MqttLink:
 
     def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
         receipt = _Receipt(client, message.mid, message.qos)
-        self._on_event(Arrived(topic=message.topic, payload=bytes(message.payload), receipt=receipt))
+        self._on_event(
+            Arrived(topic=message.topic, payload=bytes(message.payload), receipt=receipt)
+        )
 
-    def _on_disconnect(self, client: paho.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
+    def _on_disconnect(
+        self, client: paho.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any
+    ) -> None:
         self._refusal = self._refusal or str(reason)
         self._ended.set()
 
@@ -257,5 +302,7 @@ def _tls_context(broker: Broker) -> ssl.SSLContext:
         if broker.certificate_file is not None:
             context.load_cert_chain(broker.certificate_file, broker.key_file)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"broker: ca_file, certificate_file or key_file cannot be used: {error}") from error
+        raise ConfigError(
+            f"broker: ca_file, certificate_file or key_file cannot be used: {error}"
+        ) from error
     return context

@@ -4,7 +4,7 @@ Rules (PROTOCOL.md, "Up: hello" and "Down: changes"):
 - hello on connecting, on a gap, when `more` was true, after silence, when the central comes up, and every 5 minutes;
 - entries only after the central has answered a hello on this connection, at most 4 batches of 100 unacknowledged, from
   `acked + 1` again after silence, 2 s doubling to 5 min with jitter, without limit;
-- a message of another journal is taken only from position 0 with `reset`, and only if it `replaces` the one we hold; one
+- a message of another generation is taken only from position 0 with `reset`, and only if it `replaces` the one we hold; one
   from beyond our position is a gap and changes nothing; one that ends before it is old and changes nothing.
 
 No I/O, no clock, no randomness: times are monotonic milliseconds and arguments, the spread of the jitter is an argument.
@@ -20,7 +20,9 @@ from agent.sync.messages import BATCH_ENTRIES_MAX, BATCHES_UNACKED_MAX
 RETRY_FIRST_MS = 2_000
 RETRY_MAX_MS = 300_000
 HEARTBEAT_MS = 300_000
-RECONNECT_AFTER_MS = 900_000  # three heartbeats without an answer: the connection is not believed any more
+RECONNECT_AFTER_MS = (
+    900_000  # three heartbeats without an answer: the connection is not believed any more
+)
 
 
 class Verdict(Enum):
@@ -34,10 +36,10 @@ class Verdict(Enum):
 
 def judge(
     *,
-    own_journal: str | None,
+    own_generation: str | None,
     own_position: int,
     own_acked: tuple[int, int],
-    journal: str,
+    generation: str,
     replaces: str | None,
     from_position: int,
     to: int,
@@ -51,15 +53,21 @@ def judge(
     """
     if acked is None:
         return Verdict.GAP
-    if journal != own_journal:
-        # one that does not know which journal we hold is no answer to what we say now: that life of the central may be over
-        return Verdict.APPLY if reset and from_position == 0 and replaces == own_journal else Verdict.GAP
+    if generation != own_generation:
+        # one that does not know which generation we hold is no answer to what we say now: that life of the central may be over
+        return (
+            Verdict.APPLY
+            if reset and from_position == 0 and replaces == own_generation
+            else Verdict.GAP
+        )
     if from_position > own_position:
         return Verdict.GAP
     if to < own_position:
         return Verdict.OLD  # late or twice: no answer to anything
     if acked < own_acked:
-        return Verdict.GAP  # within a journal it never steps back: the central believes an old hello of ours
+        return (
+            Verdict.GAP
+        )  # within a generation it never steps back: the central believes an old hello of ours
     return Verdict.APPLY if to > own_position or acked > own_acked else Verdict.NOTHING_NEW
 
 
@@ -145,8 +153,14 @@ class Session:
 
     def wake_ms(self, now_ms: int) -> int | None:
         """Return in how many milliseconds `due` may have something new to say without any event, None for never."""
-        heartbeat_ms = self._heartbeat_ms if self._hello_deadline_ms is None else None  # no hello while one is on its way
-        times = [t for t in (self._hello_deadline_ms, self._batch_deadline_ms, heartbeat_ms) if t is not None]
+        heartbeat_ms = (
+            self._heartbeat_ms if self._hello_deadline_ms is None else None
+        )  # no hello while one is on its way
+        times = [
+            t
+            for t in (self._hello_deadline_ms, self._batch_deadline_ms, heartbeat_ms)
+            if t is not None
+        ]
         if not self._connected or not times:
             return None
         return max(0, min(*times, self._heard_ms + RECONNECT_AFTER_MS) - now_ms)
@@ -171,7 +185,9 @@ class Session:
         return says
 
     def _see_ledger(self, epoch: str, acked: int) -> None:
-        if epoch != self._epoch or acked < self._acked:  # a new epoch, or a central that lost what it had booked
+        if (
+            epoch != self._epoch or acked < self._acked
+        ):  # a new epoch, or a central that lost what it had booked
             self._epoch, self._acked = epoch, acked
             self._rewind()
             self._hello_wanted = self._hello_wanted or self._connected

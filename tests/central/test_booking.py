@@ -20,7 +20,7 @@ class Foreign:
     """A terminal of another maker: it says what it likes."""
 
     def __init__(self, wire: Wire) -> None:
-        from agent.central.office import add_terminal
+        from agent.central.office.desk import add_terminal
 
         self.wire = wire
         self.seq = 0
@@ -31,7 +31,7 @@ class Foreign:
     def hello(self) -> dict[str, Any]:
         hello = {
             "epoch": EPOCH, "oldest": 1, "last": self.seq, "acked": 0, "head": self.previous, "acked_head": genesis(TOWN, TERMINAL, EPOCH),
-            "journal": None, "position": 0, "order_done": None, "software": "other", "schema": 1, "clock": "synced",
+            "generation": None, "position": 0, "order_done": None, "software": "other", "schema": 1, "clock": "synced",
             "at": "2026-11-23T11:00:00.000Z",
         }  # fmt: skip
         return self.answer("hello", hello)
@@ -49,7 +49,9 @@ class Foreign:
 
     def answer(self, leaf: str, message: dict[str, Any]) -> dict[str, Any]:
         topic = f"canteen/v1/{TOWN}/t/{TERMINAL}/{leaf}"
-        sent = self.wire.central.exchange.receive(topic, json.dumps(message).encode(), self.wire.clock.instant)
+        sent = self.wire.central.exchange.receive(
+            topic, json.dumps(message).encode(), self.wire.clock.instant
+        )
         return json.loads(sent[0].payload) if sent else {}
 
 
@@ -85,11 +87,15 @@ def status(foreign: Foreign) -> tuple[str, str]:
         (meal(kind="unknown_meal", account=None, card="ab" * 16, cents=0), "unknown_card"),
     ],
 )
-def test_what_cannot_be_booked_is_set_aside_and_the_mark_moves_on(foreign: Foreign, entry: dict[str, Any], reason: str) -> None:
+def test_what_cannot_be_booked_is_set_aside_and_the_mark_moves_on(
+    foreign: Foreign, entry: dict[str, Any], reason: str
+) -> None:
     entry = {name: value for name, value in entry.items() if value is not None}
     answer = foreign.send(entry, meal(account="a-2"))
     assert answer["acked"]["seq"] == 2
-    assert answer["notes"][0]["status"] == "set_aside" and answer["notes"][0]["reason"].startswith(reason)
+    assert answer["notes"][0]["status"] == "set_aside" and answer["notes"][0]["reason"].startswith(
+        reason
+    )
     assert foreign.wire.central.balance("a-2") == -366 and foreign.wire.central.balance("a-1") == 0
     the_books_are_right(foreign.wire.central.ledger)
 
@@ -116,7 +122,9 @@ def test_a_storno_that_comes_before_its_meal_undoes_it_when_it_comes(foreign: Fo
     """Both are of one number: the meal is on another copy of that disk."""
     start = foreign.previous
     undone = chain_hash(start, canonical({**meal(), "seq": 1}))
-    foreign.send(meal(kind="storno", cents=366, reverses={"epoch": EPOCH, "seq": 1, "hash": undone}))
+    foreign.send(
+        meal(kind="storno", cents=366, reverses={"epoch": EPOCH, "seq": 1, "hash": undone})
+    )
     assert status(foreign) == ("set_aside", "storno_of_no_meal")
     foreign.seq, foreign.previous = 0, start
     foreign.send(meal())
@@ -132,7 +140,11 @@ def test_a_storno_of_another_amount_is_booked_and_flagged(foreign: Foreign) -> N
 
 
 def test_a_hash_that_does_not_fit_is_flagged_and_booked(foreign: Foreign) -> None:
-    batch = {"epoch": EPOCH, "prev": foreign.previous, "entries": [{**meal(), "seq": 1, "hash": "ab" * 32}]}
+    batch = {
+        "epoch": EPOCH,
+        "prev": foreign.previous,
+        "entries": [{**meal(), "seq": 1, "hash": "ab" * 32}],
+    }
     answer = foreign.answer("entries", batch)
     assert answer["notes"] == [{"seq": 1, "status": "flagged", "reason": "its hash does not fit"}]
     assert foreign.wire.central.balance("a-1") == -366
@@ -153,7 +165,9 @@ def test_the_same_batch_again_is_answered_as_the_first_time(foreign: Foreign) ->
     assert foreign.wire.central.balance("a-1") == -366
 
 
-def test_a_batch_behind_a_gap_is_ignored_and_the_answer_shows_where_the_prefix_ends(foreign: Foreign) -> None:
+def test_a_batch_behind_a_gap_is_ignored_and_the_answer_shows_where_the_prefix_ends(
+    foreign: Foreign,
+) -> None:
     foreign.seq, foreign.previous = 5, "cd" * 32
     answer = foreign.send(meal())
     assert answer["acked"]["seq"] == 0
@@ -169,7 +183,9 @@ def test_a_batch_behind_a_gap_is_ignored_and_the_answer_shows_where_the_prefix_e
         [],
     ],
 )
-def test_a_batch_without_consecutive_keys_is_set_aside_whole(foreign: Foreign, entries: list[Any]) -> None:
+def test_a_batch_without_consecutive_keys_is_set_aside_whole(
+    foreign: Foreign, entries: list[Any]
+) -> None:
     foreign.answer("entries", {"epoch": EPOCH, "prev": foreign.previous, "entries": entries})
     assert foreign.wire.central.one("SELECT count(*) FROM set_aside") == 1
     foreign.send(meal())
@@ -177,7 +193,9 @@ def test_a_batch_without_consecutive_keys_is_set_aside_whole(foreign: Foreign, e
 
 
 def test_a_terminal_nobody_added_is_set_aside_with_what_to_do(wire: Wire) -> None:
-    wire.central.exchange.receive(f"canteen/v1/{TOWN}/t/stranger/state", b'{"online":true}', wire.clock.instant)
+    wire.central.exchange.receive(
+        f"canteen/v1/{TOWN}/t/stranger/state", b'{"online":true}', wire.clock.instant
+    )
     assert "central terminals add" in str(wire.central.one("SELECT reason FROM set_aside"))
 
 

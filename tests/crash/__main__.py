@@ -27,15 +27,24 @@ def main() -> int:
             place = folder / str(number)
             place.mkdir()
             begun = time.monotonic()
-            verdicts = replay(record(place, planted), Path(disks) / "disk", every=PLANTED_EVERY if planted else given.every)
+            verdicts = replay(
+                record(place, planted),
+                Path(disks) / "disk",
+                every=PLANTED_EVERY if planted else given.every,
+            )
             wrong = sum(verdicts.faults.values())
-            print(f"| {planted or 'as it is'} | {verdicts.images} | {wrong} | {time.monotonic() - begun:.0f} |", flush=True)
+            print(
+                f"| {planted or 'as it is'} | {verdicts.images} | {wrong} | {time.monotonic() - begun:.0f} |",
+                flush=True,
+            )
             for fault, times in verdicts.faults.items() if not planted else ():
                 print(f"  {times} times: {fault}")
             bad += bool(wrong) != bool(planted)
         if os.geteuid() == 0:
             lost, entries = cut_a_real_file_system(folder, CUTS)
-            print(f"{CUTS} cuts of a real ext4: {entries} entries reported committed, {lost} of them lost")
+            print(
+                f"{CUTS} cuts of a real ext4: {entries} entries reported committed, {lost} of them lost"
+            )
             bad += lost
         else:
             print(f"NOT DONE: {CUTS} cuts of a real ext4 need root; run: sudo make crash")

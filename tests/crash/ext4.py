@@ -62,7 +62,11 @@ def tap_until_cut(mount: Path, entries: int) -> dict[int, str]:
     words = [sys.executable, "-m", "tests.crash.tapper", str(mount / "t.db")]
     said: dict[int, str] = {}
     with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     ) as child:
         assert child.stdout is not None
         for line in child.stdout:
@@ -75,5 +79,9 @@ def tap_until_cut(mount: Path, entries: int) -> dict[int, str]:
         os.close(descriptor)
         child.kill()
         with contextlib.suppress(ValueError):  # a line that was cut in its middle was not said
-            said |= {int(seq): digest for seq, digest in (line.split() for line in child.stdout) if len(digest) == 64}
+            said |= {
+                int(seq): digest
+                for seq, digest in (line.split() for line in child.stdout)
+                if len(digest) == 64
+            }
     return said

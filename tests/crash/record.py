@@ -23,7 +23,9 @@ def shim(folder: Path) -> Path:
     library = folder / "recorder.so"
     if not library.exists():
         flags = ["-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror"]
-        subprocess.run([require("gcc"), *flags, "-o", library, SOURCE, "-ldl"], check=True, timeout=60)
+        subprocess.run(
+            [require("gcc"), *flags, "-o", library, SOURCE, "-ldl"], check=True, timeout=60
+        )
     return library
 
 
@@ -31,7 +33,12 @@ def record(folder: Path, planted: str = "") -> Path:
     """Run the workload in `folder`/disk and return the record. `planted` is one of `PLANTED` or empty."""
     library, disk, log = shim(folder), folder / "disk", folder / "record"
     disk.mkdir()
-    environment = os.environ | {"LD_PRELOAD": str(library), "CRASH_FOLDER": str(disk), "CRASH_LOG": str(log), "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {
+        "LD_PRELOAD": str(library),
+        "CRASH_FOLDER": str(disk),
+        "CRASH_LOG": str(log),
+        "PYTHONPATH": str(ROOT),
+    }
     if planted == WITHOUT_DIRECTORY_SYNC:
         environment["CRASH_NO_DIRECTORY_SYNC"] = "1"
     words = [sys.executable, "-m", "tests.crash.workload", str(disk), PLANTED.get(planted, "")]

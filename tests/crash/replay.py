@@ -102,7 +102,9 @@ class Disk:
 
     def images(self, draw: random.Random) -> Iterator[Image]:
         """Yield what a cut now may leave."""
-        for names in [self.names] if self.names == self.synced_names else [self.names, self.synced_names]:
+        for names in (
+            [self.names] if self.names == self.synced_names else [self.names, self.synced_names]
+        ):
             shown = {name: self.files[number] for name, number in names.items()}
             waiting = [(name, n) for name, file in shown.items() for n in range(len(file.since))]
             yield self._with(shown, set(waiting))
@@ -116,27 +118,40 @@ class Disk:
             yield from self._torn(shown, waiting, draw)
 
     def _with(self, shown: dict[str, File], kept: set[tuple[str, int]]) -> Image:
-        return {name: file.content([op for n, op in enumerate(file.since) if (name, n) in kept]) for name, file in shown.items()}
+        return {
+            name: file.content([op for n, op in enumerate(file.since) if (name, n) in kept])
+            for name, file in shown.items()
+        }
 
-    def _torn(self, shown: dict[str, File], waiting: list[tuple[str, int]], draw: random.Random) -> Iterator[Image]:
+    def _torn(
+        self, shown: dict[str, File], waiting: list[tuple[str, int]], draw: random.Random
+    ) -> Iterator[Image]:
         """Yield the newest write of each file torn, with all before it or none; and each block that was being rewritten, damaged."""
         for name, file in shown.items():
             if not file.since or file.since[-1].op != "W":
                 continue
             others = {one for one in waiting if one[0] != name}
             last = file.since[-1]
-            for end in range(SECTOR_BYTES - last.offset % SECTOR_BYTES, len(last.data), SECTOR_BYTES):
+            for end in range(
+                SECTOR_BYTES - last.offset % SECTOR_BYTES, len(last.data), SECTOR_BYTES
+            ):
                 for before in (file.since[:-1], []):
                     image = self._with(shown, others)
-                    yield image | {name: file.content([*before, last._replace(data=last.data[:end])])}
+                    yield image | {
+                        name: file.content([*before, last._replace(data=last.data[:end])])
+                    }
                     late = last._replace(offset=last.offset + end, data=last.data[end:])
                     yield image | {name: file.content([*before, late])}
             whole = file.content(file.since)
             for block in sorted({op.offset // BLOCK_BYTES for op in file.since if op.op == "W"}):
                 noise = draw.randbytes(min(BLOCK_BYTES, len(whole) - block * BLOCK_BYTES))
                 for base in (whole, file.synced):
-                    damaged = bytearray(base[: block * BLOCK_BYTES].ljust(block * BLOCK_BYTES, b"\0"))
-                    yield self._with(shown, others) | {name: bytes(damaged + noise + base[block * BLOCK_BYTES + len(noise) :])}
+                    damaged = bytearray(
+                        base[: block * BLOCK_BYTES].ljust(block * BLOCK_BYTES, b"\0")
+                    )
+                    yield self._with(shown, others) | {
+                        name: bytes(damaged + noise + base[block * BLOCK_BYTES + len(noise) :])
+                    }
 
 
 @dataclass(slots=True)
@@ -162,7 +177,11 @@ def replay(record: Path, folder: Path, *, every: int = 1, seed: int = 1) -> Verd
         if reached < 0 or number % every:
             continue
         migrating = MIGRATING in (mark["done"] for mark in marks[: reached + 1])
-        allowed = {marks[-1]["state"]} if migrating else {mark["state"] for mark in marks[reached : reached + 2]}
+        allowed = (
+            {marks[-1]["state"]}
+            if migrating
+            else {mark["state"] for mark in marks[reached : reached + 2]}
+        )
         for image in disk.images(draw):
             key = _key(image, reached)
             if key in seen:
@@ -198,7 +217,9 @@ def look(image: Image, folder: Path, allowed: set[str | None], *, migrating: boo
     try:
         if migrating:
             SqliteFile(folder / DATABASE, NEWER, "rw").close()
-            return None if state_of(folder / DATABASE) in allowed else "the migration lost something"
+            return (
+                None if state_of(folder / DATABASE) in allowed else "the migration lost something"
+            )
         db = Database(folder / DATABASE, headroom_bytes=0)
     except (AgentError, *FAULTS) as error:
         return f"it does not open: {str(error).partition(': ')[2]}"

@@ -15,7 +15,7 @@ CHECKPOINT_EVERY = 12
 
 def main(path: Path) -> None:
     db = Database(path, headroom_bytes=256 * 1024)
-    writes.found(db, town="borgo", terminal="t-1", epoch="1-0123456789abcdef")
+    writes.initialise(db, town="borgo", terminal="t-1", epoch="1-0123456789abcdef")
     db.reserve()
     for n in range(reads.standing(db).last, DAYS_MAX):  # each its own day
         entry = writes.record(db, meal(n % SECONDS, f"{date(2000, 1, 1) + timedelta(days=n)}"))

@@ -21,7 +21,10 @@ def test_the_record_is_all_that_happened(tmp_path: Path) -> None:
     disk = Disk()
     for op in read_record(record(tmp_path)):
         disk.do(op)
-    made = {name: disk.files[number].content(disk.files[number].since) for name, number in disk.names.items()}
+    made = {
+        name: disk.files[number].content(disk.files[number].since)
+        for name, number in disk.names.items()
+    }
     real = {path.name: path.read_bytes() for path in (tmp_path / "disk").iterdir()}
     assert {name: made[name] for name in real} == real
 
@@ -33,4 +36,6 @@ def test_no_cut_loses_or_halves_what_was_committed(tmp_path: Path, disks: Path) 
 
 @pytest.mark.parametrize("planted", PLANTED)
 def test_a_planted_fault_is_found(planted: str, tmp_path: Path, disks: Path) -> None:
-    assert replay(record(tmp_path, planted), disks, every=PLANTED_EVERY).faults, f"{planted}: not found"
+    assert replay(record(tmp_path, planted), disks, every=PLANTED_EVERY).faults, (
+        f"{planted}: not found"
+    )

@@ -22,17 +22,25 @@ from agent.store.database import FORM, Database
 from agent.store.writes import NoteRow, RecordRow
 
 AT = "2026-11-23T11:{:02d}:{:02d}.000Z"
-JOURNAL = "c0ffee" * 4
+GENERATION = "c0ffee" * 4
 ACCOUNTS = 12
 HEADROOM_BYTES = 64 * 1024
 MIGRATING = "about to migrate"
-NEWER = replace(FORM, migrations=(*FORM.migrations, "ALTER TABLE terminal ADD COLUMN added INTEGER NOT NULL DEFAULT 7"))  # one to come
+NEWER = replace(
+    FORM,
+    migrations=(
+        *FORM.migrations,
+        "ALTER TABLE terminal ADD COLUMN added INTEGER NOT NULL DEFAULT 7",
+    ),
+)  # one to come
 
 
 def fingerprint(sql: sqlite3.Connection) -> str:
     """Return a digest over every row of every table, and the schema's version."""
     total = hashlib.sha256(repr(sql.execute("PRAGMA user_version").fetchall()).encode())
-    for (table,) in sql.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'headroom' ORDER BY name").fetchall():
+    for (table,) in sql.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'headroom' ORDER BY name"
+    ).fetchall():
         rows = sorted(map(repr, sql.execute(f"SELECT * FROM {table}").fetchall()))
         total.update(repr((table, rows)).encode())
     return total.hexdigest()
@@ -65,7 +73,9 @@ class Marked(Database):
                 sql.execute("COMMIT")
                 sql.execute("BEGIN IMMEDIATE")
                 sql.execute("UPDATE terminal SET order_done = 'split'")
-        if self.sql.execute("SELECT 1 FROM terminal").fetchone():  # before it is a terminal's nothing is promised
+        if self.sql.execute(
+            "SELECT 1 FROM terminal"
+        ).fetchone():  # before it is a terminal's nothing is promised
             self._marks.put("transaction", self.sql)
 
     def write_one(self, statement: str, values: tuple[object, ...]) -> None:
@@ -87,7 +97,10 @@ class Life:
         self.marks = Marks(folder)
         self.marks.put("nothing", None)
         if planted == "normal":
-            pragmas = tuple(pragma.replace("synchronous = FULL", "synchronous = NORMAL") for pragma in FORM.pragmas)
+            pragmas = tuple(
+                pragma.replace("synchronous = FULL", "synchronous = NORMAL")
+                for pragma in FORM.pragmas
+            )
             database.FORM = replace(FORM, pragmas=pragmas)
         elif planted == "psow":
             database.FORM = replace(FORM, options="&psow=1")
@@ -123,13 +136,13 @@ class Life:
             rows.append(RecordRow(kind="account", id=f"a-{n}", p=self.position, body=body))
         number = reads.standing(self.db).epoch_number
         writes.apply_changes(
-            self.db, journal=JOURNAL, to=self.position, acked=(number, acked), rows=rows, reset=reset, more=more, until=None,
-            heard_at=AT.format(0, 0),
+            self.db, generation=GENERATION, to=self.position, acked=(number, acked), rows=rows, reset=reset, more=more, until=None,
+            last_contact_at=AT.format(0, 0),
             notes=[NoteRow(seq=1, status="flagged", reason="x")], unreadable=[("topic", b"{", "why")], incident=None,
         )  # fmt: skip
 
     def live(self) -> None:
-        writes.found(self.db, town="borgo", terminal="t-1", epoch="1-0123456789abcdef")
+        writes.initialise(self.db, town="borgo", terminal="t-1", epoch="1-0123456789abcdef")
         self.db.reserve()
         self.changes(range(ACCOUNTS // 2), acked=0, reset=True, more=True)
         self.changes(range(ACCOUNTS // 2, ACCOUNTS), acked=0)
@@ -141,11 +154,18 @@ class Life:
         self.taps(ACCOUNTS, "2026-11-23")
         self.changes(range(ACCOUNTS), acked=20)
         writes.prune(self.db, before="2027-01-01T00:00:00.000Z")
-        writes.begin_resync(self.db, None, writes.Incident(at=AT.format(1, 0), kind="digest", detail="a difference"))
+        writes.begin_resync(
+            self.db, None, writes.Incident(at=AT.format(1, 0), kind="digest", detail="a difference")
+        )
         self.changes(range(ACCOUNTS // 2), acked=24, reset=True)  # the other half is gone
         self.db.checkpoint()
         self.changes(range(2), acked=reads.standing(self.db).last)
-        writes.begin_epoch(self.db, "f" * 16, "o-1", writes.Incident(at=AT.format(2, 0), kind="new_epoch", detail="by order o-1"))
+        writes.begin_epoch(
+            self.db,
+            "f" * 16,
+            "o-1",
+            writes.Incident(at=AT.format(2, 0), kind="new_epoch", detail="by order o-1"),
+        )
         self.taps(6, "2026-11-24")
         self.storno()
         self.db.checkpoint()

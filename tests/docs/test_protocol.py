@@ -7,7 +7,16 @@ from typing import Any
 import jsonschema
 import pytest
 
-from agent.sync.messages import CentralState, Changes, Entries, Hello, TerminalState, decode, decode_entry, decode_record
+from agent.sync.messages import (
+    CentralState,
+    Changes,
+    Entries,
+    Hello,
+    TerminalState,
+    decode,
+    decode_entry,
+    decode_record,
+)
 from docs import examples, schemas
 
 EXAMPLES: dict[str, Any] = {
@@ -22,7 +31,9 @@ EXAMPLES: dict[str, Any] = {
 
 
 def schema(name: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((schemas.FOLDER / "schemas.json").read_text(encoding="utf-8"))
+    document: dict[str, Any] = json.loads(
+        (schemas.FOLDER / "schemas.json").read_text(encoding="utf-8")
+    )
     return {**document, "$ref": f"#/$defs/{name}"}
 
 
@@ -36,9 +47,17 @@ def test_an_example_is_decoded_and_fits_its_schema(name: str) -> None:
     payload = (examples.FOLDER / f"{name}.json").read_bytes()
     form = EXAMPLES[name]
     message = decode(payload, form)
-    jsonschema.validate(json.loads(payload), schema(form.__name__), cls=jsonschema.Draft202012Validator)
+    jsonschema.validate(
+        json.loads(payload), schema(form.__name__), cls=jsonschema.Draft202012Validator
+    )
     if isinstance(message, Entries):
-        assert {decode_entry(raw).kind.value for raw in message.entries} >= {"meal", "unknown_meal", "storno", "refusal", "closing"}
+        assert {decode_entry(raw).kind.value for raw in message.entries} >= {
+            "meal",
+            "unknown_meal",
+            "storno",
+            "refusal",
+            "closing",
+        }
     if isinstance(message, Changes):
         assert [decode_record(raw) for raw in message.records] or message.digest
 
@@ -47,13 +66,18 @@ def test_the_schemas_refuse_what_the_program_refuses() -> None:
     hello = json.loads((examples.FOLDER / "hello.json").read_bytes())
     for change in ({"position": -1}, {"epoch": "x"}, {"at": "yesterday"}, {"clock": "fine"}):
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate({**hello, **change}, schema("Hello"), cls=jsonschema.Draft202012Validator)
+            jsonschema.validate(
+                {**hello, **change}, schema("Hello"), cls=jsonschema.Draft202012Validator
+            )
 
 
 def test_the_schemas_are_schemas_and_every_reference_leads_somewhere() -> None:
     document = json.loads((schemas.FOLDER / "schemas.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(document)
-    for name, text in (("schemas.json", json.dumps(document)), ("asyncapi.json", (schemas.FOLDER / "asyncapi.json").read_text("utf-8"))):
+    for name, text in (
+        ("schemas.json", json.dumps(document)),
+        ("asyncapi.json", (schemas.FOLDER / "asyncapi.json").read_text("utf-8")),
+    ):
         for reference in _references(json.loads(text)):
             file, _, pointer = reference.partition("#")
             target: Any = json.loads((schemas.FOLDER / (file or name)).read_text(encoding="utf-8"))

@@ -4,16 +4,32 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from agent.domain.canteen import DEFAULT_POLICY, PolicyRecord, Price, ServiceNow, ServiceRecord, policy_on, price_on, service_now
+from agent.domain.canteen import (
+    DEFAULT_POLICY,
+    PolicyRecord,
+    Price,
+    ServiceNow,
+    ServiceRecord,
+    policy_on,
+    price_on,
+    service_now,
+)
 from agent.domain.clock import age_ms, day_of
 
 ROME = ZoneInfo("Europe/Rome")
-LUNCH_EVERY_DAY = ServiceRecord(id="lunch", p=1, name="Pranzo", opens="12:00", closes="14:15", weekdays=[1, 2, 3, 4, 5, 6, 7])
-LUNCH = ServiceRecord(id="lunch", p=1, name="Pranzo", opens="12:00", closes="14:15", closed_days=["2026-12-08"])
+LUNCH_EVERY_DAY = ServiceRecord(
+    id="lunch", p=1, name="Pranzo", opens="12:00", closes="14:15", weekdays=[1, 2, 3, 4, 5, 6, 7]
+)
+LUNCH = ServiceRecord(
+    id="lunch", p=1, name="Pranzo", opens="12:00", closes="14:15", closed_days=["2026-12-08"]
+)
 
 
 def test_a_price_counts_from_its_day() -> None:
-    prices = [Price(from_day="2027-01-01", service="lunch", cents=380), Price(from_day="2026-09-01", service="lunch", cents=366)]
+    prices = [
+        Price(from_day="2027-01-01", service="lunch", cents=380),
+        Price(from_day="2026-09-01", service="lunch", cents=366),
+    ]
     assert price_on(prices, "lunch", "2026-12-31") == 366
     assert price_on(prices, "lunch", "2027-01-01") == 380
     assert price_on(prices, "lunch", "2026-08-31") is None
@@ -48,7 +64,10 @@ def test_a_service_is_found_by_the_towns_own_clock(at: str, found: bool | None) 
 def test_of_two_turns_the_one_that_is_open_counts() -> None:
     second = ServiceRecord(id="second", p=2, name="Secondo turno", opens="13:00", closes="14:15")
     first = ServiceRecord(id="first", p=1, name="Primo turno", opens="12:00", closes="12:55")
-    assert [service_now([second, first], f"2026-11-23T{at}:00.000Z", ROME).service for at in ("11:54", "12:01")] == ["first", "second"]  # type: ignore[union-attr]
+    open_at = [
+        service_now([second, first], f"2026-11-23T{at}:00.000Z", ROME) for at in ("11:54", "12:01")
+    ]
+    assert [service.service for service in open_at if service] == ["first", "second"]
 
 
 @pytest.mark.parametrize(
@@ -70,13 +89,22 @@ def test_of_two_turns_the_one_that_is_open_counts() -> None:
         ("2028-02-29T23:00:00.000Z", "2028-03-01", False),
     ],
 )
-def test_nights_of_the_clock_change_the_years_end_and_a_leap_day(at: str, day: str, found: bool) -> None:
+def test_nights_of_the_clock_change_the_years_end_and_a_leap_day(
+    at: str, day: str, found: bool
+) -> None:
     service = service_now([LUNCH_EVERY_DAY], at, ROME)
     assert (day_of(at, ROME), service.day if service else None) == (day, day if found else None)
 
 
 def test_both_hours_of_the_night_that_has_one_twice_are_in_order() -> None:
-    twice = ["2026-10-25T00:30:00.000Z", "2026-10-25T01:30:00.000Z"]  # half past two, by the town's clock, both times
-    snack = ServiceRecord(id="night", p=1, name="Notte", opens="02:00", closes="03:00", weekdays=[7])
-    assert [service_now([snack], at, ROME) for at in twice] == [ServiceNow(service="night", day="2026-10-25", outside_hours=False)] * 2
+    twice = [
+        "2026-10-25T00:30:00.000Z",
+        "2026-10-25T01:30:00.000Z",
+    ]  # half past two, by the town's clock, both times
+    snack = ServiceRecord(
+        id="night", p=1, name="Notte", opens="02:00", closes="03:00", weekdays=[7]
+    )
+    assert [service_now([snack], at, ROME) for at in twice] == [
+        ServiceNow(service="night", day="2026-10-25", outside_hours=False)
+    ] * 2
     assert age_ms(*twice) == 3_600_000

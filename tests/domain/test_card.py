@@ -22,7 +22,9 @@ KEY = bytes(range(32))
         ("em", "63e9ae", UidFault.LENGTH),
     ],
 )
-def test_a_uid_is_a_card_or_says_why_not(technology: str, uid: str, found: CardId | UidFault) -> None:
+def test_a_uid_is_a_card_or_says_why_not(
+    technology: str, uid: str, found: CardId | UidFault
+) -> None:
     assert identify(technology, bytes.fromhex(uid)) == found
 
 
@@ -30,14 +32,28 @@ def test_seven_bytes_that_begin_08_are_a_card() -> None:
     assert str(identify("a", bytes.fromhex("0801020304050607"[:14]))) == "a:08010203040506"
 
 
-@pytest.mark.parametrize("text", ["04a1b2c3d4e5f6", "x:04a1", "a:04a1b2", "a:zz", "a:08123456", "a:8804837f", "em:0000000000", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "04a1b2c3d4e5f6",
+        "x:04a1",
+        "a:04a1b2",
+        "a:zz",
+        "a:08123456",
+        "a:8804837f",
+        "em:0000000000",
+        "",
+    ],
+)
 def test_what_is_no_card_id_is_said_in_a_sentence(text: str) -> None:
     with pytest.raises(CardError, match="card"):
         parse_card_id(text)
 
 
 def test_spelling_does_not_matter_to_the_token() -> None:
-    assert card_token(KEY, parse_card_id("a:04A1B2C3D4E5F6")) == card_token(KEY, parse_card_id(" a:04a1b2c3d4e5f6 "))
+    assert card_token(KEY, parse_card_id("a:04A1B2C3D4E5F6")) == card_token(
+        KEY, parse_card_id(" a:04a1b2c3d4e5f6 ")
+    )
 
 
 def test_the_token_is_hmac_sha256_cut_to_sixteen_bytes() -> None:

@@ -5,12 +5,23 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent.domain.clock import Anchor, ClockTrust, Reading, age_ms, highest, newest_heard, parse_instant, read_moment
+from agent.domain.clock import (
+    Anchor,
+    ClockTrust,
+    Reading,
+    age_ms,
+    highest,
+    newest_heard,
+    parse_instant,
+    read_moment,
+)
 
 NOON = datetime(2026, 11, 23, 11, 0, tzinfo=UTC)
 
 
-def reading(wall: datetime, mono_ms: int = 5_000, boot: str = "b", *, synced: bool = False) -> Reading:
+def reading(
+    wall: datetime, mono_ms: int = 5_000, boot: str = "b", *, synced: bool = False
+) -> Reading:
     return Reading(wall=wall, mono_ms=mono_ms, boot=boot, synced=synced)
 
 
@@ -31,7 +42,10 @@ def test_1970_is_unset_and_never_below_the_newest_entry() -> None:
 
 
 def test_a_new_box_in_1970_is_unset() -> None:
-    assert read_moment(reading(datetime(1970, 1, 1, tzinfo=UTC)), floor=None, heard=None).trust is ClockTrust.UNSET
+    assert (
+        read_moment(reading(datetime(1970, 1, 1, tzinfo=UTC)), floor=None, heard=None).trust
+        is ClockTrust.UNSET
+    )
 
 
 def test_the_centrals_time_heard_in_this_boot_counts_as_synced() -> None:
@@ -42,8 +56,16 @@ def test_the_centrals_time_heard_in_this_boot_counts_as_synced() -> None:
 
 @pytest.mark.parametrize("synced", [True, False])
 def test_a_central_that_is_ahead_leads_no_clock_that_a_time_server_keeps(synced: bool) -> None:
-    now, ahead, behind = "2026-11-23T11:00:00.000Z", "2026-11-26T11:00:00.000Z", "2026-11-20T11:00:00.000Z"
-    moment = read_moment(reading(NOON, synced=synced), floor=Anchor(when=NOON + timedelta(days=1), boot="b", mono_ms=1), heard=None)
+    now, ahead, behind = (
+        "2026-11-23T11:00:00.000Z",
+        "2026-11-26T11:00:00.000Z",
+        "2026-11-20T11:00:00.000Z",
+    )
+    moment = read_moment(
+        reading(NOON, synced=synced),
+        floor=Anchor(when=NOON + timedelta(days=1), boot="b", mono_ms=1),
+        heard=None,
+    )
     assert newest_heard(behind, ahead, moment) == (now if synced else ahead)
     assert newest_heard(ahead, behind, moment) == (now if synced else ahead)
     assert newest_heard(None, behind, moment) == behind
@@ -52,15 +74,27 @@ def test_a_central_that_is_ahead_leads_no_clock_that_a_time_server_keeps(synced:
 def test_where_an_entry_was_made_ahead_of_time_that_time_comes() -> None:
     """And until then none stands still: each is later than the one before."""
     ahead = Anchor(when=NOON + timedelta(hours=6), boot="b", mono_ms=0)
-    moments = [read_moment(reading(NOON + timedelta(hours=n), n * 3_600_000, synced=True), floor=ahead, heard=None) for n in range(14)]
-    assert [moment.trust for moment in moments] == [ClockTrust.UNSET] * 11 + [ClockTrust.HELD] + [ClockTrust.SYNCED] * 2
-    assert moments[2].at == "2026-11-23T18:00:00.000Z" and moments[13].at == "2026-11-24T00:00:00.000Z"
+    moments = [
+        read_moment(
+            reading(NOON + timedelta(hours=n), n * 3_600_000, synced=True), floor=ahead, heard=None
+        )
+        for n in range(14)
+    ]
+    assert [moment.trust for moment in moments] == [ClockTrust.UNSET] * 11 + [ClockTrust.HELD] + [
+        ClockTrust.SYNCED
+    ] * 2
+    assert (
+        moments[2].at == "2026-11-23T18:00:00.000Z" and moments[13].at == "2026-11-24T00:00:00.000Z"
+    )
     assert all(before.at < after.at for before, after in itertools.pairwise(moments))
 
 
 def test_the_centrals_time_of_an_earlier_boot_does_not_count() -> None:
     heard = Anchor(when=NOON, boot="before", mono_ms=4_000)
-    assert read_moment(reading(NOON + timedelta(days=1)), floor=None, heard=heard).trust is ClockTrust.HELD
+    assert (
+        read_moment(reading(NOON + timedelta(days=1)), floor=None, heard=heard).trust
+        is ClockTrust.HELD
+    )
 
 
 def test_time_never_steps_back_within_a_boot() -> None:

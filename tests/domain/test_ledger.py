@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from agent.domain.clock import ClockTrust
-from agent.domain.ledger import Entry, How, Kind, Reversed, canonical, entry_fault, genesis, received_hash, seal
+from agent.domain.ledger import (
+    Entry,
+    How,
+    Kind,
+    Reversed,
+    canonical,
+    entry_fault,
+    genesis,
+    received_hash,
+    seal,
+)
 
 START = genesis("borgo", "t-1", "1-0123456789abcdef")
 
@@ -35,7 +45,9 @@ def test_a_hash_covers_the_previous_one_and_the_canonical_json() -> None:
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.from_regex("[a-z_]{1,8}", fullmatch=True), inner),
+        lambda inner: (
+            st.lists(inner) | st.dictionaries(st.from_regex("[a-z_]{1,8}", fullmatch=True), inner)
+        ),
     )
 )
 def test_canonical_json_is_rfc_8785_for_what_the_contract_uses(value: object) -> None:

@@ -6,7 +6,9 @@ from agent.domain.money import format_euro, parse_euro
 from agent.errors import AgentError
 
 
-@pytest.mark.parametrize(("text", "cents"), [("3.66", 366), ("3,66", 366), ("-0.05", -5), ("7", 700), (" 12.00 ", 1200)])
+@pytest.mark.parametrize(
+    ("text", "cents"), [("3.66", 366), ("3,66", 366), ("-0.05", -5), ("7", 700), (" 12.00 ", 1200)]
+)
 def test_an_amount_is_read_as_cents(text: str, cents: int) -> None:
     assert parse_euro(text) == cents
 
@@ -18,4 +20,10 @@ def test_what_is_no_amount_is_named(text: str) -> None:
 
 
 def test_cents_are_shown_with_two_decimals() -> None:
-    assert [format_euro(cents) for cents in (0, 5, -5, -366, 120_000)] == ["0.00", "0.05", "-0.05", "-3.66", "1200.00"]
+    assert [format_euro(cents) for cents in (0, 5, -5, -366, 120_000)] == [
+        "0.00",
+        "0.05",
+        "-0.05",
+        "-3.66",
+        "1200.00",
+    ]

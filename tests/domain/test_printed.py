@@ -28,7 +28,10 @@ def test_every_form_of_the_table(uid: str) -> None:
     assert {form: forms[form] for form in TABLE[uid]} == TABLE[uid]
 
 
-@given(uid=st.binary(min_size=5, max_size=5).filter(lambda uid: len(set(uid)) > 1), form=st.sampled_from(["dez10", "5.5", "ik2", "ik3"]))
+@given(
+    uid=st.binary(min_size=5, max_size=5).filter(lambda uid: len(set(uid)) > 1),
+    form=st.sampled_from(["dez10", "5.5", "ik2", "ik3"]),
+)
 def test_a_card_is_among_the_candidates_of_its_own_number(uid: bytes, form: str) -> None:
     card = CardId("em", uid)
     assert card in set(candidates(printed_forms(card)[form]))
@@ -42,7 +45,10 @@ def test_a_number_of_three_bytes_has_its_card_among_many(form: str) -> None:
 
 
 def test_two_cards_may_carry_one_number() -> None:
-    one, other = CardId("em", bytes.fromhex("010063e9ae")), CardId("em", bytes.fromhex("020063e9ae"))
+    one, other = (
+        CardId("em", bytes.fromhex("010063e9ae")),
+        CardId("em", bytes.fromhex("020063e9ae")),
+    )
     assert {one, other} <= set(candidates("0006547886 099,59822"))
 
 
@@ -55,7 +61,9 @@ def test_a_13_56_mhz_card_of_four_bytes_is_found_in_either_byte_order() -> None:
     assert card in set(candidates("3220338716")) and card in set(candidates("0477688511"))
 
 
-@pytest.mark.parametrize("text", ["", "  ", "12", "ABC", "0006547886x", "99999999999999999", "١٢٣٤٥٦٧٨"])
+@pytest.mark.parametrize(
+    "text", ["", "  ", "12", "ABC", "0006547886x", "99999999999999999", "١٢٣٤٥٦٧٨"]
+)
 def test_what_is_no_printed_number_is_one_sentence(text: str) -> None:
     with pytest.raises(CardError, match="write"):
         list(candidates(text))

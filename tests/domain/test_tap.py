@@ -24,7 +24,9 @@ from agent.domain.tap import AlreadyServed, Facts, Refused, Served, decide
 TOKEN = Token("5b0c" * 8)
 MOMENT = Moment(at="2026-11-23T11:02:05.331Z", trust=ClockTrust.SYNCED, boot="b", mono_ms=1)
 STRICT = PolicyRecord(from_day="2026-09-01", p=1, shortage=Shortage.REFUSE)
-ACCOUNT = AccountRecord(id="a-1", p=1, balance=0, prices=[Price(from_day="2026-09-01", service="lunch", cents=366)])
+ACCOUNT = AccountRecord(
+    id="a-1", p=1, balance=0, prices=[Price(from_day="2026-09-01", service="lunch", cents=366)]
+)
 FACTS = Facts(
     moment=MOMENT,
     how=How.CARD,
@@ -65,7 +67,12 @@ def test_the_floor_is_the_lowest_balance_after_the_meal(balance: int, served: bo
 
 
 def test_the_exempt_are_served_whatever_they_hold() -> None:
-    exempt = AccountRecord(id="a-1", p=1, balance=-5_000, prices=[Price(from_day="2026-09-01", service="lunch", cents=0)])
+    exempt = AccountRecord(
+        id="a-1",
+        p=1,
+        balance=-5_000,
+        prices=[Price(from_day="2026-09-01", service="lunch", cents=0)],
+    )
     outcome = decide(replace(FACTS, account=exempt, balance_cents=-5_000))
     assert isinstance(outcome, Served) and outcome.entry.cents == 0 and outcome.entry.flags == []
 
@@ -94,13 +101,22 @@ def test_a_closed_account_is_blocked() -> None:
 
 
 def test_an_unknown_card_is_refused_where_the_town_refuses_but_not_when_all_are_served() -> None:
-    unknown = replace(FACTS, card=None, account=None, policy=PolicyRecord(from_day="2026-09-01", p=1, unknown_card=UnknownCard.REFUSE))
+    unknown = replace(
+        FACTS,
+        card=None,
+        account=None,
+        policy=PolicyRecord(from_day="2026-09-01", p=1, unknown_card=UnknownCard.REFUSE),
+    )
     assert refusal(unknown) == "unknown_card"
     everyone = PolicyRecord(
         from_day="2026-09-01", p=1, unknown_card=UnknownCard.REFUSE, serve_all_until="2026-11-23T23:00:00.000Z"
     )  # fmt: skip
     outcome = decide(replace(unknown, policy=everyone))
-    assert isinstance(outcome, Served) and outcome.entry.kind is Kind.UNKNOWN_MEAL and outcome.entry.card == TOKEN
+    assert (
+        isinstance(outcome, Served)
+        and outcome.entry.kind is Kind.UNKNOWN_MEAL
+        and outcome.entry.card == TOKEN
+    )
 
 
 @pytest.mark.parametrize(("hours", "served"), [(24, False), (25, True), (None, True)])
@@ -113,14 +129,24 @@ def test_stale_data_never_refuses(hours: int | None, served: bool) -> None:
 
 
 def test_a_meal_at_another_terminal_is_already_served() -> None:
-    fed = AccountRecord(id="a-1", p=1, balance=0, last_meal=LastMeal(day="2026-11-23", service="lunch", terminal="t-2"))
+    fed = AccountRecord(
+        id="a-1",
+        p=1,
+        balance=0,
+        last_meal=LastMeal(day="2026-11-23", service="lunch", terminal="t-2"),
+    )
     outcome = decide(replace(FACTS, account=fed))
     assert isinstance(outcome, AlreadyServed) and outcome.terminal == "t-2"
     assert outcome.entry.reason == "already_served"
 
 
 def test_a_meal_of_yesterday_elsewhere_is_not() -> None:
-    fed = AccountRecord(id="a-1", p=1, balance=0, last_meal=LastMeal(day="2026-11-22", service="lunch", terminal="t-2"))
+    fed = AccountRecord(
+        id="a-1",
+        p=1,
+        balance=0,
+        last_meal=LastMeal(day="2026-11-22", service="lunch", terminal="t-2"),
+    )
     assert isinstance(decide(replace(FACTS, account=fed)), Served)
 
 

@@ -25,8 +25,16 @@ HELD_MAX = 512
 def good_frame(profile: Profile) -> tuple[bytes, str]:
     """Return a frame and the UID in it, of a self-test that is one frame and nothing else."""
     for test in profile.selftest:
-        frames = [one for one in profile.framer(0).feed(parse_hex(test.rx), 1_000) if isinstance(one, Frame) and one.payload]
-        if isinstance(test.uid, str) and len(frames) == 1 and frames[0].end >= len(parse_hex(test.rx)) - 1:
+        frames = [
+            one
+            for one in profile.framer(0).feed(parse_hex(test.rx), 1_000)
+            if isinstance(one, Frame) and one.payload
+        ]
+        if (
+            isinstance(test.uid, str)
+            and len(frames) == 1
+            and frames[0].end >= len(parse_hex(test.rx)) - 1
+        ):
             return parse_hex(test.rx), test.uid
     raise AssertionError(profile.id)
 
@@ -52,8 +60,15 @@ def one_input(data: bytes) -> None:
         framer.feed(piece, now_ms)
         assert len(framer._held) <= HELD_MAX
     raw, uid = GOOD[profile.id]
-    found = [card_of_frame(profile, one.payload) for one in framer.feed(raw, now_ms + 10_000) if isinstance(one, Frame) and one.payload]
-    assert [card.uid.hex() for card in found if isinstance(card, CardId)] == [uid], (profile.id, found)
+    found = [
+        card_of_frame(profile, one.payload)
+        for one in framer.feed(raw, now_ms + 10_000)
+        if isinstance(one, Frame) and one.payload
+    ]
+    assert [card.uid.hex() for card in found if isinstance(card, CardId)] == [uid], (
+        profile.id,
+        found,
+    )
 
 
 atheris.Setup(sys.argv, one_input)

@@ -27,13 +27,19 @@ def free_port() -> int:
 class Mosquitto:
     """`extra` are lines of mosquitto.conf; sessions are kept in memory only, so a stop forgets everything."""
 
-    def __init__(self, folder: Path, *, extra: str = "allow_anonymous true", port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, extra: str = "allow_anonymous true", port: int | None = None
+    ) -> None:
         self.port = port or free_port()
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._config = folder / "mosquitto.conf"
-        user = "user root\n" if os.geteuid() == 0 else ""  # as root it would become a user who may not read the test's folder
-        self._config.write_text(f"listener {self.port} 127.0.0.1\npersistence false\n{user}{extra}\n", encoding="utf-8")
+        user = (
+            "user root\n" if os.geteuid() == 0 else ""
+        )  # as root it would become a user who may not read the test's folder
+        self._config.write_text(
+            f"listener {self.port} 127.0.0.1\npersistence false\n{user}{extra}\n", encoding="utf-8"
+        )
         self._process: Process | None = None
 
     @property
@@ -46,7 +52,9 @@ class Mosquitto:
         return self._process
 
     def start(self) -> Self:
-        self._process = Process([require("mosquitto"), "-c", self._config], self._folder / "mosquitto.log")
+        self._process = Process(
+            [require("mosquitto"), "-c", self._config], self._folder / "mosquitto.log"
+        )
         wait_for(self._answers, "mosquitto listening")
         return self
 
@@ -58,14 +66,22 @@ class Mosquitto:
     def _answers(self) -> bool:
         if not self.process.is_running:
             raise RuntimeError(f"mosquitto ended: {self.process.output()}")
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", self.port), timeout=1),
+        ):
             return True
         return False
 
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
 
@@ -75,8 +91,12 @@ class Listener:
     def __init__(self, port: int, *topics: str, client_id: str = "listener") -> None:
         self.heard: list[tuple[str, bytes]] = []
         self._subscribed = threading.Event()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5)
-        self._client.on_message = lambda client, userdata, message: self.heard.append((message.topic, bytes(message.payload)))
+        self._client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5
+        )
+        self._client.on_message = lambda client, userdata, message: self.heard.append(
+            (message.topic, bytes(message.payload))
+        )
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
@@ -94,6 +114,11 @@ class Listener:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._client.disconnect()
         self._client.loop_stop()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
-from agent.central.ledger import Ledger
+from agent.central.books.file import Books
 from agent.domain.clock import ClockTrust
 from agent.domain.ledger import Entry, How, Kind
 from agent.store import writes
@@ -41,7 +41,12 @@ class Canteen:
     def recorded(self, terminal: Terminal) -> int:
         return int(terminal.rows("SELECT count(*) FROM entry")[0][0])
 
-    def start(self, terminal: Terminal, enter: list[str] | None = None, environment: dict[str, str] | None = None) -> None:
+    def start(
+        self,
+        terminal: Terminal,
+        enter: list[str] | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         """Start an agent; return when it serves."""
         terminal.start(enter, environment)
         wait_for(terminal.answers, "the agent answering")
@@ -51,7 +56,10 @@ class Canteen:
         return all(terminal.pending() == 0 for terminal in self.terminals)
 
     def all_equal(self, account: str) -> bool:
-        return all(terminal.balance(account) == self.central.balance(account) for terminal in self.terminals)
+        return all(
+            terminal.balance(account) == self.central.balance(account)
+            for terminal in self.terminals
+        )
 
     def stop(self) -> None:
         for terminal in self.terminals:
@@ -61,7 +69,7 @@ class Canteen:
 
     def check(self) -> None:
         """Hold the invariants against the real files of a canteen that was stopped."""
-        ledger = Ledger(self.central.db)
+        ledger = Books(self.central.db)
         for terminal in self.terminals:
             db = Database(terminal.db, read_only=True)
             invariants.the_chain_holds(db)
@@ -74,7 +82,9 @@ class Canteen:
 
 
 @contextmanager
-def counter(folder: Path, cards: list[str], readers: str) -> Iterator[tuple[VirtualCard, Pcscd, Terminal]]:
+def counter(
+    folder: Path, cards: list[str], readers: str
+) -> Iterator[tuple[VirtualCard, Pcscd, Terminal]]:
     """Yield a virtual card, its private pcscd and a terminal, not started, with `readers` in its agent.toml; card n is account a-n's."""
     card = VirtualCard()
     with ExitStack() as stack:
@@ -85,24 +95,42 @@ def counter(folder: Path, cards: list[str], readers: str) -> Iterator[tuple[Virt
         rows = "".join(f"a-{n},{SITE},{one},lunch 2026-01-01 3.66\n" for n, one in enumerate(cards))
         (folder / "roster.csv").write_text("account,site,cards,prices\n" + rows, encoding="utf-8")
         central.office("import-roster", folder / "roster.csv")
-        central.office("service", SITE, "lunch", "--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567")
+        central.office(
+            "service",
+            SITE,
+            "lunch",
+            "--opens",
+            "00:00",
+            "--closes",
+            "23:59",
+            "--weekdays",
+            "1234567",
+        )
         central.office("terminals", "add", "t-1", SITE)
         central.start()
         stack.callback(central.stop)
-        terminal = Terminal(folder / "t-1", "t-1", broker.url, folder / "central" / "central.db.card-key", readers)
+        terminal = Terminal(
+            folder / "t-1", "t-1", broker.url, folder / "central" / "central.db.card-key", readers
+        )
         yield card, pcscd, terminal
         if terminal.process is not None:
             terminal.stop()
 
 
 @contextmanager
-def canteen(folder: Path, *, central_url: str, terminal_url: str, terminals: int = 2, start: bool = True) -> Iterator[Canteen]:
+def canteen(
+    folder: Path, *, central_url: str, terminal_url: str, terminals: int = 2, start: bool = True
+) -> Iterator[Canteen]:
     """Yield a canteen of a fictitious town, its agents serving unless `start` is false; end every process of it."""
     central = Central(folder / "central", central_url)
     rows = [f"a-{n},{SITE},lunch 2026-01-01 3.66,em:{card.hex()}" for n, card in enumerate(CARDS)]
-    (folder / "roster.csv").write_text("\n".join(["account,site,prices,cards", *rows]), encoding="utf-8")
+    (folder / "roster.csv").write_text(
+        "\n".join(["account,site,prices,cards", *rows]), encoding="utf-8"
+    )
     central.office("import-roster", folder / "roster.csv")
-    central.office("service", SITE, "lunch", "--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567")
+    central.office(
+        "service", SITE, "lunch", "--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567"
+    )
     made = Canteen(central)
     try:
         for name in [f"t-{n + 1}" for n in range(terminals)]:
@@ -111,12 +139,22 @@ def canteen(folder: Path, *, central_url: str, terminal_url: str, terminals: int
             line.plug()
             made.lines.append(line)
             reader = f'[[reader]]\nname = "counter"\nprofile = "rdm6300"\nport = "{line.path}"\n'
-            made.terminals.append(Terminal(folder / name, name, terminal_url, folder / "central" / "central.db.card-key", reader))
+            made.terminals.append(
+                Terminal(
+                    folder / name,
+                    name,
+                    terminal_url,
+                    folder / "central" / "central.db.card-key",
+                    reader,
+                )
+            )
         if start:
             central.start()
             for terminal in made.terminals:
                 made.start(terminal)
-                wait_for(lambda: terminal.balance("a-1") is not None, "the roster", 60)  # noqa: B023  # a broker that does not answer MQTT 5 is tried with 3.1.1 after half a minute
+                wait_for(
+                    lambda: terminal.balance("a-1") is not None, "the roster", 60
+                )  # a broker that does not answer MQTT 5 is tried with 3.1.1 after half a minute
         yield made
     finally:
         made.stop()
@@ -129,9 +167,11 @@ def write_backlog(terminal: Terminal, number: int, entries: int) -> None:
     terminal.db.parent.mkdir()
     db = Database(terminal.db)
     db.sql.execute("PRAGMA synchronous = OFF")
-    writes.found(db, town=TOWN, terminal=terminal.name, epoch=f"1-{number:016x}")
+    writes.initialise(db, town=TOWN, terminal=terminal.name, epoch=f"1-{number:016x}")
     for n in range(entries):
-        day = date(2026, 1, 1) + timedelta(days=n // len(CARDS) + number * entries // len(CARDS))  # each terminal its own days
+        day = date(2026, 1, 1) + timedelta(
+            days=n // len(CARDS) + number * entries // len(CARDS)
+        )  # each terminal its own days
         meal = Entry(
             kind=Kind.MEAL, cents=-366, at=f"{day}T11:{n // 60 % 60:02d}:{n % 60:02d}.000Z", clock=ClockTrust.HELD, boot="before",
             mono_ms=n,

@@ -92,7 +92,11 @@ class Pcscd:
         self.namespace = Namespace(folder)
         drivers = folder / "reader.conf.d"
         drivers.mkdir(exist_ok=True)
-        names = [f"{READER_NAME} {letter}" for letter in "ABCDEFGH"] if len(card_ports) > 1 else [READER_NAME]
+        names = (
+            [f"{READER_NAME} {letter}" for letter in "ABCDEFGH"]
+            if len(card_ports) > 1
+            else [READER_NAME]
+        )
         for name, port in zip(names, card_ports, strict=False):
             own = driver
             if len(card_ports) > 1:
@@ -111,7 +115,9 @@ class Pcscd:
         return self._process
 
     def start(self) -> Self:
-        command = self.namespace.command(require("pcscd"), "--foreground", "--config", self._drivers)
+        command = self.namespace.command(
+            require("pcscd"), "--foreground", "--config", self._drivers
+        )
         self._process = Process(command, self._folder / "pcscd.log")
         wait_for(self._is_ready, "pcscd listening for clients and cards")
         return self
@@ -120,8 +126,13 @@ class Pcscd:
         """Look without connecting: vpcd takes every connection for a card."""
         if not self.process.is_running:
             raise RuntimeError(f"pcscd ended: {self.process.output()}")
-        sockets = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
-        open_ports = {int(fields[1].rpartition(":")[2], 16) for fields in sockets if fields[3] == "0A"}
+        sockets = [
+            line.split()
+            for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+        ]
+        open_ports = {
+            int(fields[1].rpartition(":")[2], 16) for fields in sockets if fields[3] == "0A"
+        }
         listening = open_ports.issuperset(self._card_ports)
         return listening and Path(f"/proc/{self.process.pid}/root/run/pcscd/pcscd.comm").exists()
 
@@ -137,7 +148,12 @@ class Pcscd:
             self.__exit__(None, None, None)
             raise
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
         self.namespace.close()
 
@@ -149,7 +165,16 @@ def escape_driver(folder: Path, *, allowed: bool = True) -> tuple[Path, Path]:
     said.touch()
     subprocess.run(
         [
-            *(require("gcc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-I/usr/include/PCSC", "-I/usr/include"),
+            *(
+                require("gcc"),
+                "-shared",
+                "-fPIC",
+                "-O1",
+                "-Wall",
+                "-Werror",
+                "-I/usr/include/PCSC",
+                "-I/usr/include",
+            ),
             *(f'-DVPCD="{VPCD}"', f'-DLOG="{said}"', f"-DESCAPE={ESCAPE_CODE if allowed else 0}"),
             *("-o", str(driver), str(Path(__file__).with_name("ifd_escape.c")), "-ldl"),
         ],
@@ -186,7 +211,9 @@ class VirtualCard:
         peer = socket.create_connection(("127.0.0.1", self.port), timeout=10)
         peer.settimeout(None)
         self._peer = peer
-        self._thread = threading.Thread(target=self._lie, args=(peer, uid), name="virtual-card", daemon=True)
+        self._thread = threading.Thread(
+            target=self._lie, args=(peer, uid), name="virtual-card", daemon=True
+        )
         self._thread.start()
 
     @property

@@ -13,6 +13,7 @@ from typing import Self
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 AGENT = Path(sys.executable).with_name("canteen-agent")
+CENTRAL = Path(sys.executable).with_name("canteen-central")
 
 
 def package_of(tool: str) -> str:
@@ -36,7 +37,9 @@ def require(tool: str) -> str:
     """Return a tool's path, or fail with the package that is missing."""
     found = shutil.which(tool, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if found is None:
-        raise RuntimeError(f"{tool} is missing: apt-get install {package_of(tool)} (or: make setup)")
+        raise RuntimeError(
+            f"{tool} is missing: apt-get install {package_of(tool)} (or: make setup)"
+        )
     return found
 
 
@@ -52,7 +55,9 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 20) ->
 class Process:
     """A child in a process group of its own; `log` takes both its outputs. It dies with us even if we are killed."""
 
-    def __init__(self, command: Sequence[str | Path], log: Path, *, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str | Path], log: Path, *, environment: dict[str, str] | None = None
+    ) -> None:
         self.log = log
         with open(log, "ab") as output:
             self.child = subprocess.Popen(
@@ -98,5 +103,10 @@ class Process:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()

@@ -72,7 +72,9 @@ class Proxy:
                             return
                         if self.swallows:
                             continue
-                        time.sleep(self.delay_s + (len(data) / self.bytes_per_s if self.bytes_per_s else 0))
+                        time.sleep(
+                            self.delay_s + (len(data) / self.bytes_per_s if self.bytes_per_s else 0)
+                        )
                         key.data.sendall(data)
                     except OSError:
                         return
@@ -86,7 +88,12 @@ class Proxy:
         self._run(self._accept)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._stopping.set()
         self.cut()
         for thread in self._threads:

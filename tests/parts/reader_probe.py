@@ -10,7 +10,15 @@ import sys
 import threading
 import time
 
-from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderEvent, ReaderUp, Signal, SignalFailed
+from agent.readers.events import (
+    CardPresented,
+    CardUnreadable,
+    ReaderDown,
+    ReaderEvent,
+    ReaderUp,
+    Signal,
+    SignalFailed,
+)
 from agent.readers.open import ReaderConfig, reader_thread
 from agent.readers.presence import LateTaps
 from agent.readers.profile_rules import load_profile
@@ -30,8 +38,15 @@ def main(seconds: float, answer_after_s: float, readers: list[str]) -> None:
         profile_id, _, place = rest.partition("@")
         profile = load_profile(profile_id)
         is_pcsc = profile.transport == "pcsc"
-        config = ReaderConfig(name=name, profile=profile, port=None if is_pcsc else place, device=(place or None) if is_pcsc else None)
-        threads[name] = reader_thread(config, lambda event: events.put((time.monotonic_ns(), event)), late)
+        config = ReaderConfig(
+            name=name,
+            profile=profile,
+            port=None if is_pcsc else place,
+            device=(place or None) if is_pcsc else None,
+        )
+        threads[name] = reader_thread(
+            config, lambda event: events.put((time.monotonic_ns(), event)), late
+        )
     for thread in threads.values():
         thread.start()
     ends = time.monotonic() + seconds
@@ -40,7 +55,9 @@ def main(seconds: float, answer_after_s: float, readers: list[str]) -> None:
             at_ns, event = events.get(timeout=WATCH_S)
             tell(event, at_ns)
             if isinstance(event, CardPresented) and answer_after_s:
-                threading.Timer(answer_after_s, threads[event.reader].show, (event.tap, Signal.SERVED)).start()
+                threading.Timer(
+                    answer_after_s, threads[event.reader].show, (event.tap, Signal.SERVED)
+                ).start()
             elif isinstance(event, CardPresented | CardUnreadable):
                 signal = Signal.SERVED if isinstance(event, CardPresented) else Signal.REFUSED
                 threads[event.reader].show(event.tap, signal)

@@ -19,7 +19,19 @@ from tests.parts.serial_line import ASKED, PUSHING, FarEnd, SerialLine
 
 TRACES = Path(__file__).resolve().parent.parent / "traces"
 SECONDS = 6
-DIGITS = {"1": 2, "2": 3, "3": 4, "4": 5, "5": 6, "6": 7, "7": 8, "8": 9, "9": 10, "0": 11, "\r": 28}  # input-event-codes.h
+DIGITS = {
+    "1": 2,
+    "2": 3,
+    "3": 4,
+    "4": 5,
+    "5": 6,
+    "6": 7,
+    "7": 8,
+    "8": 9,
+    "9": 10,
+    "0": 11,
+    "\r": 28,
+}  # input-event-codes.h
 
 
 def main() -> int:
@@ -47,7 +59,9 @@ def configure(folder: Path, reader: str) -> Path:
     return config
 
 
-def serial(folder: Path, kind: type[FarEnd], seconds: int = SECONDS, output: Path | None = None) -> str:
+def serial(
+    folder: Path, kind: type[FarEnd], seconds: int = SECONDS, output: Path | None = None
+) -> str:
     """Record a serial far end while two cards are held to it; return what the command said."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     line = SerialLine(folder.parent / f"{kind.profile}.line")
@@ -55,7 +69,18 @@ def serial(folder: Path, kind: type[FarEnd], seconds: int = SECONDS, output: Pat
     config = configure(folder, f'profile = "{kind.profile}"\nport = "{line.path}"\n')
     output = output or TRACES / f"{kind.profile}.trace"
     output.unlink(missing_ok=True)
-    command: list[str | Path] = [AGENT, "readers", "record", "-c", config, "--seconds", str(seconds), "-o", output, "counter"]
+    command: list[str | Path] = [
+        AGENT,
+        "readers",
+        "record",
+        "-c",
+        config,
+        "--seconds",
+        str(seconds),
+        "-o",
+        output,
+        "counter",
+    ]
     with kind(line) as far, Process(command, folder / "record.log") as process:
         wait_for(lambda: "hold cards" in process.output(), "the recording to begin")
         time.sleep(1)
@@ -86,7 +111,10 @@ def pcsc(folder: Path, profile_id: str) -> None:
         TRACES / f"{profile_id}.trace",
         "counter",
     ]
-    with Pcscd(folder / "pcscd", card.port) as pcscd, Process(pcscd.namespace.command(*command), folder / "record.log") as process:
+    with (
+        Pcscd(folder / "pcscd", card.port) as pcscd,
+        Process(pcscd.namespace.command(*command), folder / "record.log") as process,
+    ):
         wait_for(lambda: "hold cards" in process.output(), "the recording to begin")
         for uid in ("04a1b2c3d4e5f6", "08123456", "1c78f2bf"):
             card.present(bytes.fromhex(uid))
@@ -103,11 +131,21 @@ def keyboard() -> None:
     notes, ms = [Note(0, "open")], 1_000
     for number in ("3220338716", "1002701960", "06547886"):
         for key in number + "\r":
-            events = [(4, 4, 458_000 + DIGITS[key]), (1, DIGITS[key], 1), (0, 0, 0), (1, DIGITS[key], 0), (0, 0, 0)]
+            events = [
+                (4, 4, 458_000 + DIGITS[key]),
+                (1, DIGITS[key], 1),
+                (0, 0, 0),
+                (1, DIGITS[key], 0),
+                (0, 0, 0),
+            ]
             notes.append(Note(ms, "<", b"".join(character(*event) for event in events)))
             ms += 8
         ms += 2_000
-    clean = scrubbed(profile, Trace(profile.id, notes, [f"revision {profile.revision}, sha256 {profile.digest}"]), os.urandom(16))
+    clean = scrubbed(
+        profile,
+        Trace(profile.id, notes, [f"revision {profile.revision}, sha256 {profile.digest}"]),
+        os.urandom(16),
+    )
     (TRACES / "keyboard-wedge.trace").write_text(write_trace(clean), encoding="utf-8")
 
 

@@ -88,7 +88,12 @@ class FarEnd:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         pass
 
 
@@ -172,7 +177,12 @@ class AskedFarEnd(FarEnd):
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._ended.set()
         self._thread.join(timeout=5)
 
@@ -213,14 +223,22 @@ class Pn532(AskedFarEnd):
                 return b"\xd5\x03\x32\x01\x06\x07"
             case 0x4A:
                 targets = self.field[:2]
-                told = [bytes([n + 1, 0x00, 0x04, 0x08, len(uid)]) + uid for n, uid in enumerate(targets)]
+                told = [
+                    bytes([n + 1, 0x00, 0x04, 0x08, len(uid)]) + uid
+                    for n, uid in enumerate(targets)
+                ]
                 return b"\xd5\x4b" + bytes([len(targets)]) + b"".join(told)
             case code:
                 return bytes([0xD5, code + 1])
 
     @staticmethod
     def _frame(body: bytes) -> bytes:
-        return b"\x00\x00\xff" + bytes([len(body), -len(body) & 0xFF]) + body + bytes([-sum(body) & 0xFF, 0])
+        return (
+            b"\x00\x00\xff"
+            + bytes([len(body), -len(body) & 0xFF])
+            + body
+            + bytes([-sum(body) & 0xFF, 0])
+        )
 
 
 class Twn4(AskedFarEnd):
@@ -232,7 +250,13 @@ class Twn4(AskedFarEnd):
             return b"", received
         self.asked += 1
         if line == b"050010":
-            found = "".join(f"0180{8 * len(uid):02X}{len(uid):02X}{uid.hex().upper()}" for uid in self.field[:1]) or "00"
+            found = (
+                "".join(
+                    f"0180{8 * len(uid):02X}{len(uid):02X}{uid.hex().upper()}"
+                    for uid in self.field[:1]
+                )
+                or "00"
+            )
             return f"00{found}\r".encode("ascii"), rest
         if line == b"0004FF":
             return b"001D54574E342F42312E30332F434346312E35372F505253312E30332F5049\r", rest

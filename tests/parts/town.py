@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.parts.process import AGENT, Process
+from tests.parts.process import AGENT, CENTRAL, Process
 
 TOWN = "borgofiorito"
 SITE = "primaria"
@@ -14,9 +14,20 @@ SITE = "primaria"
 
 def run_agent(*words: str | Path, code: int = 0) -> str:
     """Run canteen-agent, expect an exit code, and return what it printed."""
-    done = subprocess.run([AGENT, *map(str, words)], capture_output=True, text=True, timeout=60)
-    assert done.returncode == code, f"canteen-agent {' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
-    return done.stdout if code == 0 else done.stdout + done.stderr
+    return _run(AGENT, *words, code=code)
+
+
+def run_central(*words: str | Path, code: int = 0) -> str:
+    """Run canteen-central, expect an exit code, and return what it printed."""
+    return _run(CENTRAL, *words, code=code)
+
+
+def _run(program: Path, *words: str | Path, code: int) -> str:
+    command = [str(program), *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    printed = done.stdout + done.stderr
+    assert done.returncode == code, f"{' '.join(command)} ended with {done.returncode}:\n{printed}"
+    return done.stdout if code == 0 else printed
 
 
 class Central:
@@ -32,10 +43,18 @@ class Central:
         self.office("init", "--town", TOWN)
 
     def office(self, *words: str | Path, code: int = 0) -> str:
-        return run_agent("central", "--db", self.db, *words, code=code)
+        return run_central("--db", self.db, *words, code=code)
 
     def start(self) -> None:
-        command = [AGENT, "central", "--db", self.db, "serve", "--broker", self._broker_url, *self._options]
+        command = [
+            CENTRAL,
+            "--db",
+            self.db,
+            "serve",
+            "--broker",
+            self._broker_url,
+            *self._options,
+        ]
         self.process = Process(command, self.folder / "central.log")
 
     def stop(self) -> None:
@@ -57,7 +76,16 @@ class Central:
 class Terminal:
     """One terminal: its configuration, its process, and its ledger read from outside."""
 
-    def __init__(self, folder: Path, name: str, broker_url: str, card_key: Path, readers: str, *, broker_extra: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        broker_url: str,
+        card_key: Path,
+        readers: str,
+        *,
+        broker_extra: str = "",
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.name = name
         self.folder = folder
@@ -70,9 +98,15 @@ class Terminal:
         self.db = folder / "state" / "terminal.db"
         self.process: Process | None = None
 
-    def start(self, enter: list[str] | None = None, environment: dict[str, str] | None = None) -> None:
+    def start(
+        self, enter: list[str] | None = None, environment: dict[str, str] | None = None
+    ) -> None:
         """Start the agent; `enter` is a prefix that puts it into a namespace."""
-        self.process = Process([*(enter or []), AGENT, "run", "-c", self.config], self.folder / "agent.log", environment=environment)
+        self.process = Process(
+            [*(enter or []), AGENT, "run", "-c", self.config],
+            self.folder / "agent.log",
+            environment=environment,
+        )
 
     def stop(self) -> int:
         assert self.process is not None
@@ -97,7 +131,9 @@ class Terminal:
     def pending(self) -> int:
         if not self.db.exists():
             return 0
-        return int(self.rows("SELECT count(*) FROM entry WHERE n > (SELECT acked FROM terminal)")[0][0])
+        return int(
+            self.rows("SELECT count(*) FROM entry WHERE n > (SELECT acked FROM terminal)")[0][0]
+        )
 
     def balance(self, account: str) -> int | None:
         rows = self.rows(

@@ -11,20 +11,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from agent.central import ledger as books
-from agent.central.link import Exchange
-from agent.central.office import add_terminal, assign_card, credit, set_policy, set_service
+from agent.central.books import file as books
+from agent.central.office.desk import add_terminal, assign_card, credit, set_policy, set_service
+from agent.central.server import Exchange
 from agent.domain.canteen import PolicyRecord, ServiceRecord, Shortage, UnknownCard
 from agent.domain.card import CardId, card_token, parse_card_id
 from agent.domain.clock import Moment, Reading, format_instant
 from agent.domain.ledger import Entry
-from agent.ops.control import Request
-from agent.out_of_order import Effect, Event
 from agent.readers.events import CardPresented, CardUnreadable, Show, Signal
 from agent.store import reads, writes
 from agent.store.database import Database
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkUp, Publish
-from agent.terminal import Terminal as Core
+from agent.terminal.control import Request
+from agent.terminal.core import Terminal as Core
+from agent.terminal.storage_fault import Effect, Event
 
 TOWN = "borgofiorito"
 SITE = "primaria"
@@ -56,31 +56,52 @@ class Central:
     def __init__(self, folder: Path, clock: Clock) -> None:
         self.clock = clock
         self.path = folder / "central.db"
-        self._journals = 0
-        self.ledger = books.Ledger(self.path, create=True)
-        books.found(self.ledger, town=TOWN, zone=ZONE.key, journal=self._journal(), at=clock.instant)
-        self.exchange = Exchange(self.ledger, new_journal=self._journal)
-        set_service(self.ledger, SITE, ServiceRecord(id="lunch", p=0, name="Pranzo", opens="12:00", closes="14:15"))
+        self._generations = 0
+        self.ledger = books.Books(self.path, create=True)
+        books.initialise(
+            self.ledger, town=TOWN, zone=ZONE.key, generation=self._generation(), at=clock.instant
+        )
+        self.exchange = Exchange(self.ledger, new_generation=self._generation)
+        set_service(
+            self.ledger,
+            SITE,
+            ServiceRecord(id="lunch", p=0, name="Pranzo", opens="12:00", closes="14:15"),
+        )
 
     def restart(self) -> None:
         self.ledger.close()
-        self.ledger = books.Ledger(self.path)
-        self.exchange = Exchange(self.ledger, new_journal=self._journal)
+        self.ledger = books.Books(self.path)
+        self.exchange = Exchange(self.ledger, new_generation=self._generation)
 
-    def add_account(self, account: str, *, cards: tuple[str, ...] = (), price_cents: int = 366, site: str = SITE) -> None:
+    def add_account(
+        self, account: str, *, cards: tuple[str, ...] = (), price_cents: int = 366, site: str = SITE
+    ) -> None:
         with self.ledger.transaction() as sql:
             sql.execute(
-                "INSERT INTO account VALUES (?, ?, 'pupil', 'active', '1A', NULL, NULL, 0, ?)", (account, site, books.next_position(sql))
+                "INSERT INTO account VALUES (?, ?, 'pupil', 'active', '1A', NULL, NULL, 0, ?)",
+                (account, site, books.next_position(sql)),
             )
-            sql.execute("INSERT INTO price VALUES (?, 'lunch', '2026-09-01', ?)", (account, price_cents))
+            sql.execute(
+                "INSERT INTO price VALUES (?, 'lunch', '2026-09-01', ?)", (account, price_cents)
+            )
         for card in cards:
             self.assign(card, account)
 
     def assign(self, card: str, account: str) -> int:
-        return assign_card(self.ledger, card_token(KEY, parse_card_id(card)), account, at=self.clock.instant)
+        return assign_card(
+            self.ledger, card_token(KEY, parse_card_id(card)), account, at=self.clock.instant
+        )
 
     def credit(self, account: str, cents: int, external: str) -> bool:
-        return credit(self.ledger, account=account, cents=cents, channel="pos", external=external, at=self.clock.instant, reason="")
+        return credit(
+            self.ledger,
+            account=account,
+            cents=cents,
+            channel="pos",
+            external=external,
+            at=self.clock.instant,
+            reason="",
+        )
 
     def policy(
         self,
@@ -100,14 +121,18 @@ class Central:
         set_policy(self.ledger, policy, double_meal, at=self.clock.instant)
 
     def balance(self, account: str) -> int:
-        return int(self.ledger.sql.execute("SELECT balance FROM account WHERE id = ?", (account,)).fetchone()[0])
+        return int(
+            self.ledger.sql.execute(
+                "SELECT balance FROM account WHERE id = ?", (account,)
+            ).fetchone()[0]
+        )
 
     def one(self, sql: str, *values: object) -> object:
         return self.ledger.sql.execute(sql, values).fetchone()[0]
 
-    def _journal(self) -> str:
-        self._journals += 1
-        return f"{self._journals:032x}"
+    def _generation(self) -> str:
+        self._generations += 1
+        return f"{self._generations:032x}"
 
 
 @dataclass
@@ -131,7 +156,7 @@ class Box:
     def start(self) -> None:
         """Start the process: what is on the disk is all it knows."""
         self.db = Database(self.path)
-        writes.found(self.db, town=TOWN, terminal=self.name, epoch=f"1-{self._bits()}")
+        writes.initialise(self.db, town=TOWN, terminal=self.name, epoch=f"1-{self._bits()}")
         self.core = Core(
             self.db, zone=ZONE, card_key=KEY, readers=["counter"], software="test", spread=lambda: 0.0, epoch_bits=self._bits
         )  # fmt: skip
@@ -141,7 +166,12 @@ class Box:
         self.start()
 
     def reading(self) -> Reading:
-        return Reading(wall=self.clock.now + self.wall_offset, mono_ms=self.clock.mono_ms, boot=self.boot, synced=self.synced)
+        return Reading(
+            wall=self.clock.now + self.wall_offset,
+            mono_ms=self.clock.mono_ms,
+            boot=self.boot,
+            synced=self.synced,
+        )
 
     def moment(self) -> Moment:
         return self.core.moment(self.reading())
@@ -187,7 +217,9 @@ class Wire:
         self.down: deque[tuple[str, bytes]] = deque()
         self.log: list[tuple[str, bytes]] = []
         self.drop: Callable[[str, bytes], bool] = lambda topic, payload: False
-        self.watch: Callable[[str, bytes], None] = lambda topic, payload: None  # sees every answer as it is made
+        self.watch: Callable[[str, bytes], None] = lambda topic, payload: (
+            None
+        )  # sees every answer as it is made
         self.connected: set[str] = set()
         for name in names or ("t-1",):
             add_terminal(self.central.ledger, name, SITE)
@@ -240,7 +272,9 @@ class Wire:
         for name in sorted(self.connected):
             mine = f"/t/{name}/changes" in topic or topic.endswith("central/state")
             if mine and not self.drop(topic, payload):
-                effects = self.boxes[name].handle(Arrived(topic=topic, payload=payload, receipt=None))
+                effects = self.boxes[name].handle(
+                    Arrived(topic=topic, payload=payload, receipt=None)
+                )
                 assert effects[0] == Acknowledge(None)
 
     def pass_time(self, milliseconds: int) -> None:

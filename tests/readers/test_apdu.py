@@ -7,7 +7,10 @@ from agent.readers.apdu import begins, is_pattern, matches, technology_of_atr
 MIFARE = "3B8F8001804F0CA000000306030001000000006A"
 
 
-@pytest.mark.parametrize(("pattern", "received", "fits"), [("90 ..", "9003", True), ("9000", "9003", False), ("90..", "900300", False)])
+@pytest.mark.parametrize(
+    ("pattern", "received", "fits"),
+    [("90 ..", "9003", True), ("9000", "9003", False), ("90..", "900300", False)],
+)
 def test_a_pattern_fits_bytes_of_its_own_length(pattern: str, received: str, fits: bool) -> None:
     assert matches(pattern, bytes.fromhex(received)) is fits
 

@@ -14,7 +14,10 @@ ACK = bytes.fromhex("0000FF00FF00")
 NONE = bytes.fromhex("0000FF03FDD54B00E000")
 ONE = bytes.fromhex("0000FF0CF4D54B01010004080 49D4B2F01B600".replace(" ", ""))
 POLL = bytes.fromhex("0000FF04FCD44A0200E000")
-STARTED = [bytes.fromhex(text) for text in ("0000FF02FED5151600", "0000FF06FAD50332010607E800", "0000FF02FED533F800")]
+STARTED = [
+    bytes.fromhex(text)
+    for text in ("0000FF02FED5151600", "0000FF06FAD50332010607E800", "0000FF02FED533F800")
+]
 
 
 def pn532() -> tuple[Dialogue, int]:
@@ -47,7 +50,9 @@ def test_a_question_that_is_not_acknowledged_is_asked_again_and_then_given_up() 
     for n in range(1, ACK_TRIES):
         assert dialogue.send(n * FIRST_ACK_MS - 1) == b""
         assert dialogue.send(n * FIRST_ACK_MS) == asked
-    with pytest.raises(ReaderError, match="no answer to 00 00 ff 05 fb d4 14 01 14 01 02 00 at start-up"):
+    with pytest.raises(
+        ReaderError, match="no answer to 00 00 ff 05 fb d4 14 01 14 01 02 00 at start-up"
+    ):
         dialogue.send(ACK_TRIES * FIRST_ACK_MS)
 
 
@@ -57,7 +62,9 @@ def test_an_answer_that_comes_too_late_is_not_taken_for_another() -> None:
     dialogue.receive(ACK, now_ms + 1)
     assert dialogue.send(now_ms + 252) == POLL  # the first was given up
     assert dialogue.receive(NONE, now_ms + 253) == [None]  # before its ACK: of the first
-    assert dialogue.receive(ACK + ONE, now_ms + 254) == []  # and the second's then belongs to no question
+    assert (
+        dialogue.receive(ACK + ONE, now_ms + 254) == []
+    )  # and the second's then belongs to no question
 
 
 def test_a_signal_goes_before_the_next_poll() -> None:
@@ -74,7 +81,9 @@ def test_a_signal_goes_before_the_next_poll() -> None:
     dialogue.show(Signal.REFUSED)
     assert dialogue.send(16).startswith(b"0407642003")
     dialogue.receive(b"04\r", 20)
-    assert dialogue.failures() == ["another answer than expected to 30 34 30 37 36 34 32 30 30 33 43 38 30 30 36 34 30 30 0d"]
+    assert dialogue.failures() == [
+        "another answer than expected to 30 34 30 37 36 34 32 30 30 33 43 38 30 30 36 34 30 30 0d"
+    ]
     assert dialogue.failures() == []
 
 
@@ -122,7 +131,9 @@ def test_a_reader_that_pushes_is_asked_nothing_and_sleeps() -> None:
 
 
 def test_no_number_of_a_card_stands_in_what_is_said_of_a_reader() -> None:
-    late = bytes.fromhex("AABB0A00FFFF0202004CD9008015")  # anticollision's answer, after it was given up
+    late = bytes.fromhex(
+        "AABB0A00FFFF0202004CD9008015"
+    )  # anticollision's answer, after it was given up
     dialogue = Dialogue(load_profile("yhy632"), 0)
     with pytest.raises(ReaderError) as told:
         dialogue.send(0)

@@ -53,7 +53,9 @@ def recorded(keys: list[int]) -> bytes:
 
 
 def typed(recording: bytes) -> bytes:
-    return b"".join(character(kind, code, value) for _, _, kind, code, value in EVENT.iter_unpack(recording))
+    return b"".join(
+        character(kind, code, value) for _, _, kind, code, value in EVENT.iter_unpack(recording)
+    )
 
 
 def test_key_codes_become_the_characters_of_a_number_whatever_the_layout() -> None:
@@ -62,7 +64,11 @@ def test_key_codes_become_the_characters_of_a_number_whatever_the_layout() -> No
 
 def test_a_recorded_number_is_the_card() -> None:
     dialogue = Dialogue(load_profile("keyboard-wedge"), 0)
-    (card,) = (seen for n, byte in enumerate(typed(recorded(TYPED))) for seen in dialogue.receive(bytes([byte]), 1_000 + 4 * n))
+    (card,) = (
+        seen
+        for n, byte in enumerate(typed(recorded(TYPED)))
+        for seen in dialogue.receive(bytes([byte]), 1_000 + 4 * n)
+    )
     assert card == CardId("a", bytes.fromhex("1c78f2bf"))
 
 
@@ -73,13 +79,20 @@ def test_the_number_pad_types_the_same_digits() -> None:
 
 def test_every_letter_and_digit_of_the_kernel_is_the_one_meant() -> None:
     for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789":
-        assert character(ecodes.EV_KEY, getattr(ecodes, f"KEY_{letter}"), 1) == letter.encode("ascii")
+        assert character(ecodes.EV_KEY, getattr(ecodes, f"KEY_{letter}"), 1) == letter.encode(
+            "ascii"
+        )
 
 
 def test_a_key_that_is_held_types_once_and_one_on_no_reader_spoils_the_number() -> None:
-    assert character(ecodes.EV_KEY, ecodes.KEY_3, 2) == b"" and character(ecodes.EV_KEY, ecodes.KEY_3, 0) == b""
+    assert (
+        character(ecodes.EV_KEY, ecodes.KEY_3, 2) == b""
+        and character(ecodes.EV_KEY, ecodes.KEY_3, 0) == b""
+    )
     dialogue = Dialogue(load_profile("keyboard-wedge"), 0)
-    assert dialogue.receive(typed(recorded([*TYPED[:5], ecodes.KEY_F1, *TYPED[5:]])), 1_000) == [Fault.FORM]
+    assert dialogue.receive(typed(recorded([*TYPED[:5], ecodes.KEY_F1, *TYPED[5:]])), 1_000) == [
+        Fault.FORM
+    ]
 
 
 def test_a_number_that_stops_in_the_middle_is_dropped_after_a_moment() -> None:
@@ -89,14 +102,22 @@ def test_a_number_that_stops_in_the_middle_is_dropped_after_a_moment() -> None:
 
 
 @pytest.mark.parametrize("what", ["not there", "no keyboard"])
-def test_a_path_that_is_no_keyboard_is_down_with_a_sentence_and_tried_again(tmp_path: Path, what: str) -> None:
+def test_a_path_that_is_no_keyboard_is_down_with_a_sentence_and_tried_again(
+    tmp_path: Path, what: str
+) -> None:
     events: queue.Queue[ReaderEvent] = queue.Queue()
     path = tmp_path / "event-kbd"
     if what == "no keyboard":
         path.symlink_to("/dev/null")
-    config = ReaderConfig(name="counter", profile=load_profile("keyboard-wedge"), port=str(path), device=None)
+    config = ReaderConfig(
+        name="counter", profile=load_profile("keyboard-wedge"), port=str(path), device=None
+    )
     thread = reader_thread(config, events.put, LateTaps(threading.Lock()))
     thread.start()
     down = events.get(timeout=10)
     thread.stop()
-    assert isinstance(down, ReaderDown) and str(path) in down.reason and "keyboard reader, 10D" in down.reason
+    assert (
+        isinstance(down, ReaderDown)
+        and str(path) in down.reason
+        and "keyboard reader, 10D" in down.reason
+    )

@@ -32,10 +32,14 @@ class Bench:
     cards: list[VirtualCard] = field(default_factory=list)
 
     def events(self, reader: str = "counter") -> list[dict[str, Any]]:
-        told = [json.loads(line) for line in self.probe.output().splitlines() if line.startswith("{")]
+        told = [
+            json.loads(line) for line in self.probe.output().splitlines() if line.startswith("{")
+        ]
         return [event for event in told if event["reader"] == reader]
 
-    def wait_for_event(self, name: str, count: int = 1, *, reader: str = "counter", seconds: float = 20) -> Any:
+    def wait_for_event(
+        self, name: str, count: int = 1, *, reader: str = "counter", seconds: float = 20
+    ) -> Any:
         wait_for(
             lambda: sum(name in event for event in self.events(reader)) >= count,
             f"{count} × {name} of {reader}: {self.probe.output()}",
@@ -45,20 +49,37 @@ class Bench:
 
     def words(self, reader: str = "counter") -> list[str]:
         """Return what was told of a reader, in order, by name."""
-        return [name for event in self.events(reader) for name in event if name not in ("reader", "at_ns")]
+        return [
+            name
+            for event in self.events(reader)
+            for name in event
+            if name not in ("reader", "at_ns")
+        ]
 
 
 @contextlib.contextmanager
 def bench_of(
-    folder: Path, *readers: str, answer_after_s: float = 0, cards: int = 1, driver: Path | None = None, wait: bool = True
+    folder: Path,
+    *readers: str,
+    answer_after_s: float = 0,
+    cards: int = 1,
+    driver: Path | None = None,
+    wait: bool = True,
 ) -> Iterator[Bench]:
     """Yield a private pcscd with a reader for each card, and a process that serves `readers`."""
     made = [VirtualCard() for _ in range(cards)]
     with contextlib.ExitStack() as stack:
         ports = [card.port for card in made]
-        pcscd = stack.enter_context(Pcscd(folder / "pcscd", *ports, **({"driver": driver} if driver else {})))
+        pcscd = stack.enter_context(
+            Pcscd(folder / "pcscd", *ports, **({"driver": driver} if driver else {}))
+        )
         command = pcscd.namespace.command(
-            sys.executable, "-m", "tests.parts.reader_probe", "300", str(answer_after_s), *(readers or ("counter=acs-acr122u",))
+            sys.executable,
+            "-m",
+            "tests.parts.reader_probe",
+            "300",
+            str(answer_after_s),
+            *(readers or ("counter=acs-acr122u",)),
         )
         probe = stack.enter_context(Process(command, folder / "probe.log"))
         for card in made:
@@ -84,15 +105,28 @@ def test_a_card_is_read_once_and_shown_green(bench: Bench) -> None:
 def test_taps_in_a_row_are_each_read(bench: Bench) -> None:
     for n in range(5):
         assert bench.card.tap(UID[:-1] + bytes([n])) == GREEN
-    assert [event["tap"][-2:] for event in bench.events() if "tap" in event] == ["00", "01", "02", "03", "04"]
+    assert [event["tap"][-2:] for event in bench.events() if "tap" in event] == [
+        "00",
+        "01",
+        "02",
+        "03",
+        "04",
+    ]
 
 
 def test_cards_swapped_within_one_poll_are_each_read(bench: Bench) -> None:
     for n in range(6):
         uid = UID[:-1] + bytes([n])
         bench.card.present(uid)  # the one before is taken away in the same moment
-        wait_for(lambda: (uid.hex(), GREEN) in bench.card.shown, "the light")  # noqa: B023
-    assert [uid[-2:] for uid, light in bench.card.shown if light == GREEN] == ["00", "01", "02", "03", "04", "05"]
+        wait_for(lambda: (uid.hex(), GREEN) in bench.card.shown, "the light")
+    assert [uid[-2:] for uid, light in bench.card.shown if light == GREEN] == [
+        "00",
+        "01",
+        "02",
+        "03",
+        "04",
+        "05",
+    ]
 
 
 def test_a_phone_is_refused_with_its_reason(bench: Bench) -> None:
@@ -101,14 +135,18 @@ def test_a_phone_is_refused_with_its_reason(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("answer", [b"\x63\x00", b"\x90\x00", b"\xff" * 64])
-def test_a_card_that_answers_nonsense_is_refused_and_the_next_one_read(bench: Bench, answer: bytes) -> None:
+def test_a_card_that_answers_nonsense_is_refused_and_the_next_one_read(
+    bench: Bench, answer: bytes
+) -> None:
     bench.card.answer_to_uid = answer
     assert bench.card.tap(UID) == RED
     bench.card.answer_to_uid = None
     assert bench.card.tap(UID) == GREEN
 
 
-def test_a_card_pulled_in_the_middle_of_the_command_is_no_tap_and_the_next_one_read(bench: Bench) -> None:
+def test_a_card_pulled_in_the_middle_of_the_command_is_no_tap_and_the_next_one_read(
+    bench: Bench,
+) -> None:
     bench.card.pulled = True
     bench.card.present(UID)
     wait_for(lambda: not bench.card.lies, "the card pulled")
@@ -136,7 +174,9 @@ def test_a_card_without_an_answer_to_reset_is_refused_in_words(tmp_path: Path) -
         assert bench.words() == ["up", "fault", "tap"]
 
 
-def test_while_the_answer_is_late_the_reader_says_wait_and_then_what_became_of_it(tmp_path: Path) -> None:
+def test_while_the_answer_is_late_the_reader_says_wait_and_then_what_became_of_it(
+    tmp_path: Path,
+) -> None:
     with bench_of(tmp_path, answer_after_s=1) as bench:
         bench.card.present(UID)
         wait_for(lambda: len(bench.card.shown) == 2, "two signals")
@@ -161,12 +201,22 @@ def test_a_card_that_went_before_its_light_gets_it_when_it_is_back_at_once(tmp_p
         bench.card.take_away()
         bench.card.present(UID)
         wait_for(lambda: (UID.hex(), GREEN) in bench.card.shown, "the light")
-        assert bench.words() == ["up", "tap"] or bench.words() == ["up", "tap", "tap"]  # pcscd may have looked late
+        assert bench.words() == ["up", "tap"] or bench.words() == [
+            "up",
+            "tap",
+            "tap",
+        ]  # pcscd may have looked late
 
 
 def test_no_child_sees_the_light_of_another(tmp_path: Path) -> None:
     """The first child's answer is late; meanwhile the second, who has tapped at the other reader, lays the same card here: no tap."""
-    with bench_of(tmp_path, "counter=acs-acr122u@* A *", "other=acs-acr122u@* B *", answer_after_s=2.5, cards=2) as bench:
+    with bench_of(
+        tmp_path,
+        "counter=acs-acr122u@* A *",
+        "other=acs-acr122u@* B *",
+        answer_after_s=2.5,
+        cards=2,
+    ) as bench:
         bench.wait_for_event("up", reader="other")
         here, there = bench.cards
         first, second = UID, UID[::-1]
@@ -177,7 +227,11 @@ def test_no_child_sees_the_light_of_another(tmp_path: Path) -> None:
         there.present(second)
         bench.wait_for_event("tap", reader="other")
         here.present(second)
-        wait_for(lambda: any(light == GREEN for _, light in there.shown), "the second child's own light", 10)
+        wait_for(
+            lambda: any(light == GREEN for _, light in there.shown),
+            "the second child's own light",
+            10,
+        )
         assert bench.words("counter") == ["up", "tap"]
         assert [(uid, light) for uid, light in here.shown if light != WAIT] == []
 
@@ -200,7 +254,9 @@ def test_pcscd_killed_is_survived_too(bench: Bench) -> None:
     assert bench.card.tap(UID) == GREEN
 
 
-def test_pcscd_frozen_is_reported_within_five_seconds_and_goes_on_when_it_thaws(bench: Bench) -> None:
+def test_pcscd_frozen_is_reported_within_five_seconds_and_goes_on_when_it_thaws(
+    bench: Bench,
+) -> None:
     frozen = time.monotonic_ns()
     os.kill(bench.pcscd.process.pid, signal.SIGSTOP)
     try:
@@ -214,7 +270,9 @@ def test_pcscd_frozen_is_reported_within_five_seconds_and_goes_on_when_it_thaws(
     assert bench.words() == ["up", "down", "up", "tap"]
 
 
-def test_a_reader_stuck_in_a_transmit_is_reported_and_rebuilt_and_the_others_never_notice(tmp_path: Path) -> None:
+def test_a_reader_stuck_in_a_transmit_is_reported_and_rebuilt_and_the_others_never_notice(
+    tmp_path: Path,
+) -> None:
     line = SerialLine(tmp_path / "by-path")
     line.plug()
     readers = ("counter=acs-acr122u@* A *", "other=acs-acr122u@* B *", f"tags=rdm6300@{line.path}")
@@ -263,10 +321,20 @@ while time.monotonic() < ends:
             for k in range(3):
                 bench.card.present(UID[:-1] + bytes([10 * n + k]))
                 lights = 3 * n + k + 1
-                wait_for(lambda: len([1 for _, light in bench.card.shown if light == GREEN]) == lights, "the light")  # noqa: B023
-                wait_for(lambda: log.read_text().count("left alone") > k, "the other program's end")  # noqa: B023
+                wait_for(
+                    lambda: len([1 for _, light in bench.card.shown if light == GREEN]) == lights,
+                    "the light",
+                )
+                wait_for(lambda: log.read_text().count("left alone") > k, "the other program's end")
                 bench.card.take_away()
-    assert [event["tap"][-2:] for event in bench.events() if "tap" in event] == ["00", "01", "02", "0a", "0b", "0c"]
+    assert [event["tap"][-2:] for event in bench.events() if "tap" in event] == [
+        "00",
+        "01",
+        "02",
+        "0a",
+        "0b",
+        "0c",
+    ]
     assert bench.words() == ["up"] + ["tap"] * 6
 
 
@@ -300,7 +368,9 @@ def test_without_the_drivers_leave_the_reader_reads_and_its_silence_is_told(tmp_
         (b"", None),
     ],
 )
-def test_the_drivers_features_name_its_escape_code_or_none(features: bytes, code: int | None) -> None:
+def test_the_drivers_features_name_its_escape_code_or_none(
+    features: bytes, code: int | None
+) -> None:
     assert escape_code_of(features) == code
 
 
@@ -318,10 +388,13 @@ def test_five_hundred_taps_in_a_row_leave_no_context_behind(tmp_path: Path) -> N
             for card, uid in zip(bench.cards, uids, strict=True):
                 card.present(uid)
             for card, uid in zip(bench.cards, uids, strict=True):
-                wait_for(lambda: (uid.hex(), GREEN) in card.shown, f"light {n}")  # noqa: B023
+                wait_for(lambda: (uid.hex(), GREEN) in card.shown, f"light {n}")
             if n == 4:
                 before = descriptors(bench)
-        taps = [len([event for event in bench.events(f"r{letter}") if "tap" in event]) for letter in letters]
+        taps = [
+            len([event for event in bench.events(f"r{letter}") if "tap" in event])
+            for letter in letters
+        ]
         assert taps == [72] * len(letters)
         assert descriptors(bench) <= before
 

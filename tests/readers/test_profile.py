@@ -36,7 +36,9 @@ def test_every_profile_loads_and_its_selftests_hold(path: Path) -> None:
 def test_no_two_profiles_fit_one_device_equally_well(tmp_path: Path) -> None:
     assert clashes(all_profiles()) == []
     twin = tmp_path / "rival.toml"
-    twin.write_text(FILES["acs-acr122u"].replace('id        = "acs-acr122u"', 'id = "rival"'), encoding="utf-8")
+    twin.write_text(
+        FILES["acs-acr122u"].replace('id        = "acs-acr122u"', 'id = "rival"'), encoding="utf-8"
+    )
     assert clashes([*all_profiles(), read_profile(twin)]) == [
         "rival and acs-acr122u both match 072f:2200; let one of them say more in [match]",
         "rival and acs-acr122u both match ACS ACR122U*; let one of them say more in [match]",
@@ -111,7 +113,9 @@ def test_no_two_profiles_fit_one_device_equally_well(tmp_path: Path) -> None:
         ("acs-acr122u", "schema    = 1", "schema = = 1", r"is not TOML"),
     ],
 )  # fmt: skip
-def test_a_wrong_profile_is_one_sentence(tmp_path: Path, name: str, old: str, new: str, sentence: str | None) -> None:
+def test_a_wrong_profile_is_one_sentence(
+    tmp_path: Path, name: str, old: str, new: str, sentence: str | None
+) -> None:
     assert old in FILES[name]
     path = tmp_path / f"{name}.toml"
     path.write_text(FILES[name].replace(old, new, 1), encoding="utf-8")
@@ -127,7 +131,10 @@ def test_a_wrong_profile_is_one_sentence(tmp_path: Path, name: str, old: str, ne
 def test_a_profile_needs_a_good_and_a_bad_selftest(tmp_path: Path, kept: str) -> None:
     head, *tests = FILES["rdm6300"].split("[[selftest]]")
     path = tmp_path / "rdm6300.toml"
-    path.write_text("[[selftest]]".join([head, *(test for test in tests if f"\n{kept} " in test)]), encoding="utf-8")
+    path.write_text(
+        "[[selftest]]".join([head, *(test for test in tests if f"\n{kept} " in test)]),
+        encoding="utf-8",
+    )
     with pytest.raises(ProfileError, match="at least one with uid and one with error"):
         read_profile(path)
 
@@ -151,7 +158,10 @@ def test_a_reader_is_found_by_its_name_or_by_the_configured_one() -> None:
         ("ACS ACR122U PICC Interface 00 00", "acs-acr122u"),
         ("ACS ACR1252 Dual Reader [ACR1252 Dual Reader PICC] 00 00", "acs-acr1252u"),
         ("ACS ACR1252 Dual Reader [ACR1252 Dual Reader SAM] 00 01", "pcsc-generic"),
-        ("HID Global OMNIKEY 5422 Smartcard Reader [OMNIKEY 5422CL Smartcard Reader] 00 01", "hid-omnikey-5422"),
+        (
+            "HID Global OMNIKEY 5422 Smartcard Reader [OMNIKEY 5422CL Smartcard Reader] 00 01",
+            "hid-omnikey-5422",
+        ),
         ("Nobody's Reader 00 00", "pcsc-generic"),
     ],
 )
@@ -162,7 +172,10 @@ def test_the_most_specific_profile_wins(name: str, wanted: str) -> None:
 
 def test_one_hardware_with_three_transports_is_told_by_its_interfaces() -> None:
     profiles = all_profiles()
-    ids = [getattr(profile_of_usb(profiles, "09d8:0427", interfaces), "id", None) for interfaces in ({"ccid"}, {"cdc"}, {"hid"})]
+    ids = [
+        getattr(profile_of_usb(profiles, "09d8:0427", interfaces), "id", None)
+        for interfaces in ({"ccid"}, {"cdc"}, {"hid"})
+    ]
     assert ids == ["elatec-twn4-ccid", "elatec-twn4-simple", None]
 
 

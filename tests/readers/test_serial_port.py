@@ -11,18 +11,39 @@ import msgspec
 import pytest
 
 from agent.domain.card import CardId
-from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderEvent, ReaderUp, Signal, SignalFailed
+from agent.readers.events import (
+    CardPresented,
+    CardUnreadable,
+    ReaderDown,
+    ReaderEvent,
+    ReaderUp,
+    Signal,
+    SignalFailed,
+)
 from agent.readers.open import ReaderConfig, reader_thread
 from agent.readers.presence import LateTaps
 from agent.readers.profile import Profile, given
 from agent.readers.profile_rules import load_profile
 from agent.readers.thread import ReaderThread
 from tests.parts.process import wait_for
-from tests.parts.serial_line import ASKED, PUSHING, AskedFarEnd, FarEnd, Pn532, Rdm6300, SerialLine, Twn4, Yhy632, rdm6300_frame
+from tests.parts.serial_line import (
+    ASKED,
+    PUSHING,
+    AskedFarEnd,
+    FarEnd,
+    Pn532,
+    Rdm6300,
+    SerialLine,
+    Twn4,
+    Yhy632,
+    rdm6300_frame,
+)
 
 TAG = bytes.fromhex("010063e9ae")
 PAUSE_S = 0.15  # longer than any profile's max_gap_ms
-every_serial_reader = pytest.mark.parametrize("kind", [*PUSHING, *ASKED], ids=lambda kind: kind.profile)
+every_serial_reader = pytest.mark.parametrize(
+    "kind", [*PUSHING, *ASKED], ids=lambda kind: kind.profile
+)
 
 
 @dataclass
@@ -85,7 +106,9 @@ def test_each_card_held_to_a_reader_is_one_tap(kind: type[FarEnd], tmp_path: Pat
 
 
 @every_serial_reader
-def test_noise_and_half_frames_cost_no_card_that_comes_after_a_pause(kind: type[FarEnd], tmp_path: Path) -> None:
+def test_noise_and_half_frames_cost_no_card_that_comes_after_a_pause(
+    kind: type[FarEnd], tmp_path: Path
+) -> None:
     with bench_of(kind, tmp_path) as bench:
         uid = bench.far.cards[0]
         bench.line.write(b"\x02\x00\xff\xaa\xbb\x03 \x7f")
@@ -97,7 +120,9 @@ def test_noise_and_half_frames_cost_no_card_that_comes_after_a_pause(kind: type[
 
 
 @every_serial_reader
-def test_unplugged_and_plugged_in_again_is_one_down_and_one_up(kind: type[FarEnd], tmp_path: Path) -> None:
+def test_unplugged_and_plugged_in_again_is_one_down_and_one_up(
+    kind: type[FarEnd], tmp_path: Path
+) -> None:
     with bench_of(kind, tmp_path) as bench:
         bench.line.unplug()
         down = bench.next()
@@ -111,22 +136,31 @@ def test_unplugged_and_plugged_in_again_is_one_down_and_one_up(kind: type[FarEnd
 
 
 @pytest.mark.parametrize("kind", [Twn4, Yhy632], ids=lambda kind: kind.profile)
-def test_a_signal_is_shown_while_the_reader_goes_on_reading(kind: type[AskedFarEnd], tmp_path: Path) -> None:
+def test_a_signal_is_shown_while_the_reader_goes_on_reading(
+    kind: type[AskedFarEnd], tmp_path: Path
+) -> None:
     with bench_of(kind, tmp_path) as bench:
         ok = load_profile(kind.profile).feedback.ok
         sends = [text.replace(" ", "") for text in given(ok).sends]
         bench.far.hold(bench.far.cards[0])
         bench.card()
         wait_for(lambda: len(bench.far.shown) == len(sends), "the signal")
-        shown = [sent.decode("ascii") if kind is Twn4 else sent.hex().upper() for sent in bench.far.shown]
+        shown = [
+            sent.decode("ascii") if kind is Twn4 else sent.hex().upper() for sent in bench.far.shown
+        ]
         assert shown == sends
         bench.far.hold(bench.far.cards[1])
         assert bench.card() == expected(bench.far, bench.far.cards[1])
 
 
 def test_a_signal_that_is_not_taken_is_counted_and_not_fatal(tmp_path: Path) -> None:
-    ok = msgspec.structs.replace(given(load_profile("yhy632").feedback.ok), expect="AA BB .. .. .. .. .. 09 09")
-    odd = msgspec.structs.replace(load_profile("yhy632"), feedback=msgspec.structs.replace(load_profile("yhy632").feedback, ok=ok))
+    ok = msgspec.structs.replace(
+        given(load_profile("yhy632").feedback.ok), expect="AA BB .. .. .. .. .. 09 09"
+    )
+    odd = msgspec.structs.replace(
+        load_profile("yhy632"),
+        feedback=msgspec.structs.replace(load_profile("yhy632").feedback, ok=ok),
+    )
     with bench_of(Yhy632, tmp_path, odd) as bench:
         bench.far.hold(bench.far.cards[0])
         bench.card()
@@ -134,12 +168,17 @@ def test_a_signal_that_is_not_taken_is_counted_and_not_fatal(tmp_path: Path) -> 
         assert isinstance(failed, SignalFailed) and "another answer" in failed.reason
 
 
-def test_two_cards_in_the_field_are_refused_and_none_of_them_counts_until_both_have_gone(tmp_path: Path) -> None:
+def test_two_cards_in_the_field_are_refused_and_none_of_them_counts_until_both_have_gone(
+    tmp_path: Path,
+) -> None:
     with bench_of(Pn532, tmp_path) as bench:
         assert isinstance(bench.far, Pn532)
         bench.far.field = [*bench.far.cards]
         event = bench.next()
-        assert isinstance(event, CardUnreadable) and (event.fault, "one card only" in event.sentence) == ("many", True)
+        assert isinstance(event, CardUnreadable) and (
+            event.fault,
+            "one card only" in event.sentence,
+        ) == ("many", True)
         bench.far.field = [bench.far.cards[0]]  # one is taken away: nobody has chosen the other
         asked = bench.far.asked
         wait_for(lambda: bench.far.asked > asked + 8, "some polls")  # type: ignore[attr-defined]
@@ -167,7 +206,9 @@ def test_a_card_that_stays_is_one_tap_and_one_that_comes_back_another(tmp_path: 
 
 
 @pytest.mark.parametrize("kind", ASKED, ids=lambda kind: kind.profile)
-def test_an_answer_that_is_lost_makes_no_second_tap_of_a_card_that_lies(kind: type[AskedFarEnd], tmp_path: Path) -> None:
+def test_an_answer_that_is_lost_makes_no_second_tap_of_a_card_that_lies(
+    kind: type[AskedFarEnd], tmp_path: Path
+) -> None:
     with bench_of(kind, tmp_path) as bench:
         far = bench.far
         assert isinstance(far, AskedFarEnd)
@@ -176,24 +217,36 @@ def test_an_answer_that_is_lost_makes_no_second_tap_of_a_card_that_lies(kind: ty
         for _ in range(3):
             far.lost = 1
             asked = far.asked
-            wait_for(lambda: far.asked > asked + 12, "polls after a lost answer")  # noqa: B023
+            wait_for(lambda: far.asked > asked + 12, "polls after a lost answer")
         while not bench.events.empty():
-            assert isinstance(bench.next(), SignalFailed)  # the answer to the signal may be the one that is lost
+            assert isinstance(
+                bench.next(), SignalFailed
+            )  # the answer to the signal may be the one that is lost
 
 
 @pytest.mark.parametrize("kind", [Twn4, Yhy632], ids=lambda kind: kind.profile)
-def test_out_of_order_is_shown_when_the_agent_stops_by_a_fault(kind: type[AskedFarEnd], tmp_path: Path) -> None:
+def test_out_of_order_is_shown_when_the_agent_stops_by_a_fault(
+    kind: type[AskedFarEnd], tmp_path: Path
+) -> None:
     with bench_of(kind, tmp_path) as bench:
         bench.far.hold(bench.far.cards[0])
         assert isinstance(bench.next(), CardPresented)
         bench.thread.show_out_of_order()
         bench.thread.stop()
-        sends = [text.replace(" ", "") for text in given(load_profile(kind.profile).feedback.deny).sends]
-        assert [sent.decode("ascii") if kind is Twn4 else sent.hex().upper() for sent in bench.far.shown] == sends
+        sends = [
+            text.replace(" ", "") for text in given(load_profile(kind.profile).feedback.deny).sends
+        ]
+        assert [
+            sent.decode("ascii") if kind is Twn4 else sent.hex().upper() for sent in bench.far.shown
+        ] == sends
 
 
-@pytest.mark.parametrize("noise", [b"\0", bytes.fromhex("0000ff00ff00")], ids=["noise", "acknowledgements alone"])
-def test_a_reader_that_says_something_and_answers_nothing_is_opened_anew(noise: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "noise", [b"\0", bytes.fromhex("0000ff00ff00")], ids=["noise", "acknowledgements alone"]
+)
+def test_a_reader_that_says_something_and_answers_nothing_is_opened_anew(
+    noise: bytes, tmp_path: Path
+) -> None:
     with bench_of(Pn532, tmp_path) as bench:
         assert isinstance(bench.far, Pn532)
         bench.far.deaf = True
@@ -206,7 +259,9 @@ def test_a_reader_that_says_something_and_answers_nothing_is_opened_anew(noise: 
         assert isinstance(down, ReaderDown) and "silent" in down.reason
 
 
-def test_a_reader_that_falls_silent_is_asked_whether_it_lives_and_opened_anew(tmp_path: Path) -> None:
+def test_a_reader_that_falls_silent_is_asked_whether_it_lives_and_opened_anew(
+    tmp_path: Path,
+) -> None:
     with bench_of(Pn532, tmp_path) as bench:
         assert isinstance(bench.far, Pn532)
         bench.far.deaf = True
@@ -222,7 +277,9 @@ def test_another_model_or_another_speed_on_the_port_is_said_at_start_up(tmp_path
     line = SerialLine(tmp_path / "by-path")
     line.plug()
     events: queue.Queue[ReaderEvent] = queue.Queue()
-    config = ReaderConfig(name="counter", profile=load_profile("yhy632"), port=str(line.path), device=None)
+    config = ReaderConfig(
+        name="counter", profile=load_profile("yhy632"), port=str(line.path), device=None
+    )
     thread = reader_thread(config, events.put, LateTaps(threading.Lock()))
     with Twn4(line):  # speaks another protocol
         thread.start()
@@ -232,7 +289,9 @@ def test_another_model_or_another_speed_on_the_port_is_said_at_start_up(tmp_path
     assert isinstance(down, ReaderDown) and "is it this model, at this speed?" in down.reason
 
 
-def test_a_reader_at_another_speed_is_told_of_once_and_read_when_it_is_right(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_reader_at_another_speed_is_told_of_once_and_read_when_it_is_right(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     garbled = bytes(byte >> 1 | 0x80 for byte in rdm6300_frame(TAG))
     for _ in range(40):
         bench.line.write(garbled)
@@ -245,7 +304,9 @@ def test_a_reader_at_another_speed_is_told_of_once_and_read_when_it_is_right(ben
 
 
 def test_a_board_that_starts_anew_when_its_port_is_opened_is_waited_for(tmp_path: Path) -> None:
-    serial_ = msgspec.structs.replace(given(load_profile("rdm6300").serial), dtr=False, open_delay_ms=400)
+    serial_ = msgspec.structs.replace(
+        given(load_profile("rdm6300").serial), dtr=False, open_delay_ms=400
+    )
     line = SerialLine(tmp_path / "by-path")
     line.plug()
     events: queue.Queue[ReaderEvent] = queue.Queue()
@@ -254,7 +315,10 @@ def test_a_board_that_starts_anew_when_its_port_is_opened_is_waited_for(tmp_path
     thread = reader_thread(config, events.put, LateTaps(threading.Lock()))
     thread.start()
     threading.Event().wait(0.1)
-    line.write(b"ets Jan  8 2013,rst cause:2, boot mode:(3,6)\r\n" + rdm6300_frame(bytes.fromhex("62e3086ced")))  # said while it starts
+    line.write(
+        b"ets Jan  8 2013,rst cause:2, boot mode:(3,6)\r\n"
+        + rdm6300_frame(bytes.fromhex("62e3086ced"))
+    )  # said while it starts
     assert isinstance(events.get(timeout=5), ReaderUp)
     line.hold(TAG)
     event = events.get(timeout=5)
@@ -268,7 +332,9 @@ def test_stale_bytes_from_before_the_opening_are_no_card(tmp_path: Path) -> None
     line.plug()
     events: queue.Queue[ReaderEvent] = queue.Queue()
     thread = reader_thread(
-        ReaderConfig(name="counter", profile=load_profile("rdm6300"), port=str(line.path), device=None),
+        ReaderConfig(
+            name="counter", profile=load_profile("rdm6300"), port=str(line.path), device=None
+        ),
         events.put,
         LateTaps(threading.Lock()),
     )
@@ -299,7 +365,9 @@ def test_an_all_zero_frame_with_a_right_checksum_is_refused_with_its_reason(benc
 def test_a_port_that_is_not_there_at_the_start_is_waited_for(tmp_path: Path) -> None:
     events: queue.Queue[ReaderEvent] = queue.Queue()
     line = SerialLine(tmp_path / "late")
-    config = ReaderConfig(name="counter", profile=load_profile("rdm6300"), port=str(line.path), device=None)
+    config = ReaderConfig(
+        name="counter", profile=load_profile("rdm6300"), port=str(line.path), device=None
+    )
     thread = reader_thread(config, events.put, LateTaps(threading.Lock()))
     thread.start()
     down = events.get(timeout=10)

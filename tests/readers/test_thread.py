@@ -71,8 +71,15 @@ def events() -> Events:
     return queue.Queue()
 
 
-def thread_of(reader: Hanging | Cards | Failing, emit: Callable[[ReaderEvent], object]) -> ReaderThread:
-    return ReaderThread("counter", reader, emit, Presence("counter", LateTaps(threading.Lock()), gone_after_ms=0, debounce_ms=1))
+def thread_of(
+    reader: Hanging | Cards | Failing, emit: Callable[[ReaderEvent], object]
+) -> ReaderThread:
+    return ReaderThread(
+        "counter",
+        reader,
+        emit,
+        Presence("counter", LateTaps(threading.Lock()), gone_after_ms=0, debounce_ms=1),
+    )
 
 
 @pytest.fixture
@@ -95,7 +102,9 @@ def watched() -> Iterator[list[ReaderThread]]:
         thread.stop()
 
 
-def test_a_reader_that_hangs_is_reported_within_five_seconds_and_served_anew(events: Events, watched: list[ReaderThread]) -> None:
+def test_a_reader_that_hangs_is_reported_within_five_seconds_and_served_anew(
+    events: Events, watched: list[ReaderThread]
+) -> None:
     reader = Hanging()
     thread = thread_of(reader, events.put)
     begun = time.monotonic()
@@ -110,7 +119,9 @@ def test_a_reader_that_hangs_is_reported_within_five_seconds_and_served_anew(eve
     reader.released.set()
     told = [events.get(timeout=5), events.get(timeout=5)]
     assert sorted(type(event).__name__ for event in told) == ["CardPresented", "ReaderUp"]
-    with pytest.raises(queue.Empty):  # what those left behind see at last is told by the living one alone
+    with pytest.raises(
+        queue.Empty
+    ):  # what those left behind see at last is told by the living one alone
         events.get(timeout=1)
 
 
@@ -140,7 +151,9 @@ def test_a_signal_for_an_earlier_tap_is_dropped_and_a_late_one_is_announced(even
     thread.stop()
 
 
-def test_a_reader_that_floods_is_one_line_and_one_when_it_is_quiet(events: Events, watched: list[ReaderThread]) -> None:
+def test_a_reader_that_floods_is_one_line_and_one_when_it_is_quiet(
+    events: Events, watched: list[ReaderThread]
+) -> None:
     reader = Cards(wait_s=0)
     thread = thread_of(reader, events.put)
     thread.start()
@@ -160,7 +173,10 @@ def test_a_reader_that_floods_is_one_line_and_one_when_it_is_quiet(events: Event
 def test_a_reader_nobody_listens_to_does_not_fill_the_memory() -> None:
     health = Health("counter", lambda event: None)
     channel = Channel(
-        "counter", lambda event: None, health, Presence("counter", LateTaps(threading.Lock()), gone_after_ms=0, debounce_ms=1)
+        "counter",
+        lambda event: None,
+        health,
+        Presence("counter", LateTaps(threading.Lock()), gone_after_ms=0, debounce_ms=1),
     )
     for n in range(1_000):
         channel.show(n, Signal.SERVED)
@@ -176,39 +192,76 @@ def told_by(*said: Callable[[Health], object]) -> list[str]:
 
 
 def test_a_flooding_reader_that_is_unplugged_is_not_up_when_it_is_quiet() -> None:
-    flood = (lambda h: h.served("here", 0), lambda h: h.floods("floods", 1_000), lambda h: h.lost("unplugged", 1_500))
+    flood = (
+        lambda h: h.served("here", 0),
+        lambda h: h.floods("floods", 1_000),
+        lambda h: h.lost("unplugged", 1_500),
+    )
     assert told_by(*flood, lambda h: h.settle(3_000)) == ["Up", "Down"]
-    assert told_by(*flood, lambda h: h.settle(3_000), lambda h: h.served("here", 4_000)) == ["Up", "Down", "Up"]
-
-
-def test_a_reader_that_hung_and_is_lost_meanwhile_is_not_up_when_the_hang_ends() -> None:
-    hang = (lambda h: h.served("here", 0), lambda h: h.hangs("hangs", is_left=True), lambda h: h.served("here", 5_000))
-    assert told_by(*hang, lambda h: h.lost("pcscd is gone", 6_000), lambda h: h.hangs_no_more()) == ["Up", "Down"]
-    assert told_by(*hang, lambda h: h.hangs_no_more()) == ["Up", "Down", "Up"]
-
-
-def test_a_third_hang_that_ends_is_up_again() -> None:
-    assert told_by(lambda h: h.served("here", 0), lambda h: h.hangs("hangs", is_left=False), lambda h: h.hangs_no_more()) == [
+    assert told_by(*flood, lambda h: h.settle(3_000), lambda h: h.served("here", 4_000)) == [
         "Up",
         "Down",
         "Up",
     ]
 
 
-def test_a_reader_that_comes_only_to_go_is_told_a_few_times_and_then_when_it_stays_or_reads() -> None:
+def test_a_reader_that_hung_and_is_lost_meanwhile_is_not_up_when_the_hang_ends() -> None:
+    hang = (
+        lambda h: h.served("here", 0),
+        lambda h: h.hangs("hangs", is_left=True),
+        lambda h: h.served("here", 5_000),
+    )
+    assert told_by(
+        *hang, lambda h: h.lost("pcscd is gone", 6_000), lambda h: h.hangs_no_more()
+    ) == ["Up", "Down"]
+    assert told_by(*hang, lambda h: h.hangs_no_more()) == ["Up", "Down", "Up"]
+
+
+def test_a_third_hang_that_ends_is_up_again() -> None:
+    assert told_by(
+        lambda h: h.served("here", 0),
+        lambda h: h.hangs("hangs", is_left=False),
+        lambda h: h.hangs_no_more(),
+    ) == [
+        "Up",
+        "Down",
+        "Up",
+    ]
+
+
+def test_a_reader_that_comes_only_to_go_is_told_a_few_times_and_then_when_it_stays_or_reads() -> (
+    None
+):
     flapping = [
-        said for n in range(20) for said in (lambda h, n=n: h.served("here", 1_000 * n), lambda h, n=n: h.lost("gone", 1_000 * n + 500))
+        said
+        for n in range(20)
+        for said in (
+            lambda h, n=n: h.served("here", 1_000 * n),
+            lambda h, n=n: h.lost("gone", 1_000 * n + 500),
+        )
     ]
     assert told_by(*flapping) == ["Up", "Down"] * 3
-    stays = (lambda h: h.served("here", 30_000), lambda h: h.settle(35_000), lambda h: h.settle(40_000))
+    stays = (
+        lambda h: h.served("here", 30_000),
+        lambda h: h.settle(35_000),
+        lambda h: h.settle(40_000),
+    )
     assert told_by(*flapping, *stays) == ["Up", "Down"] * 3 + ["Up"]
-    assert told_by(*flapping, lambda h: h.served("here", 30_000), lambda h: h.read_a_card()) == ["Up", "Down"] * 3 + ["Up"]
+    assert told_by(*flapping, lambda h: h.served("here", 30_000), lambda h: h.read_a_card()) == [
+        "Up",
+        "Down",
+    ] * 3 + ["Up"]
 
 
 def test_a_reader_that_answers_with_faults_only_has_read_nothing() -> None:
     told: list[ReaderEvent] = []
     health = Health("counter", told.append)
-    channel = Channel("counter", told.append, health, Presence("counter", LateTaps(threading.Lock()), gone_after_ms=0, debounce_ms=1))
+    channel = Channel(
+        "counter",
+        told.append,
+        health,
+        Presence("counter", LateTaps(threading.Lock()), gone_after_ms=0, debounce_ms=1),
+    )
     for _ in range(20):
         channel.up("here")
         assert not channel.saw(Fault.DEVICE)
@@ -219,13 +272,17 @@ def test_a_reader_that_answers_with_faults_only_has_read_nothing() -> None:
     assert [type(event).__name__ for event in told[6:]] == ["ReaderUp", "CardPresented"]
 
 
-def test_ten_thousand_frames_a_second_at_one_reader_cost_no_tap_at_another(tmp_path: Path, watched: list[ReaderThread]) -> None:
+def test_ten_thousand_frames_a_second_at_one_reader_cost_no_tap_at_another(
+    tmp_path: Path, watched: list[ReaderThread]
+) -> None:
     events: queue.Queue[ReaderEvent] = queue.Queue()
     late = LateTaps(threading.Lock())
     lines = {name: SerialLine(tmp_path / name) for name in ("quiet", "flooding")}
     for name, line in lines.items():
         line.plug()
-        config = ReaderConfig(name=name, profile=load_profile("rdm6300"), port=str(line.path), device=None)
+        config = ReaderConfig(
+            name=name, profile=load_profile("rdm6300"), port=str(line.path), device=None
+        )
         watched.append(reader_thread(config, events.put, late))
         watched[-1].start()
     ups = {events.get(timeout=5).reader for _ in lines}
@@ -239,7 +296,9 @@ def test_ten_thousand_frames_a_second_at_one_reader_cost_no_tap_at_another(tmp_p
                 ended.wait(0.001)
                 continue
             try:
-                lines["flooding"].write(b"".join(rdm6300_frame((n + k).to_bytes(5, "big")) for k in range(20)))
+                lines["flooding"].write(
+                    b"".join(rdm6300_frame((n + k).to_bytes(5, "big")) for k in range(20))
+                )
                 n += 20
             except BlockingIOError:  # the pty is full
                 ended.wait(0.001)
@@ -259,9 +318,14 @@ def test_ten_thousand_frames_a_second_at_one_reader_cost_no_tap_at_another(tmp_p
     while not any(isinstance(event, ReaderUp) for event in seen):
         seen.append(events.get(timeout=20))
     quiet = [event for event in seen if event.reader == "quiet"]
-    assert [event.card.uid[4] for event in quiet if isinstance(event, CardPresented)] == list(range(30))
+    assert [event.card.uid[4] for event in quiet if isinstance(event, CardPresented)] == list(
+        range(30)
+    )
     flooding = [event for event in seen if event.reader == "flooding"]
     assert sum(isinstance(event, CardPresented) for event in flooding) <= FLOOD_TAPS + 2
-    assert [type(event).__name__ for event in flooding if not isinstance(event, CardPresented)] == ["ReaderDown", "ReaderUp"]
+    assert [type(event).__name__ for event in flooding if not isinstance(event, CardPresented)] == [
+        "ReaderDown",
+        "ReaderUp",
+    ]
     for line in lines.values():
         line.unplug()

@@ -29,7 +29,9 @@ class Client:
         self.queue: deque[Mail] = deque()
         self.under_way: dict[int, Mail] = {}
         self.holder: Process | None = None
-        self.deaf = self.mute = False  # nothing comes to it, or from it, any more, and nobody has noticed
+        self.deaf = self.mute = (
+            False  # nothing comes to it, or from it, any more, and nobody has noticed
+        )
 
     @property
     def silent(self) -> bool:
@@ -103,7 +105,9 @@ class Broker:
         client.under_way[receipt] = mail
         if client.deaf or not client.holder.alive:
             return None
-        client.holder.inbox.put(Arrived(topic=mail.topic, payload=mail.payload, receipt=(receipt, mail)))
+        client.holder.inbox.put(
+            Arrived(topic=mail.topic, payload=mail.payload, receipt=(receipt, mail))
+        )
         return mail
 
     def acknowledge(self, client_id: str, receipt: object) -> None:
@@ -138,7 +142,7 @@ def garbage(draw: Callable[[int], int], real: bytes | None) -> bytes:
         case 1:
             return b"\xff" * (1 + draw(40))
         case 2:
-            return b'{"journal": 7}'
+            return b'{"generation": 7}'
         case 3:
             return b"[" * 2_000
         case _:

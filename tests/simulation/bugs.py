@@ -38,7 +38,9 @@ class Bug:
         for place, was, becomes in ((self.file, self.was, self.becomes), *self.also):
             text = texts.get(place) or (ROOT / place).read_text(encoding="utf-8")
             if text.count(was) != 1:
-                raise RuntimeError(f"{self.name}: {place} has its text {text.count(was)} times; bring tests/simulation/bugs.py up to date")
+                raise RuntimeError(
+                    f"{self.name}: {place} has its text {text.count(was)} times; bring tests/simulation/bugs.py up to date"
+                )
             texts[place] = text.replace(was, becomes)
         return texts
 
@@ -51,7 +53,13 @@ BUGS = (
         "            if isinstance(event, CardPresented):\n"
         "                yield Show(reader=event.reader, tap=event.tap, signal=Signal.SERVED)\n"
         "            if event is not None:\n                yield from self._with",
-        also=(("agent/terminal.py", "ReaderUp, Show, SignalFailed\n", "ReaderUp, Show, Signal, SignalFailed\n"),),
+        also=(
+            (
+                "agent/terminal.py",
+                "ReaderUp, Show, SignalFailed\n",
+                "ReaderUp, Show, Signal, SignalFailed\n",
+            ),
+        ),
     ),
     Bug(
         "the terminal acknowledges a message before its commit",
@@ -72,7 +80,7 @@ BUGS = (
         "agent/correspondence.py",
         "                    effects.append(self._publish(Leaf.ENTRIES, self._entries(here.epoch, first, count)))",
         "                    effects.append(self._publish(Leaf.ENTRIES, self._entries(here.epoch, first, count)))\n"
-        "                    writes.acknowledge(self._db, (here.epoch_number, first + count - 1), [], here.heard_at or '')",
+        "                    writes.acknowledge(self._db, (here.epoch_number, first + count - 1), [], here.last_contact_at or '')",
     ),
     Bug(
         "a record's h is forgotten when it comes anew",
@@ -103,7 +111,13 @@ BUGS = (
         "agent/central/booking.py",
         '"SELECT seq, hash FROM entry WHERE terminal = ? AND epoch = ? AND seq BETWEEN ? AND ?", (terminal, epoch, *span)',
         '"SELECT seq, hash FROM entry WHERE terminal = ? AND seq BETWEEN ? AND ?", (terminal, *span)',
-        also=(("agent/central/booking.py", "        if place.hash not in known:", "        if not known:"),),
+        also=(
+            (
+                "agent/central/booking.py",
+                "        if place.hash not in known:",
+                "        if not known:",
+            ),
+        ),
     ),
     Bug(
         "another entry under a known number is dropped",
@@ -130,14 +144,22 @@ BUGS = (
         "    return next(iter(agreeing or rows), None)",
         "    return next(iter(rows), None)",
         runs=1000,
-        also=(("agent/central/verdict.py", "AND hash = coalesce(?4, hash)", "AND (?4 IS NULL OR 1)"),),
+        also=(
+            ("agent/central/verdict.py", "AND hash = coalesce(?4, hash)", "AND (?4 IS NULL OR 1)"),
+        ),
     ),
     Bug(
         "a meal is undone twice",
         "agent/store/reads.py",
         '"SELECT e.body, e.hash, s.n IS NOT NULL FROM entry e LEFT',
         '"SELECT e.body, e.hash, 0 FROM entry e LEFT',
-        also=(("agent/store/schema.py", "CREATE UNIQUE INDEX storno_once", "CREATE INDEX storno_once"),),
+        also=(
+            (
+                "agent/store/schema.py",
+                "CREATE UNIQUE INDEX storno_once",
+                "CREATE INDEX storno_once",
+            ),
+        ),
     ),
     Bug(
         "own entries after h are left out of the balance",
@@ -179,7 +201,7 @@ BUGS = (
     Bug(
         "an account that moves away leaves no tombstone",
         "agent/central/office.py",
-        "        bury(sql, old_site, kind, record_id)\n",
+        "        add_tombstone(sql, old_site, kind, record_id)\n",
         "        pass\n",
         runs=100,
     ),
@@ -204,9 +226,9 @@ BUGS = (
         runs=100,
     ),
     Bug(
-        "a late message of a journal that is over is taken",
+        "a late message of a generation that is over is taken",
         "agent/sync/session.py",
-        " and replaces == own_journal else",
+        " and replaces == own_generation else",
         " else",
     ),
     Bug(
@@ -233,8 +255,8 @@ BUGS = (
     Bug(
         "the central forgets that it was restored",
         "agent/central/feed.py",
-        '    mint_journal(sql, new_journal(), at=at, reason=f"restored from a backup: {proof}")',
-        '    add_incident(sql, at=at, terminal=terminal, kind="new_journal", detail=proof)',
+        '    mint_generation(sql, new_generation(), at=at, reason=f"restored from a backup: {proof}")',
+        '    add_incident(sql, at=at, terminal=terminal, kind="new_generation", detail=proof)',
         runs=300,
     ),
     Bug(
@@ -326,7 +348,7 @@ BUGS = (
         "an order is heard only from a message with a later time",
         "agent/correspondence.py",
         "        if message.order is not None:\n",
-        "        if message.order is not None and (here.heard_at is None or message.at >= here.heard_at):\n",
+        "        if message.order is not None and (here.last_contact_at is None or message.at >= here.last_contact_at):\n",
         runs=3000,
     ),
     Bug(
@@ -367,7 +389,9 @@ def planted(bug: Bug) -> Iterator[Path]:
     """Plant a bug in a copy of the program; yield the folder from which `python -m tests.simulation` runs with it."""
     with tempfile.TemporaryDirectory(prefix="canteen-bug-") as name:
         folder = Path(name)
-        shutil.copytree(ROOT / "agent", folder / "agent", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / "agent", folder / "agent", ignore=shutil.ignore_patterns("__pycache__")
+        )
         (folder / "tests").symlink_to(ROOT / "tests")
         for place, text in bug.texts().items():
             (folder / place).write_text(text, encoding="utf-8")
@@ -377,14 +401,25 @@ def planted(bug: Bug) -> Iterator[Path]:
 def simulate(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run the simulator on the program in a folder."""
     command = [sys.executable, "-m", "tests.simulation", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
 
 
 def bite(bug: Bug) -> Bite:
     """Run the simulator on a planted bug until it fails or its runs are over."""
     begun = time.monotonic()
     with planted(bug) as folder:
-        done = simulate(folder, "--first", str(FIRST_SEED), "--seeds", str(bug.runs), "--steps", str(STEPS), "--no-shrink")
+        done = simulate(
+            folder,
+            "--first",
+            str(FIRST_SEED),
+            "--seeds",
+            str(bug.runs),
+            "--steps",
+            str(STEPS),
+            "--no-shrink",
+        )
     seconds = time.monotonic() - begun
     if done.returncode == 0:
         return Bite(bug, None, "", seconds)
@@ -408,7 +443,10 @@ def main() -> int:
         for found in workers.map(bite, chosen):
             missed += found.seeds is None
             after = "NOT FOUND" if found.seeds is None else str(found.seeds + 1)
-            print(f"| {found.bug.name} | {after} | {found.bug.runs} | {found.seconds:.1f} | {found.sentence[:90]} |", flush=True)
+            print(
+                f"| {found.bug.name} | {after} | {found.bug.runs} | {found.seconds:.1f} | {found.sentence[:90]} |",
+                flush=True,
+            )
     return 1 if missed else 0
 
 

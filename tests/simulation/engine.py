@@ -9,11 +9,11 @@ import random
 from pathlib import Path
 
 from agent.errors import AgentError
-from agent.out_of_order import Event
 from agent.readers.events import Show
 from agent.sync.events import Acknowledge, Arrived, DropLink, Publish
 from agent.sync.messages import Entries, decode
 from agent.sync.session import HEARTBEAT_MS
+from agent.terminal.storage_fault import Event
 from tests import invariants
 from tests.simulation.broker import Broker, Client, Mail
 from tests.simulation.model import Books, Facts
@@ -35,9 +35,13 @@ class Engine:
         self.central = Central(self.world)
         self.boxes: list[Box] = []
         self.copies: list[tuple[str, Mail]] = []
-        self.messages = hashlib.sha256()  # every one published, in order: two runs are the same if this is
+        self.messages = (
+            hashlib.sha256()
+        )  # every one published, in order: two runs are the same if this is
         self.resting_since_ms: int | None = None
-        self.may_differ = False  # somebody damaged a disk, or restored the central's and did not say so
+        self.may_differ = (
+            False  # somebody damaged a disk, or restored the central's and did not say so
+        )
         self.has_moved = False
 
     @property
@@ -61,7 +65,9 @@ class Engine:
         while process.alive:
             was_idle = event is None
             try:
-                self._turn_box(process, event) if isinstance(process, Box) else self._turn_central(event)
+                self._turn_box(process, event) if isinstance(process, Box) else self._turn_central(
+                    event
+                )
             except Killed:
                 if isinstance(process, Box):
                     invariants.records_and_position_moved_together(process.db)
@@ -77,7 +83,10 @@ class Engine:
         shown: list[Show] = []
         written: int | None = None
         finished = False
-        before, set_aside = box.db.transactions, box.count_set_aside() if isinstance(event, Arrived) else 0
+        before, set_aside = (
+            box.db.transactions,
+            box.count_set_aside() if isinstance(event, Arrived) else 0,
+        )
         try:
             for effect in box.core.turn(event, box.reading()):
                 if box.fuse is not None:
@@ -87,7 +96,11 @@ class Engine:
                     continue
                 if isinstance(effect, Publish):
                     self._note(effect)
-                    batch = decode(effect.payload, Entries).entries if effect.topic.endswith("/entries") else []
+                    batch = (
+                        decode(effect.payload, Entries).entries
+                        if effect.topic.endswith("/entries")
+                        else []
+                    )
                     invariants.a_message_is_within_its_limits(effect.payload, len(batch))
                 elif isinstance(effect, Acknowledge) and written is None:
                     written = box.db.sql.total_changes
@@ -98,9 +111,13 @@ class Engine:
             finished = True
         finally:
             box.put_out()
-            self.observer.box_turned(box, event, shown, wrote=box.db.transactions != before, finished=finished)
+            self.observer.box_turned(
+                box, event, shown, wrote=box.db.transactions != before, finished=finished
+            )
         if written is not None:
-            invariants.nothing_is_written_after_its_acknowledgement(written, box.db.sql.total_changes)
+            invariants.nothing_is_written_after_its_acknowledgement(
+                written, box.db.sql.total_changes
+            )
 
     def _turn_central(self, event: object) -> None:
         looked = False
@@ -126,7 +143,9 @@ class Engine:
             if not looked:
                 self.observer.central_turned(self.central, event)
         if written is not None:
-            invariants.nothing_is_written_after_its_acknowledgement(written, self.central.ledger.sql.total_changes)
+            invariants.nothing_is_written_after_its_acknowledgement(
+                written, self.central.ledger.sql.total_changes
+            )
 
     def _note(self, message: Publish) -> None:
         """Take a message into the run's hash, without the folder that a full disk's sentence names."""
@@ -136,7 +155,9 @@ class Engine:
     def _look_set_aside(process: Process, done: Acknowledge, before: int) -> None:
         """Look, when a message is acknowledged, whether it is kept if nobody can use it, and only then."""
         assert isinstance(done.receipt, tuple)
-        invariants.what_cannot_be_used_is_set_aside(process.count_set_aside() - before, is_garbage=done.receipt[1].is_garbage)
+        invariants.what_cannot_be_used_is_set_aside(
+            process.count_set_aside() - before, is_garbage=done.receipt[1].is_garbage
+        )
 
     # -- life and death ----------------------------------------------------------------------------------------------------
 
@@ -166,7 +187,15 @@ class Engine:
     def client(self, process: Process) -> Client:
         return self.broker.clients.setdefault(process.client_id, Client())
 
-    def hand_over(self, name: str, *, pick: int = 0, times: int = 1, fuse: int | None = None, at_once: bool = True) -> bool:
+    def hand_over(
+        self,
+        name: str,
+        *,
+        pick: int = 0,
+        times: int = 1,
+        fuse: int | None = None,
+        at_once: bool = True,
+    ) -> bool:
         """Let the broker hand a message to a client; `pick` says which of the first few, `at_once` whether it is looked at before others
         come. Return whether there was one."""
         client = self.broker.clients[name]
@@ -231,8 +260,22 @@ class Engine:
             self.settle()
             if self.world.mono_ms >= until_ms:
                 break
-            wakes_ms = [box.core.wake_ms(box.reading()) if box.linked else RECONNECTED_MS for box in here if box.alive]
-            self.world.pass_ms(max(1, min([until_ms - self.world.mono_ms, *(wake_ms for wake_ms in wakes_ms if wake_ms is not None)])))
+            wakes_ms = [
+                box.core.wake_ms(box.reading()) if box.linked else RECONNECTED_MS
+                for box in here
+                if box.alive
+            ]
+            self.world.pass_ms(
+                max(
+                    1,
+                    min(
+                        [
+                            until_ms - self.world.mono_ms,
+                            *(wake_ms for wake_ms in wakes_ms if wake_ms is not None),
+                        ]
+                    ),
+                )
+            )
         self.resting_since_ms = None
 
     def _mend(self, process: Process) -> None:
@@ -256,7 +299,9 @@ class Engine:
         self.observer.what_is_pruned_was_booked(box)
         invariants.the_chain_holds(box.db)
         invariants.everything_recorded_is_booked(box.db, self.central.office, box.client_id)
-        invariants.what_is_set_aside_is_listed_on_both_sides(box.db, self.central.office, box.client_id)
+        invariants.what_is_set_aside_is_listed_on_both_sides(
+            box.db, self.central.office, box.client_id
+        )
         invariants.a_terminal_equals_the_central(box.db, self.central.office, box.client_id)
         if len(self._named(box.client_id)) == 1:
             invariants.no_order_waits(self.central.office, box.client_id)
@@ -266,5 +311,9 @@ class Engine:
 
     def _central_is_right(self) -> None:
         invariants.the_books_are_right(self.central.office)
-        for account, balance in self.central.office.sql.execute("SELECT id, balance FROM account ORDER BY id").fetchall():
-            invariants.a_balance_is_payments_less_meals(account, balance, self.observer.books.balance(account))
+        for account, balance in self.central.office.sql.execute(
+            "SELECT id, balance FROM account ORDER BY id"
+        ).fetchall():
+            invariants.a_balance_is_payments_less_meals(
+                account, balance, self.observer.books.balance(account)
+            )

@@ -60,12 +60,14 @@ class Disk:
     newest_at: str = ""
     is_ahead: bool = False  # the newest entry was made ahead of time
     tail: tuple[int, int] = (0, 0)
-    place: tuple[str | None, int, int] = (None, 0, 0)  # journal, resync, position
+    place: tuple[str | None, int, int] = (None, 0, 0)  # generation, resync, position
     mark: tuple[int, int] = (1, 0)  # epoch number, seq
-    lives: set[str] = field(default_factory=set)  # journals of the central that it has followed
-    resync_to: int | None = None  # where the central stood when it began to tell everything, while it does
+    lives: set[str] = field(default_factory=set)  # generations of the central that it has followed
+    resync_to: int | None = (
+        None  # where the central stood when it began to tell everything, while it does
+    )
     epochs: int = 1
-    journals: int = 0  # lives of the central that followed one it knew
+    generations: int = 0  # lives of the central that followed one it knew
 
     def copy(self, number: int) -> "Disk":
         own = defaultdict(list, {account: list(made) for account, made in self.of_account.items()})
@@ -85,7 +87,7 @@ class Disk:
             set(self.lives),
             self.resync_to,
             self.epochs,
-            self.journals,
+            self.generations,
         )
 
 
@@ -99,11 +101,15 @@ class Facts:
     """What the office knows on paper: it survives the central's disk. Prices are (account, service) -> [(from day, cents)]."""
 
     zone: ZoneInfo
-    prices: dict[tuple[str, str], list[tuple[str, int]]] = field(default_factory=lambda: defaultdict(list))
+    prices: dict[tuple[str, str], list[tuple[str, int]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     rules: list[Rule] = field(default_factory=list)
 
     def price(self, account: str, service: str, day: str) -> int:
-        valid = [(since, n) for n, (since, _) in enumerate(self.prices[account, service]) if since <= day]
+        valid = [
+            (since, n) for n, (since, _) in enumerate(self.prices[account, service]) if since <= day
+        ]
         return self.prices[account, service][max(valid)[1]][1] if valid else 0
 
     def gives_back(self, day: str) -> bool:
@@ -141,9 +147,21 @@ class Books:
         """Return books as a backup has them: meals are shared values no more."""
         twin = Books(self.facts)
         twin.serial, twin.booked, twin.undone = self.serial, dict(self.booked), set(self.undone)
-        twin.paid, twin.payments, twin.cards = defaultdict(int, self.paid), set(self.payments), dict(self.cards)
-        anew = {id(meal): Eaten(meal.made, meal.cents, meal.at, meal.day, meal.owner) for meals in self._all() for meal in meals}
-        for mine, its in ((self.meals, twin.meals), (self.nobodys, twin.nobodys), (self.unset, twin.unset)):
+        twin.paid, twin.payments, twin.cards = (
+            defaultdict(int, self.paid),
+            set(self.payments),
+            dict(self.cards),
+        )
+        anew = {
+            id(meal): Eaten(meal.made, meal.cents, meal.at, meal.day, meal.owner)
+            for meals in self._all()
+            for meal in meals
+        }
+        for mine, its in (
+            (self.meals, twin.meals),
+            (self.nobodys, twin.nobodys),
+            (self.unset, twin.unset),
+        ):
             for name, meals in mine.items():
                 its[name] = [anew[id(meal)] for meal in meals]  # type: ignore[index]
         return twin
@@ -155,7 +173,9 @@ class Books:
         entry = made.entry
         unset = entry.clock == "unset"
         if entry.kind in ("meal", "unknown_meal"):
-            meal = Eaten(made, entry.cents, None if unset else entry.at, None if unset else entry.day)
+            meal = Eaten(
+                made, entry.cents, None if unset else entry.at, None if unset else entry.day
+            )
             if unset:
                 self.unset[made.terminal, entry.boot].append(meal)
             if entry.kind == "meal":
@@ -195,7 +215,9 @@ class Books:
                 continue
             total += meal.cents
             if meal.at is not None and meal.day is not None and meal.made.entry.service is not None:
-                served[meal.day, meal.made.entry.service].append((meal.at, meal.made.terminal, meal.made.seq, meal.made.hash, meal.cents))
+                served[meal.day, meal.made.entry.service].append(
+                    (meal.at, meal.made.terminal, meal.made.seq, meal.made.hash, meal.cents)
+                )
         for (day, _), meals in served.items():
             if len(meals) > 1 and self.facts.gives_back(day):
                 total -= sum(cents for *_, cents in sorted(meals)[1:])
@@ -209,8 +231,14 @@ class Books:
             at = now - timedelta(milliseconds=made.entry.mono_ms - meal.made.entry.mono_ms)
             meal.at = at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
             late = meal.made.entry.how == "late"
-            meal.day = meal.made.entry.day if late else at.astimezone(self.facts.zone).strftime("%Y-%m-%d")
-            if meal.owner is not None and meal.made.entry.service is not None and meal.day is not None:
+            meal.day = (
+                meal.made.entry.day if late else at.astimezone(self.facts.zone).strftime("%Y-%m-%d")
+            )
+            if (
+                meal.owner is not None
+                and meal.made.entry.service is not None
+                and meal.day is not None
+            ):
                 meal.cents = -self.facts.price(meal.owner, meal.made.entry.service, meal.day)
 
     def _all(self) -> list[list[Eaten]]:

@@ -11,13 +11,13 @@ import msgspec
 from agent.domain.canteen import policy_on
 from agent.domain.clock import day_of, format_instant
 from agent.domain.ledger import Entry, RefusalReason
-from agent.ops.control import Request
 from agent.readers.events import CardPresented, CardUnreadable, Show, Signal
 from agent.store import reads
 from agent.store.schema import key, place
 from agent.sync.events import Arrived, Publish
 from agent.sync.messages import Changes, decode
 from agent.sync.topics import Leaf
+from agent.terminal.control import Request
 from tests import invariants
 from tests.parts.wire import ZONE
 from tests.simulation.model import Books, Disk, Made, Seen, View
@@ -85,8 +85,12 @@ class Observer:
         (position,) = sql.execute("SELECT position FROM central").fetchone()
         invariants.never_goes_back("the central's position", self.position, position)
         if position > self.position:
-            for account, balance in sql.execute("SELECT id, balance FROM account WHERE p > ?", (self.position,)):
-                invariants.a_balance_is_payments_less_meals(account, balance, self.books.balance(account))
+            for account, balance in sql.execute(
+                "SELECT id, balance FROM account WHERE p > ?", (self.position,)
+            ):
+                invariants.a_balance_is_payments_less_meals(
+                    account, balance, self.books.balance(account)
+                )
             self.position = position
 
     def proof_of(self, publish: Publish) -> Proof | None:
@@ -101,7 +105,9 @@ class Observer:
             account = msgspec.json.decode(raw, type=_Record)
             if account.k == "account":
                 accounts[account.id] = account
-                invariants.a_balance_is_payments_less_meals(account.id, account.balance, self.books.balance(account.id))
+                invariants.a_balance_is_payments_less_meals(
+                    account.id, account.balance, self.books.balance(account.id)
+                )
         return Proof(message, accounts, Seen(len(self.lives) - 1, self.books.serial))
 
     def _book(self, central: Central, event: Arrived) -> None:
@@ -125,24 +131,36 @@ class Observer:
                 newest = sent[digest]
         if newest:
             key = (place[0], batch.epoch)
-            (marked,) = central.office.sql.execute("SELECT seq FROM chain WHERE terminal = ? AND epoch = ?", key).fetchone()
+            (marked,) = central.office.sql.execute(
+                "SELECT seq FROM chain WHERE terminal = ? AND epoch = ?", key
+            ).fetchone()
             invariants.the_mark_moves_with_what_is_booked(marked, newest)
 
     # -- a terminal ----------------------------------------------------------------------------------------------------
 
-    def box_turned(self, box: Box, event: object, shown: list[Show], *, wrote: bool, finished: bool) -> None:
+    def box_turned(
+        self, box: Box, event: object, shown: list[Show], *, wrote: bool, finished: bool
+    ) -> None:
         """Take in what a terminal has recorded and applied in this turn. `wrote` says whether it began a transaction."""
         new = self._new_entries(box) if wrote else []
-        of_event = [made.entry for made in new if made.entry.reason is not RefusalReason.OUT_OF_ORDER]
+        of_event = [
+            made.entry for made in new if made.entry.reason is not RefusalReason.OUT_OF_ORDER
+        ]
         if isinstance(event, CardPresented | CardUnreadable):
             lights = [show.signal for show in shown if show.signal is not Signal.OUT_OF_ORDER]
             box.unrecorded += len(shown) - len(lights)
-            invariants.every_light_has_one_entry(lights, of_event, finished=finished and len(lights) == len(shown))
+            invariants.every_light_has_one_entry(
+                lights, of_event, finished=finished and len(lights) == len(shown)
+            )
         elif isinstance(event, Request) and event.arguments.get("day"):
             for entry in of_event:
-                invariants.a_late_meal_is_of_the_day_the_staff_gave(entry, str(event.arguments["day"]))
+                invariants.a_late_meal_is_of_the_day_the_staff_gave(
+                    entry, str(event.arguments["day"])
+                )
         box.unrecorded -= len(new) - len(of_event)
-        invariants.what_was_told_out_of_order_is_recorded(box.unrecorded, works=finished and box.core.fault is None)
+        invariants.what_was_told_out_of_order_is_recorded(
+            box.unrecorded, works=finished and box.core.fault is None
+        )
         disk = box.disk
         disk.greens += [made for made in new if shown and shown[0].signal is Signal.SERVED]
         touched = {made.entry.account for made in new if made.entry.account is not None}
@@ -163,12 +181,18 @@ class Observer:
         """Shown = what the central held when it told us + own entries that were not in it."""
         view = box.disk.views.get(account)
         shown = reads.balance_cents(box.db, account)
-        after = [made for made in box.disk.of_account[account] if not self._contained(made, view.seen)] if view else []
+        after = (
+            [made for made in box.disk.of_account[account] if not self._contained(made, view.seen)]
+            if view
+            else []
+        )
         own = [made for made in after if self._is_kept(box, made)]
         if len(self.lives) == 1:
             invariants.nothing_is_forgotten_outside_its_balance(own, after)
         expected = view.balance_cents + sum(made.entry.cents for made in own) if view else None
-        invariants.a_balance_shown_is_the_centrals_plus_own(f"{box.path.stem}, account {account}", shown, expected)
+        invariants.a_balance_shown_is_the_centrals_plus_own(
+            f"{box.path.stem}, account {account}", shown, expected
+        )
 
     def _new_entries(self, box: Box) -> list[Made]:
         disk, new = box.disk, []
@@ -182,7 +206,9 @@ class Observer:
             undoes = disk.line.get((reverses.epoch, reverses.seq)) if reverses else None
             invariants.time_never_goes_back(disk.newest_at, entry.at)
             now = format_instant(box.world.now)
-            is_late = entry.reason is RefusalReason.OUT_OF_ORDER  # by what its clock said when it was tapped, nobody knows here
+            is_late = (
+                entry.reason is RefusalReason.OUT_OF_ORDER
+            )  # by what its clock said when it was tapped, nobody knows here
             if box.is_right() and not disk.is_ahead and not is_late:
                 invariants.a_kept_clock_is_believed(entry, now, day_of(now, ZONE))
             disk.is_ahead = is_late or entry.at > now
@@ -210,24 +236,36 @@ class Observer:
         disk = box.disk
         before, mark = disk.place, self._moved(box)
         # as it was before this message: its order may have begun an epoch
-        kept_earlier = box.db.sql.execute("SELECT 1 FROM entry WHERE n < ? LIMIT 1", (place(disk.epochs, 0),)).fetchone()
+        kept_earlier = box.db.sql.execute(
+            "SELECT 1 FROM entry WHERE n < ? LIMIT 1", (place(disk.epochs, 0),)
+        ).fetchone()
         disk.epochs = self._incidents(box)
-        journal, resync, position = disk.place
-        adopted = before[0] != journal and kept_earlier is not None  # a new journal: its records come later
-        if not isinstance(proof, Proof) or proof.message.journal != journal or adopted:
+        generation, resync, position = disk.place
+        adopted = (
+            before[0] != generation and kept_earlier is not None
+        )  # a new generation: its records come later
+        if not isinstance(proof, Proof) or proof.message.generation != generation or adopted:
             return set()  # its records were not taken, whatever they happen to say alike
-        began_anew = position == 0 and resync > before[1]  # just now, by an order of this message: its records were taken before
+        began_anew = (
+            position == 0 and resync > before[1]
+        )  # just now, by an order of this message: its records were taken before
         if position != proof.message.to and not began_anew:
-            return set()  # nor those of a message that is old or a gap, or of one about an earlier epoch
+            return (
+                set()
+            )  # nor those of a message that is old or a gap, or of one about an earlier epoch
         touched = set()
         for account in proof.accounts.values():
-            row = box.db.sql.execute("SELECT p, body FROM record WHERE kind = 'account' AND id = ?", (account.id,)).fetchone()
+            row = box.db.sql.execute(
+                "SELECT p, body FROM record WHERE kind = 'account' AND id = ?", (account.id,)
+            ).fetchone()
             held = msgspec.json.decode(row[1], type=_Record) if row and row[1] != ROTTEN else None
             if held is not None and (held.p, held.balance) == (account.p, account.balance):
                 disk.views[account.id] = View(account.balance, proof.seen)
                 disk.tainted.discard(account.id)
                 touched.add(account.id)
-        kept = {row[0] for row in box.db.sql.execute("SELECT id FROM record WHERE kind = 'account'")}
+        kept = {
+            row[0] for row in box.db.sql.execute("SELECT id FROM record WHERE kind = 'account'")
+        }
         for gone in disk.views.keys() - kept - disk.tainted:
             del disk.views[gone]
         self._marks(box, proof, key(mark))
@@ -235,28 +273,30 @@ class Observer:
 
     def _moved(self, box: Box) -> int:
         """Note where a terminal stands after any turn; return what it was told is booked."""
-        journal, resync, position, mark, resync_to = box.db.sql.execute(
-            "SELECT journal, resync, position, acked, CASE WHEN resyncing THEN resync_to END FROM terminal"
+        generation, resync, position, mark, resync_to = box.db.sql.execute(
+            "SELECT generation, resync, position, acked, CASE WHEN resyncing THEN resync_to END FROM terminal"
         ).fetchone()
         if resync == box.disk.place[1] and resync_to is None:
             invariants.everything_was_told(box.disk.resync_to, position)
         box.disk.resync_to = resync_to
-        invariants.a_position_goes_on(box.disk.place, (journal, resync, position))
-        box.disk.journals += box.disk.place[0] not in (None, journal)
-        if journal is not None and journal != box.disk.place[0]:
-            invariants.a_life_that_is_over_is_over(journal, box.disk.lives)
-            box.disk.lives.add(journal)
-        box.disk.place = (journal, resync, position)
+        invariants.a_position_goes_on(box.disk.place, (generation, resync, position))
+        box.disk.generations += box.disk.place[0] not in (None, generation)
+        if generation is not None and generation != box.disk.place[0]:
+            invariants.a_life_that_is_over_is_over(generation, box.disk.lives)
+            box.disk.lives.add(generation)
+        box.disk.place = (generation, resync, position)
         return int(mark)
 
     def _incidents(self, box: Box) -> int:
         """What a message brings about and a person should know of is kept. Return how many epochs the file has begun."""
-        epochs, begun, journals = box.db.sql.execute(
-            "SELECT (SELECT max(n) FROM epoch), count(*) FILTER (WHERE kind = 'new_epoch'), count(*) FILTER (WHERE kind = 'new_journal')"
+        epochs, begun, generations = box.db.sql.execute(
+            "SELECT (SELECT max(n) FROM epoch), count(*) FILTER (WHERE kind = 'new_epoch'), count(*) FILTER (WHERE kind = 'new_generation')"
             " FROM incident"
         ).fetchone()
         invariants.what_happened_left_an_incident("new_epoch", begun, epochs - 1)
-        invariants.what_happened_left_an_incident("new_journal", journals, box.disk.journals)
+        invariants.what_happened_left_an_incident(
+            "new_generation", generations, box.disk.generations
+        )
         return int(epochs)
 
     def _marks(self, box: Box, proof: Proof, mark: tuple[int, int]) -> None:
@@ -267,7 +307,11 @@ class Observer:
             first = before[1] + 1 if before[0] == mark[0] else 1
             for seq in range(first, acked.seq + 1):
                 made = box.disk.line.get((acked.epoch, seq))
-                if made is not None and not self._contained(made, proof.seen) and self._is_kept(box, made):
+                if (
+                    made is not None
+                    and not self._contained(made, proof.seen)
+                    and self._is_kept(box, made)
+                ):
                     invariants.nothing_acknowledged_is_missing(made)
 
     def _is_kept(self, box: Box, made: Made) -> bool:
@@ -277,14 +321,18 @@ class Observer:
             (made.epoch, made.seq, bytes.fromhex(made.hash)),
         ).fetchone()
         if row is None:
-            invariants.only_what_was_booked_is_pruned(made, any(made.hash in life.booked for life in self.lives))
+            invariants.only_what_was_booked_is_pruned(
+                made, any(made.hash in life.booked for life in self.lives)
+            )
         return row is not None
 
     def what_is_pruned_was_booked(self, box: Box) -> None:
         base = dict(box.db.sql.execute("SELECT id, base_seq FROM epoch").fetchall())
         for made in box.disk.line.values():
             if made.seq <= base[made.epoch]:
-                invariants.only_what_was_booked_is_pruned(made, any(made.hash in life.booked for life in self.lives))
+                invariants.only_what_was_booked_is_pruned(
+                    made, any(made.hash in life.booked for life in self.lives)
+                )
 
     def _contained(self, made: Made, seen: Seen) -> bool:
         serial = self.lives[seen.life].booked.get(made.hash)
@@ -295,19 +343,34 @@ class Observer:
         entry = made.entry
         own = [*disk.of_account[entry.account or ""], *disk.of_account[entry.card or ""]]
         undone = {id(one.undoes) for one in own if one.undoes is not None}
-        return [one for one in own if one.entry.kind in ("meal", "unknown_meal") and id(one) not in undone]
+        return [
+            one
+            for one in own
+            if one.entry.kind in ("meal", "unknown_meal") and id(one) not in undone
+        ]
 
     def _price(self, box: Box, entry: Entry) -> None:
         """A meal by card or name costs by what the terminal holds at that moment."""
         held = "SELECT body FROM record WHERE kind = ? AND id = ?"
         account = box.db.sql.execute(held, ("account", entry.account)).fetchone()
-        card = box.db.sql.execute(held, ("card", entry.card)).fetchone() if entry.card is not None else None
-        invariants.a_meal_costs_what_its_account_pays(entry, json.loads(account[0]), json.loads(card[0]) if card else None)
+        card = (
+            box.db.sql.execute(held, ("card", entry.card)).fetchone()
+            if entry.card is not None
+            else None
+        )
+        invariants.a_meal_costs_what_its_account_pays(
+            entry, json.loads(account[0]), json.loads(card[0]) if card else None
+        )
 
     def _debt(self, box: Box, made: Made) -> None:
         """Where a town refuses: a meal served for money that was there goes below the floor only by meals not yet known here."""
         entry, account = made.entry, made.entry.account
-        if entry.how != "card" or account is None or entry.cents == 0 or account in box.disk.tainted:
+        if (
+            entry.how != "card"
+            or account is None
+            or entry.cents == 0
+            or account in box.disk.tainted
+        ):
             return
         policy = policy_on(reads.policies(box.db), entry.day or "")
         if policy.shortage != "refuse" or {"stale", "serve_all"} & set(entry.flags):
@@ -318,6 +381,12 @@ class Observer:
         elsewhere = [
             meal
             for meal in self.meals_of.get(account, {}).values()
-            if meal.entry.clock != "unset" and (meal.epoch, meal.seq) not in box.disk.line and not self._contained(meal, view.seen)
+            if meal.entry.clock != "unset"
+            and (meal.epoch, meal.seq) not in box.disk.line
+            and not self._contained(meal, view.seen)
         ]
-        invariants.debt_is_bounded(shown, policy.floor, [(meal.disk, meal.entry.service, meal.entry.day) for meal in elsewhere])
+        invariants.debt_is_bounded(
+            shown,
+            policy.floor,
+            [(meal.disk, meal.entry.service, meal.entry.day) for meal in elsewhere],
+        )

@@ -4,14 +4,14 @@ import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
 
-from agent.central.ledger import bump_account, next_position
-from agent.central.office import (
+from agent.central.books.file import bump_account, next_position
+from agent.central.office.desk import (
     add_terminal,
     assign_card,
     block_card,
     credit,
     move_account,
-    new_journal,
+    new_generation,
     order,
     replace_card,
     set_policy,
@@ -44,10 +44,22 @@ class Office:
         self.keep_days = town.keep_days
         self._acts: list[Callable[[], object]] = []
         self._backups: list[tuple[sqlite3.Connection, Books, int, int]] = []
-        self.set_policy("2026-09-01", refuses=town.refuses, floor_cents=town.floor_cents, gives_back=town.gives_back)
+        self.set_policy(
+            "2026-09-01",
+            refuses=town.refuses,
+            floor_cents=town.floor_cents,
+            gives_back=town.gives_back,
+        )
         for site in self.sites:
             for service, opens, closes in self.services:
-                record = ServiceRecord(id=service, p=0, name=service, opens=opens, closes=closes, weekdays=[1, 2, 3, 4, 5, 6, 7])
+                record = ServiceRecord(
+                    id=service,
+                    p=0,
+                    name=service,
+                    opens=opens,
+                    closes=closes,
+                    weekdays=[1, 2, 3, 4, 5, 6, 7],
+                )
                 set_service(engine.central.office, site, record)
         for n, account in enumerate(self.accounts):
             self._open_account(n, account)
@@ -60,7 +72,9 @@ class Office:
         with self.engine.central.office.transaction() as sql:
             site = self.sites[n % len(self.sites)]
             row = (account, site, category, next_position(sql))
-            sql.execute("INSERT INTO account VALUES (?, ?, ?, 'active', '1A', NULL, NULL, 0, ?)", row)
+            sql.execute(
+                "INSERT INTO account VALUES (?, ?, ?, 'active', '1A', NULL, NULL, 0, ?)", row
+            )
         for service, _, _ in self.services:
             self.set_price(account, service, "2026-09-01", 0 if n % 5 == 4 else 100 + n)
         self.new_card(account)
@@ -119,7 +133,9 @@ class Office:
 
         def act() -> None:
             self.engine.observer.books.find(new_token, owner)
-            replace_card(self.engine.central.office, old_token, new_token, at=self.engine.central.instant)
+            replace_card(
+                self.engine.central.office, old_token, new_token, at=self.engine.central.instant
+            )
 
         self.act(act)
 
@@ -132,7 +148,11 @@ class Office:
         """Return the cards of a child and of its sibling."""
         child = self.accounts[number % len(self.accounts)]
         both = (child, self.sibling(child))
-        return [card for card, owner in zip(self.cards, self.owners, strict=True) if owner in both and owner is not None]
+        return [
+            card
+            for card, owner in zip(self.cards, self.owners, strict=True)
+            if owner in both and owner is not None
+        ]
 
     def transfer(self, number: int, cents: int) -> None:
         """What is left on an account goes to the sibling's."""
@@ -147,7 +167,10 @@ class Office:
         owner, token = self.owners[card], card_token(KEY, self.cards[card])
         is_active = "SELECT 1 FROM card WHERE token = ? AND status = 'active'"  # one that is not goes to nobody else
         other = self.sibling(owner) if owner is not None else None
-        if other is not None and self.engine.central.office.sql.execute(is_active, (token,)).fetchone():
+        if (
+            other is not None
+            and self.engine.central.office.sql.execute(is_active, (token,)).fetchone()
+        ):
             self.assign(card, other)
 
     def set_price(self, account: str, service: str, from_day: str, cents: int) -> None:
@@ -155,12 +178,23 @@ class Office:
 
         def act() -> None:
             with self.engine.central.office.transaction() as sql:
-                sql.execute("INSERT OR REPLACE INTO price VALUES (?, ?, ?, ?)", (account, service, from_day, cents))
+                sql.execute(
+                    "INSERT OR REPLACE INTO price VALUES (?, ?, ?, ?)",
+                    (account, service, from_day, cents),
+                )
                 bump_account(sql, account)
 
         self.act(act)
 
-    def set_policy(self, from_day: str, *, refuses: bool, floor_cents: int, gives_back: bool, serve_all_until: str | None = None) -> None:
+    def set_policy(
+        self,
+        from_day: str,
+        *,
+        refuses: bool,
+        floor_cents: int,
+        gives_back: bool,
+        serve_all_until: str | None = None,
+    ) -> None:
         self.engine.facts.rules.append(Rule(from_day, gives_back))
         policy = PolicyRecord(
             from_day=from_day,
@@ -172,7 +206,12 @@ class Office:
             keep_days=self.keep_days,
         )
         self.act(
-            lambda: set_policy(self.engine.central.office, policy, "give_back" if gives_back else "keep", at=self.engine.central.instant)
+            lambda: set_policy(
+                self.engine.central.office,
+                policy,
+                "give_back" if gives_back else "keep",
+                at=self.engine.central.instant,
+            )
         )
 
     def day(self, ahead: int) -> str:
@@ -223,13 +262,26 @@ class Office:
         whole = central.office.sql
         central.office.sql = FusedSql(whole, Fuse(fuse))  # type: ignore[assignment]
         try:
-            credit(central.office, account=account, cents=cents, channel="pos", external=name, at=self.engine.central.instant, reason="")
+            credit(
+                central.office,
+                account=account,
+                cents=cents,
+                channel="pos",
+                external=name,
+                at=self.engine.central.instant,
+                reason="",
+            )
         except Killed:
             whole.close()
             central.office = central.opened()
         else:
             central.office.sql = whole
-        if central.office.sql.execute("SELECT 1 FROM posting WHERE external = ?", (name,)).fetchone() is not None:
+        if (
+            central.office.sql.execute(
+                "SELECT 1 FROM posting WHERE external = ?", (name,)
+            ).fetchone()
+            is not None
+        ):
             self.engine.observer.books.pay(account, cents, name)
             self.engine.observer.accounts_moved(central)
         self._book(self.payments[-1])
@@ -237,13 +289,26 @@ class Office:
     def keep(self, from_day: str, *, keep_days: int) -> None:
         self.keep_days = keep_days
         rule = max(self.engine.facts.rules, key=lambda rule: rule.from_day)
-        self.set_policy(from_day, refuses=self.town.refuses, floor_cents=self.town.floor_cents, gives_back=rule.gives_back)
+        self.set_policy(
+            from_day,
+            refuses=self.town.refuses,
+            floor_cents=self.town.floor_cents,
+            gives_back=rule.gives_back,
+        )
 
     def _book(self, payment: tuple[str, int, str]) -> None:
         account, cents, name = payment
         self.engine.observer.books.pay(account, cents, name)
         at = self.engine.central.instant
-        credit(self.engine.central.office, account=account, cents=cents, channel="pos", external=name, at=at, reason="")
+        credit(
+            self.engine.central.office,
+            account=account,
+            cents=cents,
+            channel="pos",
+            external=name,
+            at=at,
+            reason="",
+        )
         self.engine.observer.accounts_moved(self.engine.central)
 
     # -- backups -----------------------------------------------------------------------------------------------------------
@@ -263,11 +328,18 @@ class Office:
         central.restore(copy)
         observer.restored(books.copy(), position)
         if says_so:
-            new_journal(central.office, central.new_journal(), at=self.engine.central.instant, reason="restored")
+            new_generation(
+                central.office,
+                central.new_generation(),
+                at=self.engine.central.instant,
+                reason="restored",
+            )
         for act in self._acts[acts:]:
             try:
                 act()
             except CentralError:
                 continue  # the office sees that it is done, or cannot be done any more
-        observer.accounts_moved(central)  # only now: paper knows the last rule before the first act is done again
+        observer.accounts_moved(
+            central
+        )  # only now: paper knows the last rule before the first act is done again
         self.engine.start(central)

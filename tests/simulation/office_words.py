@@ -77,15 +77,21 @@ class OfficeWords:
 
     def price(self, step: Step) -> None:
         service = self.office.services[step.a % len(self.office.services)][0]
-        self.office.set_price(self._account(step), service, self.office.day(step.a % 3), step.b % 900)
+        self.office.set_price(
+            self._account(step), service, self.office.day(step.a % 3), step.b % 900
+        )
 
     def policy(self, step: Step) -> None:
         day = self.office.day(step.a % 3)
-        self.office.set_policy(day, refuses=step.b % 2 == 0, floor_cents=-(step.b % 3) * 500, gives_back=step.c % 4 > 0)
+        self.office.set_policy(
+            day, refuses=step.b % 2 == 0, floor_cents=-(step.b % 3) * 500, gives_back=step.c % 4 > 0
+        )
 
     def serve_all(self, step: Step) -> None:
         until = format_instant(self.engine.world.now + timedelta(hours=step.b % 48))
-        self.office.set_policy(self.office.day(0), refuses=True, floor_cents=0, gives_back=True, serve_all_until=until)
+        self.office.set_policy(
+            self.office.day(0), refuses=True, floor_cents=0, gives_back=True, serve_all_until=until
+        )
 
     def order(self, step: Step) -> None:
         self.office.order(self._box(step).client_id, ("resync", "new_epoch")[step.b % 2])

@@ -13,16 +13,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from agent.app import Inbox
-from agent.central import ledger as books
-from agent.central.link import Exchange
+from agent.central.books import file as books
+from agent.central.server import Exchange
 from agent.domain.clock import Reading, format_instant
 from agent.sqlite_file import SqliteFile
 from agent.store import writes
 from agent.store.database import Database
 from agent.sync.events import Publish
 from agent.sync.topics import Topics
-from agent.terminal import Terminal, last_will
+from agent.terminal.core import Terminal, last_will
+from agent.terminal.process import Inbox
 from tests.parts.wire import KEY, TOWN, ZONE
 from tests.simulation.model import Disk
 
@@ -121,7 +121,7 @@ class Flash(InMemory, Database):
         self.sql.execute(f"PRAGMA max_page_count = {self.pages_max}")
 
 
-class LedgerInMemory(InMemory, books.Ledger):
+class BooksInMemory(InMemory, books.Books):
     """The central's file."""
 
 
@@ -203,7 +203,7 @@ class Box(Process):
     def start(self) -> None:
         """Start the process on what the disk holds. Raise `AgentError` if it cannot."""
         self.db = Flash(self.path, headroom_bytes=0)
-        writes.found(self.db, town=TOWN, terminal=self.client_id, epoch=f"1-{self._bits()}")
+        writes.initialise(self.db, town=TOWN, terminal=self.client_id, epoch=f"1-{self._bits()}")
         if self.full:
             self.fill(True)
         self.core = Terminal(
@@ -232,7 +232,12 @@ class Box(Process):
 
     def reading(self) -> Reading:
         wall = self.world.now + self.wall_offset + self._gained()
-        return Reading(wall=wall, mono_ms=self.world.mono_ms - self.booted_ms, boot=f"boot-{self.boot_number}", synced=self.synced)
+        return Reading(
+            wall=wall,
+            mono_ms=self.world.mono_ms - self.booted_ms,
+            boot=f"boot-{self.boot_number}",
+            synced=self.synced,
+        )
 
     def is_busy(self) -> bool:
         return self.alive and self.core.wake_ms(self.reading()) == 0
@@ -290,8 +295,10 @@ class Central(Process):
         super().__init__(world.folder / "central.db")
         self.world = world
         self.wall_offset = timedelta()  # by how much the office's machine is wrong, of which commands and central take their time
-        self.ledger = LedgerInMemory(self.path, create=True)
-        books.found(self.ledger, town=TOWN, zone=ZONE.key, journal=self._journal(), at=self.instant)
+        self.ledger = BooksInMemory(self.path, create=True)
+        books.initialise(
+            self.ledger, town=TOWN, zone=ZONE.key, generation=self._generation(), at=self.instant
+        )
         self.office = self.opened()
         self._open()
 
@@ -299,9 +306,9 @@ class Central(Process):
     def instant(self) -> str:
         return format_instant(self.world.now + self.wall_offset)
 
-    def opened(self) -> LedgerInMemory:
+    def opened(self) -> BooksInMemory:
         """Return one more connection."""
-        return LedgerInMemory(self.path)
+        return BooksInMemory(self.path)
 
     def start(self) -> None:
         self.ledger = self.opened()
@@ -327,15 +334,15 @@ class Central(Process):
         absent = Publish(topic=TOPICS.central_state, payload=b'{"online":false}', retain=True)
         return absent.topic, absent.payload
 
-    def new_journal(self) -> str:
-        return self._journal()
+    def new_generation(self) -> str:
+        return self._generation()
 
     def _open(self) -> None:
         if self.full:
             self.fill(True)
-        self.exchange = Exchange(self.ledger, new_journal=self._journal)
+        self.exchange = Exchange(self.ledger, new_generation=self._generation)
         self.inbox = Inbox()
         self.alive = True
 
-    def _journal(self) -> str:
+    def _generation(self) -> str:
         return f"{next(self.world.numbers):032x}"

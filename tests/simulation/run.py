@@ -54,21 +54,45 @@ def of_seed(seed: int, steps: int) -> Run:
 def parse(name: str) -> Run:
     """Return a run from its name or from a file of old failures. Raise `ValueError`."""
     if name.endswith(".txt"):
-        lines = [line for line in Path(name).read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
-        return Run(name, town_of(lines[0]), tuple(enumerate(Step.parse(line) for line in lines[1:])))
+        lines = [
+            line
+            for line in Path(name).read_text(encoding="utf-8").splitlines()
+            if line and not line.startswith("#")
+        ]
+        return Run(
+            name, town_of(lines[0]), tuple(enumerate(Step.parse(line) for line in lines[1:]))
+        )
     parts = name.split(":")
     if len(parts) not in (2, 3):
-        raise ValueError(f"{name!r} is no run; write seed:steps, as in 17:1000, or name a file of tests/simulation/failures/")
+        raise ValueError(
+            f"{name!r} is no run; write seed:steps, as in 17:1000, or name a file of tests/simulation/failures/"
+        )
     run = of_seed(int(parts[0]), int(parts[1]))
     if len(parts) == 2:
         return run
     spans = [span.partition("-") for span in parts[2].split(",") if span]
-    return run.keeping([run.steps[n] for first, _, last in spans for n in range(int(first), int(last or first) + 1)])
+    return run.keeping(
+        [
+            run.steps[n]
+            for first, _, last in spans
+            for n in range(int(first), int(last or first) + 1)
+        ]
+    )
 
 
 def write(run: Run, sentence: str) -> str:
     """Return a run as the text of a file of old failures: it stays what it is when the scripts of seeds change."""
-    return "\n".join([f"# {sentence}", f"# {run.name}", text_of(run.town), *(str(step) for _, step in run.steps)]) + "\n"
+    return (
+        "\n".join(
+            [
+                f"# {sentence}",
+                f"# {run.name}",
+                text_of(run.town),
+                *(str(step) for _, step in run.steps),
+            ]
+        )
+        + "\n"
+    )
 
 
 def attempt(run: Run, tell: Callable[[int, Step], object] | None = None) -> Failure | None:
@@ -76,7 +100,9 @@ def attempt(run: Run, tell: Callable[[int, Step], object] | None = None) -> Fail
     return watch(run, tell)[0]
 
 
-def watch(run: Run, tell: Callable[[int, Step], object] | None = None) -> tuple[Failure | None, str]:
+def watch(
+    run: Run, tell: Callable[[int, Step], object] | None = None
+) -> tuple[Failure | None, str]:
     """Do a run; return what went wrong and SHA-256 over every message published. `tell` hears each step before it is done."""
     folder = Path(tempfile.mkdtemp(prefix="canteen-sim-"))
     simulation: Simulation | None = None
@@ -91,11 +117,18 @@ def watch(run: Run, tell: Callable[[int, Step], object] | None = None) -> tuple[
         after = None
         simulation.run([])
         return None, simulation.engine.messages.hexdigest()
-    except Exception as error:  # noqa: BLE001  # whatever the code under test raises is a finding
+    except Exception as error:  # whatever the code under test raises is a finding
         frames = traceback.extract_tb(error.__traceback__)
-        where = next((frame for frame in reversed(frames) if "invariants" in frame.filename), frames[-1])
+        where = next(
+            (frame for frame in reversed(frames) if "invariants" in frame.filename), frames[-1]
+        )
         sentence = f"{type(error).__name__}: {error}"
-        failure = Failure(after, sentence, f"{type(error).__name__} {where.name}", "".join(traceback.format_exception(error)))
+        failure = Failure(
+            after,
+            sentence,
+            f"{type(error).__name__} {where.name}",
+            "".join(traceback.format_exception(error)),
+        )
         return failure, simulation.engine.messages.hexdigest() if simulation else ""
     finally:
         if simulation is not None:
@@ -121,7 +154,9 @@ def shrink(run: Run, failure: Failure, seconds: float = SHRINK_S) -> tuple[Run, 
     return run.keeping(kept), failure
 
 
-def explore(first: int, seeds: int, steps: int, seconds: float | None) -> tuple[int, int, tuple[Run, Failure] | None]:
+def explore(
+    first: int, seeds: int, steps: int, seconds: float | None
+) -> tuple[int, int, tuple[Run, Failure] | None]:
     """Run seeds in order until one fails, all are done or the time is over. Return (seeds, steps) done and the failure."""
     begun, done = time.monotonic(), 0
     for seed in range(first, first + seeds):
@@ -147,11 +182,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--first", type=int, default=None, help="the first seed; a fresh one if none is given")
+    parser.add_argument(
+        "--first", type=int, default=None, help="the first seed; a fresh one if none is given"
+    )
     parser.add_argument("--seconds", type=float, default=None, help="stop after so long")
     parser.add_argument("--replay", metavar="RUN", type=parse, default=None)
     parser.add_argument("--no-shrink", action="store_true")
-    parser.add_argument("--keep", metavar="FILE", type=Path, default=None, help="write a shrunk failure there")
+    parser.add_argument(
+        "--keep", metavar="FILE", type=Path, default=None, help="write a shrunk failure there"
+    )
     given = parser.parse_args(arguments)
     if given.replay is not None:
         failure, messages = watch(given.replay, lambda number, step: print(f"{number:5d}  {step}"))

@@ -113,6 +113,8 @@ def script(seed: int, steps: int) -> tuple[Town, list[Step]]:
         words |= {word: often * weight for word, weight in FAULTS[family].items() if often}
     # every town joins again what was cut or died, or nothing could be learned of it
     words |= {"join": 2.0, "join_central": 1.0, "start": 1.5}
-    drawn = draw.choices(list(words), cum_weights=list(itertools.accumulate(words.values())), k=steps)
+    drawn = draw.choices(
+        list(words), cum_weights=list(itertools.accumulate(words.values())), k=steps
+    )
     numbers = random.Random(f"{seed} numbers")
     return town, [Step(word, *struct.unpack("<3H", numbers.randbytes(6))) for word in drawn]

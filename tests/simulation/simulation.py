@@ -6,9 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from agent.domain.card import CardId
-from agent.ops.control import Request
 from agent.readers.events import CardPresented, CardUnreadable
 from agent.sync.topics import Leaf
+from agent.terminal.control import Request
 from tests import invariants
 from tests.parts.wire import ZONE
 from tests.simulation.broker import Mail, garbage, oversized
@@ -26,7 +26,9 @@ TO_NEXT_LUNCH_MS = 20 * 3_600_000 + 45 * 60_000
 FUSE_MAX = 24
 IMAGES_MAX = 4
 BOXES_MAX = 8
-FLIPPED = "UPDATE record SET body = json_set(body, '$.balance', json_extract(body, '$.balance') + 64)"
+FLIPPED = (
+    "UPDATE record SET body = json_set(body, '$.balance', json_extract(body, '$.balance') + 64)"
+)
 LOST = "DELETE FROM record"
 ROTTED = f"UPDATE record SET body = '{ROTTEN}'"
 DAMAGES = (FLIPPED, LOST, ROTTED)
@@ -73,10 +75,14 @@ class Simulation(OfficeWords):
         """Choose a card: a few of them often, so that a child taps twice and at two terminals; and the newest, which nobody knows yet."""
         cards = self.office.cards
         few = min(len(cards), 4)
-        return [cards, cards[:few], cards[:few], cards[-few:]][step.c % 4][step.b % (len(cards) if step.c % 4 == 0 else few)]
+        return [cards, cards[:few], cards[:few], cards[-few:]][step.c % 4][
+            step.b % (len(cards) if step.c % 4 == 0 else few)
+        ]
 
     def tap(self, step: Step, fuse: int | None = None) -> None:
-        self.engine.give(self._box(step), CardPresented(reader="counter", card=self._card(step), tap=1), fuse)
+        self.engine.give(
+            self._box(step), CardPresented(reader="counter", card=self._card(step), tap=1), fuse
+        )
 
     def double_tap(self, step: Step) -> None:
         self.tap(step)
@@ -87,7 +93,10 @@ class Simulation(OfficeWords):
         family = self.office.family(step.b)
         for box, cards in ((step.a, family), (step.a + step.c % 2, family[::-1])):
             for card in cards:
-                self.engine.give(self.engine.boxes[box % len(self.engine.boxes)], CardPresented(reader="counter", card=card, tap=1))
+                self.engine.give(
+                    self.engine.boxes[box % len(self.engine.boxes)],
+                    CardPresented(reader="counter", card=card, tap=1),
+                )
 
     def lunch(self, step: Step) -> None:
         """A class, or two, one behind the other: more entries than a batch may have."""
@@ -102,11 +111,20 @@ class Simulation(OfficeWords):
         if box.alive:
             for n in range(1 + step.b % 4):
                 self.engine.hand_over(box.client_id, pick=step.c % (n + 1), at_once=False)
-                box.inbox.put(CardPresented(reader="counter", card=self.office.cards[(step.c + n) % len(self.office.cards)], tap=n + 1))
+                box.inbox.put(
+                    CardPresented(
+                        reader="counter",
+                        card=self.office.cards[(step.c + n) % len(self.office.cards)],
+                        tap=n + 1,
+                    )
+                )
             self.engine.run(box)
 
     def unreadable(self, step: Step) -> None:
-        self.engine.give(self._box(step), CardUnreadable(reader="counter", fault="random", sentence="a phone", tap=1))
+        self.engine.give(
+            self._box(step),
+            CardUnreadable(reader="counter", fault="random", sentence="a phone", tap=1),
+        )
 
     def storno(self, step: Step) -> None:
         """The newest meal, or one of the last entries, whatever it is."""
@@ -115,7 +133,11 @@ class Simulation(OfficeWords):
         self.engine.give(box, Request("storno", named))
 
     def late(self, step: Step) -> None:
-        asked = {"account": self._account(step), "day": self.office.day(-(step.c % 3)), "service": "lunch"}
+        asked = {
+            "account": self._account(step),
+            "day": self.office.day(-(step.c % 3)),
+            "service": "lunch",
+        }
         self.engine.give(self._box(step), Request("meal", asked))
 
     def staffs_day(self, step: Step) -> None:
@@ -181,16 +203,26 @@ class Simulation(OfficeWords):
     def garbage(self, step: Step) -> None:
         box, copy = self._box(step), self._copy(step)
         topic = TOPICS.central_state if step.b % 3 == 0 else TOPICS.of(box.client_id, Leaf.CHANGES)
-        self.engine.client(box).put(Mail(topic, garbage(lambda n: step.c % n, copy[1].payload if copy else None), is_garbage=True))
+        self.engine.client(box).put(
+            Mail(
+                topic,
+                garbage(lambda n: step.c % n, copy[1].payload if copy else None),
+                is_garbage=True,
+            )
+        )
 
     def garbage_central(self, step: Step) -> None:
         copy = self._copy(step)
         payload = garbage(lambda n: step.c % n, copy[1].payload if copy else None)
-        self.engine.client(self.engine.central).put(Mail(copy[1].topic if copy else TOPICS.of("t-1", Leaf.HELLO), payload, is_garbage=True))
+        self.engine.client(self.engine.central).put(
+            Mail(copy[1].topic if copy else TOPICS.of("t-1", Leaf.HELLO), payload, is_garbage=True)
+        )
 
     def oversized(self, step: Step) -> None:
         if copy := self._copy(step):
-            self.engine.broker.clients[copy[0]].put(Mail(copy[1].topic, oversized(copy[1].payload), is_garbage=True))
+            self.engine.broker.clients[copy[0]].put(
+                Mail(copy[1].topic, oversized(copy[1].payload), is_garbage=True)
+            )
 
     # -- connections -------------------------------------------------------------------------------------------------------
 
@@ -301,7 +333,9 @@ class Simulation(OfficeWords):
 
     def central_clock_jumps(self, step: Step) -> None:
         """The central's machine is wrong by minutes or by days, and everybody takes its time."""
-        self.engine.central.wall_offset += timedelta(minutes=(step.b % 41 - 20) * (1 if step.c % 2 else 360))
+        self.engine.central.wall_offset += timedelta(
+            minutes=(step.b % 41 - 20) * (1 if step.c % 2 else 360)
+        )
 
     def central_clock_right(self, step: Step) -> None:
         self.engine.central.wall_offset = timedelta()
@@ -365,7 +399,9 @@ class Simulation(OfficeWords):
             found = invariants.differences_found(box.db)
             if self._damage(step, DAMAGES[step.c % len(DAMAGES)]):
                 self.engine.pass_a_heartbeat(box)
-                invariants.a_difference_was_found_and_healed(box.db, self.engine.central.office, box.client_id, found)
+                invariants.a_difference_was_found_and_healed(
+                    box.db, self.engine.central.office, box.client_id, found
+                )
 
     def _damage(self, step: Step, change: str) -> bool:
         """Change an account's record behind the program's back; return whether there was one."""

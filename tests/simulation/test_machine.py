@@ -12,7 +12,9 @@ from tests.simulation.script import EVERY_DAY, FAULTS, Step, Town
 from tests.simulation.simulation import Simulation
 
 NUMBERS = st.integers(min_value=0, max_value=200)
-FAULTY = sorted({word for words in FAULTS.values() for word in words} | {"join", "join_central", "start"})
+FAULTY = sorted(
+    {word for words in FAULTS.values() for word in words} | {"join", "join_central", "start"}
+)
 TOWNS = st.builds(
     Town,
     seed=st.integers(0, 2**32 - 1),
@@ -62,6 +64,9 @@ class TownMachine(RuleBasedStateMachine):
 
 
 TownMachine.TestCase.settings = settings(
-    max_examples=30, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=30,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 TestTown = TownMachine.TestCase

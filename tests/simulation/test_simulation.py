@@ -34,7 +34,14 @@ def test_the_same_name_is_the_same_run_byte_for_byte() -> None:
     """In two processes whose sets and dicts are ordered differently."""
     command = [sys.executable, "-m", "tests.simulation", "--replay", "7:400"]
     printed = [
-        subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": salt}, capture_output=True, text=True, timeout=60).stdout
+        subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": salt},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        ).stdout
         for salt in ("1", "2")
     ]
     assert "nothing failed" in printed[0] and "every message: " in printed[0]

@@ -9,7 +9,7 @@ CREATE TABLE entry (
     eater    TEXT,                          -- account, or the token of a card whose account is not known here; NULL: unreadable, closing
     service  TEXT,
     day      TEXT,                          -- the meal's day in the town's zone
-    helping  INTEGER NOT NULL CHECK (helping >= 0),  -- 1: first meal of that eater, service and day; 2: after a storno; 0: no meal
+    meal_number  INTEGER NOT NULL CHECK (meal_number >= 0),  -- 1: first meal of that eater, service and day; 2: after a storno; 0: no meal
     cents    INTEGER NOT NULL CHECK (CASE kind WHEN 'meal' THEN cents <= 0 WHEN 'storno' THEN cents >= 0 ELSE cents = 0 END),
     reverses INTEGER CHECK ((reverses IS NULL) = (kind <> 'storno')),  -- the place of the meal a storno undoes
     hash     BLOB    NOT NULL CHECK (length(hash) = 32),
@@ -88,18 +88,18 @@ CREATE TABLE terminal (                     -- one row
     town        TEXT NOT NULL,
     id          TEXT NOT NULL,
     acked       INTEGER NOT NULL,           -- booked by the central up to this place
-    journal     TEXT,                       -- the central's life; NULL before its first message
+    generation     TEXT,                       -- the central's life; NULL before its first message
     position    INTEGER NOT NULL,           -- its position reached
     resync      INTEGER NOT NULL,           -- number of the newest resynchronisation
     resyncing   INTEGER NOT NULL CHECK (resyncing IN (0, 1)),
     resync_to   INTEGER,                    -- where the central stood when it began to tell everything; NULL if it did not say
-    heard_at    TEXT,                       -- the central's time in its last answer
+    last_contact_at    TEXT,                       -- the central's time in its last answer
     order_done  TEXT,
     pruning     INTEGER NOT NULL CHECK (pruning IN (0, 1))  -- 1 only within the transaction that prunes
 ) STRICT;
 INSERT INTO "terminal" VALUES(1,'borgo','t-1',17179869184,'c0ffeec0ffeec0ffeec0ffee',35,3,0,NULL,'2026-11-23T11:00:00.000Z','o-1',0);
 CREATE INDEX entry_with_cents ON entry (eater, n) WHERE cents <> 0;
-CREATE UNIQUE INDEX meal_once ON entry (eater, day, service, helping) WHERE helping > 0;
+CREATE UNIQUE INDEX meal_once ON entry (eater, day, service, meal_number) WHERE meal_number > 0;
 CREATE UNIQUE INDEX storno_once ON entry (reverses) WHERE reverses IS NOT NULL;
 CREATE TRIGGER entry_never_changes BEFORE UPDATE ON entry BEGIN
     SELECT RAISE(ABORT, 'an entry is never changed');

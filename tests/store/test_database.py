@@ -14,7 +14,7 @@ from agent.store.schema import APPLICATION_ID, MIGRATIONS
 
 def founded(path: Path) -> Database:
     db = Database(path)
-    writes.found(db, town="borgo", terminal="t-1", epoch="1-0123456789abcdef")
+    writes.initialise(db, town="borgo", terminal="t-1", epoch="1-0123456789abcdef")
     return db
 
 
@@ -54,7 +54,9 @@ def test_another_programs_database_is_refused_and_not_touched(tmp_path: Path) ->
     assert untouched(path) == before
 
 
-@pytest.mark.parametrize("content", [b"<html>", b"\0" * 4096, b"SQLite format 3\0" + b"\xff" * 8000])
+@pytest.mark.parametrize(
+    "content", [b"<html>", b"\0" * 4096, b"SQLite format 3\0" + b"\xff" * 8000]
+)
 def test_what_is_no_database_is_refused_and_not_touched(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "t.db"
     path.write_bytes(content)
@@ -114,4 +116,8 @@ def test_the_first_schema_is_frozen(tmp_path: Path) -> None:
     old.close()
     db = Database(tmp_path / "old.db")
     assert list(reads.verify(db)) == []
-    assert (reads.standing(db).pending, len(reads.epochs(db)), reads.tail(db)[:2]) == (10, 2, (2, 10))
+    assert (reads.standing(db).pending, len(reads.epochs(db)), reads.tail(db)[:2]) == (
+        10,
+        2,
+        (2, 10),
+    )

@@ -10,11 +10,18 @@ import pytest
 
 from agent.domain.card import parse_card_id
 from agent.errors import DamagedError, StoreError
-from agent.export import write_export
 from agent.readers.events import CardPresented, Show
 from agent.store import reads
-from agent.store.salvage import damage, keep_aside, let_go, open_ledger, read_damaged, salvage
-from agent.terminal import Terminal
+from agent.store.salvage import (
+    close_without_checkpoint,
+    damage,
+    keep_aside,
+    open_ledger,
+    read_damaged,
+    salvage,
+)
+from agent.terminal.core import Terminal
+from agent.terminal.export import write_export
 from tests.conftest import CARD, OTHER_CARD
 from tests.invariants import both_sides_are_equal, the_books_are_right
 from tests.parts.wire import KEY, TOWN, ZONE, Wire
@@ -28,9 +35,22 @@ def reopened(wire: Wire) -> None:
     box = wire.box
     box.db.close()
     bits = (f"{number:016x}" for number in NUMBERS)
-    box.db = open_ledger(box.path, town=TOWN, terminal="t-1", epoch_bits=lambda: next(bits), at=wire.clock.instant, export=write_export)
+    box.db = open_ledger(
+        box.path,
+        town=TOWN,
+        terminal="t-1",
+        epoch_bits=lambda: next(bits),
+        at=wire.clock.instant,
+        export=write_export,
+    )
     box.core = Terminal(
-        box.db, zone=ZONE, card_key=KEY, readers=["counter"], software="test", spread=lambda: 0.0, epoch_bits=lambda: "a" * 16
+        box.db,
+        zone=ZONE,
+        card_key=KEY,
+        readers=["counter"],
+        software="test",
+        spread=lambda: 0.0,
+        epoch_bits=lambda: "a" * 16,
     )
 
 
@@ -53,7 +73,11 @@ def test_what_can_be_proved_of_a_damaged_ledger_is_sent_under_its_own_keys(wire:
     rotten = before[: page * PAGE_BYTES] + bytes(PAGE_BYTES) + before[(page + 1) * PAGE_BYTES :]
     wire.box.path.write_bytes(rotten)
     reopened(wire)
-    (aside,) = [path for path in wire.box.path.parent.glob("t-1.db.damaged-*") if path.suffix == ".damaged-1"]
+    (aside,) = [
+        path
+        for path in wire.box.path.parent.glob("t-1.db.damaged-*")
+        if path.suffix == ".damaged-1"
+    ]
     assert aside.read_bytes() == rotten
     wire.connect()
     wire.settle()
@@ -67,8 +91,10 @@ def test_what_can_be_proved_of_a_damaged_ledger_is_sent_under_its_own_keys(wire:
     the_books_are_right(wire.central.ledger)
 
 
-def test_meals_before_a_damaged_place_that_nobody_has_booked_go_to_the_office_by_hand(wire: Wire) -> None:
-    from agent.cli_central import central
+def test_meals_before_a_damaged_place_that_nobody_has_booked_go_to_the_office_by_hand(
+    wire: Wire,
+) -> None:
+    from agent.central.cli import cli
 
     wire.disconnect()
     lunches(wire, 10)
@@ -82,9 +108,12 @@ def test_meals_before_a_damaged_place_that_nobody_has_booked_go_to_the_office_by
     assert wire.central.one("SELECT count(*) FROM entry") == 5
     (part,) = wire.box.path.parent.glob("*.ledger")
     (told,) = [detail for _, kind, detail in reads.incidents(wire.box.db) if kind == "damaged_file"]
-    assert "5 entries of it are sent again" in told and f"14 in {part.name}, is for the office: central import-ledger" in told
+    assert (
+        "5 entries of it are sent again" in told
+        and f"14 in {part.name}, is for the office: central import-ledger" in told
+    )
     for _ in range(2):
-        central(["--db", str(wire.central.path), "import-ledger", str(part)], standalone_mode=False)
+        cli(["--db", str(wire.central.path), "import-ledger", str(part)], standalone_mode=False)
     assert wire.central.one("SELECT count(*) FROM entry") == 19  # all but the damaged one
     lunches(wire, 1)
     wire.pass_time(400_000)
@@ -93,48 +122,64 @@ def test_meals_before_a_damaged_place_that_nobody_has_booked_go_to_the_office_by
     the_books_are_right(wire.central.ledger)
 
 
-def test_after_an_exchange_without_a_network_children_eat_and_the_clock_keeps_its_floor(wire: Wire) -> None:
+def test_after_an_exchange_without_a_network_children_eat_and_the_clock_keeps_its_floor(
+    wire: Wire,
+) -> None:
     lunches(wire, 2)
     wire.clock.pass_ms(3 * 24 * 3_600_000)
     wire.settle()
     wire.pass_time(400_000)
-    heard_at = reads.standing(wire.box.db).heard_at
-    assert heard_at is not None
+    last_contact_at = reads.standing(wire.box.db).last_contact_at
+    assert last_contact_at is not None
     wire.disconnect()
     wire.box.db.sql.execute("DROP TRIGGER entry_never_changes")
     wire.box.db.sql.execute("UPDATE entry SET body = replace(body, '366', '367') WHERE seq = 1")
     wire.box.synced, wire.box.wall_offset = False, timedelta(days=-3)
     reopened(wire)
-    assert wire.box.tap(CARD) == "served"  # as an unknown card: what its owner has is not known here until the central tells
-    assert wire.box.entries()[-1].at >= heard_at
+    assert (
+        wire.box.tap(CARD) == "served"
+    )  # as an unknown card: what its owner has is not known here until the central tells
+    assert wire.box.entries()[-1].at >= last_contact_at
 
 
 def test_a_damaged_file_and_its_journal_are_kept_as_they_were(wire: Wire) -> None:
     lunches(wire, 3)
     wire.box.db.sql.execute("DROP TRIGGER entry_never_changes")
     wire.box.db.sql.execute("UPDATE entry SET body = replace(body, '366', '367') WHERE seq = 1")
-    was = {end: wire.box.path.with_name(wire.box.path.name + end).read_bytes() for end in ("", "-wal")}
-    let_go(wire.box.db)
+    was = {
+        end: wire.box.path.with_name(wire.box.path.name + end).read_bytes() for end in ("", "-wal")
+    }
+    close_without_checkpoint(wire.box.db)
     wire.box.start()
-    let_go(wire.box.db)
-    assert was["-wal"] and wire.box.path.with_name(f"{wire.box.path.name}-wal").read_bytes() == was["-wal"]
+    close_without_checkpoint(wire.box.db)
+    assert (
+        was["-wal"]
+        and wire.box.path.with_name(f"{wire.box.path.name}-wal").read_bytes() == was["-wal"]
+    )
     reopened(wire)
     for end, before in was.items():
-        assert wire.box.path.with_name(f"{wire.box.path.name}.damaged-1{end}").read_bytes() == before
+        assert (
+            wire.box.path.with_name(f"{wire.box.path.name}.damaged-1{end}").read_bytes() == before
+        )
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         ("UPDATE entry SET cents = cents - 1 WHERE seq = 2", "the columns of entry 2 differ"),
-        ("UPDATE epoch SET base_hash = zeroblob(32)", "does not begin as an epoch of this terminal does"),
+        (
+            "UPDATE epoch SET base_hash = zeroblob(32)",
+            "does not begin as an epoch of this terminal does",
+        ),
         ("UPDATE terminal SET acked = acked + 50", "booked up to entry 54"),
         ("UPDATE terminal SET id = 't-7'", "does not begin as an epoch of this terminal does"),
         ("UPDATE epoch SET n = 3", "entries of an epoch that is not known here"),
         ("UPDATE epoch SET base_seq = 64", "does not match its hash"),
     ],
 )
-def test_a_value_that_was_changed_is_seen_at_the_start_and_costs_no_meal(wire: Wire, change: str, sentence: str) -> None:
+def test_a_value_that_was_changed_is_seen_at_the_start_and_costs_no_meal(
+    wire: Wire, change: str, sentence: str
+) -> None:
     lunches(wire, 2)
     wire.settle()
     wire.disconnect()
@@ -149,7 +194,9 @@ def test_a_value_that_was_changed_is_seen_at_the_start_and_costs_no_meal(wire: W
     both_sides_are_equal(wire)
 
 
-def test_an_old_card_with_meals_of_the_same_day_is_salvaged_and_one_of_another_terminal_refused(two: Wire, tmp_path: Path) -> None:
+def test_an_old_card_with_meals_of_the_same_day_is_salvaged_and_one_of_another_terminal_refused(
+    two: Wire, tmp_path: Path
+) -> None:
     two.disconnect()
     box, other = two.boxes["t-1"], two.boxes["t-2"]
     box.tap(CARD)
@@ -164,7 +211,9 @@ def test_an_old_card_with_meals_of_the_same_day_is_salvaged_and_one_of_another_t
     assert box.tap(CARD) == "served"  # a new card knows of no lunch before it
     box.db.close()
     assert [len(one.entries) for one in salvage(tmp_path / "old.db", box.path, "b" * 16)] == [1]
-    with pytest.raises(StoreError, match="is of borgofiorito/t-2, this terminal is borgofiorito/t-1"):
+    with pytest.raises(
+        StoreError, match="is of borgofiorito/t-2, this terminal is borgofiorito/t-1"
+    ):
         salvage(other.path, box.path, "c" * 16)
     with pytest.raises(StoreError, match="no terminal has run here yet"):
         salvage(tmp_path / "old.db", tmp_path / "nothing.db", "c" * 16)
@@ -172,11 +221,16 @@ def test_an_old_card_with_meals_of_the_same_day_is_salvaged_and_one_of_another_t
     box.start()
     two.connect()
     two.settle()
-    assert two.central.one("SELECT count(*) FROM entry WHERE kind = 'meal'") == 2 and two.central.balance("a-1") == -366
+    assert (
+        two.central.one("SELECT count(*) FROM entry WHERE kind = 'meal'") == 2
+        and two.central.balance("a-1") == -366
+    )
 
 
 @pytest.mark.parametrize("where", [0, 16, 100, 1100])
-def test_a_file_that_is_no_database_any_more_is_begun_anew_and_records_come_back(wire: Wire, where: int) -> None:
+def test_a_file_that_is_no_database_any_more_is_begun_anew_and_records_come_back(
+    wire: Wire, where: int
+) -> None:
     lunches(wire, 3)
     wire.central.credit("a-1", 5_000, "r-1")
     wire.settle()
@@ -232,7 +286,9 @@ def test_a_ledger_of_another_card_is_salvaged_by_hand(wire: Wire, tmp_path: Path
     assert salvage(found, wire.box.path, "c" * 16) == []  # once
     wire.box.start()
     newest = reads.latest_entry(wire.box.db)
-    assert newest is not None and newest.at == wire.clock.instant  # what was found is older, and no floor for the clock
+    assert (
+        newest is not None and newest.at == wire.clock.instant
+    )  # what was found is older, and no floor for the clock
     wire.connect()
     wire.settle()
     assert wire.central.balance("a-1") == wire.box.balance("a-1") == -3 * 366
@@ -241,27 +297,37 @@ def test_a_ledger_of_another_card_is_salvaged_by_hand(wire: Wire, tmp_path: Path
 
 
 def test_an_export_and_the_network_together_book_once(wire: Wire, tmp_path: Path) -> None:
-    from agent.cli_central import central
+    from agent.central.cli import cli
 
     wire.disconnect()
     lunches(wire, 60)
     assert write_export(wire.box.db, tmp_path / "stick") == 120
     for _ in range(2):
-        central(["--db", str(wire.central.path), "import-ledger", str(tmp_path / "stick")], standalone_mode=False)
+        cli(
+            ["--db", str(wire.central.path), "import-ledger", str(tmp_path / "stick")],
+            standalone_mode=False,
+        )
     assert wire.central.balance("a-1") == -60 * 366
     wire.connect()
     wire.settle()
     assert wire.central.balance("a-1") == wire.box.balance("a-1") == -60 * 366
-    central(["--db", str(wire.central.path), "import-ledger", str(tmp_path / "stick")], standalone_mode=False)
+    cli(
+        ["--db", str(wire.central.path), "import-ledger", str(tmp_path / "stick")],
+        standalone_mode=False,
+    )
     wire.box.tap(CARD)
     wire.pass_time(400_000)
     both_sides_are_equal(wire)
     the_books_are_right(wire.central.ledger)
 
 
-@pytest.mark.parametrize("rotten", [b'{"balance":1', b"\xff\xfe", b'{"balance":"x"}', b'{"balance":1,"id":"\xff"}'])
+@pytest.mark.parametrize(
+    "rotten", [b'{"balance":1', b"\xff\xfe", b'{"balance":"x"}', b'{"balance":1,"id":"\xff"}']
+)
 @pytest.mark.parametrize("kind", ["account", "card", "policy", "service"])
-def test_a_record_that_cannot_be_read_any_more_is_done_without_and_told_again(wire: Wire, kind: str, rotten: bytes) -> None:
+def test_a_record_that_cannot_be_read_any_more_is_done_without_and_told_again(
+    wire: Wire, kind: str, rotten: bytes
+) -> None:
     """A flipped bit in a record that is no JSON, no text or no record afterwards: a tap goes on without it, and nobody starts anew."""
     lunches(wire, 1)
     wire.settle()
@@ -271,8 +337,12 @@ def test_a_record_that_cannot_be_read_any_more_is_done_without_and_told_again(wi
     wire.box.db.sql.execute(change, (rotten, kind))
     wire.box.restart()
     tap = CardPresented(reader="counter", card=parse_card_id(CARD), tap=1)
-    (shown,) = [effect for effect in wire.box.core.turn(tap, wire.box.reading()) if isinstance(effect, Show)]
-    assert shown.signal == ("refused" if kind == "service" else "served")  # a card or an account not known here is served
+    (shown,) = [
+        effect for effect in wire.box.core.turn(tap, wire.box.reading()) if isinstance(effect, Show)
+    ]
+    assert shown.signal == (
+        "refused" if kind == "service" else "served"
+    )  # a card or an account not known here is served
     assert {what for _, what, _ in reads.incidents(wire.box.db)} == {"record"}
     wire.disconnect()
     wire.connect()
@@ -282,8 +352,13 @@ def test_a_record_that_cannot_be_read_any_more_is_done_without_and_told_again(wi
     the_books_are_right(wire.central.ledger)
 
 
-@pytest.mark.parametrize(("rotten", "sentence"), [(b"{", "entry 1 does not match its hash"), (b"\xff", "Could not decode")])
-def test_an_entry_that_cannot_be_read_any_more_makes_the_file_a_damaged_one(wire: Wire, rotten: bytes, sentence: str) -> None:
+@pytest.mark.parametrize(
+    ("rotten", "sentence"),
+    [(b"{", "entry 1 does not match its hash"), (b"\xff", "Could not decode")],
+)
+def test_an_entry_that_cannot_be_read_any_more_makes_the_file_a_damaged_one(
+    wire: Wire, rotten: bytes, sentence: str
+) -> None:
     wire.disconnect()
     lunches(wire, 1)
     wire.box.db.sql.execute("DROP TRIGGER entry_never_changes")
@@ -295,7 +370,9 @@ def test_an_entry_that_cannot_be_read_any_more_makes_the_file_a_damaged_one(wire
 
 def test_a_records_name_that_is_no_text_any_more_makes_the_file_a_damaged_one(wire: Wire) -> None:
     wire.connect()
-    wire.box.db.sql.execute("UPDATE record SET id = CAST(x'61ff' AS TEXT) WHERE kind = 'account' AND id = 'a-1'")
+    wire.box.db.sql.execute(
+        "UPDATE record SET id = CAST(x'61ff' AS TEXT) WHERE kind = 'account' AND id = 'a-1'"
+    )
     assert "Could not decode" in str(damage(wire.box.db))
     reopened(wire)
     assert [kind for _, kind, _ in reads.incidents(wire.box.db)] == ["damaged_file"]
@@ -308,13 +385,21 @@ def test_a_folder_that_looks_like_a_copy_of_ours_stays(wire: Wire, tmp_path: Pat
     wire.box.db.checkpoint()
     shutil.copyfile(wire.box.path, tmp_path / "desk" / "old.db")
     assert salvage(tmp_path / "desk" / "old.db", wire.box.path, "b" * 16) == []
-    assert sorted(path.name for path in (tmp_path / "desk").iterdir()) == ["old.db", "old.db.copy-of-mine", "salvage-2026"]
+    assert sorted(path.name for path in (tmp_path / "desk").iterdir()) == [
+        "old.db",
+        "old.db.copy-of-mine",
+        "salvage-2026",
+    ]
 
 
-def test_a_plug_pulled_while_a_damaged_file_is_exchanged_loses_nothing(wire: Wire, tmp_path: Path) -> None:
+def test_a_plug_pulled_while_a_damaged_file_is_exchanged_loses_nothing(
+    wire: Wire, tmp_path: Path
+) -> None:
     lunches(wire, 5)
     wire.box.db.sql.execute("DROP TRIGGER entry_never_changes")
-    wire.box.db.sql.execute("UPDATE entry SET cents = cents - 1, body = replace(body, '366', '367') WHERE seq = 1")
+    wire.box.db.sql.execute(
+        "UPDATE entry SET cents = cents - 1, body = replace(body, '366', '367') WHERE seq = 1"
+    )
     folder = wire.box.path.parent
     damaged = {end: (folder / (wire.box.path.name + end)).read_bytes() for end in ("", "-wal")}
     wire.box.db.close()
@@ -342,9 +427,13 @@ def test_a_plug_pulled_while_a_damaged_file_is_exchanged_loses_nothing(wire: Wir
         if case == "-wal gone":
             wire.box.path.with_name(f"{wire.box.path.name}-wal").unlink()
         reopened(wire)
-        assert len(wire.box.entries()) == 9, case  # the tenth, the oldest, cannot be proved any more
+        assert len(wire.box.entries()) == 9, (
+            case
+        )  # the tenth, the oldest, cannot be proved any more
         assert [kind for _, kind, _ in reads.incidents(wire.box.db)] == ["damaged_file"]
         assert not list(folder.glob("*.whole")) and not list(folder.glob("*.damaged-2"))
-        assert len(read_damaged(linked).found[0].entries) == 9  # with its journal, if it was not brought into it
+        assert (
+            len(read_damaged(linked).found[0].entries) == 9
+        )  # with its journal, if it was not brought into it
         wire.box.db.close()
     wire.box.start()

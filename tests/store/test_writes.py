@@ -16,7 +16,7 @@ from agent.store.database import Database
 from agent.store.writes import RecordRow
 
 EPOCH = "1-0123456789abcdef"
-JOURNAL = "c0ffee" * 4
+GENERATION = "c0ffee" * 4
 AT = "2026-11-23T11:02:05.331Z"
 BEGUN = writes.Incident(at=AT, kind="new_epoch", detail="by order o-2")
 
@@ -25,13 +25,23 @@ BEGUN = writes.Incident(at=AT, kind="new_epoch", detail="by order o-2")
 class Disk:
     db: Database
 
-    def meal(self, account: str = "a-1", cents: int = -366, day: str = "2026-11-23", at: str = AT) -> Entry:
+    def meal(
+        self, account: str = "a-1", cents: int = -366, day: str = "2026-11-23", at: str = AT
+    ) -> Entry:
         return writes.record(self.db, draft(account, cents, day, at))
 
-    def changes(self, *rows: RecordRow, to: int, acked: int, reset: bool = False, more: bool = False, journal: str = JOURNAL) -> int:
+    def changes(
+        self,
+        *rows: RecordRow,
+        to: int,
+        acked: int,
+        reset: bool = False,
+        more: bool = False,
+        generation: str = GENERATION,
+    ) -> int:
         return writes.apply_changes(
-            self.db, journal=journal, to=to, acked=(1, acked), rows=rows, notes=[], reset=reset, more=more, until=None,
-            heard_at=AT, unreadable=[], incident=None,
+            self.db, generation=generation, to=to, acked=(1, acked), rows=rows, notes=[], reset=reset, more=more, until=None,
+            last_contact_at=AT, unreadable=[], incident=None,
         )  # fmt: skip
 
 
@@ -43,13 +53,18 @@ def draft(account: str = "a-1", cents: int = -366, day: str = "2026-11-23", at: 
 
 
 def account(name: str, balance: int, p: int) -> RecordRow:
-    return RecordRow(kind="account", id=name, p=p, body=f'{{"balance":{balance},"id":"{name}","k":"account","p":{p}}}')
+    return RecordRow(
+        kind="account",
+        id=name,
+        p=p,
+        body=f'{{"balance":{balance},"id":"{name}","k":"account","p":{p}}}',
+    )
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Disk:
     db = Database(tmp_path / "t.db")
-    writes.found(db, town="borgo", terminal="t-1", epoch=EPOCH)
+    writes.initialise(db, town="borgo", terminal="t-1", epoch=EPOCH)
     return Disk(db)
 
 
@@ -87,7 +102,10 @@ def test_a_storno_is_unique_per_meal_and_frees_the_meal(disk: Disk) -> None:
     assert meal is not None and (meal.key.seq, count) == (3, 2)
 
 
-@pytest.mark.parametrize("sql", ["UPDATE entry SET cents = 0", "UPDATE entry SET hash = zeroblob(32)", "DELETE FROM entry"])
+@pytest.mark.parametrize(
+    "sql",
+    ["UPDATE entry SET cents = 0", "UPDATE entry SET hash = zeroblob(32)", "DELETE FROM entry"],
+)
 def test_triggers_guard_the_ledger(disk: Disk, sql: str) -> None:
     disk.meal()
     with pytest.raises(sqlite3.IntegrityError, match="an entry is"):
@@ -99,7 +117,9 @@ def test_a_positive_meal_is_refused_by_the_schema(disk: Disk) -> None:
         disk.meal(cents=1)
 
 
-def test_a_resynchronisation_removes_what_it_did_not_name_with_its_last_message_only(disk: Disk) -> None:
+def test_a_resynchronisation_removes_what_it_did_not_name_with_its_last_message_only(
+    disk: Disk,
+) -> None:
     disk.changes(account("a-1", 1, 1), account("a-2", 2, 2), to=2, acked=0, reset=True)
     writes.begin_resync(disk.db, "o-1", None)
     assert reads.standing(disk.db).position == 0
@@ -129,12 +149,12 @@ def test_a_tombstone_removes_only_what_is_older(disk: Disk) -> None:
     assert reads.balance_cents(disk.db, "a-1") is None
 
 
-def test_the_mark_steps_back_only_with_another_journal(disk: Disk) -> None:
+def test_the_mark_steps_back_only_with_another_generation(disk: Disk) -> None:
     disk.meal()
     disk.changes(to=1, acked=1, reset=True)
     disk.changes(to=2, acked=0)
     assert reads.standing(disk.db).acked == 1
-    disk.changes(to=1, acked=0, reset=True, journal="beef" * 8)
+    disk.changes(to=1, acked=0, reset=True, generation="beef" * 8)
     assert reads.standing(disk.db).acked == 0
 
 
@@ -154,7 +174,9 @@ def test_pruning_forgets_a_prefix_that_is_booked_old_and_inside_its_balance(disk
     assert writes.prune(disk.db, before="2026-01-03T00:00:00.000Z") == 2
     here = reads.standing(disk.db)
     assert (here.oldest, here.last, here.acked) == (3, 5, 4)
-    assert writes.prune(disk.db, before="2027-01-01T00:00:00.000Z") == 1  # 4 is the newest booked one, 5 is not booked
+    assert (
+        writes.prune(disk.db, before="2027-01-01T00:00:00.000Z") == 1
+    )  # 4 is the newest booked one, 5 is not booked
     assert reads.standing(disk.db).oldest == 4
     assert list(reads.verify(disk.db)) == []
     previous, bodies = reads.batch(disk.db, EPOCH, 5, 100)
@@ -170,7 +192,9 @@ def test_pruning_keeps_the_latest_entry_when_a_new_epoch_has_begun(disk: Disk) -
     assert writes.prune(disk.db, before="2027-01-01T00:00:00.000Z") == 1
     assert reads.latest_entry(disk.db) == last
     disk.meal(day="2026-11-25", at="2026-11-25T11:00:00.000Z")
-    assert writes.prune(disk.db, before="2027-01-01T00:00:00.000Z") == 0  # the newest booked one, until one of the new epoch is
+    assert (
+        writes.prune(disk.db, before="2027-01-01T00:00:00.000Z") == 0
+    )  # the newest booked one, until one of the new epoch is
     writes.acknowledge(disk.db, (2, 1), [], AT)
     disk.db.sql.execute("UPDATE record SET h = (SELECT acked FROM terminal)")
     assert writes.prune(disk.db, before="2027-01-01T00:00:00.000Z") == 1
@@ -187,8 +211,16 @@ def test_pruning_waits_for_an_accounts_h(disk: Disk) -> None:
 
 def test_what_is_set_aside_is_kept_cut_and_bounded(disk: Disk) -> None:
     for n in range(1_003):
-        writes.set_aside(disk.db, topic="t" * 999, payload=b"x" * (100_000 if n == 1_002 else 1), reason="why", at=AT)
-    row = disk.db.sql.execute("SELECT bytes, length(payload), length(topic) FROM set_aside ORDER BY n DESC").fetchone()
+        writes.set_aside(
+            disk.db,
+            topic="t" * 999,
+            payload=b"x" * (100_000 if n == 1_002 else 1),
+            reason="why",
+            at=AT,
+        )
+    row = disk.db.sql.execute(
+        "SELECT bytes, length(payload), length(topic) FROM set_aside ORDER BY n DESC"
+    ).fetchone()
     assert row == (100_000, writes.SET_ASIDE_PAYLOAD_BYTES_MAX, 256)
     assert reads.counts(disk.db)["set_aside"] == writes.SET_ASIDE_ROWS_MAX
 
@@ -221,7 +253,10 @@ def test_verify_goes_on_behind_what_cannot_be_read(disk: Disk) -> None:
     disk.db.sql.execute("DROP TRIGGER entry_never_changes")
     disk.db.sql.execute("UPDATE entry SET body = '{'")
     found = list(reads.verify(disk.db))
-    assert [any(words in one for one in found) for words in ("entry 1 is not readable", "account a-1 cannot be read")] == [True, True]
+    assert [
+        any(words in one for one in found)
+        for words in ("entry 1 is not readable", "account a-1 cannot be read")
+    ] == [True, True]
     assert not any("a-2" in one for one in found)
 
 

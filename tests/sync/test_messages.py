@@ -23,7 +23,7 @@ from agent.sync.messages import (
 )
 
 CHANGES = {
-    "journal": "c0ffee" * 4,
+    "generation": "c0ffee" * 4,
     "from": 0,
     "to": 5,
     "acked": {"epoch": "1-0123456789abcdef", "seq": 0},
@@ -53,7 +53,10 @@ def test_fields_of_a_later_version_are_ignored() -> None:
         (json.dumps({**CHANGES, "to": -1}).encode(), r"at `\$.to`"),
         (json.dumps({**CHANGES, "at": "yesterday"}).encode(), r"at `\$.at`"),
         (json.dumps({**CHANGES, "records": [{}] * 201}).encode(), r"at `\$.records`"),
-        (json.dumps({key: value for key, value in CHANGES.items() if key != "acked"}).encode(), "missing required field `acked`"),
+        (
+            json.dumps({key: value for key, value in CHANGES.items() if key != "acked"}).encode(),
+            "missing required field `acked`",
+        ),
         (b" " * (MESSAGE_BYTES_MAX + 1), "more than the 262144 a message may have"),
     ],
 )
@@ -89,7 +92,9 @@ def test_any_json_is_a_record_or_a_sync_error(value: object) -> None:
 def test_records_know_their_kind_and_id() -> None:
     account, body = decode_record(Raw(b'{"k":"account","p":3,"id":"a-1","balance":5,"new":1}'))
     assert isinstance(account, AccountRecord) and record_key(account) == ("account", "a-1")
-    assert body == '{"balance":5,"id":"a-1","k":"account","new":1,"p":3}'  # what we do not know stays in the digest
+    assert (
+        body == '{"balance":5,"id":"a-1","k":"account","new":1,"p":3}'
+    )  # what we do not know stays in the digest
     policy, _ = decode_record(Raw(b'{"k":"policy","p":1,"from":"2026-09-01"}'))
     assert isinstance(policy, PolicyRecord) and record_key(policy) == ("policy", "2026-09-01")
     gone, _ = decode_record(Raw(b'{"k":"gone","of":"card","id":"x","p":9}'))
@@ -98,12 +103,22 @@ def test_records_know_their_kind_and_id() -> None:
 
 def test_a_kind_of_a_later_version_is_kept_unread() -> None:
     record, body = decode_record(Raw(b'{"k":"menu","id":"m-1","p":4,"dish":"pasta"}'))
-    assert record == UnknownRecord(k="menu", id="m-1", p=4) and record_key(record) == ("menu", "m-1")
+    assert record == UnknownRecord(k="menu", id="m-1", p=4) and record_key(record) == (
+        "menu",
+        "m-1",
+    )
     assert "pasta" in body
 
 
 @pytest.mark.parametrize(
-    "raw", [b'{"k":"account","p":3,"id":"a-1"}', b'{"k":"menu"}', b"7", b'{"k":5}', b'{"k":"card","p":1,"id":"short","account":"a"}']
+    "raw",
+    [
+        b'{"k":"account","p":3,"id":"a-1"}',
+        b'{"k":"menu"}',
+        b"7",
+        b'{"k":5}',
+        b'{"k":"card","p":1,"id":"short","account":"a"}',
+    ],
 )
 def test_a_malformed_record_is_one_sentence(raw: bytes) -> None:
     with pytest.raises(SyncError, match="not a record"):
@@ -122,5 +137,7 @@ def test_a_malformed_record_is_one_sentence(raw: bytes) -> None:
         ("wipe-it", "wipe-that", False),
     ],
 )
-def test_an_order_is_done_when_it_or_a_later_one_was(order: str, done: str | None, is_so: bool) -> None:
+def test_an_order_is_done_when_it_or_a_later_one_was(
+    order: str, done: str | None, is_so: bool
+) -> None:
     assert is_done(order, done) is is_so

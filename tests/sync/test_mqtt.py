@@ -49,7 +49,9 @@ def arrived(events: Events) -> Arrived:
     return event
 
 
-def test_a_message_comes_again_until_it_is_acknowledged(broker: Mosquitto, links: Callable[[], tuple[MqttLink, Events]]) -> None:
+def test_a_message_comes_again_until_it_is_acknowledged(
+    broker: Mosquitto, links: Callable[[], tuple[MqttLink, Events]]
+) -> None:
     link, events = links()
     assert events.get(timeout=10) == LinkUp()
     with Listener(broker.port) as other:
@@ -68,7 +70,9 @@ def test_a_message_comes_again_until_it_is_acknowledged(broker: Mosquitto, links
         assert arrived(events).payload == b"2"
 
 
-def test_the_link_is_found_again_after_the_broker_was_gone(broker: Mosquitto, links: Callable[[], tuple[MqttLink, Events]]) -> None:
+def test_the_link_is_found_again_after_the_broker_was_gone(
+    broker: Mosquitto, links: Callable[[], tuple[MqttLink, Events]]
+) -> None:
     link, events = links()
     assert events.get(timeout=10) == LinkUp()
     broker.stop()
@@ -79,18 +83,24 @@ def test_the_link_is_found_again_after_the_broker_was_gone(broker: Mosquitto, li
     assert link.publish("out/a", b"1") is True
 
 
-def test_a_network_thread_that_dies_is_noticed_and_replaced(broker: Mosquitto, links: Callable[[], tuple[MqttLink, Events]]) -> None:
+def test_a_network_thread_that_dies_is_noticed_and_replaced(
+    broker: Mosquitto, links: Callable[[], tuple[MqttLink, Events]]
+) -> None:
     link, events = links()
     assert events.get(timeout=10) == LinkUp()
     client = link._client
     assert client is not None and client._thread is not None
-    client._thread_terminate = True  # paho's own word for ending its loop: is_connected() stays true
+    client._thread_terminate = (
+        True  # paho's own word for ending its loop: is_connected() stays true
+    )
     down = events.get(timeout=10)
     assert isinstance(down, LinkDown) and "thread" in down.reason
     assert events.get(timeout=10) == LinkUp()
 
 
-def test_the_last_will_is_said_when_the_process_is_gone(broker: Mosquitto, links: Callable[[], tuple[MqttLink, Events]]) -> None:
+def test_the_last_will_is_said_when_the_process_is_gone(
+    broker: Mosquitto, links: Callable[[], tuple[MqttLink, Events]]
+) -> None:
     link, events = links()
     assert events.get(timeout=10) == LinkUp()
     with Listener(broker.port, "out/state") as other:
@@ -111,7 +121,9 @@ def test_a_message_far_too_large_does_not_reach_us_and_the_next_one_does(
         assert arrived(events).payload == b"small"
 
 
-@pytest.mark.parametrize("url", ["http://host", "mqtt://", "host:1883", "mqtt://host:port", "mqtt://host/path"])
+@pytest.mark.parametrize(
+    "url", ["http://host", "mqtt://", "host:1883", "mqtt://host:port", "mqtt://host/path"]
+)
 def test_an_address_that_is_none_is_a_sentence(url: str) -> None:
     with pytest.raises(ConfigError, match="broker url"):
         Broker(url=url, ca_file=None, certificate_file=None, key_file=None).address()

@@ -49,7 +49,9 @@ def test_entries_wait_until_the_central_has_answered_a_hello() -> None:
 
 def test_at_most_four_batches_of_a_hundred_are_under_way() -> None:
     one = greeted()
-    assert one.due(0, epoch=EPOCH, last=1_000, acked=0) == [SendEntries(n, 100) for n in (1, 101, 201, 301)]
+    assert one.due(0, epoch=EPOCH, last=1_000, acked=0) == [
+        SendEntries(n, 100) for n in (1, 101, 201, 301)
+    ]
     assert one.due(1, epoch=EPOCH, last=1_000, acked=100) == [SendEntries(401, 100)]
 
 
@@ -57,7 +59,11 @@ def test_after_silence_it_says_hello_and_starts_again_from_acked() -> None:
     one = greeted()
     assert one.due(0, epoch=EPOCH, last=150, acked=0) == [SendEntries(1, 100), SendEntries(101, 50)]
     assert one.due(RETRY_FIRST_MS - 1, epoch=EPOCH, last=150, acked=0) == []
-    assert one.due(RETRY_FIRST_MS, epoch=EPOCH, last=150, acked=0) == [SayHello(), SendEntries(1, 100), SendEntries(101, 50)]
+    assert one.due(RETRY_FIRST_MS, epoch=EPOCH, last=150, acked=0) == [
+        SayHello(),
+        SendEntries(1, 100),
+        SendEntries(101, 50),
+    ]
 
 
 def test_silence_doubles_up_to_a_bound_and_an_acknowledgement_resets_it() -> None:
@@ -119,7 +125,10 @@ def test_a_central_that_comes_up_is_greeted_at_once() -> None:
 def test_a_new_epoch_is_told_at_once_and_counts_from_one() -> None:
     one = greeted()
     one.due(0, epoch=EPOCH, last=7, acked=7)
-    assert one.due(1, epoch="2-0123456789abcdef", last=1, acked=0) == [SayHello(), SendEntries(1, 1)]
+    assert one.due(1, epoch="2-0123456789abcdef", last=1, acked=0) == [
+        SayHello(),
+        SendEntries(1, 1),
+    ]
 
 
 def test_an_acknowledgement_that_steps_back_is_sent_again_from_there() -> None:
@@ -130,15 +139,19 @@ def test_an_acknowledgement_that_steps_back_is_sent_again_from_there() -> None:
 
 def test_a_connection_that_brings_nothing_is_not_believed_for_ever() -> None:
     one = greeted()
-    said = [say for at in range(0, RECONNECT_AFTER_MS + 1, 1_000) for say in one.due(at, epoch=EPOCH, last=1, acked=0)]
+    said = [
+        say
+        for at in range(0, RECONNECT_AFTER_MS + 1, 1_000)
+        for say in one.due(at, epoch=EPOCH, last=1, acked=0)
+    ]
     assert said[-1] == Reconnect()
 
 
 BASE = {
-    "own_journal": "j",
+    "own_generation": "j",
     "own_position": 10,
     "own_acked": (1, 5),
-    "journal": "j",
+    "generation": "j",
     "replaces": None,
     "from_position": 10,
     "to": 12,
@@ -158,12 +171,36 @@ BASE = {
         ({"to": 10, "acked": (1, 6)}, Verdict.APPLY),
         ({"acked": (1, 4)}, Verdict.GAP),
         ({"acked": None}, Verdict.GAP),
-        ({"journal": "k"}, Verdict.GAP),
-        ({"journal": "k", "from_position": 0}, Verdict.GAP),
-        ({"journal": "k", "from_position": 0, "reset": True, "acked": (1, 2), "replaces": "j"}, Verdict.APPLY),
-        ({"journal": "k", "from_position": 0, "reset": True, "acked": (1, 2)}, Verdict.GAP),  # a life that is over
-        ({"journal": "k", "from_position": 0, "reset": True, "acked": (1, 2), "replaces": "i"}, Verdict.GAP),
-        ({"own_journal": None, "own_position": 0, "from_position": 0, "reset": True}, Verdict.APPLY),
+        ({"generation": "k"}, Verdict.GAP),
+        ({"generation": "k", "from_position": 0}, Verdict.GAP),
+        (
+            {
+                "generation": "k",
+                "from_position": 0,
+                "reset": True,
+                "acked": (1, 2),
+                "replaces": "j",
+            },
+            Verdict.APPLY,
+        ),
+        (
+            {"generation": "k", "from_position": 0, "reset": True, "acked": (1, 2)},
+            Verdict.GAP,
+        ),  # a life that is over
+        (
+            {
+                "generation": "k",
+                "from_position": 0,
+                "reset": True,
+                "acked": (1, 2),
+                "replaces": "i",
+            },
+            Verdict.GAP,
+        ),
+        (
+            {"own_generation": None, "own_position": 0, "from_position": 0, "reset": True},
+            Verdict.APPLY,
+        ),
         ({"own_position": 0}, Verdict.GAP),
     ],
 )

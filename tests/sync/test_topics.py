@@ -13,7 +13,14 @@ def test_a_topic_comes_back_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    "topic", ["canteen/v1/other/t/t-1/hello", "canteen/v1/borgo/central/state", "canteen/v1/borgo/t/t-1/else", "canteen/v1/borgo/t/t-1", ""]
+    "topic",
+    [
+        "canteen/v1/other/t/t-1/hello",
+        "canteen/v1/borgo/central/state",
+        "canteen/v1/borgo/t/t-1/else",
+        "canteen/v1/borgo/t/t-1",
+        "",
+    ],
 )
 def test_other_topics_are_none_of_a_terminals(topic: str) -> None:
     assert TOPICS.parse(topic) is None

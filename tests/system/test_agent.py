@@ -54,12 +54,28 @@ def school(tmp_path: Path) -> Iterator[School]:
         central = Central(tmp_path / "central", broker.url)
         (tmp_path / "roster.csv").write_text(ROSTER, encoding="utf-8")
         central.office("import-roster", tmp_path / "roster.csv")
-        central.office("service", SITE, "lunch", "--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567")
+        central.office(
+            "service",
+            SITE,
+            "lunch",
+            "--opens",
+            "00:00",
+            "--closes",
+            "23:59",
+            "--weekdays",
+            "1234567",
+        )
         central.office("terminals", "add", "t-1", SITE)
         line = SerialLine(tmp_path / "reader")
         line.plug()
         reader = f'[[reader]]\nname = "counter"\nprofile = "rdm6300"\nport = "{line.path}"\n'
-        terminal = Terminal(tmp_path / "t-1", "t-1", broker.url, tmp_path / "central" / "central.db.card-key", reader)
+        terminal = Terminal(
+            tmp_path / "t-1",
+            "t-1",
+            broker.url,
+            tmp_path / "central" / "central.db.card-key",
+            reader,
+        )
         central.start()
         school = School(broker, central, terminal, line)
         school.start()
@@ -105,7 +121,11 @@ def test_children_eat_while_the_broker_is_gone(school: School) -> None:
     assert [school.tap(TAG), school.tap(OTHER)] == ["meal", "meal"]
     school.central.office("credit", "a-2", "10.00", "--id", "r-1")
     school.broker.start()
-    wait_for(lambda: school.terminal.balance("a-2") == 1_000 - 366 and school.terminal.pending() == 0, "both sides", 40)
+    wait_for(
+        lambda: school.terminal.balance("a-2") == 1_000 - 366 and school.terminal.pending() == 0,
+        "both sides",
+        40,
+    )
     assert school.central.balance("a-2") == 1_000 - 366
 
 
@@ -114,7 +134,10 @@ def test_a_technician_reads_one_line_a_tap_and_one_for_each_loss_and_return(scho
     school.line.unplug()
     wait_for(lambda: "reader 'counter' down" in school.log(), "the loss of the reader")
     school.line.plug()
-    wait_for(lambda: "reader 'counter' up" in school.log().split("down", 1)[-1], "the return of the reader")
+    wait_for(
+        lambda: "reader 'counter' up" in school.log().split("down", 1)[-1],
+        "the return of the reader",
+    )
     school.broker.stop()
     wait_for(lambda: "link down" in school.log(), "the loss of the link")
     school.broker.start()
@@ -127,10 +150,16 @@ def test_a_technician_reads_one_line_a_tap_and_one_for_each_loss_and_return(scho
 
 
 def test_sigterm_ends_cleanly_with_0_and_says_so_above(school: School) -> None:
-    wait_for(lambda: school.central.rows("SELECT state ->> '$.online' FROM terminal") == [(1,)], "online at the central")
+    wait_for(
+        lambda: school.central.rows("SELECT state ->> '$.online' FROM terminal") == [(1,)],
+        "online at the central",
+    )
     assert school.terminal.stop() == 0
     assert school.log().rstrip().endswith("stopped")
-    wait_for(lambda: school.central.rows("SELECT state ->> '$.online' FROM terminal") == [(0,)], "offline at the central")
+    wait_for(
+        lambda: school.central.rows("SELECT state ->> '$.online' FROM terminal") == [(0,)],
+        "offline at the central",
+    )
 
 
 def test_a_second_agent_on_the_same_ledger_is_refused(school: School) -> None:
@@ -145,7 +174,9 @@ def test_the_staff_undo_type_in_and_close(school: School) -> None:
     day = f"{date.today() - timedelta(days=3)}"
     assert f"a-2, {day}" in run_agent("meal", "-c", config, "a-2", "--day", day)
     assert "already served" in run_agent("meal", "-c", config, "a-2", "--day", day, code=1)
-    assert "longer ago than" in run_agent("meal", "-c", config, "a-2", "--day", "2026-01-02", code=1)
+    assert "longer ago than" in run_agent(
+        "meal", "-c", config, "a-2", "--day", "2026-01-02", code=1
+    )
     assert "no account nobody" in run_agent("meal", "-c", config, "nobody", code=1)
     assert "0 meals served" in run_agent("close", "-c", config, "1")
     wait_for(lambda: school.terminal.pending() == 0, "everything acknowledged")
@@ -155,17 +186,25 @@ def test_the_staff_undo_type_in_and_close(school: School) -> None:
 def test_another_terminals_ledger_is_refused_and_not_touched(school: School) -> None:
     school.terminal.stop()
     text = school.terminal.config.read_text(encoding="utf-8")
-    school.terminal.config.write_text(text.replace('terminal = "t-1"', 'terminal = "t-7"'), encoding="utf-8")
-    assert "is the ledger of borgofiorito/t-1" in run_agent("run", "-c", school.terminal.config, code=78)
+    school.terminal.config.write_text(
+        text.replace('terminal = "t-1"', 'terminal = "t-7"'), encoding="utf-8"
+    )
+    assert "is the ledger of borgofiorito/t-1" in run_agent(
+        "run", "-c", school.terminal.config, code=78
+    )
     school.terminal.config.write_text(text, encoding="utf-8")
 
 
-def test_systemd_hears_ready_status_and_watchdog_and_the_journal_gets_fields(school: School, tmp_path: Path) -> None:
+def test_systemd_hears_ready_status_and_watchdog_and_the_journal_gets_fields(
+    school: School, tmp_path: Path
+) -> None:
     school.terminal.stop()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(20)
-        school.terminal.start(environment={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "600000"})
+        school.terminal.start(
+            environment={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "600000"}
+        )
         heard: list[bytes] = []
         while heard.count(b"WATCHDOG=1") < 4 or not any(b"link up" in text for text in heard):
             heard.append(systemd.recv(1_000))
@@ -183,13 +222,17 @@ def test_without_broker_network_or_roster_it_starts_and_records(tmp_path: Path) 
     line.plug()
     (tmp_path / "card.key").write_text("00" * 32, encoding="ascii")
     reader = f'[[reader]]\nname = "counter"\nprofile = "rdm6300"\nport = "{line.path}"\n'
-    terminal = Terminal(tmp_path / "t", "t-1", "mqtt://no-such-host.invalid:1883", tmp_path / "card.key", reader)
+    terminal = Terminal(
+        tmp_path / "t", "t-1", "mqtt://no-such-host.invalid:1883", tmp_path / "card.key", reader
+    )
     terminal.start()
     wait_for(terminal.answers, "the agent answering")
     wait_for(lambda: terminal.status()["readers"]["counter"] == "ready", "the reader")
     line.hold(TAG)
     wait_for(lambda: terminal.rows("SELECT count(*) FROM entry") == [(1,)], "the entry")
-    assert terminal.rows("SELECT kind, body ->> '$.reason' FROM entry") == [("refusal", "no_service")]
+    assert terminal.rows("SELECT kind, body ->> '$.reason' FROM entry") == [
+        ("refusal", "no_service")
+    ]
     assert terminal.stop() == 0
     assert terminal.process is not None and terminal.process.output().count("not reached") == 1
     line.unplug()

@@ -33,7 +33,13 @@ def test_a_backlog_drains_at_a_pace_and_the_counter_goes_on(tmp_path: Path) -> N
     with (
         Mosquitto(tmp_path / "broker") as broker,
         Listener(broker.port, f"canteen/v1/{TOWN}/#") as listener,
-        canteen(tmp_path, central_url=broker.url, terminal_url=broker.url, terminals=TERMINALS, start=False) as town,
+        canteen(
+            tmp_path,
+            central_url=broker.url,
+            terminal_url=broker.url,
+            terminals=TERMINALS,
+            start=False,
+        ) as town,
     ):
         for number, terminal in enumerate(town.terminals):
             write_backlog(terminal, number, ENTRIES)
@@ -50,7 +56,10 @@ def test_a_backlog_drains_at_a_pace_and_the_counter_goes_on(tmp_path: Path) -> N
         town.stop()
         town.check()
         for terminal in town.terminals:
-            assert most_under_way(listener.heard, terminal.name) <= BATCHES_UNACKED_MAX * BATCH_ENTRIES_MAX
+            assert (
+                most_under_way(listener.heard, terminal.name)
+                <= BATCHES_UNACKED_MAX * BATCH_ENTRIES_MAX
+            )
 
 
 def booked(town: Canteen) -> int:

@@ -13,8 +13,12 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     unit = tmp_path / "canteen-agent.service"
     text = (ROOT / "systemd" / "canteen-agent.service").read_text(encoding="utf-8")
     assert "/opt/canteen-agent/bin/canteen-agent" in text
-    unit.write_text(text.replace("/opt/canteen-agent/bin/canteen-agent", str(AGENT)), encoding="utf-8")
-    done = subprocess.run([require("systemd-analyze"), "verify", unit], capture_output=True, text=True)
+    unit.write_text(
+        text.replace("/opt/canteen-agent/bin/canteen-agent", str(AGENT)), encoding="utf-8"
+    )
+    done = subprocess.run(
+        [require("systemd-analyze"), "verify", unit], capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
@@ -43,16 +47,39 @@ def _system_calls(name: str) -> set[str]:
     """Return the system calls of a group of systemd's, groups within it opened."""
     if not name.startswith("@"):
         return {name}
-    listed = subprocess.run([require("systemd-analyze"), "syscall-filter", name], capture_output=True, text=True, check=True).stdout
-    words = [line.strip() for line in listed.splitlines()[1:] if line.strip() and not line.strip().startswith("#")]
+    listed = subprocess.run(
+        [require("systemd-analyze"), "syscall-filter", name],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    words = [
+        line.strip()
+        for line in listed.splitlines()[1:]
+        if line.strip() and not line.strip().startswith("#")
+    ]
     return {call for word in words for call in _system_calls(word)}
 
 
 def test_an_installed_wheel_finds_its_profiles(tmp_path: Path) -> None:
     source = tmp_path / "source"
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".venv", ".git", ".make", "*cache*"))
+    shutil.copytree(
+        ROOT, source, ignore=shutil.ignore_patterns(".venv", ".git", ".make", "*cache*")
+    )
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps", "--wheel-dir", tmp_path, source], check=True
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-build-isolation",
+            "--no-deps",
+            "--wheel-dir",
+            tmp_path,
+            source,
+        ],
+        check=True,
     )
     (wheel,) = tmp_path.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
@@ -60,6 +87,13 @@ def test_an_installed_wheel_finds_its_profiles(tmp_path: Path) -> None:
     imports = "from agent.readers.profile import profiles_dir; from agent.readers.profile_rules import load_profile"
     code = f"{imports}; print(profiles_dir(), load_profile('rdm6300').id)"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "installed")}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path / "installed")},
     )
-    assert done.stdout.split() == [str(tmp_path / "installed" / "agent" / "firmware-profiles"), "rdm6300"], done.stderr
+    assert done.stdout.split() == [
+        str(tmp_path / "installed" / "agent" / "firmware-profiles"),
+        "rdm6300",
+    ], done.stderr

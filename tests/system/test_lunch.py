@@ -13,7 +13,11 @@ from tests.parts.process import ROOT, Process, wait_for
 
 @pytest.fixture
 def lunch(tmp_path: Path) -> Iterator[Process]:
-    with Process([sys.executable, "-m", "demo.lunch"], tmp_path / "lunch.log", environment={"PYTHONPATH": str(ROOT)}) as process:
+    with Process(
+        [sys.executable, "-m", "demo.lunch"],
+        tmp_path / "lunch.log",
+        environment={"PYTHONPATH": str(ROOT)},
+    ) as process:
         yield process
 
 
@@ -44,7 +48,9 @@ def test_a_lunch_ends_with_all_equal(lunch: Process) -> None:
     said = lunch.output()
     assert said.rstrip().endswith("all equal")
     assert "kill -9" in said and "the broker stops" in said
-    greens, meals = map(int, re.findall(r"PC/SC reader: (\d+), meals\s+recorded behind them: (\d+)", said)[0])
+    greens, meals = map(
+        int, re.findall(r"PC/SC reader: (\d+), meals\s+recorded behind them: (\d+)", said)[0]
+    )
     assert greens == meals == 19
     assert left_behind(folder) == []
 

@@ -10,12 +10,16 @@ from tests.parts.process import wait_for
 def test_the_copy_follows_and_stands_in_for_a_box_that_burned(tmp_path: Path) -> None:
     with (
         Mosquitto(tmp_path / "broker") as broker,
-        canteen(tmp_path, central_url=broker.url, terminal_url=broker.url, terminals=1, start=False) as town,
+        canteen(
+            tmp_path, central_url=broker.url, terminal_url=broker.url, terminals=1, start=False
+        ) as town,
     ):
         (terminal,) = town.terminals
         medium = tmp_path / "usb"
         medium.mkdir()
-        terminal.config.write_text(f'mirror = "{medium}"\n' + terminal.config.read_text(encoding="utf-8"), encoding="utf-8")
+        terminal.config.write_text(
+            f'mirror = "{medium}"\n' + terminal.config.read_text(encoding="utf-8"), encoding="utf-8"
+        )
         town.central.start()
         town.start(terminal)
         wait_for(lambda: terminal.balance("a-1") is not None, "the roster")
@@ -26,7 +30,9 @@ def test_the_copy_follows_and_stands_in_for_a_box_that_burned(tmp_path: Path) ->
         broker.stop()  # nothing reaches the central any more
         medium.rename(tmp_path / "pulled")
         town.tap(0)
-        wait_for(lambda: terminal.status()["mirror"].endswith("No such file or directory"), "the fault")
+        wait_for(
+            lambda: terminal.status()["mirror"].endswith("No such file or directory"), "the fault"
+        )
         town.tap(0)  # a failing copy stops nobody
         (tmp_path / "pulled").rename(medium)
         wait_for(lambda: copy.read_bytes().count(b'"hash":') == 3, "the copy catching up", 40)

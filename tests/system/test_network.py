@@ -38,7 +38,9 @@ def town(tmp_path: Path, broker: Mosquitto, proxy: Proxy) -> Iterator[Canteen]:
 
 
 @pytest.mark.timeout(240)
-def test_whatever_the_network_does_and_whoever_is_killed_both_sides_end_equal(broker: Mosquitto, proxy: Proxy, town: Canteen) -> None:
+def test_whatever_the_network_does_and_whoever_is_killed_both_sides_end_equal(
+    broker: Mosquitto, proxy: Proxy, town: Canteen
+) -> None:
     proxy.cut()
     town.tap(0)
     proxy.half_close()
@@ -104,11 +106,15 @@ def test_kill_9_in_a_loop_for_agents_central_and_broker(broker: Mosquitto, town:
 def clock_of(time: str) -> list[str]:
     """Return a prefix under which a command sees another wall clock. faketime itself would stay between us and the agent."""
     asked = [require("faketime"), "-f", time, "sh", "-c", "echo $LD_PRELOAD"]
-    library = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    library = subprocess.run(
+        asked, capture_output=True, text=True, check=True, timeout=10
+    ).stdout.strip()
     return ["env", f"LD_PRELOAD={library}", f"FAKETIME={time}", "FAKETIME_DONT_FAKE_MONOTONIC=1"]
 
 
-def test_an_agent_starts_without_network_without_names_and_with_a_wrong_clock(broker: Mosquitto, town: Canteen) -> None:
+def test_an_agent_starts_without_network_without_names_and_with_a_wrong_clock(
+    broker: Mosquitto, town: Canteen
+) -> None:
     """It has no interface at all and its clock says 1970: children eat, and all comes right when the network is there."""
     terminal, line = town.terminals[0], town.lines[0]
     town.tap(0)
@@ -117,7 +123,12 @@ def test_an_agent_starts_without_network_without_names_and_with_a_wrong_clock(br
     line.unplug()
     line.plug()
     wrong_clock = clock_of("@1970-01-01 00:00:10")
-    no_network = [require("unshare"), "--net", *([] if os.geteuid() == 0 else ["--map-root-user"]), "--"]
+    no_network = [
+        require("unshare"),
+        "--net",
+        *([] if os.geteuid() == 0 else ["--map-root-user"]),
+        "--",
+    ]
     town.start(terminal, [*no_network, *wrong_clock])
     status = terminal.status()
     assert status["link"].startswith("down") and status["clock"] in ("unset", "held"), status
@@ -125,7 +136,9 @@ def test_an_agent_starts_without_network_without_names_and_with_a_wrong_clock(br
     town.tap(0)
     served = terminal.rows("SELECT kind, body ->> '$.at' FROM entry ORDER BY n")
     assert [kind for kind, _ in served] == ["meal"] * 3
-    assert served == sorted(served, key=lambda row: str(row[1])) and str(served[-1][1]) > "2026"  # never below what was recorded
+    assert (
+        served == sorted(served, key=lambda row: str(row[1])) and str(served[-1][1]) > "2026"
+    )  # never below what was recorded
     assert terminal.process is not None
     terminal.process.kill()
     line.unplug()

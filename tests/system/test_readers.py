@@ -24,19 +24,26 @@ def flood(line: SerialLine, ended: threading.Event) -> None:
             ended.wait(0.001)
             continue
         with contextlib.suppress(BlockingIOError):  # the pty is full
-            line.write(b"".join(rdm6300_frame(b"\xee" + (n + k).to_bytes(4, "big")) for k in range(20)))
+            line.write(
+                b"".join(rdm6300_frame(b"\xee" + (n + k).to_bytes(4, "big")) for k in range(20))
+            )
         n += 20
 
 
 def rss_kib(pid: int) -> int:
-    return int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))[0])
+    return int(
+        re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))[0]
+    )
 
 
-def test_a_reader_that_floods_and_one_that_is_pulled_out_cost_no_meal_at_the_others(tmp_path: Path) -> None:
+def test_a_reader_that_floods_and_one_that_is_pulled_out_cost_no_meal_at_the_others(
+    tmp_path: Path,
+) -> None:
     lines = {name: SerialLine(tmp_path / name) for name in ("tags", "storm")}
     cards = [f"a:{uid.hex()}" for uid in UIDS] + [f"em:{uid.hex()}" for uid in TAGS]
     readers = '[[reader]]\nname = "plates"\nprofile = "acs-acr122u"\n' + "".join(
-        f'[[reader]]\nname = "{name}"\nprofile = "rdm6300"\nport = "{line.path}"\n' for name, line in lines.items()
+        f'[[reader]]\nname = "{name}"\nprofile = "rdm6300"\nport = "{line.path}"\n'
+        for name, line in lines.items()
     )
     with contextlib.ExitStack() as stack:
         for line in lines.values():
@@ -45,7 +52,13 @@ def test_a_reader_that_floods_and_one_that_is_pulled_out_cost_no_meal_at_the_oth
         card, pcscd, terminal = stack.enter_context(counter(tmp_path, cards, readers))
         terminal.start(enter=pcscd.namespace.command())
         wait_for(terminal.answers, "the agent answering")
-        wait_for(lambda: terminal.balance("a-23") == 0 and set(terminal.status()["readers"].values()) == {"ready"}, "roster and readers")
+        wait_for(
+            lambda: (
+                terminal.balance("a-23") == 0
+                and set(terminal.status()["readers"].values()) == {"ready"}
+            ),
+            "roster and readers",
+        )
         process = terminal.process
         assert process is not None
         before_kib = rss_kib(process.pid)
@@ -60,16 +73,23 @@ def test_a_reader_that_floods_and_one_that_is_pulled_out_cost_no_meal_at_the_oth
         for uid in UIDS[6:]:
             assert card.tap(uid).startswith(GREEN)
         lines["tags"].plug()
-        wait_for(lambda: terminal.status()["readers"]["tags"] == "ready", "the reader plugged in again")
+        wait_for(
+            lambda: terminal.status()["readers"]["tags"] == "ready", "the reader plugged in again"
+        )
         for uid in TAGS[6:]:
             lines["tags"].hold(uid)
         after_kib = rss_kib(process.pid)
         ended.set()
         storm.join()
-        wait_for(lambda: terminal.status()["readers"]["storm"].startswith("ready"), "the storm over")
+        wait_for(
+            lambda: terminal.status()["readers"]["storm"].startswith("ready"), "the storm over"
+        )
 
         eaten = "SELECT count(DISTINCT eater) FROM entry WHERE kind = 'meal'"
-        wait_for(lambda: terminal.rows(eaten) == [(len(UIDS) + len(TAGS),)], "a meal for every card at both quiet readers")
+        wait_for(
+            lambda: terminal.rows(eaten) == [(len(UIDS) + len(TAGS),)],
+            "a meal for every card at both quiet readers",
+        )
         said = process.output()
         for name in ("storm", "tags"):
             assert len(re.findall(rf"reader '{name}' down", said)) == 1, said

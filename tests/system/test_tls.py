@@ -40,7 +40,9 @@ class Authority:
                      "-extfile", "ext", "-out", f"{name}.crt")  # fmt: skip
 
     def openssl(self, *words: str) -> None:
-        subprocess.run([require("openssl"), *words], cwd=self.folder, check=True, capture_output=True)
+        subprocess.run(
+            [require("openssl"), *words], cwd=self.folder, check=True, capture_output=True
+        )
 
 
 class Client:
@@ -51,14 +53,24 @@ class Client:
         self.heard: list[str] = []
         self.welcomed: list[str] = []
         self.ended = threading.Event()
-        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"try-{name}", protocol=paho.MQTTv5)
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id=f"try-{name}", protocol=paho.MQTTv5
+        )
         context = ssl.create_default_context(cafile=str(authority.folder / "ca.crt"))
         if name is not None:
-            context.load_cert_chain(authority.folder / f"{name}.crt", authority.folder / f"{name}.key")
+            context.load_cert_chain(
+                authority.folder / f"{name}.crt", authority.folder / f"{name}.key"
+            )
         client.tls_set_context(context)
-        client.on_subscribe = lambda client, data, mid, reasons, properties: self.answers.put(reasons[0].value)
-        client.on_publish = lambda client, data, mid, reason, properties: self.answers.put(reason.value)
-        client.on_connect = lambda client, data, flags, reason, properties: self.welcomed.append(str(reason))
+        client.on_subscribe = lambda client, data, mid, reasons, properties: self.answers.put(
+            reasons[0].value
+        )
+        client.on_publish = lambda client, data, mid, reason, properties: self.answers.put(
+            reason.value
+        )
+        client.on_connect = lambda client, data, flags, reason, properties: self.welcomed.append(
+            str(reason)
+        )
         client.on_disconnect = lambda *_: self.ended.set()
         client.on_message = lambda client, data, message: self.heard.append(message.topic)
         client.connect("127.0.0.1", port)
@@ -102,21 +114,35 @@ def topic(terminal: str, leaf: str) -> str:
     return f"canteen/v1/{TOWN}/t/{terminal}/{leaf}"
 
 
-def test_a_meal_and_a_top_up_go_through_tls_with_client_certificates(authority: Authority, broker: Mosquitto, tmp_path: Path) -> None:
+def test_a_meal_and_a_top_up_go_through_tls_with_client_certificates(
+    authority: Authority, broker: Mosquitto, tmp_path: Path
+) -> None:
     url = f"mqtts://127.0.0.1:{broker.port}"
     pki = authority.folder
     central = Central(
         tmp_path / "central", url, "--ca", pki / "ca.crt", "--certificate", pki / "central.crt", "--key", pki / "central.key"
     )  # fmt: skip
-    (tmp_path / "roster.csv").write_text("account,site,prices,cards\na-1,primaria,lunch 2026-01-01 3.66,em:010063e9ae\n", encoding="utf-8")
+    (tmp_path / "roster.csv").write_text(
+        "account,site,prices,cards\na-1,primaria,lunch 2026-01-01 3.66,em:010063e9ae\n",
+        encoding="utf-8",
+    )
     central.office("import-roster", tmp_path / "roster.csv")
-    central.office("service", SITE, "lunch", "--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567")
+    central.office(
+        "service", SITE, "lunch", "--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567"
+    )
     central.office("terminals", "add", "t-1", SITE)
     line = SerialLine(tmp_path / "reader")
     line.plug()
     reader = f'[[reader]]\nname = "counter"\nprofile = "rdm6300"\nport = "{line.path}"\n'
     extra = f'ca_file = "{pki}/ca.crt"\ncertificate_file = "{pki}/t-1.crt"\nkey_file = "{pki}/t-1.key"\n'
-    terminal = Terminal(tmp_path / "t-1", "t-1", url, tmp_path / "central" / "central.db.card-key", reader, broker_extra=extra)
+    terminal = Terminal(
+        tmp_path / "t-1",
+        "t-1",
+        url,
+        tmp_path / "central" / "central.db.card-key",
+        reader,
+        broker_extra=extra,
+    )
     central.start()
     terminal.start()
     wait_for(terminal.answers, "the agent answering")
@@ -131,7 +157,9 @@ def test_a_meal_and_a_top_up_go_through_tls_with_client_certificates(authority: 
     line.unplug()
 
 
-def test_a_terminal_can_neither_read_nor_write_another_ones_topics(authority: Authority, broker: Mosquitto) -> None:
+def test_a_terminal_can_neither_read_nor_write_another_ones_topics(
+    authority: Authority, broker: Mosquitto
+) -> None:
     thief = Client(authority, broker.port, "t-2")
     own = Client(authority, broker.port, "t-1")
     assert own.subscribe(topic("t-1", "changes")) == 1

@@ -1,0 +1,1 @@
+"""What the office does: roster, cards, credits, rules, lists, checks."""

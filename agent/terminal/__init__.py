@@ -1,0 +1,1 @@
+"""One running terminal: configuration, process and main loop, core, counter, replication, commands."""

@@ -1,0 +1,219 @@
+"""agent.toml: one frozen `Config`. An unknown key is an error; secrets stand in files of their own.
+
+A file name is relative to agent.toml; `credential:NAME` is systemd's credential NAME ($CREDENTIALS_DIRECTORY).
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Meta, Struct
+
+from agent.domain.canteen import Id
+from agent.domain.card import parse_card_key
+from agent.errors import CardError, ConfigError
+from agent.readers.open import ReaderConfig
+from agent.readers.profile_rules import load_profile, read_profile
+from agent.sync.mqtt import Broker
+from agent.toml_file import load_toml
+
+SOCKET_PATH_BYTES_MAX = 107  # unix(7)
+
+
+class BrokerTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[broker]`: url mqtts://host:8883 with the three files, or mqtt://host:1883 in the clear."""
+
+    url: str
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+
+
+class ReaderTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[reader]]`: `profile` is an id, or a .toml file of your own; `port` for a serial or keyboard profile; `device`, a glob over
+    PC/SC names, where the profile's own does not fit."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$")]
+    profile: str
+    port: str | None = None
+    device: str | None = None
+
+
+class File(Struct, frozen=True, forbid_unknown_fields=True):
+    """agent.toml as written. `mirror` is a folder on another medium, for a second copy of the ledger."""
+
+    town: Id
+    terminal: Id
+    broker: BrokerTable
+    reader: list[ReaderTable]
+    zone: str = "Europe/Rome"
+    state_dir: str = "/var/lib/canteen-agent"
+    card_key_file: str = "credential:card-key"
+    mirror: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What a terminal is. `card_key` is the town's secret: never logged, never sent."""
+
+    town: str
+    terminal: str
+    zone: ZoneInfo
+    state_dir: Path
+    card_key: bytes
+    broker: Broker
+    readers: tuple[ReaderConfig, ...]
+    mirror: Path | None
+
+    @property
+    def database(self) -> Path:
+        return self.state_dir / "terminal.db"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.state_dir / "control.sock"
+
+    def __repr__(self) -> str:
+        return f"Config({self.town}/{self.terminal})"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What a command beside a running agent needs of agent.toml: no secret is read for it."""
+
+    database: Path
+    control_socket: Path
+
+
+def load_places(path: Path) -> Places:
+    """Return where a terminal keeps its files. Raise `ConfigError`."""
+    state_dir = path.parent / load_toml(path, File, ConfigError).state_dir
+    return Places(state_dir / "terminal.db", state_dir / "control.sock")
+
+
+def load_readers(path: Path) -> tuple[ReaderConfig, ...]:
+    """Return a terminal's readers, for a command that reads no secret. Raise `ConfigError`."""
+    return _readers(path, load_toml(path, File, ConfigError).reader)
+
+
+def load_config(path: Path) -> Config:
+    """Return the whole configuration. Raise `ConfigError` with one sentence: file, key, and what to write instead."""
+    file = load_toml(path, File, ConfigError)
+    try:
+        zone = ZoneInfo(file.zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigError(
+            f"{path}: key 'zone': no time zone {file.zone!r}; write one like Europe/Rome"
+        ) from None
+    broker = Broker(
+        url=file.broker.url,
+        ca_file=_file(path, "broker.ca_file", file.broker.ca_file),
+        certificate_file=_file(path, "broker.certificate_file", file.broker.certificate_file),
+        key_file=_file(path, "broker.key_file", file.broker.key_file),
+    )
+    try:
+        _, _, tls = broker.address()
+    except ConfigError as error:
+        raise ConfigError(f"{path}: key 'broker.url': {error}") from None
+    if not tls and (broker.ca_file or broker.certificate_file):
+        raise ConfigError(
+            f"{path}: key 'broker.url': certificates are given; write mqtts://, or remove them"
+        )
+    if (broker.certificate_file is None) != (broker.key_file is None):
+        raise ConfigError(f"{path}: key 'broker': certificate_file and key_file go together")
+    return Config(
+        town=file.town,
+        terminal=file.terminal,
+        zone=zone,
+        state_dir=_state_dir(path, file.state_dir),
+        card_key=_card_key(path, file.card_key_file),
+        broker=broker,
+        readers=_readers(path, file.reader),
+        mirror=path.parent / file.mirror if file.mirror is not None else None,
+    )
+
+
+def _state_dir(path: Path, name: str) -> Path:
+    folder = path.parent / name
+    if "\0" in name or len(os.fsencode(folder / "control.sock")) > SOCKET_PATH_BYTES_MAX:
+        raise ConfigError(
+            f"{path}: key 'state_dir': too long for a socket in it, or not a path; write a shorter one"
+        )
+    return folder
+
+
+def _readers(path: Path, tables: list[ReaderTable]) -> tuple[ReaderConfig, ...]:
+    if not tables:
+        raise ConfigError(
+            f"{path}: key 'reader': write at least one [[reader]] with name and profile"
+        )
+    names = [table.name for table in tables]
+    readers: list[ReaderConfig] = []
+    for n, table in enumerate(tables):
+        where = f"{path}: key 'reader[{n}]'"
+        if names.count(table.name) > 1:
+            raise ConfigError(
+                f"{where}: the name {table.name!r} is given twice; each reader has its own"
+            )
+        profile = (
+            read_profile(path.parent / table.profile)
+            if table.profile.endswith(".toml")
+            else load_profile(table.profile)
+        )
+        place = {
+            "serial": "/dev/serial/by-path/…",
+            "keyboard": "/dev/input/by-path/…-event-kbd",
+        }.get(profile.transport)
+        if place is not None and table.port is None:
+            raise ConfigError(
+                f'{where}: profile {profile.id} is {profile.transport}; write port = "{place}"'
+            )
+        if place is not None and table.device is not None:
+            raise ConfigError(
+                f"{where}: 'device' names a PC/SC reader; profile {profile.id} is {profile.transport}, remove it"
+            )
+        if place is None and table.port is not None:
+            raise ConfigError(
+                f"{where}: 'port' is for serial and keyboard profiles; {profile.id} is found by its PC/SC name, remove it"
+            )
+        one = ReaderConfig(name=table.name, profile=profile, port=table.port, device=table.device)
+        if any(
+            (other.profile.id, other.port, other.device) == (profile.id, table.port, table.device)
+            or (
+                other.profile.id == profile.id
+                and place is None
+                and None in (other.device, table.device)
+            )
+            for other in readers
+        ):
+            raise ConfigError(
+                f"{where}: the same reader is given twice; tell them apart by 'device' or 'port'"
+            )
+        readers.append(one)
+    return tuple(readers)
+
+
+def _card_key(path: Path, name: str) -> bytes:
+    file = _file(path, "card_key_file", name)
+    assert file is not None
+    try:
+        return parse_card_key(file.read_text(encoding="ascii"), where=str(file))
+    except (OSError, ValueError) as error:  # ValueError: not ASCII, or a name with a NUL
+        raise ConfigError(f"{path}: key 'card_key_file': {file} cannot be read: {error}") from error
+    except CardError as error:
+        raise ConfigError(f"{path}: key 'card_key_file': {error}") from None
+
+
+def _file(path: Path, key: str, name: str | None) -> Path | None:
+    if name is None:
+        return None
+    if not name.startswith("credential:"):
+        return path.parent / name
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    if credentials is None:
+        raise ConfigError(
+            f"{path}: key '{key}': {name} needs systemd's LoadCredential; write a file name to run without systemd"
+        )
+    return Path(credentials) / name.removeprefix("credential:")

@@ -1,0 +1,150 @@
+"""What the central orders, and whose clock is believed while it does."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from agent.central.office.desk import new_generation, order, retire_terminal
+from agent.domain.clock import ClockTrust, format_instant
+from agent.readers.events import Signal
+from agent.store import reads
+from tests.conftest import CARD, OTHER_CARD
+from tests.invariants import all_is_well
+from tests.parts.wire import TODAY, Wire, down, last_changes
+
+DAY_MS = 24 * 3_600_000
+UNKNOWN_CARD = "a:04ffffff112233"
+HELLO, ENTRIES = "/hello", "/entries"
+
+
+def test_every_order_is_done_once_and_confirmed(wire: Wire) -> None:
+    wire.box.tap(CARD)
+    wire.settle()
+    epoch = reads.standing(wire.box.db).epoch
+    order(wire.central.ledger, "t-1", "new_epoch")
+    wire.settle()
+    assert reads.standing(wire.box.db).epoch.startswith("2-") and epoch.startswith("1-")
+    wire.pass_time(300_000)
+    assert wire.central.one("SELECT order_id FROM terminal") is None
+    order(wire.central.ledger, "t-1", "resync")
+    wire.settle()
+    wire.pass_time(300_000)
+    assert wire.central.one("SELECT order_id FROM terminal") is None
+    assert reads.standing(wire.box.db).epoch.startswith("2-")
+    wire.box.tap(OTHER_CARD)
+    wire.settle()
+    all_is_well(wire)
+
+
+def test_a_stolen_box_forgets_the_children_after_its_last_entry_is_booked(wire: Wire) -> None:
+    wire.box.tap(CARD)
+    retire_terminal(wire.central.ledger, "t-1")
+    wire.settle()
+    wire.pass_time(300_000)
+    assert list(reads.balances(wire.box.db)) == []
+    assert wire.central.balance("a-1") == -366
+    wire.pass_time(300_000)
+    assert list(reads.balances(wire.box.db)) == []
+
+
+def test_the_same_order_said_again_is_not_done_again(wire: Wire) -> None:
+    order(wire.central.ledger, "t-1", "resync")
+    wire.settle()
+    (said,) = {
+        payload
+        for topic, payload in wire.log
+        if b'"order"' in payload and topic.endswith("/changes")
+    }
+    count = wire.box.db.sql.execute("SELECT resync FROM terminal").fetchone()
+    wire.pass_time(1_000)
+    again = json.loads(said) | {
+        "at": wire.clock.instant,
+        "records": [],
+        "from": reads.standing(wire.box.db).position,
+    }
+    down(wire, json.dumps(again | {"to": again["from"]}).encode())
+    assert wire.box.db.sql.execute("SELECT resync FROM terminal").fetchone() == count
+
+
+def test_a_central_whose_clock_was_ahead_leads_nobody_astray(
+    wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An hour of a clock that is three days ahead."""
+    changes = last_changes(wire) | {"digest": None}
+    ahead = format_instant(wire.clock.now + timedelta(days=3))
+    for _ in range(2):
+        down(wire, json.dumps(changes | {"at": ahead}).encode())
+    assert sum("the central says that it is 2026-11-26" in line for line in caplog.messages) == 1
+    assert wire.box.tap(CARD) is Signal.SERVED
+    assert (wire.box.entries()[-1].day, wire.box.entries()[-1].clock) == (TODAY, ClockTrust.SYNCED)
+
+
+@pytest.mark.parametrize("days_ahead", [0, 3])
+def test_a_central_heard_before_the_time_server_is_forgotten_when_that_answers(
+    wire: Wire, days_ahead: int
+) -> None:
+    """The link was up first. The same child at the same lunch, before and after a restart, is served once."""
+    box = wire.box
+    box.synced = False
+    changes = last_changes(wire) | {
+        "digest": None,
+        "at": format_instant(wire.clock.now + timedelta(days=days_ahead)),
+    }
+    down(wire, json.dumps(changes).encode())
+    wire.clock.pass_ms(10_000)
+    box.synced = True
+    assert box.tap(CARD) is Signal.SERVED
+    box.restart()
+    assert box.tap(CARD) is Signal.ALREADY_SERVED
+    assert [(entry.day, entry.clock) for entry in box.entries()[:1]] == [(TODAY, ClockTrust.SYNCED)]
+
+
+def test_a_box_whose_clock_nobody_keeps_obeys_such_a_central_as_well(wire: Wire) -> None:
+    wire.box.synced = False
+    changes = last_changes(wire) | {
+        "digest": None,
+        "at": format_instant(wire.clock.now + timedelta(days=3)),
+    }
+    down(wire, json.dumps(changes).encode())
+    retire_terminal(wire.central.ledger, "t-1")
+    wire.settle()
+    wire.pass_time(300_000)
+    assert list(reads.balances(wire.box.db)) == []
+
+
+def test_an_order_of_a_restored_central_is_obeyed_though_its_number_was_done_before(
+    wire: Wire,
+) -> None:
+    """The backup was made before two orders; the office does not say that it was put back, and gives its first order again."""
+    for _ in range(2):
+        order(wire.central.ledger, "t-1", "resync")
+        wire.settle()
+        wire.pass_time(1_000)
+    wire.central.ledger.sql.execute("UPDATE terminal SET orders = 0")
+    retire_terminal(wire.central.ledger, "t-1")
+    wire.settle()
+    wire.pass_time(300_000)
+    assert list(reads.balances(wire.box.db)) == []
+
+
+def test_an_order_that_waits_in_a_restored_central_is_one_of_its_new_life(wire: Wire) -> None:
+    """Its number may be one that the terminal has done in the life before."""
+    order(wire.central.ledger, "t-1", "resync")
+    (done,) = wire.central.ledger.row("SELECT order_id FROM terminal")
+    wire.settle()
+    wire.pass_time(1_000)
+    assert reads.standing(wire.box.db).order_done == done
+    wire.central.ledger.sql.execute("UPDATE terminal SET order_id = ?, order_do = 'wipe'", (done,))
+    new_generation(wire.central.ledger, "d00d" * 8, at=wire.clock.instant, reason="restored")
+    wire.central.restart()
+    wire.settle()
+    wire.pass_time(300_000)
+    assert "wipe" in [kind for _, kind, _ in reads.incidents(wire.box.db)]
+
+
+def test_an_order_this_version_does_not_know_is_shown_once(wire: Wire) -> None:
+    changes = last_changes(wire) | {"order": {"id": "o-9", "do": "dance"}, "digest": None}
+    down(wire, json.dumps(changes).encode())
+    down(wire, json.dumps(changes).encode())
+    assert [kind for _, kind, _ in reads.incidents(wire.box.db)] == ["unknown_order"]

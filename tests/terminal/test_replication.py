@@ -1,0 +1,403 @@
+"""What the central says, and what becomes of it: good, bad, orders, digests; joined in memory."""
+
+import json
+import logging
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from agent.central.feed import CHUNK_RECORDS
+from agent.central.office.desk import order
+from agent.domain.clock import ClockTrust
+from agent.errors import StoreError
+from agent.readers.events import Signal
+from agent.store import reads, writes
+from agent.store.database import Database
+from agent.sync.messages import Changes, Entries, Hello, decode
+from agent.sync.session import HEARTBEAT_MS
+from agent.terminal.core import PRUNE_EVERY_MS
+from tests.conftest import CARD, OTHER_CARD
+from tests.invariants import a_difference_was_found_and_healed, all_is_well, both_sides_are_equal
+from tests.parts.wire import SITE, TODAY, Wire, down, last_changes
+
+DAY_MS = 24 * 3_600_000
+UNKNOWN_CARD = "a:04ffffff112233"
+HELLO, ENTRIES = "/hello", "/entries"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"\xff", b"{}", b"[1,2", b'{"generation":1}', b"x" * 300_000, b'{"k":"account"}'],
+)
+def test_a_message_that_cannot_be_used_is_set_aside_and_those_behind_it_are_handled(
+    wire: Wire, payload: bytes
+) -> None:
+    down(wire, payload)
+    assert reads.counts(wire.box.db)["set_aside"] == 1
+    wire.central.credit("a-1", 500, "r-1")
+    wire.settle()
+    assert wire.box.balance("a-1") == 500
+
+
+def test_a_topic_nobody_reads_is_set_aside(wire: Wire) -> None:
+    down(wire, b"{}", "canteen/v1/borgofiorito/t/t-2/changes")
+    assert reads.counts(wire.box.db)["set_aside"] == 1
+
+
+def test_a_malformed_record_is_set_aside_and_its_neighbours_are_taken(wire: Wire) -> None:
+    changes = last_changes(wire)
+    to = int(str(changes["to"]))
+    changes |= {
+        "from": to,
+        "to": to + 3,
+        "digest": None,
+        "records": [
+            {"k": "account", "id": "a-1", "p": to + 1, "balance": 700},
+            {"k": "account", "id": "a-2", "p": to + 2},
+            {"k": "menu", "id": "m-1", "p": to + 3, "dish": "pasta"},
+        ],
+    }
+    down(wire, json.dumps(changes).encode())
+    assert wire.box.balance("a-1") == 700
+    held = reads.counts(wire.box.db)
+    assert (held["set_aside"], held["menu"]) == (1, 1)
+    assert wire.box.ask("status")["other_records"] == {"policy": 1, "service": 1, "menu": 1}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"generation": "f" * 32, "from": 1, "reset": False},
+        {"from": 10**6, "to": 10**6 + 1},
+        {"acked": {"epoch": "9-" + "0" * 16, "seq": 1}},
+    ],
+)
+def test_another_journal_a_gap_or_another_disk_changes_nothing(
+    wire: Wire, change: dict[str, object]
+) -> None:
+    before = reads.standing(wire.box.db)
+    changes = (
+        last_changes(wire)
+        | change
+        | {"records": [{"k": "account", "id": "a-1", "p": 10**6 + 1, "balance": 1}], "digest": None}
+    )
+    down(wire, json.dumps(changes).encode())
+    assert reads.standing(wire.box.db) == before
+    assert wire.box.balance("a-1") == 0
+
+
+def test_an_acknowledgement_of_entries_this_disk_has_otherwise_changes_nothing(wire: Wire) -> None:
+    wire.disconnect()
+    wire.box.tap(CARD)
+    changes = last_changes(wire)
+    epoch = reads.standing(wire.box.db).epoch
+    to = int(str(changes["to"])) + 1
+    changes |= {"to": to, "acked": {"epoch": epoch, "seq": 1, "hash": "0" * 64}, "records": []}
+    down(wire, json.dumps(changes).encode())
+    assert reads.standing(wire.box.db).pending == 1
+    down(wire, json.dumps({**changes, "acked": {"epoch": epoch, "seq": 2}}).encode())
+    assert reads.standing(wire.box.db).pending == 1
+
+
+def test_a_central_that_sends_no_hash_with_acked_is_understood(wire: Wire) -> None:
+    wire.disconnect()
+    wire.box.tap(CARD)
+    changes = last_changes(wire)
+    changes |= {
+        "to": int(str(changes["to"])) + 1,
+        "acked": {"epoch": reads.standing(wire.box.db).epoch, "seq": 1},
+        "records": [],
+        "digest": None,
+    }
+    changes["from"] = int(str(changes["to"])) - 1
+    down(wire, json.dumps(changes).encode())
+    assert reads.standing(wire.box.db).pending == 0
+
+
+def test_a_flipped_balance_is_found_by_the_digest_and_healed(wire: Wire) -> None:
+    wire.box.db.sql.execute(
+        "UPDATE record SET body = json_set(body, '$.balance', 99999) WHERE id = 'a-1'"
+    )
+    wire.pass_time(300_000)
+    assert wire.box.balance("a-1") == 0
+    assert reads.incidents(wire.box.db)[0][1] == "digest"
+    all_is_well(wire)
+
+
+def test_a_lost_and_an_invented_record_are_found_too(wire: Wire) -> None:
+    wire.box.db.sql.execute("DELETE FROM record WHERE id = 'a-1'")
+    wire.box.db.sql.execute("UPDATE record SET id = 'a-9' WHERE id = 'a-2'")
+    wire.pass_time(300_000)
+    both_sides_are_equal(wire)
+    assert reads.account(wire.box.db, "a-9") is None
+
+
+def test_a_difference_that_does_not_heal_is_no_storm(wire: Wire) -> None:
+    before = len(wire.log)
+    wire.central.ledger.sql.execute(
+        'UPDATE policy SET body = \'{"from":"never"}\''
+    )  # a record no terminal can read
+    wire.pass_time(300_000)
+    wire.settle()
+    assert len(wire.log) - before < 12
+    wire.central.ledger.sql.execute("DELETE FROM policy")
+
+
+def test_an_epoch_is_not_left_with_entries_the_central_has_not(wire: Wire) -> None:
+    order(wire.central.ledger, "t-1", "new_epoch")
+    wire.box.tap(CARD)
+    wire.drop = lambda topic, payload: topic.endswith(ENTRIES)
+    wire.settle()
+    assert reads.standing(wire.box.db).epoch.startswith("1-")
+    wire.drop = lambda topic, payload: False
+    for _ in range(4):
+        wire.pass_time(60_000)
+    assert reads.standing(wire.box.db).epoch.startswith("2-")
+    all_is_well(wire)
+
+
+def test_a_large_school_comes_in_chunks_and_goes_on_after_a_restart(wire: Wire) -> None:
+    for n in range(450):
+        wire.central.add_account(f"b-{n}")
+    wire.settle()
+    assert sum(1 for _ in reads.balances(wire.box.db)) == 452
+    chunks = [decode(payload, Changes) for topic, payload in wire.log if topic.endswith("/changes")]
+    assert max(len(chunk.records) for chunk in chunks) == CHUNK_RECORDS
+    order(wire.central.ledger, "t-1", "resync")
+    hellos = 0
+
+    def cut(topic: str, payload: bytes) -> bool:
+        nonlocal hellos
+        hellos += topic.endswith(HELLO)
+        return hellos > 1  # the resynchronisation stops in its middle
+
+    wire.drop = cut
+    wire.settle()
+    assert reads.standing(wire.box.db).resyncing
+    wire.disconnect()
+    wire.box.restart()
+    wire.drop = lambda topic, payload: False
+    wire.connect()
+    assert not reads.standing(wire.box.db).resyncing
+    assert sum(1 for _ in reads.balances(wire.box.db)) == 452
+    all_is_well(wire)
+
+
+def test_an_account_that_moves_to_another_school_is_gone_here_and_its_meals_are_not_lost(
+    wire: Wire,
+) -> None:
+    from agent.central.office.desk import move_account
+
+    wire.disconnect()
+    wire.box.tap(CARD)
+    with wire.central.ledger.transaction() as sql:
+        move_account(sql, "a-1", SITE, "media")
+    wire.connect()
+    assert wire.box.balance("a-1") is None
+    assert wire.central.balance("a-1") == -366
+    assert (
+        writes.prune(wire.box.db, before="2027-01-01T00:00:00.000Z") == 0
+    )  # the newest booked entry is kept
+    with wire.central.ledger.transaction() as sql:
+        move_account(sql, "a-1", "media", SITE)
+    wire.settle()
+    all_is_well(wire)
+
+
+def test_entries_are_pruned_once_they_are_old_and_booked(wire: Wire) -> None:
+    wire.central.policy(keep_days=2)
+    wire.settle()
+    for _ in range(5):  # Monday to Friday
+        wire.box.tap(CARD)
+        wire.settle()
+        wire.pass_time(24 * 3_600_000)
+    kept = [entry.day for entry in wire.box.entries()]
+    assert 1 <= len(kept) <= 3
+    all_books = wire.central.one("SELECT count(*) FROM entry WHERE kind = 'meal'")
+    assert all_books == 5
+    both_sides_are_equal(wire)
+
+
+def test_a_clock_that_was_ahead_has_forgotten_no_meal(wire: Wire) -> None:
+    """A clock chip says next spring until a time server is heard: whoever ate does not eat again, or pay again for yesterday."""
+    box = wire.box
+    wire.central.policy(double_meal="keep")
+    for pause_ms in (DAY_MS, 60_000):
+        assert [box.tap(card) for card in (CARD, UNKNOWN_CARD)] == [Signal.SERVED] * 2
+        box.tap_unreadable()
+        wire.settle()
+        wire.pass_time(pause_ms)
+    switched_on_ahead(wire, days=100)
+    wire.connect()
+    wire.pass_time(5_000)
+    assert box.moment().at > "2027"
+    box.synced, box.wall_offset = True, timedelta()
+    assert [box.tap(card) for card in (CARD, UNKNOWN_CARD)] == [Signal.ALREADY_SERVED] * 2
+    assert box.ask("meal", account="a-1", day=TODAY) == {"error": "no meal for a-1: already served"}
+    wire.settle()
+    assert wire.central.balance("a-1") == 2 * -366
+    all_is_well(wire)
+
+
+def test_a_rule_that_keeps_longer_brings_no_forgotten_day_back(wire: Wire) -> None:
+    wire.central.policy(keep_days=1, double_meal="keep")
+    wire.settle()
+    for _ in range(4):
+        wire.box.tap(CARD)
+        wire.box.tap(OTHER_CARD)
+        wire.settle()
+        wire.pass_time(DAY_MS)
+    balance = wire.central.balance("a-1")
+    wire.central.policy(keep_days=60, double_meal="keep")
+    wire.settle()
+    assert "not all here any more" in str(wire.box.ask("meal", account="a-1", day="2026-11-23"))
+    wire.settle()
+    assert wire.central.balance("a-1") == balance
+
+
+def test_a_terminal_where_nobody_eats_any_more_forgets_by_the_time_it_hears(wire: Wire) -> None:
+    """And it makes no entry on a day whose meals it has forgotten, however its clock is set afterwards."""
+    box = wire.box
+    wire.central.policy(keep_days=2)
+    box.tap(UNKNOWN_CARD)
+    wire.settle()
+    wire.pass_time(2 * DAY_MS)
+    for card in (CARD, OTHER_CARD):
+        box.tap(card)
+    wire.settle()
+    wire.clock.pass_ms(3 * DAY_MS)
+    switched_on_ahead(wire, days=100)
+    wire.connect()
+    wire.pass_time(PRUNE_EVERY_MS)
+    assert [entry.seq for entry in box.entries()] == [2, 3]  # the newest entry's day stays
+    box.wall_offset = timedelta(
+        days=-5, minutes=20
+    )  # the same lunch once more, says somebody who sets it by hand
+    assert box.tap(UNKNOWN_CARD) is Signal.SERVED
+    assert (box.entries()[-1].clock, box.entries()[-1].day) == (ClockTrust.UNSET, "2026-11-25")
+
+
+def switched_on_ahead(wire: Wire, *, days: int) -> None:
+    """The box was off; now its clock is far ahead, and nobody has told it the time yet."""
+    wire.disconnect()
+    wire.box.boot, wire.box.synced, wire.box.wall_offset = "boot-2", False, timedelta(days=days)
+    wire.clock.mono_ms = 5_000
+    wire.box.restart()
+
+
+def test_the_central_restored_behind_what_terminals_still_keep_is_a_hole_and_goes_on(
+    wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire.central.policy(keep_days=1)
+    wire.settle()
+    for _ in range(5):
+        wire.box.tap(CARD)
+        wire.settle()
+        wire.pass_time(24 * 3_600_000)
+    assert reads.standing(wire.box.db).oldest > 1
+    wire.disconnect()
+    with wire.central.ledger.transaction() as sql:  # a backup from before the first meal
+        sql.execute("DROP TRIGGER entry_stays")
+        sql.execute("DROP TRIGGER posting_stays")
+        sql.execute("DELETE FROM entry")
+        sql.execute("DELETE FROM posting")
+        sql.execute("DELETE FROM chain")
+        sql.execute("UPDATE account SET balance = 0")
+        sql.execute("UPDATE central SET position = 8")
+        sql.execute("UPDATE account SET p = 3")
+    wire.central.restart()
+    caplog.set_level(logging.CRITICAL)
+    wire.connect()
+    for _ in range(4):
+        wire.pass_time(60_000)
+    assert wire.central.one("SELECT count(*) FROM incident WHERE kind = 'hole'") == 1
+    both_sides_are_equal(wire)
+
+
+def test_the_hello_says_where_the_terminal_stands(wire: Wire) -> None:
+    wire.box.tap(CARD)
+    wire.settle()
+    wire.pass_time(300_000)
+    hello = decode([payload for topic, payload in wire.log if topic.endswith(HELLO)][-1], Hello)
+    here = reads.standing(wire.box.db)
+    assert (hello.last, hello.acked, hello.head, hello.acked_head) == (1, 1, here.head, here.head)
+    assert hello.position == here.position
+
+
+def test_a_batch_holds_what_was_hashed(wire: Wire) -> None:
+    wire.box.tap(CARD)
+    wire.box.tap(OTHER_CARD)
+    wire.settle()
+    batch = decode([payload for topic, payload in wire.log if topic.endswith(ENTRIES)][-1], Entries)
+    assert [msgspec.json.decode(raw)["seq"] for raw in batch.entries] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE record SET body = json_set(body, '$.balance', 6400) WHERE id = 'a-1'",
+        "DELETE FROM record WHERE id = 'a-1'",
+    ],
+)
+def test_what_happens_to_a_terminals_file_is_found_within_one_heartbeat_and_healed(
+    wire: Wire, damage: str
+) -> None:
+    wire.box.tap(CARD)
+    wire.settle()
+    wire.box.db.sql.execute(damage)
+    assert wire.box.balance("a-1") != wire.central.balance("a-1")
+    wire.pass_time(HEARTBEAT_MS)
+    a_difference_was_found_and_healed(wire.box.db, wire.central.ledger, "t-1", before=0)
+
+
+def test_a_central_that_lost_what_is_pruned_here_is_listened_to(wire: Wire) -> None:
+    """What was pruned cannot be sent again: an acknowledgement of less is no step back."""
+    for _ in range(4):
+        wire.box.tap(CARD)
+    wire.settle()
+    assert writes.prune(wire.box.db, before="2027-01-01T00:00:00.000Z") == 3
+    older = last_changes(wire) | {
+        "generation": "b" * 32,
+        "replaces": last_changes(wire)["generation"],
+        "from": 0,
+        "to": 5,
+        "reset": True,
+    }
+    start = {"epoch": reads.standing(wire.box.db).epoch, "seq": 0}
+    down(wire, json.dumps(older | {"acked": start | {"seq": 1}, "digest": None}).encode())
+    down(
+        wire,
+        json.dumps(
+            older
+            | {"acked": start, "from": 5, "to": 6, "reset": False, "replaces": None, "digest": None}
+        ).encode(),
+    )
+    here = reads.standing(wire.box.db)
+    assert (here.generation, here.position, here.acked, here.pending) == ("b" * 32, 6, 3, 1)
+
+
+def test_after_a_new_epoch_an_acknowledgement_still_joins_on(wire: Wire) -> None:
+    """Answers to entries say as well that the earlier epochs are booked: no hello is needed for each tap."""
+    wire.box.tap(CARD)
+    wire.settle()
+    order(wire.central.ledger, "t-1", "new_epoch")
+    wire.settle()
+    wire.log.clear()
+    wire.box.tap(OTHER_CARD)
+    wire.settle()
+    assert [topic.rpartition("/")[2] for topic, _ in wire.log] == ["entries", "changes"]
+
+
+def test_a_wipe_is_done_only_when_nothing_is_left(wire: Wire) -> None:
+    reader = Database(wire.box.path, read_only=True)
+    with reader.reading() as sql:
+        sql.execute("SELECT * FROM record").fetchall()
+        order(wire.central.ledger, "t-1", "wipe")
+        with pytest.raises(StoreError, match="another program is reading"):
+            wire.settle()
+        assert reads.standing(wire.box.db).order_done is None
+    reader.close()
+    wire.pass_time(HEARTBEAT_MS)
+    wire.pass_time(HEARTBEAT_MS)
+    assert reads.standing(wire.box.db).order_done is not None
