@@ -9,8 +9,8 @@ import sqlite_utils
 from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.domain.card import card_token, parse_card_id
+from agent.domain.ledger import Place
 from agent.readers.events import CardPresented
-from agent.store.schema import place
 from agent.terminal.process import SWITCH_INTERVAL_S
 from bench.measure import BareInsert, Overwrite, Row, Series, against
 from tests.parts.broker import Mosquitto
@@ -31,7 +31,7 @@ class Counter:
         self._cards = [parse_card_id(f"em:01{n:08x}") for n in range(CARDS)]
         self._taps = 0
         db = self.wire.box.db
-        start = place(1, 0)
+        start = Place(1, 0).n
         with db.transaction() as sql:
             sql.executemany(
                 "INSERT INTO record VALUES ('account', ?, 1, ?, 1, ?)",
@@ -49,11 +49,11 @@ class Counter:
                 "INSERT INTO entry (n, kind, eater, service, day, meal_number, cents, reverses, hash, body)"
                 " VALUES (?, 'meal', ?, 'lunch', ?, 1, -366, NULL, ?, ?)",
                 (
-                    (place(1, n + 1), f"a-{n % CARDS}", f"{n // CARDS:010d}", bytes(32), BODY)
+                    (Place(1, n + 1).n, f"a-{n % CARDS}", f"{n // CARDS:010d}", bytes(32), BODY)
                     for n in range(entries)
                 ),
             )
-            sql.execute("UPDATE record SET h = ?", (place(1, entries),))
+            sql.execute("UPDATE record SET h = ?", (Place(1, entries).n,))
         db.checkpoint()
         db.reserve()
 

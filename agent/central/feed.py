@@ -31,8 +31,8 @@ from agent.domain.canteen import (
 )
 from agent.domain.clock import Instant
 from agent.domain.digest import Tally, tally
-from agent.domain.ledger import canonical, genesis
-from agent.sync.messages import Acked, Changes, Digest, Hello, Note, Order, is_done
+from agent.domain.ledger import ChainEnd, canonical, genesis
+from agent.sync.messages import Changes, Digest, Hello, Note, Order, is_done
 
 CHUNK_BYTES_MAX = 192 * 1024  # leaves room within a message for notes and the rest
 CHUNK_RECORDS = 50  # of the contract's 200: a terminal stores a message in one transaction, and a child that taps then waits for it
@@ -56,7 +56,7 @@ class FeedCursor:
     epoch: str
     seq: int
     order: str | None = None
-    before: Acked | None = None
+    before: ChainEnd | None = None
 
 
 def greet(
@@ -124,7 +124,7 @@ def changes(
     notes = _notes(sql, terminal, told, chain["seq"])
     cut = len(notes) == NOTES_MAX
     seq, digest_of = (notes[-1]["seq"], notes[-1]["hash"]) if cut else (chain["seq"], chain["hash"])
-    acked = Acked(epoch=told.epoch, seq=seq, hash=digest_of)
+    acked = ChainEnd(epoch=told.epoch, seq=seq, hash=digest_of)
     generation, position = sql.execute("SELECT generation, position FROM central").fetchone()
     blank = told.position == 0
     without_records = Changes(
@@ -195,7 +195,7 @@ def _see_central_restored(
     if hello.generation is None:
         return
     known = sql.execute("SELECT 1 FROM generation WHERE id = ?", (hello.generation,)).fetchone()
-    acked = Acked(epoch=hello.epoch, seq=hello.acked, hash=hello.acked_head)
+    acked = ChainEnd(epoch=hello.epoch, seq=hello.acked, hash=hello.acked_head)
     if hello.generation == generation and hello.position > position:
         proof = f"terminal {terminal} is at position {hello.position}, we are at {position}"
     elif (
@@ -221,7 +221,7 @@ def _see_central_restored(
     mint_generation(sql, new_generation(), at=at, reason=f"restored from a backup: {proof}")
 
 
-def _has(sql: sqlite3.Connection, terminal: str, entry: Acked) -> bool:
+def _has(sql: sqlite3.Connection, terminal: str, entry: ChainEnd) -> bool:
     key = (terminal, entry.epoch, entry.seq, entry.hash)
     return (
         sql.execute(

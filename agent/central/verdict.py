@@ -137,7 +137,7 @@ def _flag_second(
 def _judge_storno(sql: sqlite3.Connection, batch: Batch, entry: Entry, verdict: Verdict) -> None:
     meal = _meal_undone(sql, batch, entry)
     assert entry.reverses is not None
-    if meal is None and entry.reverses.hash is not None:
+    if meal is None:
         # its meal may still come, from another copy of that disk: then both are booked
         verdict.undoes = (entry.reverses.epoch, entry.reverses.seq, entry.reverses.hash)
     if meal is None or meal["kind"] not in ("meal", "unknown_meal"):
@@ -159,14 +159,13 @@ def _judge_storno(sql: sqlite3.Connection, batch: Batch, entry: Entry, verdict: 
 
 
 def _meal_undone(sql: sqlite3.Connection, batch: Batch, entry: Entry) -> sqlite3.Row | None:
-    """Return the entry that a storno names: by its hash; without one, of two under one number the one that agrees in account and card."""
+    """Return the entry that a storno names."""
     assert entry.reverses is not None
-    rows: list[sqlite3.Row] = sql.execute(
-        "SELECT * FROM entry WHERE terminal = ?1 AND epoch = ?2 AND seq = ?3 AND hash = coalesce(?4, hash)",
+    row: sqlite3.Row | None = sql.execute(
+        "SELECT * FROM entry WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
         (batch.terminal, entry.reverses.epoch, entry.reverses.seq, entry.reverses.hash),
-    ).fetchall()
-    agreeing = [row for row in rows if (row["account"], row["card"]) == (entry.account, entry.card)]
-    return next(iter(agreeing or rows), None)
+    ).fetchone()
+    return row
 
 
 def storno_of(sql: sqlite3.Connection, meal: tuple[str, str, int, str]) -> sqlite3.Row | None:

@@ -7,7 +7,7 @@ or edited ledger cannot pass for the original.
 
 import hashlib
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -23,7 +23,12 @@ Epoch = Annotated[
         description="which life of the disk, then 64 random bits",
     ),
 ]
-Seq = Annotated[int, Meta(ge=1, le=2**53)]
+SEQ_BITS = 33
+SEQ_MAX = 2**SEQ_BITS - 1
+"""The largest seq, and the largest count of anything: a terminal's file packs a seq into 33 bits
+(`Place.n`). Eight thousand million entries are a large school's lunches for 30,000 years."""
+Seq = Annotated[int, Meta(ge=1, le=SEQ_MAX, description="an entry's number in its epoch")]
+Count = Annotated[int, Meta(ge=0, le=SEQ_MAX)]
 
 
 class Kind(StrEnum):
@@ -68,18 +73,52 @@ class Key(Struct, frozen=True, order=True):
     seq: Seq
 
 
-class Reversed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EntryKey(NamedTuple):
+    """An entry's name in the whole town. The hash tells two entries of one number apart: a copied disk makes such."""
+
+    terminal: str
+    epoch: str
+    seq: int
+    hash: str
+
+
+class ChainEnd(Struct, frozen=True, kw_only=True):
+    """An entry of one terminal by epoch, seq and hash; seq 0 with the genesis hash is the start of the epoch."""
+
+    epoch: Epoch
+    seq: Count
+    hash: Hash
+
+
+class Place(NamedTuple):
+    """Where an entry stands in one terminal's file: number of its epoch (1, 2, …) and seq; seq 0 is the epoch's start."""
+
+    epoch_number: int
+    seq: int
+
+    @property
+    def n(self) -> int:
+        """Return the place as the one integer that the file keeps: places sort as these do."""
+        return self.epoch_number << SEQ_BITS | self.seq
+
+    @classmethod
+    def of(cls, n: int) -> "Place":
+        """Return the place that an integer of the file stands for."""
+        return cls(*divmod(n, 1 << SEQ_BITS))
+
+
+class Reversed(Struct, frozen=True, kw_only=True):
     """The meal that a storno undoes. Its hash tells it from another of the same number on a copied disk."""
 
     epoch: Epoch
     seq: Seq
-    hash: Hash | None = None
+    hash: Hash
 
 
 class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One row of the ledger. `seq` 0 and `hash` "" until it is sealed. `cents` is what the balance changes by."""
 
-    seq: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    seq: Count = 0
     kind: Kind
     cents: Annotated[int, Meta(ge=-PRICE_CENTS_MAX, le=PRICE_CENTS_MAX)]
     at: Instant

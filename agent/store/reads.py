@@ -13,11 +13,10 @@ import msgspec
 from agent.domain.canteen import AccountRecord, CardRecord, PolicyRecord, ServiceRecord
 from agent.domain.clock import Instant
 from agent.domain.digest import Tally, tally
-from agent.domain.ledger import Entry, Key, chain_hash
+from agent.domain.ledger import SEQ_BITS, SEQ_MAX, Entry, Key, Place, chain_hash
 from agent.domain.tap import OwnMeal
 from agent.errors import RecordError, StoreError
 from agent.store.database import Database
-from agent.store.schema import SEQ_BITS, key, place
 
 DIGEST_STEP_RECORDS = 500  # some milliseconds on a Pi: a tap waits no longer for a digest
 
@@ -85,11 +84,11 @@ def _standing(db: Database) -> Standing:
             "SELECT id, base_seq, base_hash FROM epoch WHERE n = ?", (number,)
         ).fetchone()
         last, head = _end(sql, number, base_seq, base_hash)
-        acked = max(mark - place(number, 0), base_seq)
-        acked_head = base_hash.hex() if acked == base_seq else _hash_at(sql, place(number, acked))
+        acked = max(mark - Place(number, 0).n, base_seq)
+        acked_head = base_hash.hex() if acked == base_seq else _hash_at(sql, Place(number, acked).n)
         later = (
             sql.execute(
-                "SELECT count(*) FROM entry WHERE n >= ?", (place(number + 1, 0),)
+                "SELECT count(*) FROM entry WHERE n >= ?", (Place(number + 1, 0).n,)
             ).fetchone()[0]
             if number != newest
             else 0
@@ -105,7 +104,7 @@ def _standing(db: Database) -> Standing:
         head=head,
         acked=acked,
         acked_head=acked_head,
-        mark=key(mark),
+        mark=Place.of(mark),
         pending=last - acked + later,
         generation=generation,
         position=position,
@@ -130,7 +129,9 @@ def place_of(db: Database, epoch: str, seq: int) -> tuple[int, int, str] | None:
         number, base_seq, base_hash = row
         if seq <= base_seq:
             return number, base_seq, base_hash.hex() if seq == base_seq else ""
-        found = sql.execute("SELECT hash FROM entry WHERE n = ?", (place(number, seq),)).fetchone()
+        found = sql.execute(
+            "SELECT hash FROM entry WHERE n = ?", (Place(number, seq).n,)
+        ).fetchone()
         return (number, seq, found[0].hex()) if found else None
 
 
@@ -138,7 +139,7 @@ def last_of_epoch_before(db: Database, number: int) -> tuple[str, int, str] | No
     """Return (epoch, seq, hash) of the newest entry of the epochs before life `number`, None if none is kept."""
     row = db.row(
         "SELECT epoch.id, seq, hash FROM entry JOIN epoch ON epoch.n = entry.epoch WHERE entry.n < ? ORDER BY entry.n DESC LIMIT 1",
-        (place(number, 0),),
+        (Place(number, 0).n,),
     )
     return (str(row[0]), int(row[1]), row[2].hex()) if row else None
 
@@ -266,9 +267,9 @@ def batch(db: Database, epoch: str, first: int, count_max: int) -> tuple[str, li
             "SELECT n, base_seq, base_hash FROM epoch WHERE id = ?", (epoch,)
         ).fetchone()
         previous = (
-            base_hash.hex() if first - 1 <= base_seq else _hash_at(sql, place(number, first - 1))
+            base_hash.hex() if first - 1 <= base_seq else _hash_at(sql, Place(number, first - 1).n)
         )
-        span = (place(number, first), place(number + 1, 0), count_max)
+        span = (Place(number, first).n, Place(number + 1, 0).n, count_max)
         rows = sql.execute(
             "SELECT body, hash FROM entry WHERE n >= ? AND n < ? ORDER BY n LIMIT ?", span
         ).fetchall()
@@ -351,7 +352,7 @@ def incidents(db: Database) -> list[tuple[str, str, str]]:
     """Return what someone should look at as (at, kind, detail), oldest first: incidents, messages set aside, the central's notes."""
     return db.rows(
         "SELECT at, kind, detail FROM incident UNION ALL SELECT at, 'set aside', topic || ': ' || reason FROM set_aside"
-        " UNION ALL SELECT coalesce(e.body ->> '$.at', ''), status, 'entry ' || (note.n & 0x1FFFFFFFF) || ': ' || reason"
+        f" UNION ALL SELECT coalesce(e.body ->> '$.at', ''), status, 'entry ' || (note.n & {SEQ_MAX}) || ': ' || reason"
         " FROM note LEFT JOIN entry e ON e.n = note.n ORDER BY 1"
     )
 
@@ -364,7 +365,7 @@ def verify(db: Database) -> Iterator[str]:
         previous = base_hash.hex()
         for seq, body, digest, eater, cents, kind in db.rows(
             "SELECT seq, body, hash, eater, cents, kind FROM entry WHERE n >= ? AND n < ? ORDER BY n",
-            (place(number, 0), place(number + 1, 0)),
+            (Place(number, 0).n, Place(number + 1, 0).n),
         ):
             if seq != previous_seq + 1:
                 yield f"epoch {epoch}: entry {seq} follows entry {previous_seq}"
@@ -470,7 +471,7 @@ def _tail(db: Database) -> tuple[int, int, str]:
 
 def _end(sql: sqlite3.Connection, number: int, base_seq: int, base_hash: bytes) -> tuple[int, str]:
     """Return (seq, hash) of an epoch's newest entry, or where its kept entries begin."""
-    span = (place(number, 0), place(number + 1, 0))
+    span = (Place(number, 0).n, Place(number + 1, 0).n)
     end = sql.execute(
         "SELECT seq, hash FROM entry WHERE n > ? AND n < ? ORDER BY n DESC LIMIT 1", span
     ).fetchone()

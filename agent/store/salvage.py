@@ -21,12 +21,11 @@ import msgspec
 
 from agent.domain.canteen import PolicyRecord, ServiceRecord
 from agent.domain.clock import is_instant
-from agent.domain.ledger import Entry, genesis
+from agent.domain.ledger import Entry, Place, genesis
 from agent.errors import DamagedError, StoreError
 from agent.sqlite_file import FAULTS, sync_folder
 from agent.store import reads, writes
 from agent.store.database import Database
-from agent.store.schema import key, place
 
 ASIDE_MAX = 1_000
 ENDS = ("", "-wal", "-shm", "-journal")
@@ -222,7 +221,7 @@ def damage(db: Database) -> str | None:
                 "SELECT 1 FROM entry WHERE epoch NOT IN (SELECT n FROM epoch) LIMIT 1"
             ).fetchone():
                 return f"{db.path}: entries of an epoch that is not known here"
-            number_of_acked, seq = key(acked)
+            number_of_acked, seq = Place.of(acked)
             booked = "SELECT 1 FROM entry WHERE n = ?1 UNION SELECT 1 FROM epoch WHERE n = ?2 AND base_seq >= ?3"
             if seq and sql.execute(booked, (acked, number_of_acked, seq)).fetchone() is None:
                 return f"{db.path}: booked up to entry {seq} of epoch number {number_of_acked}, which is not here"
@@ -250,7 +249,7 @@ def _line_fault(
     expected, previous = base
     if expected == 0 and previous != start:
         return "does not begin as an epoch of this terminal does"
-    span = (place(number, 0), place(number + 1, 0))
+    span = (Place(number, 0).n, Place(number + 1, 0).n)
     for seq, digest, body, *columns in sql.execute(
         "SELECT seq, hash, body, kind, eater, service, day, cents FROM entry WHERE n > ? AND n < ? ORDER BY n",
         span,
@@ -378,7 +377,7 @@ def _read_epoch(
         seq += 1
         try:
             row = sql.execute(
-                "SELECT hash, body FROM entry WHERE n = ?", (place(number, seq),)
+                "SELECT hash, body FROM entry WHERE n = ?", (Place(number, seq).n,)
             ).fetchone()
         except FAULTS:
             row = None

@@ -5,16 +5,14 @@ Two tables carry the promises. `entry` is the ledger and the outbox at once: wha
 and no balance is ever updated in place. Balance shown = the record's balance + own entries after the record's `h`.
 """
 
+from agent.domain.ledger import SEQ_BITS, SEQ_MAX
+
 APPLICATION_ID = 0x43414E54  # "CANT": sqlite3 shows it, and a file of another program is refused
 PAGE_BYTES = 1024  # a tap writes a few pages: with small ones a lunch stays within the write-ahead log that is there already
 
-SEQ_BITS = (
-    33  # a place is one integer: eight thousand million entries an epoch, a thousand million epochs
-)
-
 # One text a version; migration n brings the file from n-1 to n, in one transaction.
 MIGRATIONS: tuple[str, ...] = (
-    """
+    f"""
 CREATE TABLE epoch (
     n         INTEGER PRIMARY KEY,          -- 1, 2, …: this file's lives in order
     id        TEXT NOT NULL UNIQUE,         -- n-<64 random bits>
@@ -23,9 +21,9 @@ CREATE TABLE epoch (
 ) STRICT;
 
 CREATE TABLE entry (
-    n        INTEGER PRIMARY KEY,           -- its place in this file: epoch * 2^33 + seq. Appending writes at the end of the file's tree
-    epoch    INTEGER NOT NULL GENERATED ALWAYS AS (n >> 33) VIRTUAL,
-    seq      INTEGER NOT NULL GENERATED ALWAYS AS (n & 0x1FFFFFFFF) VIRTUAL CHECK (seq >= 1),
+    n        INTEGER PRIMARY KEY,           -- its place in this file: epoch * 2^{SEQ_BITS} + seq. Appending writes at the end of the file's tree
+    epoch    INTEGER NOT NULL GENERATED ALWAYS AS (n >> {SEQ_BITS}) VIRTUAL,
+    seq      INTEGER NOT NULL GENERATED ALWAYS AS (n & {SEQ_MAX}) VIRTUAL CHECK (seq >= 1),
     kind     TEXT    NOT NULL CHECK (kind IN ('meal', 'storno', 'unknown_meal', 'refusal', 'closing')),
     eater    TEXT,                          -- account, or the token of a card whose account is not known here; NULL: unreadable, closing
     service  TEXT,
@@ -97,13 +95,3 @@ CREATE TABLE terminal (                     -- one row
 ) STRICT;
 """,
 )
-
-
-def place(epoch: int, seq: int) -> int:
-    """Return an entry's place in the file from the number of its epoch and its seq; seq 0 is the start of the epoch."""
-    return epoch << SEQ_BITS | seq
-
-
-def key(place: int) -> tuple[int, int]:
-    """Return (epoch number, seq) of a place."""
-    return divmod(place, 1 << SEQ_BITS)

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import msgspec
 
 from agent.domain.clock import ClockTrust, Instant
-from agent.domain.ledger import Entry, Kind, genesis, seal
+from agent.domain.ledger import SEQ_BITS, Entry, Kind, Place, genesis, seal
 from agent.errors import DamagedError, StoreError, UnknownError
 from agent.store import reads
 from agent.store.database import Database
-from agent.store.schema import SEQ_BITS, key, place
 
 SET_ASIDE_PAYLOAD_BYTES_MAX = 65_536  # enough to see what it was; a flood must not fill the card
 SET_ASIDE_ROWS_MAX = 1_000
@@ -56,7 +55,7 @@ def initialise(db: Database, *, town: str, terminal: str, epoch: str) -> None:
             return
         sql.execute(
             "INSERT INTO terminal VALUES (1, ?, ?, ?, NULL, 0, 0, 0, NULL, NULL, NULL, 0)",
-            (town, terminal, place(1, 0)),
+            (town, terminal, Place(1, 0).n),
         )
         sql.execute(
             "INSERT INTO epoch VALUES (1, ?, 0, ?)",
@@ -91,7 +90,7 @@ def record(db: Database, draft: Entry) -> Entry:
     try:
         db.write_one(statement, values)
     except StoreError as error:
-        if not _is_there(db, place(epoch, entry.seq), bytes.fromhex(entry.hash), error):
+        if not _is_there(db, Place(epoch, entry.seq).n, bytes.fromhex(entry.hash), error):
             raise
     reads.keep_after(db, entry.seq, entry.hash)
     return entry
@@ -119,7 +118,7 @@ def _insertion(
     """Return the statement that appends an entry to an epoch, and its values. `as_it_was`: made on another disk, which may have served
     the same child."""
     eater = entry.account or entry.card
-    what = (place(epoch, entry.seq), entry.kind.value, eater, entry.service, entry.day)
+    what = (Place(epoch, entry.seq).n, entry.kind.value, eater, entry.service, entry.day)
     if entry.kind in (Kind.MEAL, Kind.UNKNOWN_MEAL):
         # under a clock known to be wrong the day is a guess, and a guess must not make two days' meals into one
         meal_number = (
@@ -130,7 +129,7 @@ def _insertion(
         )
         return _INSERT_MEAL, (*what, *meal_number, entry.cents, digest, body)
     # an epoch that is nowhere here has no number: the storno's own place, below zero, is nobody else's
-    unknown = -place(epoch, entry.seq)
+    unknown = -Place(epoch, entry.seq).n
     reverses = (
         (entry.reverses.epoch, entry.reverses.seq, unknown)
         if entry.reverses
@@ -198,7 +197,7 @@ def apply_changes(
             resync, resyncing, resync_to = resync + 1, 1, until
         changed = 0
         for row in rows:
-            changed += _store_record(sql, row, place(*acked), resync, overwrite=bool(resyncing))
+            changed += _store_record(sql, row, Place(*acked).n, resync, overwrite=bool(resyncing))
         _store_notes(sql, acked[0], notes)
         for topic, payload, reason in unreadable:
             _insert_set_aside(sql, topic, payload, reason, last_contact_at)
@@ -210,7 +209,7 @@ def apply_changes(
         sql.execute(
             "UPDATE terminal SET acked = CASE WHEN generation IS ?1 THEN max(acked, ?2) ELSE ?2 END, generation = ?1, position = ?3,"
             " resync = ?4, resyncing = ?5, resync_to = ?6, last_contact_at = ?7",
-            (generation, place(*acked), to, resync, resyncing, resync_to, last_contact_at),
+            (generation, Place(*acked).n, to, resync, resyncing, resync_to, last_contact_at),
         )
     return changed
 
@@ -224,7 +223,7 @@ def adopt_generation(
         (first,) = sql.execute("SELECT epoch FROM entry ORDER BY n LIMIT 1").fetchone()
         sql.execute(
             "UPDATE terminal SET generation = ?, position = 0, resync = resync + 1, resyncing = 1, acked = ?, last_contact_at = ?",
-            (generation, place(first, 0), last_contact_at),
+            (generation, Place(first, 0).n, last_contact_at),
         )
 
 
@@ -236,7 +235,7 @@ def acknowledge(
         _store_notes(sql, acked[0], notes)
         sql.execute(
             "UPDATE terminal SET acked = max(acked, ?), last_contact_at = ?",
-            (place(*acked), last_contact_at),
+            (Place(*acked).n, last_contact_at),
         )
 
 
@@ -281,7 +280,7 @@ def begin_epoch(db: Database, epoch_bits: str, order: str, incident: Incident) -
             "INSERT INTO epoch VALUES (?, ?, 0, ?)",
             (number, epoch, bytes.fromhex(genesis(town, terminal, epoch))),
         )
-        sql.execute("UPDATE terminal SET acked = ?, order_done = ?", (place(number, 0), order))
+        sql.execute("UPDATE terminal SET acked = ?, order_done = ?", (Place(number, 0).n, order))
     return epoch
 
 
@@ -326,7 +325,7 @@ def take_rules(db: Database, rules: Iterable[RecordRow], last_contact_at: Instan
     """Take services and policies of another file of this terminal, to go by until all is told again, and when the central was heard."""
     with db.transaction() as sql:
         for row in rules:
-            _store_record(sql, row, place(1, 0), 0, overwrite=True)
+            _store_record(sql, row, Place(1, 0).n, 0, overwrite=True)
         sql.execute("UPDATE terminal SET last_contact_at = ?", (last_contact_at,))
 
 
@@ -373,7 +372,7 @@ def prune(db: Database, *, before: Instant) -> int:
         ):
             if at >= before or not inside:
                 break
-            epoch, seq = key(n)
+            epoch, seq = Place.of(n)
             ends[epoch], count, last = (seq, digest), count + 1, n
         if not ends:
             return 0
@@ -401,7 +400,7 @@ def _store_record(
 
 
 def _store_notes(sql: sqlite3.Connection, epoch: int, notes: Iterable[NoteRow]) -> None:
-    rows = [(place(epoch, note.seq), note.status, note.reason) for note in notes]
+    rows = [(Place(epoch, note.seq).n, note.status, note.reason) for note in notes]
     sql.executemany("INSERT OR IGNORE INTO note VALUES (?, ?, ?)", rows)
 
 

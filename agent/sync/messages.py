@@ -19,7 +19,7 @@ from agent.domain.canteen import (
     ServiceRecord,
 )
 from agent.domain.clock import ClockTrust, Instant, is_instant
-from agent.domain.ledger import Entry, Epoch, Hash, canonical
+from agent.domain.ledger import ChainEnd, Count, Entry, Epoch, Hash, Seq, canonical
 from agent.errors import SyncError
 
 MESSAGE_BYTES_MAX = 256 * 1024  # the contract's limit
@@ -34,15 +34,6 @@ Generation = Annotated[
         description="random id of one life of the central's database",
     ),
 ]
-Count = Annotated[int, Meta(ge=0, le=2**53)]
-
-
-class Acked(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Booked by the central up to here. `hash` is that entry's: a terminal whose own differs is not the one that is meant."""
-
-    epoch: Epoch
-    seq: Count
-    hash: Hash | None = None
 
 
 class Hello(Struct, frozen=True, kw_only=True):
@@ -52,7 +43,7 @@ class Hello(Struct, frozen=True, kw_only=True):
     """
 
     epoch: Epoch
-    oldest: Annotated[int, Meta(ge=1, le=2**53)]
+    oldest: Seq
     last: Count
     acked: Count
     head: Hash
@@ -64,7 +55,7 @@ class Hello(Struct, frozen=True, kw_only=True):
     schema: Count
     clock: ClockTrust
     at: Instant
-    before: Acked | None = None
+    before: ChainEnd | None = None
 
 
 class Entries(Struct, frozen=True, kw_only=True):
@@ -129,13 +120,13 @@ class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
     generation: Generation
     from_position: Position = field(name="from")
     to: Position
-    acked: Acked
+    acked: ChainEnd
     at: Instant
     more: bool = False
     reset: bool = False
     until: Position | None = None
     replaces: Generation | None = None
-    before: Acked | None = None
+    before: ChainEnd | None = None
     records: Annotated[list[Raw], Meta(max_length=CHUNK_RECORDS_MAX)] = []
     notes_after: Count = 0
     notes: list[Note] = []

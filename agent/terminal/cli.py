@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from agent.console import JSON, print_json, print_table, run_command, show_rows, text_of
+from agent.domain.ledger import SEQ_MAX
 from agent.domain.money import format_euro
 from agent.ops import journal
 from agent.store import reads
@@ -175,7 +176,7 @@ def terminal_incidents(config_path: Path, as_json: bool) -> None:
 
 @cli.command()
 @CONFIG
-@click.argument("seq", type=click.IntRange(1, 2**53), required=False)
+@click.argument("seq", type=click.IntRange(1, SEQ_MAX), required=False)
 def storno(config_path: Path, seq: int | None) -> None:
     """Undo meal SEQ of this terminal, or its newest meal."""
     answer = control.ask(load_places(config_path).control_socket, "storno", seq=seq)

@@ -20,7 +20,7 @@ import msgspec
 from agent.domain.canteen import Id, policy_on
 from agent.domain.card import Token
 from agent.domain.clock import Anchor, Day, Moment, Reading, day_of, format_instant, parse_instant
-from agent.domain.ledger import Seq
+from agent.domain.ledger import Place, Seq
 from agent.domain.tap import Refused, Served
 from agent.domain.timekeeper import Timekeeper
 from agent.errors import AgentError, DamagedError, RecordError, StoreError, UnknownError
@@ -34,7 +34,6 @@ from agent.readers.events import (
 )
 from agent.store import reads, writes
 from agent.store.database import Database
-from agent.store.schema import key
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkUp, Publish
 from agent.sync.messages import TerminalState, encode
 from agent.sync.topics import Leaf, Topics
@@ -381,7 +380,7 @@ class Terminal:
         self._db.reopen()
         self._with_readable_records(partial(self._record_kept, fault), moment)
         if fault.unknown is not None and reads.holds(self._db, *fault.unknown):
-            detail = f"entry {key(fault.unknown[0])[1]} is recorded, and its tap was told out of order: ask whether the child was served"
+            detail = f"entry {Place.of(fault.unknown[0])[1]} is recorded, and its tap was told out of order: ask whether the child was served"
             writes.add_incident(
                 self._db, writes.Incident(at=moment.at, kind="unknown_commit", detail=detail)
             )

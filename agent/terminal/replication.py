@@ -13,12 +13,12 @@ from msgspec import Raw
 from agent.domain.canteen import GoneRecord
 from agent.domain.clock import Moment, age_ms, newest_heard
 from agent.domain.digest import Tally
+from agent.domain.ledger import ChainEnd
 from agent.errors import RecordError, SyncError
 from agent.store import reads, writes
 from agent.store.database import Database
 from agent.sync.events import DropLink, LinkEffect, Publish
 from agent.sync.messages import (
-    Acked,
     CentralState,
     Changes,
     Digest,
@@ -211,7 +211,7 @@ class Replication:
         earlier = (
             reads.last_of_epoch_before(self._db, here.epoch_number) if here.is_newest else None
         )
-        return earlier is not None and message.before != Acked(
+        return earlier is not None and message.before != ChainEnd(
             epoch=earlier[0], seq=earlier[1], hash=earlier[2]
         )
 
@@ -249,10 +249,10 @@ class Replication:
         self.session.answered(moment.mono_ms, more=more)
         return None
 
-    def _own_acked(self, acked: Acked) -> tuple[int, int] | None:
+    def _own_acked(self, acked: ChainEnd) -> tuple[int, int] | None:
         """Return an acknowledgement as (epoch number, seq) if it speaks of entries as this disk has them, else None."""
         own = reads.place_of(self._db, acked.epoch, acked.seq)
-        if own is None or (acked.hash is not None and own[2] not in ("", acked.hash)):
+        if own is None or own[2] not in ("", acked.hash):
             return None
         return own[:2]
 
@@ -372,7 +372,7 @@ class Replication:
                 schema=SCHEMA_VERSION,
                 clock=moment.trust,
                 at=moment.at,
-                before=Acked(epoch=before[0], seq=before[1], hash=before[2]) if before else None,
+                before=ChainEnd(epoch=before[0], seq=before[1], hash=before[2]) if before else None,
             )
         )
 

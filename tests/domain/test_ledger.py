@@ -70,7 +70,7 @@ def test_fields_we_do_not_know_are_covered_as_well() -> None:
         (meal(1), "a meal with positive cents"),
         (replace(meal(), account=None, day=None), "a meal without account and day"),
         (replace(meal(), kind=Kind.STORNO, cents=366), "a storno without reverses"),
-        (replace(meal(), kind=Kind.STORNO, reverses=Reversed(epoch="1-0123456789abcdef", seq=1)), "a storno with negative cents"),
+        (replace(meal(), kind=Kind.STORNO, reverses=Reversed(epoch="1-0123456789abcdef", seq=1, hash="0" * 64)), "a storno with negative cents"),
         (replace(meal(), kind=Kind.UNKNOWN_MEAL), "a unknown_meal with cents"),
         (replace(meal(0), kind=Kind.REFUSAL), "a refusal without reason"),
         (replace(meal(0), kind=Kind.CLOSING, trays=1), "a closing without served"),

@@ -10,10 +10,9 @@ import msgspec
 
 from agent.domain.canteen import policy_on
 from agent.domain.clock import day_of, format_instant
-from agent.domain.ledger import Entry, RefusalReason
+from agent.domain.ledger import Entry, Place, RefusalReason
 from agent.readers.events import CardPresented, CardUnreadable, Show, Signal
 from agent.store import reads
-from agent.store.schema import key, place
 from agent.sync.events import Arrived, Publish
 from agent.sync.messages import Changes, decode
 from agent.sync.topics import Leaf
@@ -198,7 +197,7 @@ class Observer:
         disk, new = box.disk, []
         for number, epoch, seq, digest, body in box.db.sql.execute(
             "SELECT e.epoch, epoch.id, seq, lower(hex(hash)), body FROM entry e JOIN epoch ON epoch.n = e.epoch WHERE e.n > ? ORDER BY e.n",
-            (place(*disk.tail),),
+            (Place(*disk.tail).n,),
         ).fetchall():
             entry = msgspec.structs.replace(msgspec.json.decode(body, type=Entry), hash=digest)
             invariants.seq_counts_on(disk.tail, (number, seq))
@@ -237,7 +236,7 @@ class Observer:
         before, mark = disk.place, self._moved(box)
         # as it was before this message: its order may have begun an epoch
         kept_earlier = box.db.sql.execute(
-            "SELECT 1 FROM entry WHERE n < ? LIMIT 1", (place(disk.epochs, 0),)
+            "SELECT 1 FROM entry WHERE n < ? LIMIT 1", (Place(disk.epochs, 0).n,)
         ).fetchone()
         disk.epochs = self._incidents(box)
         generation, resync, position = disk.place
@@ -268,7 +267,7 @@ class Observer:
         }
         for gone in disk.views.keys() - kept - disk.tainted:
             del disk.views[gone]
-        self._marks(box, proof, key(mark))
+        self._marks(box, proof, Place.of(mark))
         return touched
 
     def _moved(self, box: Box) -> int:

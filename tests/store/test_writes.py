@@ -93,7 +93,9 @@ def test_a_meal_is_unique_per_account_service_day_and_helping(disk: Disk) -> Non
 
 def test_a_storno_is_unique_per_meal_and_frees_the_meal(disk: Disk) -> None:
     disk.meal()
-    storno = replace(draft(cents=366), kind=Kind.STORNO, reverses=Reversed(epoch=EPOCH, seq=1))
+    storno = replace(
+        draft(cents=366), kind=Kind.STORNO, reverses=Reversed(epoch=EPOCH, seq=1, hash="0" * 64)
+    )
     writes.record(disk.db, storno)
     with pytest.raises(StoreError, match="UNIQUE"):
         writes.record(disk.db, storno)
