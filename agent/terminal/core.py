@@ -206,8 +206,8 @@ class Terminal:
     def _hear_of_reader(self, event: ReaderUp | ReaderDown | SignalFailed, moment: Moment) -> None:
         here = self._readers[event.reader]
         match event:
-            case ReaderUp(reader=reader, at=place):
-                _log_back(f"reader '{reader}'", here.outage, moment, f" ({place})")
+            case ReaderUp(reader=reader, location=location):
+                _log_back(f"reader '{reader}'", here.outage, moment, f" ({location})")
                 here.outage = None
             case ReaderDown(reader=reader, reason=reason):
                 here.outage = _still_down(f"reader '{reader}'", here.outage, reason, moment)

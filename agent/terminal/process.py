@@ -26,7 +26,7 @@ from agent.ops.clock import boot_id, read_clock
 from agent.ops.notify import Notifier
 from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderUp, Show
 from agent.readers.open import reader_thread
-from agent.readers.presence import LateTaps
+from agent.readers.presence import RecentTaps
 from agent.store import reads
 from agent.store.database import Database
 from agent.store.salvage import close_without_checkpoint, open_ledger
@@ -129,9 +129,9 @@ class App:
             else None
         )
         self._control = ControlSocket(config.control_socket, self._inbox.put)
-        late = LateTaps(threading.Lock())
+        recent = RecentTaps(threading.Lock())
         self._readers = {
-            reader.name: reader_thread(reader, self._inbox.put, late) for reader in config.readers
+            reader.name: reader_thread(reader, self._inbox.put, recent) for reader in config.readers
         }
 
     def _opened(self, before: UnavailableTerminal | None) -> Terminal | UnavailableTerminal:

@@ -170,7 +170,7 @@ def test_another_fault_is_told_as_well_and_at_most_once_a_minute(
 
 def test_a_terminal_without_its_file_says_so_and_looks_less_and_less_often(wire: Wire) -> None:
     heard: dict[str | None, Event | None] = {
-        "counter": ReaderUp(reader="counter", at="here"),
+        "counter": ReaderUp(reader="counter", location="here"),
         None: None,
     }
     unopened = UnavailableTerminal(
@@ -257,7 +257,7 @@ def _raises(moment: object) -> list[Effect]:
 
 
 def test_what_a_reader_says_while_the_file_fails_is_known_when_it_works_again(wire: Wire) -> None:
-    turn(wire, ReaderUp(reader="counter", at="here"))
+    turn(wire, ReaderUp(reader="counter", location="here"))
     with locked(wire):
         assert tap(wire, CARD) is Signal.OUT_OF_ORDER
         turn(wire, ReaderDown(reader="counter", reason="unplugged"))
