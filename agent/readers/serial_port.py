@@ -22,10 +22,10 @@ from agent.readers.dialogue import Dialogue
 from agent.readers.profile import Profile, given
 from agent.readers.thread import Channel
 
-WAIT_MS_MAX = 1_000
 # The longest wait while a tap has no signal yet, so that *wait* is shown in time.
 SIGNAL_WAIT_MS = 100
-READ_BYTES_MAX = 4_096
+# One read takes all there is: a tty buffers 4,095 bytes.
+READ_BYTES = 4_096
 # How long a stopping agent may still send the last signal.
 GOODBYE_MS_MAX = 700
 
@@ -157,7 +157,7 @@ class _Connection:
                 raise ReaderError("accepts no more bytes")
 
     def _receive(self, is_readable: bool) -> None:
-        received = os.read(self._port.fileno(), READ_BYTES_MAX) if is_readable else b""
+        received = os.read(self._port.fileno(), READ_BYTES) if is_readable else b""
         if is_readable and not received:
             raise ReaderError("unplugged")
         now_ms = self._channel.now_ms()
@@ -167,14 +167,17 @@ class _Connection:
             if self._channel.report(detection):
                 self._dialogue.forget_signals()
 
-    def _wait(self) -> bool:
+    def _wait(self, wait_ms_max: int | None = None) -> bool:
         """Wait for bytes, for a signal, or until it is time to send. Return whether bytes came."""
-        wait_ms = self._dialogue.wake_ms(self._channel.now_ms())
-        wait_ms = WAIT_MS_MAX if wait_ms is None else min(wait_ms, WAIT_MS_MAX)
-        if self._channel.is_waiting:
-            wait_ms = min(wait_ms, SIGNAL_WAIT_MS)
+        times_ms = [
+            self._dialogue.wake_ms(self._channel.now_ms()),
+            SIGNAL_WAIT_MS if self._channel.is_waiting else None,
+            wait_ms_max,
+        ]
+        wait_ms = min((time_ms for time_ms in times_ms if time_ms is not None), default=None)
+        wait_s = None if wait_ms is None else wait_ms / 1000
         descriptors = [self._port.fileno(), self._waker.fileno()]
-        readable, _, _ = select.select(descriptors, [], [], wait_ms / 1000)
+        readable, _, _ = select.select(descriptors, [], [], wait_s)
         if self._waker.fileno() in readable:
             self._waker.drain()
         return self._port.fileno() in readable
@@ -188,9 +191,9 @@ class _Connection:
             dialogue.show(signal)
         ends_ms = channel.now_ms() + GOODBYE_MS_MAX
         with contextlib.suppress(ReaderError):
-            while dialogue.has_signals and channel.now_ms() < ends_ms:
+            while dialogue.has_signals and (left_ms := ends_ms - channel.now_ms()) > 0:
                 sent = dialogue.send(channel.now_ms())
                 if sent:
                     os.write(self._port.fileno(), sent)
-                if self._wait():
-                    dialogue.receive(os.read(self._port.fileno(), READ_BYTES_MAX), channel.now_ms())
+                if self._wait(left_ms):
+                    dialogue.receive(os.read(self._port.fileno(), READ_BYTES), channel.now_ms())
