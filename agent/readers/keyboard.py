@@ -11,10 +11,10 @@ import select
 import evdev
 
 from agent.errors import ReaderError
+from agent.readers.channel import Channel
 from agent.readers.dialogue import Dialogue
 from agent.readers.keys import character
 from agent.readers.profile import Profile
-from agent.readers.thread import Channel
 
 # How often the loop checks whether it must stop.
 WAIT_S = 0.5

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.errors import ReaderError
+from agent.readers.channel import Recorder
 from agent.readers.events import (
     CardPresented,
     CardUnreadable,
@@ -19,7 +20,7 @@ from agent.readers.pcsc import PcscReader
 from agent.readers.presence import RecentTaps, presence_of
 from agent.readers.profile import Profile
 from agent.readers.serial_port import SerialReader
-from agent.readers.thread import Reader, ReaderThread, Recorder
+from agent.readers.thread import Reader, ReaderThread
 from agent.readers.trace import Trace, TraceRecorder
 
 

@@ -14,13 +14,13 @@ from smartcard import scard
 
 from agent.errors import ReaderError
 from agent.readers.apdu import begins, escape_code_of, parse_hex
+from agent.readers.channel import SIGNAL_SOON_MS, Channel
 from agent.readers.events import Signal
 from agent.readers.faults import Fault
 from agent.readers.identity import Detection, card_of_answer
 from agent.readers.match import find_reader
 from agent.readers.pending_signal import PendingSignal
 from agent.readers.profile import Profile, Step, given
-from agent.readers.thread import SIGNAL_SOON_MS, Channel
 
 # How often the loop wakes without an event. SCardCancel would race with the start of a call.
 STATUS_WAIT_MS = 1_000

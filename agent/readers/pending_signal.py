@@ -5,9 +5,9 @@ gets it when it is back soon. Later it may have been tapped elsewhere, and anoth
 show the signal.
 """
 
+from agent.readers.channel import SIGNAL_LATE_MS
 from agent.readers.events import Signal
 from agent.readers.identity import Detection
-from agent.readers.thread import SIGNAL_LATE_MS
 
 PENDING_MS_MAX = SIGNAL_LATE_MS
 

@@ -18,9 +18,9 @@ import serial
 from msgspec import UNSET
 
 from agent.errors import ReaderError
+from agent.readers.channel import Channel
 from agent.readers.dialogue import Dialogue
 from agent.readers.profile import Profile, given
-from agent.readers.thread import Channel
 
 # The longest wait while a tap has no signal yet, so that *wait* is shown in time.
 SIGNAL_WAIT_MS = 100
