@@ -2,6 +2,7 @@
 
 Answers each card with *served* and each unreadable one with *refused*.
 `python -m tests.parts.reader_probe SECONDS ANSWER_AFTER_SECONDS NAME=PROFILE[@PORT OR GLOB]…`
+PROFILE is an id, or the path of a .toml file.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import queue
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -24,7 +26,7 @@ from agent.readers.events import (
 )
 from agent.readers.open import ReaderConfig, reader_thread
 from agent.readers.presence import RecentTaps
-from agent.readers.profile_rules import load_profile
+from agent.readers.profile_rules import load_profile, read_profile
 from agent.readers.thread import ReaderThread
 
 WATCH_S = 1.0  # as seldom as the main loop of an idle agent
@@ -65,7 +67,8 @@ def main(seconds: float, answer_after_s: float, readers: list[str]) -> None:
 def _config(text: str) -> ReaderConfig:
     name, _, rest = text.partition("=")
     profile_id, _, location = rest.partition("@")
-    profile = load_profile(profile_id)
+    is_file = profile_id.endswith(".toml")
+    profile = read_profile(Path(profile_id)) if is_file else load_profile(profile_id)
     is_pcsc = profile.transport == "pcsc"
     return ReaderConfig(
         name=name,
