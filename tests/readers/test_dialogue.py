@@ -106,9 +106,9 @@ def test_a_signal_goes_before_the_next_poll() -> None:
     dialogue = twn4()
     assert dialogue.send(6) == b"050010\r"
     dialogue.show(Signal.SERVED)
-    assert dialogue.send(7) == b"" and dialogue.has_signals
+    assert (dialogue.send(7), dialogue.has_signals) == (b"", True)
     dialogue.receive(b"0000\r", 10)
-    assert dialogue.send(10) == b"040764600964000A00\r" and not dialogue.has_signals
+    assert (dialogue.send(10), dialogue.has_signals) == (b"040764600964000A00\r", False)
     dialogue.receive(b"00\r", 15)
     assert dialogue.failures() == []
 

@@ -284,7 +284,7 @@ def test_a_flood_at_one_reader_costs_no_tap_at_another(
     assert taps == list(range(30))
     flooding = [event for event in received if event.reader == "flooding"]
     assert sum(isinstance(event, CardPresented) for event in flooding) <= FLOOD_TAPS + 2
-    others = [type(event) for event in flooding if not isinstance(event, CardPresented)]
-    assert others == [ReaderDown, ReaderUp]
+    names = [type(event).__name__ for event in flooding if not isinstance(event, CardPresented)]
+    assert names == ["ReaderDown", "ReaderUp"]
     for line in lines.values():
         line.unplug()
