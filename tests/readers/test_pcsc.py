@@ -278,10 +278,10 @@ def test_a_reader_blocked_in_a_command_is_started_again_and_the_others_go_on(
 ) -> None:
     line = SerialLine(tmp_path / "by-path")
     line.plug()
-    readers = (f"{COUNTER}@* A *", "other=acs-acr122u@* B *", f"tags=rdm6300@{line.path}")
+    readers = (f"{COUNTER}@* A *", "other=acs-acr122u@* B *", f"serial=rdm6300@{line.path}")
     with bench_of(tmp_path, *readers, cards=2) as bench:
         bench.wait_for("up", reader="other")
-        bench.wait_for("up", reader="tags")
+        bench.wait_for("up", reader="serial")
         blocked, other = bench.cards
         blocked.silent = True
         blocked.present(UID)
@@ -293,7 +293,7 @@ def test_a_reader_blocked_in_a_command_is_started_again_and_the_others_go_on(
         blocked.silent = False
         assert blocked.tap(UID) == GREEN
         assert bench.kinds("counter") == ["up", "down", "up", "tap"]
-        wait_for(lambda: bench.kinds("tags") == ["up"] + ["tap"] * 6, "the tags")
+        wait_for(lambda: bench.kinds("serial") == ["up"] + ["tap"] * 6, "the serial taps")
         assert bench.kinds("other") == ["up"] + ["tap"] * 6
     line.unplug()
 

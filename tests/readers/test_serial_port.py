@@ -45,7 +45,7 @@ from tests.parts.serial_line import (
     rdm6300_frame,
 )
 
-TAG, OTHER_TAG = bytes.fromhex("010063e9ae"), bytes.fromhex("62e3086ced")
+CARD, OTHER_CARD = bytes.fromhex("010063e9ae"), bytes.fromhex("62e3086ced")
 
 
 def each(*kinds: type[FarEnd]) -> pytest.MarkDecorator:
@@ -268,7 +268,7 @@ def test_another_model_on_the_port_is_reported_at_start_up(line: SerialLine) -> 
 def test_a_wrong_baud_rate_is_logged_once_and_a_right_frame_is_still_read(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    garbled = bytes(byte >> 1 | 0x80 for byte in rdm6300_frame(TAG))
+    garbled = bytes(byte >> 1 | 0x80 for byte in rdm6300_frame(CARD))
     for _ in range(2 * GARBLED_CHUNKS):
         bench.line.write(garbled)
         pause()
@@ -277,7 +277,7 @@ def test_a_wrong_baud_rate_is_logged_once_and_a_right_frame_is_still_read(
         f"reader 'counter': RDM6300: {bench.line.path}: bytes arrive but no frame;"
         " check the profile's model and baud rate"
     ]
-    bench.line.hold(TAG)
+    bench.line.hold(CARD)
     assert bench.card() == "em:010063e9ae"
 
 
@@ -288,31 +288,31 @@ def test_a_board_that_restarts_when_its_port_opens_is_waited_for(line: SerialLin
         thread.start()
         pause()
         boot_text = b"ets Jan  8 2013,rst cause:2, boot mode:(3,6)\r\n"
-        line.write(boot_text + rdm6300_frame(OTHER_TAG))  # while it starts
+        line.write(boot_text + rdm6300_frame(OTHER_CARD))  # while it starts
         assert isinstance(events.get(timeout=5), ReaderUp)
-        line.hold(TAG)
+        line.hold(CARD)
         event = events.get(timeout=5)
     assert isinstance(event, CardPresented) and str(event.card) == "em:010063e9ae"
 
 
 def test_bytes_from_before_the_opening_are_no_card(line: SerialLine) -> None:
     with thread_on(line, load_profile("rdm6300")) as (thread, events):
-        line.hold(TAG)
+        line.hold(CARD)
         thread.start()
         assert isinstance(events.get(timeout=10), ReaderUp)
-        line.hold(OTHER_TAG)
+        line.hold(OTHER_CARD)
         event = events.get(timeout=10)
     assert isinstance(event, CardPresented) and str(event.card) == "em:62e3086ced"
 
 
-def test_a_tag_that_is_held_for_long_is_one_tap(bench: Bench) -> None:
-    bench.line.hold(TAG, repeats=40)  # longer than the debounce
+def test_a_card_that_is_held_for_long_is_one_tap(bench: Bench) -> None:
+    bench.line.hold(CARD, repeats=40)  # longer than the debounce
     assert bench.card() == "em:010063e9ae"
     assert bench.events.empty()
 
 
 def test_an_all_zero_frame_with_a_right_checksum_is_refused(bench: Bench) -> None:
-    bench.line.write(b"\x02\x02\xff" + rdm6300_frame(bytes(5)) + b"\x0201" + rdm6300_frame(TAG))
+    bench.line.write(b"\x02\x02\xff" + rdm6300_frame(bytes(5)) + b"\x0201" + rdm6300_frame(CARD))
     event = bench.next()
     assert isinstance(event, CardUnreadable) and event.fault == "rejected-uid"
     assert bench.card() == "em:010063e9ae"
