@@ -37,7 +37,7 @@ _Result = TypeVar("_Result")
 
 
 class Recorder(Protocol):
-    """Keeps what goes over a reader's wire (`agent/readers/trace.py`)."""
+    """Keeps the traffic of a reader's wire (`agent/readers/trace.py`)."""
 
     def add(self, now_ms: int, mark: str, data: bytes) -> None:
         """Keep one line. `mark` is one of `trace.MARKS`."""
@@ -175,7 +175,7 @@ class Channel:
             self._emit(SignalFailed(reader=self.name, reason=reason))
 
     def trace(self, mark: str, data: bytes = b"", at_ms: int | None = None) -> None:
-        """Hand what went over the wire to the log at level `TRAFFIC`, and to the recorder.
+        """Hand traffic of the wire to the log at level `TRAFFIC`, and to the recorder.
 
         `at_ms` is the time that the reader's code used, where it matters for a replay.
         """

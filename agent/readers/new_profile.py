@@ -4,7 +4,7 @@ import re
 
 from agent.errors import ProfileError
 
-_HEAD = """# {vendor} {model}: write here what the reader is, and what one must know about it.
+_HEAD = """# {vendor} {model}: write here what the reader is, and what a technician must know.
 # agent/readers/profile.py describes every key.
 schema    = 1
 id        = "{id}"
