@@ -32,7 +32,7 @@ class StoreError(AgentError):
     """The terminal's database cannot be read, written or trusted."""
 
 
-class UnknownError(StoreError):
+class UncertainCommitError(StoreError):
     """An entry's commit failed, and could not be looked for yet: it may be there. `place` and `digest` are its own."""
 
     def __init__(self, sentence: str, place: int, digest: bytes) -> None:

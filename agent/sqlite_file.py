@@ -7,21 +7,23 @@ transaction is on the disk when its block has ended, or raises; `sqlite3.Error` 
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 from urllib.parse import quote
 
 from agent.errors import AgentError
+
+Row = TypeVar("Row")
 
 # what a file that fails raises; a damaged one may even spoil the text of SQLite's complaint
 FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
+class FileKind:
     """What a file of ours is. `pragmas` are set on every connection that writes, in order; `options` end the file's URI."""
 
     owner: str
@@ -34,26 +36,26 @@ class Form:
     damaged: type[AgentError]  # a file that SQLite itself calls damaged
 
 
-class SqliteFile:
+class SqliteFile(Generic[Row]):
     """One connection, used by one thread. `mode` is SQLite's: ro reads, rw needs the file, rwc makes it."""
 
     sql: sqlite3.Connection
 
-    def __init__(self, path: Path, form: Form, mode: str) -> None:
+    def __init__(self, path: Path, kind: FileKind, mode: str) -> None:
         self.path = path
         self._name = str(path)
         self._opened: list[
             tuple[int, int] | None
         ] = []  # (device, inode) of file and journal; empty before they are open
         self.transactions = 0  # begun by this connection
-        self._form = form
+        self._kind = kind
         self._refuse_foreign()
         try:
             if mode == "rwc" and not path.exists():
                 self._make()
             self._open(path, mode)
         except FAULTS as error:
-            raise self.fault(f"cannot be opened as {form.owner} database", error) from error
+            raise self.fault(f"cannot be opened as {kind.owner} database", error) from error
 
     def close(self) -> None:
         self.sql.close()
@@ -86,23 +88,23 @@ class SqliteFile:
         is_damaged = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or any(
             word in str(error) for word in ("decode", "malformed JSON")
         )
-        kind = self._form.damaged if is_damaged else self._form.error
+        kind = self._kind.damaged if is_damaged else self._kind.error
         return kind(f"{self.path}: {what}: {error}")
 
     def _open(self, path: Path, mode: str) -> None:
         self._opened = []
         self.sql = self._connect(path, mode)
-        self.sql.execute(f"PRAGMA busy_timeout = {self._form.busy_timeout_ms}")
+        self.sql.execute(f"PRAGMA busy_timeout = {self._kind.busy_timeout_ms}")
         self._check_version()
         if mode != "ro":
-            for pragma in self._form.pragmas:
+            for pragma in self._kind.pragmas:
                 self.sql.execute(f"PRAGMA {pragma}")
             self._migrate()
         self._opened = self._identity() if path == self.path else []
 
     def _connect(self, path: Path, mode: str) -> sqlite3.Connection:
         return sqlite3.connect(
-            f"file:{quote(str(path))}?mode={mode}{self._form.options}",
+            f"file:{quote(str(path))}?mode={mode}{self._kind.options}",
             uri=True,
             isolation_level=None,
         )
@@ -159,7 +161,7 @@ class SqliteFile:
                 raise self.fault("not written", error) from error
             raise
 
-    def write_one(self, statement: str, values: tuple[Any, ...]) -> None:
+    def write_one(self, statement: str, values: Sequence[object]) -> None:
         """Do one statement that is a transaction of its own. Raises the form's error."""
         self.transactions += 1
         try:
@@ -167,19 +169,27 @@ class SqliteFile:
         except FAULTS as error:
             raise self.fault("not written", error) from error
 
-    def rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
+    def rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
         """Return all rows of one query. Raises the form's error."""
         try:
             return self.sql.execute(statement, values).fetchall()
         except FAULTS as error:
             raise self.fault("not readable", error) from error
 
-    def row(self, statement: str, values: tuple[Any, ...] = ()) -> Any:
-        """Return the first row of a query, None if there is none. Raises the form's error."""
+    def row(self, statement: str, values: Sequence[object] = ()) -> Row | None:
+        """Return the first row of a query, None if there is none. Raises the kind's error."""
         try:
-            return self.sql.execute(statement, values).fetchone()
+            row: Row | None = self.sql.execute(statement, values).fetchone()
         except FAULTS as error:
             raise self.fault("not readable", error) from error
+        return row
+
+    def only_row(self, statement: str, values: Sequence[object] = ()) -> Row:
+        """Return the row of a query that always has one. Raises the kind's error."""
+        row = self.row(statement, values)
+        if row is None:
+            raise self._kind.error(f"{self.path}: no row for {statement!r}")
+        return row
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -210,18 +220,18 @@ class SqliteFile:
         except FileNotFoundError:
             if journal.exists():
                 sentence = f"{self.path}: is missing, but its journal {journal.name} is there; put the file back first"
-                raise self._form.error(sentence) from None
+                raise self._kind.error(sentence) from None
             return
         except OSError as error:
-            raise self._form.error(f"{self.path}: cannot be read: {error.strerror}") from error
+            raise self._kind.error(f"{self.path}: cannot be read: {error.strerror}") from error
         if journal.exists() and journal.stat().st_size:
             return  # a cut while the journal was brought into the file may have damaged its beginning: the journal has it
         if not header:
-            raise self._form.error(
+            raise self._kind.error(
                 f"{self.path}: is empty, and a ledger never is; put the file back, or remove it to begin anew"
             )
         if header != b"SQLite format 3\0":
-            raise self._form.damaged(
+            raise self._kind.damaged(
                 f"{self.path}: is not an SQLite database; move it away, or name another place"
             )
 
@@ -229,25 +239,25 @@ class SqliteFile:
         (version,) = self.sql.execute("PRAGMA user_version").fetchone()
         (application,) = self.sql.execute("PRAGMA application_id").fetchone()
         (tables,) = self.sql.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        known = len(self._form.migrations)
-        if application != self._form.application_id and tables:
-            raise self._form.error(
-                f"{self.path}: is a database, but not {self._form.owner}; move it away, or name another place"
+        known = len(self._kind.migrations)
+        if application != self._kind.application_id and tables:
+            raise self._kind.error(
+                f"{self.path}: is a database, but not {self._kind.owner}; move it away, or name another place"
             )
         if version > known:
-            raise self._form.error(
+            raise self._kind.error(
                 f"{self.path}: has schema {version}, this program knows {known}; install the newer program again"
             )
 
     def _migrate(self) -> None:
         (version,) = self.sql.execute("PRAGMA user_version").fetchone()
-        if 0 < version < len(self._form.migrations):
+        if 0 < version < len(self._kind.migrations):
             self._copy_aside(version)
-        for number, script in enumerate(self._form.migrations[version:], start=version + 1):
+        for number, script in enumerate(self._kind.migrations[version:], start=version + 1):
             with self.transaction() as sql:
                 for statement in _statements(script):
                     sql.execute(statement)
-                sql.execute(f"PRAGMA application_id = {self._form.application_id}")
+                sql.execute(f"PRAGMA application_id = {self._kind.application_id}")
                 sql.execute(f"PRAGMA user_version = {number}")
 
     def _copy_aside(self, version: int) -> None:

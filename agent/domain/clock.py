@@ -47,7 +47,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """A time as an entry carries it. `day` is what the staff said it is, while the clock is known to be wrong; `kept_at` is what the
+    """A time as an entry carries it. `day` is what the staff said it is, while the clock is known to be wrong; `ntp_at` is what the
     machine's clock says while a time server keeps it."""
 
     at: Instant
@@ -55,7 +55,7 @@ class Moment:
     boot: str
     mono_ms: int
     day: Day | None = None
-    kept_at: Instant | None = None
+    ntp_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ def highest(anchors: Iterable[Anchor], reading: Reading | Moment) -> Anchor | No
     return max(anchors, key=lambda anchor: anchor.carried_to(reading), default=None)
 
 
-def read_moment(reading: Reading, *, floor: Anchor | None, heard: Anchor | None) -> Moment:
+def read_moment(reading: Reading, *, floor: Anchor | None, central: Anchor | None) -> Moment:
     """Return the time to work with.
 
     `floor` is the newest time recorded or heard; `heard` the central's own time, which counts only within its boot. Against a clock that
@@ -87,8 +87,8 @@ def read_moment(reading: Reading, *, floor: Anchor | None, heard: Anchor | None)
     """
     if reading.synced:
         base, trust = reading.wall, ClockTrust.SYNCED
-    elif heard is not None and heard.boot == reading.boot:
-        base, trust = heard.carried_to(reading), ClockTrust.SYNCED
+    elif central is not None and central.boot == reading.boot:
+        base, trust = central.carried_to(reading), ClockTrust.SYNCED
     else:
         base, trust = reading.wall, ClockTrust.HELD
     if floor is not None:
@@ -106,21 +106,21 @@ def read_moment(reading: Reading, *, floor: Anchor | None, heard: Anchor | None)
         base.year < 2020
     ):  # first start ever of a box whose clock says 1970: nothing to hold it against
         trust = ClockTrust.UNSET
-    kept_at = format_instant(reading.wall) if reading.synced else None
+    ntp_at = format_instant(reading.wall) if reading.synced else None
     return Moment(
         at=format_instant(base),
         trust=trust,
         boot=reading.boot,
         mono_ms=reading.mono_ms,
-        kept_at=kept_at,
+        ntp_at=ntp_at,
     )
 
 
-def newest_heard(before: Instant | None, central_at: Instant, moment: Moment) -> Instant:
+def latest_contact(before: Instant | None, central_at: Instant, moment: Moment) -> Instant:
     """Return the newest time heard of the central, after `before`. A clock that a time server keeps knows better than one that is ahead
     of it, or one wrong clock at the office would make all of a town's wrong."""
     newest = central_at if before is None else max(before, central_at)
-    return newest if moment.kept_at is None else min(newest, moment.kept_at)
+    return newest if moment.ntp_at is None else min(newest, moment.ntp_at)
 
 
 def format_instant(when: datetime) -> Instant:

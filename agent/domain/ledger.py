@@ -66,13 +66,6 @@ class RefusalReason(StrEnum):
     OUT_OF_ORDER = "out_of_order"
 
 
-class Key(Struct, frozen=True, order=True):
-    """An entry's name in its terminal's ledger."""
-
-    epoch: Epoch
-    seq: Seq
-
-
 class EntryKey(NamedTuple):
     """An entry's name in the whole town. The hash tells two entries of one number apart: a copied disk makes such."""
 

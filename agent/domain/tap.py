@@ -28,17 +28,9 @@ from agent.domain.canteen import (
 )
 from agent.domain.card import Token
 from agent.domain.clock import ClockTrust, Instant, Moment, age_ms
-from agent.domain.ledger import Entry, Flag, How, Key, Kind, RefusalReason, Reversed
+from agent.domain.ledger import Entry, Flag, How, Kind, RefusalReason, Reversed
 
 ASSURANCE_UID = "uid"  # identified by its number alone, which can be copied
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnMeal:
-    """A standing meal in this terminal's own ledger."""
-
-    key: Key
-    entry: Entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +47,7 @@ class Facts:
     card: CardRecord | None
     account: AccountRecord | None
     balance_cents: int
-    own_meal: OwnMeal | None
+    own_meal: Entry | None
     own_meals: int
     policy: PolicyRecord
     service: ServiceNow | None
@@ -135,7 +127,7 @@ def _has_own_meal(facts: Facts) -> bool:
     """Where the day is a guess, only a meal of the same boot is surely of the same day."""
     if facts.own_meal is None:
         return False
-    return not _day_is_a_guess(facts.moment) or facts.own_meal.entry.boot == facts.moment.boot
+    return not _day_is_a_guess(facts.moment) or facts.own_meal.boot == facts.moment.boot
 
 
 def _day_is_a_guess(moment: Moment) -> bool:
@@ -206,7 +198,7 @@ def _refusal(facts: Facts, reason: RefusalReason) -> Entry:
     )
 
 
-def unanswered(facts: Facts) -> Entry:
+def out_of_order_refusal(facts: Facts) -> Entry:
     """Return the draft of a tap that was told *out of order*: no meal of ours, whatever the staff did then."""
     return _refusal(facts, RefusalReason.OUT_OF_ORDER)
 
@@ -220,7 +212,7 @@ class UndoRefusal(StrEnum):
 
 
 def undo(
-    meal: Entry, *, key: Key, undone: bool, policy: PolicyRecord, moment: Moment
+    meal: Entry, *, epoch: str, undone: bool, policy: PolicyRecord, moment: Moment
 ) -> Entry | UndoRefusal:
     """Return the draft of the storno of a meal, or why there is none (story 4: one touch, never twice)."""
     if meal.kind not in (Kind.MEAL, Kind.UNKNOWN_MEAL):
@@ -241,7 +233,7 @@ def undo(
         card=meal.card,
         service=meal.service,
         day=meal.day,
-        reverses=Reversed(epoch=key.epoch, seq=key.seq, hash=meal.hash),
+        reverses=Reversed(epoch=epoch, seq=meal.seq, hash=meal.hash),
     )
 
 

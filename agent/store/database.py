@@ -5,13 +5,13 @@ Write-ahead log under `synchronous=FULL`: one flush a commit, and a committed ta
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from agent.errors import DamagedError, StoreError
-from agent.sqlite_file import Form, SqliteFile
+from agent.sqlite_file import FileKind, SqliteFile
 from agent.store.schema import APPLICATION_ID, MIGRATIONS, PAGE_BYTES
 
 BUSY_TIMEOUT_MS = 2_000  # a technician's sqlite3 may hold the file for a moment
@@ -21,7 +21,7 @@ HEADROOM_BYTES = (
     12 * 1024 * 1024
 )  # a week of meals of a large school on a full disk; a lunch of 500 taps as a journal
 
-FORM = Form(
+FORM = FileKind(
     owner="a terminal's",
     application_id=APPLICATION_ID,
     migrations=MIGRATIONS,
@@ -39,7 +39,7 @@ FORM = Form(
 )
 
 
-class Database(SqliteFile):
+class Database(SqliteFile[tuple[Any, ...]]):
     """The terminal's connection; `read_only` for the command line."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Database(SqliteFile):
         self.kept.clear()
         super().reopen()
 
-    def write_one(self, statement: str, values: tuple[Any, ...]) -> None:
+    def write_one(self, statement: str, values: Sequence[object]) -> None:
         """As every file's. For `writes.record`, which tells `reads.keep_after` what has become of what is kept."""
         try:
             self._require_in_place()
@@ -100,7 +100,7 @@ class Database(SqliteFile):
 
     def checkpoint(self) -> bool:
         """Bring the write-ahead log into the file as far as readers allow; return whether all of it is there. Never on a tap's path."""
-        _, frames, done = self.row("PRAGMA wal_checkpoint(PASSIVE)")
+        _, frames, done = self.only_row("PRAGMA wal_checkpoint(PASSIVE)")
         return bool(frames == done)
 
     def reserve(self) -> None:

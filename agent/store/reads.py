@@ -13,8 +13,7 @@ import msgspec
 from agent.domain.canteen import AccountRecord, CardRecord, PolicyRecord, ServiceRecord
 from agent.domain.clock import Instant
 from agent.domain.digest import Tally, tally
-from agent.domain.ledger import SEQ_BITS, SEQ_MAX, Entry, Key, Place, chain_hash
-from agent.domain.tap import OwnMeal
+from agent.domain.ledger import SEQ_BITS, SEQ_MAX, Entry, Place, chain_hash
 from agent.errors import RecordError, StoreError
 from agent.store.database import Database
 
@@ -162,7 +161,7 @@ def keeps_earlier_epochs(db: Database) -> bool:
 
 def newest_epoch(db: Database) -> str:
     """Return the epoch that entries are made in."""
-    return str(db.row("SELECT id FROM epoch ORDER BY n DESC LIMIT 1")[0])
+    return str(db.only_row("SELECT id FROM epoch ORDER BY n DESC LIMIT 1")[0])
 
 
 def tail(db: Database) -> tuple[int, int, str]:
@@ -221,41 +220,39 @@ def services(db: Database) -> list[ServiceRecord]:
 
 def own_meals(
     db: Database, account_id: str | None, token: str | None, service: str, day: str
-) -> tuple[OwnMeal | None, int]:
+) -> tuple[Entry | None, int]:
     """Return the standing meal of an account at a service and day, and how many there were.
 
     What a card has eaten before anybody here knew whose it is counts as well: `token` is that card's.
     """
     rows = db.rows(
-        "SELECT epoch.id, m.seq, m.body, m.hash, s.n IS NULL FROM entry m JOIN epoch ON epoch.n = m.epoch"
+        "SELECT m.body, m.hash, s.n IS NULL FROM entry m"
         " LEFT JOIN entry s ON s.reverses = m.n WHERE m.eater IN (?, ?) AND m.day = ? AND m.service = ? AND m.meal_number > 0 ORDER BY m.n",
         (account_id, token, day, service),
     )
-    standing_meals = [
-        _own_meal(epoch, seq, body, digest) for epoch, seq, body, digest, stands in rows if stands
-    ]
-    return (standing_meals[-1] if standing_meals else None, len(rows))
+    standing_meals = [(body, digest) for body, digest, stands in rows if stands]
+    return (_entry(*standing_meals[-1]) if standing_meals else None, len(rows))
 
 
 def meal_since(
     db: Database, account_id: str | None, token: str | None, service: str, boot: str, mono_ms: int
-) -> OwnMeal | None:
+) -> Entry | None:
     """Return the newest standing meal of an account, or its card, at a service, made in a boot since a time of it, of whatever day."""
     row = db.row(
-        "SELECT epoch.id, m.seq, m.body, m.hash FROM entry m JOIN epoch ON epoch.n = m.epoch"
+        "SELECT m.body, m.hash FROM entry m"
         " WHERE m.eater IN (?, ?) AND m.service = ? AND m.meal_number > 0 AND m.body ->> '$.boot' = ? AND m.body ->> '$.mono_ms' >= ?"
         " AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.reverses = m.n) ORDER BY m.n DESC LIMIT 1",
         (account_id, token, service, boot, mono_ms),
     )
-    return _own_meal(*row) if row else None
+    return _entry(row[0], row[1]) if row else None
 
 
-def entry(db: Database, entry_key: Key) -> tuple[Entry, bool] | None:
+def entry(db: Database, epoch: str, seq: int) -> tuple[Entry, bool] | None:
     """Return an own entry and whether it has been undone, None if it is not here."""
     row = db.row(
         "SELECT e.body, e.hash, s.n IS NOT NULL FROM entry e LEFT JOIN entry s ON s.reverses = e.n"
         f" WHERE e.n = (SELECT n FROM epoch WHERE id = ?) << {SEQ_BITS} | ?",
-        (entry_key.epoch, entry_key.seq),
+        (epoch, seq),
     )
     return (_entry(row[0], row[1]), bool(row[2])) if row else None
 
@@ -311,7 +308,7 @@ def oldest_pending_at(db: Database) -> str | None:
 
 def served(db: Database, service: str, day: str) -> int:
     """Return the standing meals of a service and day at this terminal."""
-    (count,) = db.row(
+    (count,) = db.only_row(
         "SELECT count(*) FROM entry m WHERE m.service = ? AND m.day = ? AND m.meal_number > 0"
         " AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.reverses = m.n)",
         (service, day),
@@ -344,7 +341,7 @@ def counts(db: Database) -> dict[str, int]:
     """Return how many records of each kind, set-aside messages, notes and incidents are held."""
     held = dict(db.rows("SELECT kind, count(*) FROM record GROUP BY kind"))
     for table in ("set_aside", "note", "incident"):
-        (held[table],) = db.row(f"SELECT count(*) FROM {table}")
+        (held[table],) = db.only_row(f"SELECT count(*) FROM {table}")
     return held
 
 
@@ -490,7 +487,3 @@ def _entry(body: str, digest: bytes) -> Entry:
 def _with_hash(body: str, digest: bytes) -> bytes:
     """Put the hash into an entry's canonical JSON as it is sent. Order of members does not matter there."""
     return f'{body[:-1]},"hash":"{digest.hex()}"}}'.encode()
-
-
-def _own_meal(epoch: str, seq: int, body: str, digest: bytes) -> OwnMeal:
-    return OwnMeal(key=Key(epoch=epoch, seq=seq), entry=_entry(body, digest))

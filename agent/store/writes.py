@@ -11,7 +11,7 @@ import msgspec
 
 from agent.domain.clock import ClockTrust, Instant
 from agent.domain.ledger import SEQ_BITS, Entry, Kind, Place, genesis, seal
-from agent.errors import DamagedError, StoreError, UnknownError
+from agent.errors import DamagedError, StoreError, UncertainCommitError
 from agent.store import reads
 from agent.store.database import Database
 
@@ -156,8 +156,8 @@ def _is_there(db: Database, n: int, digest: bytes, error: StoreError) -> bool:
     except DamagedError:
         raise
     except StoreError as still:
-        raise UnknownError(str(still), n, digest) from still
-    raise UnknownError(str(error), n, digest) from error
+        raise UncertainCommitError(str(still), n, digest) from still
+    raise UncertainCommitError(str(error), n, digest) from error
 
 
 def _require_readable(body: str) -> None:

@@ -8,7 +8,16 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.console import JSON, print_json, print_table, run_command, show_rows, text_of
+from agent.console import (
+    JSON,
+    Format,
+    print_json,
+    print_table,
+    run_command,
+    show_rows,
+    table_format,
+    text_of,
+)
 from agent.domain.ledger import SEQ_MAX
 from agent.domain.money import format_euro
 from agent.ops import journal
@@ -70,24 +79,22 @@ def status(config_path: Path, as_json: bool) -> None:
 
 @cli.group(invoke_without_command=True)
 @CONFIG
-@JSON
+@table_format
 @click.option("-n", "--newest", type=click.IntRange(1, 1_000_000), default=20, show_default=True)
 @click.pass_context
-def ledger(context: click.Context, config_path: Path, as_json: bool, newest: int) -> None:
+def ledger(context: click.Context, config_path: Path, table_format: Format, newest: int) -> None:
     """List the newest entries of the terminal's ledger."""
     context.obj = config_path
     if context.invoked_subcommand is not None:
-        return
+        return None
     with closing(Database(load_places(config_path).database, read_only=True)) as db, db.reading():
         entries = reads.entries(db, newest=newest)
-    if as_json:
-        print_json(
-            [
-                {"epoch": epoch, **msgspec.to_builtins(entry), "acked": booked, "undone": undone}
-                for epoch, entry, booked, undone in entries
-            ]
-        )
-        return
+    if table_format is not Format.TABLE:
+        members = [
+            {"epoch": epoch, **msgspec.to_builtins(entry), "acked": booked, "undone": undone}
+            for epoch, entry, booked, undone in entries
+        ]
+        return show_rows(members, table_format)
     rows = [
         (
             str(entry.seq),
@@ -102,7 +109,8 @@ def ledger(context: click.Context, config_path: Path, as_json: bool, newest: int
         )
         for _, entry, booked, undone in entries
     ]
-    print_table(("seq", "at", "kind", "account", "card", "euro", "day", "flags", "central"), rows)
+    columns = ("seq", "at", "kind", "account", "card", "euro", "day", "flags", "central")
+    return print_table(columns, rows)
 
 
 @ledger.command()
@@ -164,14 +172,14 @@ def export_ledger(config_path: Path, file: Path) -> None:
 
 @cli.command("incidents")
 @CONFIG
-@JSON
-def terminal_incidents(config_path: Path, as_json: bool) -> None:
+@table_format
+def terminal_incidents(config_path: Path, table_format: Format) -> None:
     """List what someone should look at: incidents, messages set aside, the central's notes on entries."""
     with closing(Database(load_places(config_path).database, read_only=True)) as db, db.reading():
         rows = [
             dict(zip(("at", "kind", "detail"), row, strict=True)) for row in reads.incidents(db)
         ]
-    show_rows(rows, as_json)
+    show_rows(rows, table_format)
 
 
 @cli.command()

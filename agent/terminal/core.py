@@ -23,7 +23,7 @@ from agent.domain.clock import Anchor, Day, Moment, Reading, day_of, format_inst
 from agent.domain.ledger import Place, Seq
 from agent.domain.tap import Refused, Served
 from agent.domain.timekeeper import Timekeeper
-from agent.errors import AgentError, DamagedError, RecordError, StoreError, UnknownError
+from agent.errors import AgentError, DamagedError, RecordError, StoreError, UncertainCommitError
 from agent.readers.events import (
     CardPresented,
     CardUnreadable,
@@ -174,7 +174,7 @@ class Terminal:
             case Arrived(topic=topic, payload=payload, receipt=receipt):
                 central_at = self._replication.receive(topic, payload, moment)
                 if central_at is not None:
-                    self._time.heard(central_at, moment)
+                    self._time.take_central_time(central_at, moment)
                 self._checkpoint_due = True
                 if reads.standing(self._db).resyncing:
                     self._db.checkpoint()  # in bites: a child that taps waits for one, not for all that is told anew
@@ -295,7 +295,7 @@ class Terminal:
                 case "status":
                     return self.status(moment)
                 case "day":
-                    self._time.confirm(msgspec.convert(arguments["day"], Day), moment)
+                    self._time.take_staff_day(msgspec.convert(arguments["day"], Day), moment)
                     log.warning("the clock is wrong; the staff say that it is %s", arguments["day"])
                     return {"day": arguments["day"]}
                 case "storno":
@@ -342,7 +342,7 @@ class Terminal:
         }
 
     def _recorded(self, at: str, moment: Moment) -> None:
-        self._time.recorded(at, moment)
+        self._time.take_entry_time(at, moment)
         self._tapped_ms = moment.mono_ms
         self._checkpoint_due = True
 
@@ -398,7 +398,7 @@ class Terminal:
         is_there = fault.unknown is not None and reads.holds(self._db, *fault.unknown)
         for token, reading in fault.kept[1:] if is_there else fault.kept:
             tapped = time.moment(reading)
-            time.recorded(tapped.at, tapped)
+            time.take_entry_time(tapped.at, tapped)
             told.append((token, tapped))
         if fault.kept:
             self._counter.unanswered(told)
@@ -412,7 +412,7 @@ class Terminal:
         is_news = isinstance(event, LinkUp)
         if self._fault is None:
             self._fault, is_news = StorageFault.begun(error, reading.mono_ms, self._card_key), True
-            if isinstance(error, UnknownError) and isinstance(
+            if isinstance(error, UncertainCommitError) and isinstance(
                 event, CardPresented | CardUnreadable
             ):
                 self._fault.unknown = error.place, error.digest

@@ -21,7 +21,7 @@ from agent.domain.clock import (
     is_day,
     parse_instant,
 )
-from agent.domain.ledger import Entry, How, Key
+from agent.domain.ledger import Entry, How
 from agent.domain.tap import (
     AlreadyServed,
     Facts,
@@ -31,10 +31,10 @@ from agent.domain.tap import (
     UndoRefusal,
     closing,
     decide,
-    unanswered,
+    out_of_order_refusal,
     undo,
 )
-from agent.domain.timekeeper import STAFFS_DAY_MS
+from agent.domain.timekeeper import STAFF_DAY_MS
 from agent.errors import AgentError
 from agent.readers.events import CardPresented, CardUnreadable, Signal
 from agent.store import reads, writes
@@ -74,7 +74,7 @@ class Counter:
     def unanswered(self, told: list[tuple[Token | None, Moment]]) -> None:
         """Record that cards (None: an unreadable one) were told *out of order*, each at its moment, all or none. Raise `StoreError`."""
         entries = writes.record_all(
-            self.db, [unanswered(self._facts(moment, token)) for token, moment in told]
+            self.db, [out_of_order_refusal(self._facts(moment, token)) for token, moment in told]
         )
         for entry in entries:
             card = f"card {entry.card[:8]}" if entry.card else "no card"
@@ -91,25 +91,25 @@ class Counter:
         """Record the storno of entry `seq` of this epoch (None: of the newest meal) and return it. Raise `AgentError` if it may not be."""
         if seq is None:
             meals = [
-                Key(epoch=epoch, seq=entry.seq)
+                (epoch, entry.seq)
                 for epoch, entry, _, undone in reads.entries(self.db, newest=50)
                 if _is_meal(entry) and not undone
             ]
             if not meals:
                 raise AgentError("there is no meal to undo")
-        key = meals[-1] if seq is None else Key(epoch=reads.newest_epoch(self.db), seq=seq)
-        found = reads.entry(self.db, key)
+        epoch, seq = meals[-1] if seq is None else (reads.newest_epoch(self.db), seq)
+        found = reads.entry(self.db, epoch, seq)
         if found is None:
-            raise AgentError(f"there is no entry {key.seq} here")
+            raise AgentError(f"there is no entry {seq} here")
         meal, undone = found
         policy = policy_on(reads.policies(self.db), self._today(moment))
-        draft = undo(meal, key=key, undone=undone, policy=policy, moment=moment)
+        draft = undo(meal, epoch=epoch, undone=undone, policy=policy, moment=moment)
         if isinstance(draft, UndoRefusal):
-            raise AgentError(f"entry {key.seq} {UNDO_SENTENCES[draft]}")
+            raise AgentError(f"entry {seq} {UNDO_SENTENCES[draft]}")
         entry = writes.record(self.db, draft)
         log.info(
             "storno of entry %d: account %s, %+d cents",
-            key.seq,
+            seq,
             entry.account,
             entry.cents,
             extra=_fields(entry, "storno"),
@@ -201,7 +201,7 @@ class Counter:
             own_meal is None and token and service and moment.trust is ClockTrust.UNSET
         ):  # what day it was said to be may have changed since
             own_meal = reads.meal_since(
-                self.db, eater, token, service.service, moment.boot, moment.mono_ms - STAFFS_DAY_MS
+                self.db, eater, token, service.service, moment.boot, moment.mono_ms - STAFF_DAY_MS
             )
         return Facts(
             moment=moment,

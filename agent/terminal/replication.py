@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from msgspec import Raw
 
 from agent.domain.canteen import GoneRecord
-from agent.domain.clock import Moment, age_ms, newest_heard
+from agent.domain.clock import Moment, age_ms, latest_contact
 from agent.domain.digest import Tally
 from agent.domain.ledger import ChainEnd
 from agent.errors import RecordError, SyncError
@@ -187,16 +187,16 @@ class Replication:
     def _heard_at(self, here: reads.Standing, message: Changes, moment: Moment) -> str:
         """Return the newest time heard of the central, as far as it is believed; say once that it is not."""
         is_ahead = (
-            moment.kept_at is not None and age_ms(moment.kept_at, message.at) > CENTRAL_AHEAD_MS
+            moment.ntp_at is not None and age_ms(moment.ntp_at, message.at) > CENTRAL_AHEAD_MS
         )
         if is_ahead and not self._central_is_ahead:
             log.error(
                 "the central says that it is %s, our clock says %s and a time server keeps it: see to it",
                 message.at,
-                moment.kept_at,
+                moment.ntp_at,
             )
         self._central_is_ahead = is_ahead
-        return newest_heard(here.last_contact_at, message.at, moment)
+        return latest_contact(here.last_contact_at, message.at, moment)
 
     def _is_of_another_epoch(
         self, acked: tuple[int, int], message: Changes, here: reads.Standing

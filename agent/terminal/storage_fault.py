@@ -145,7 +145,7 @@ class UnavailableTerminal:
         return self.fault.summary
 
     def _state(self, reading: Reading) -> Publish:
-        at = read_moment(reading, floor=None, heard=None).at
+        at = read_moment(reading, floor=None, central=None).at
         words = {
             name: "ready" if isinstance(event, ReaderUp) else "down"
             for name, event in self._heard.items()

@@ -11,7 +11,7 @@ from agent.domain.clock import (
     Reading,
     age_ms,
     highest,
-    newest_heard,
+    latest_contact,
     parse_instant,
     read_moment,
 )
@@ -26,31 +26,31 @@ def reading(
 
 
 def test_a_time_server_makes_a_time_synced() -> None:
-    moment = read_moment(reading(NOON, synced=True), floor=None, heard=None)
+    moment = read_moment(reading(NOON, synced=True), floor=None, central=None)
     assert (moment.at, moment.trust) == ("2026-11-23T11:00:00.000Z", ClockTrust.SYNCED)
 
 
 def test_a_plausible_clock_is_held() -> None:
     floor = Anchor(when=NOON - timedelta(hours=1), boot="before", mono_ms=9)
-    assert read_moment(reading(NOON), floor=floor, heard=None).trust is ClockTrust.HELD
+    assert read_moment(reading(NOON), floor=floor, central=None).trust is ClockTrust.HELD
 
 
 def test_1970_is_unset_and_never_below_the_newest_entry() -> None:
     floor = Anchor(when=NOON, boot="before", mono_ms=99_000_000)
-    moment = read_moment(reading(datetime(1970, 1, 1, tzinfo=UTC)), floor=floor, heard=None)
+    moment = read_moment(reading(datetime(1970, 1, 1, tzinfo=UTC)), floor=floor, central=None)
     assert (moment.at, moment.trust) == ("2026-11-23T11:00:05.000Z", ClockTrust.UNSET)
 
 
 def test_a_new_box_in_1970_is_unset() -> None:
     assert (
-        read_moment(reading(datetime(1970, 1, 1, tzinfo=UTC)), floor=None, heard=None).trust
+        read_moment(reading(datetime(1970, 1, 1, tzinfo=UTC)), floor=None, central=None).trust
         is ClockTrust.UNSET
     )
 
 
 def test_the_centrals_time_heard_in_this_boot_counts_as_synced() -> None:
     heard = Anchor(when=NOON, boot="b", mono_ms=4_000)
-    moment = read_moment(reading(datetime(1970, 1, 1, tzinfo=UTC)), floor=heard, heard=heard)
+    moment = read_moment(reading(datetime(1970, 1, 1, tzinfo=UTC)), floor=heard, central=heard)
     assert (moment.at, moment.trust) == ("2026-11-23T11:00:01.000Z", ClockTrust.SYNCED)
 
 
@@ -64,11 +64,11 @@ def test_a_central_that_is_ahead_leads_no_clock_that_a_time_server_keeps(synced:
     moment = read_moment(
         reading(NOON, synced=synced),
         floor=Anchor(when=NOON + timedelta(days=1), boot="b", mono_ms=1),
-        heard=None,
+        central=None,
     )
-    assert newest_heard(behind, ahead, moment) == (now if synced else ahead)
-    assert newest_heard(ahead, behind, moment) == (now if synced else ahead)
-    assert newest_heard(None, behind, moment) == behind
+    assert latest_contact(behind, ahead, moment) == (now if synced else ahead)
+    assert latest_contact(ahead, behind, moment) == (now if synced else ahead)
+    assert latest_contact(None, behind, moment) == behind
 
 
 def test_where_an_entry_was_made_ahead_of_time_that_time_comes() -> None:
@@ -76,7 +76,7 @@ def test_where_an_entry_was_made_ahead_of_time_that_time_comes() -> None:
     ahead = Anchor(when=NOON + timedelta(hours=6), boot="b", mono_ms=0)
     moments = [
         read_moment(
-            reading(NOON + timedelta(hours=n), n * 3_600_000, synced=True), floor=ahead, heard=None
+            reading(NOON + timedelta(hours=n), n * 3_600_000, synced=True), floor=ahead, central=None
         )
         for n in range(14)
     ]
@@ -92,14 +92,14 @@ def test_where_an_entry_was_made_ahead_of_time_that_time_comes() -> None:
 def test_the_centrals_time_of_an_earlier_boot_does_not_count() -> None:
     heard = Anchor(when=NOON, boot="before", mono_ms=4_000)
     assert (
-        read_moment(reading(NOON + timedelta(days=1)), floor=None, heard=heard).trust
+        read_moment(reading(NOON + timedelta(days=1)), floor=None, central=heard).trust
         is ClockTrust.HELD
     )
 
 
 def test_time_never_steps_back_within_a_boot() -> None:
     floor = Anchor(when=NOON, boot="b", mono_ms=4_000)
-    moment = read_moment(reading(NOON - timedelta(minutes=5), synced=True), floor=floor, heard=None)
+    moment = read_moment(reading(NOON - timedelta(minutes=5), synced=True), floor=floor, central=None)
     assert moment.at == "2026-11-23T11:00:00.500Z"
     assert moment.trust is ClockTrust.HELD
 
@@ -107,7 +107,7 @@ def test_time_never_steps_back_within_a_boot() -> None:
 def test_a_right_clock_that_says_another_day_than_was_recorded_makes_the_day_a_guess() -> None:
     """The box was five days ahead once: its time stays, so that order is kept, and the central corrects it by what comes later."""
     floor = Anchor(when=NOON, boot="b", mono_ms=4_000)
-    moment = read_moment(reading(NOON - timedelta(days=5), synced=True), floor=floor, heard=None)
+    moment = read_moment(reading(NOON - timedelta(days=5), synced=True), floor=floor, central=None)
     assert moment.at == "2026-11-23T11:00:00.500Z"
     assert moment.trust is ClockTrust.UNSET
 

@@ -224,7 +224,7 @@ def test_a_journal_that_is_taken_away_costs_nothing(wire: Wire) -> None:
 def test_a_full_disk_takes_the_meals_of_a_week(wire: Wire) -> None:
     """The headroom is in the file: SQLite is told that it may not grow by a page."""
     wire.box.db.reserve()
-    wire.box.db.sql.execute(f"PRAGMA max_page_count = {wire.box.db.row('PRAGMA page_count')[0]}")
+    wire.box.db.sql.execute(f"PRAGMA max_page_count = {wire.box.db.only_row('PRAGMA page_count')[0]}")
     for n in range(2_500 // 2):
         wire.clock.pass_ms(1 if n % 250 else 24 * 3_600_000)
         for card in (CARD, OTHER_CARD):
@@ -234,7 +234,7 @@ def test_a_full_disk_takes_the_meals_of_a_week(wire: Wire) -> None:
 
 def test_a_full_disk_is_out_of_order_and_free_again(wire: Wire, tmp_path: Path) -> None:
     wire.box.db.sql.execute("VACUUM")  # without its headroom
-    wire.box.db.sql.execute(f"PRAGMA max_page_count = {wire.box.db.row('PRAGMA page_count')[0]}")
+    wire.box.db.sql.execute(f"PRAGMA max_page_count = {wire.box.db.only_row('PRAGMA page_count')[0]}")
     lights = {tap(wire, CARD) for _ in range(50)}
     assert Signal.OUT_OF_ORDER in lights
     assert tap(wire, CARD) is Signal.ALREADY_SERVED  # opened again, the limit is gone
