@@ -1,6 +1,6 @@
 """`decide`: one column of checks, in their order. The stories test the rest with a real store."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 import pytest
 
