@@ -1,4 +1,4 @@
-"""What commands print and how a program ends: tables for people, JSON and CSV for programs, exit codes.
+"""The output of commands (tables for people, JSON and CSV for programs) and the exit codes.
 
 Exit codes: 0 done, 1 refused with a sentence, 2 usage, 3 our bug, 78 configuration (systemd does
 not restart on it). The only broad `except` of the project is in `run_guarded`.

@@ -51,7 +51,7 @@ class RecordError(StoreError):
     """A record in the terminal's file is unreadable: it is deleted and requested again."""
 
     def __init__(self, kind: str, record_id: str, why: Exception) -> None:
-        super().__init__(f"the record of {kind} {record_id} in the file is unreadable: {why}")
+        super().__init__(f"the record of {kind} {record_id} cannot be read: {why}")
         self.kind, self.id = kind, record_id
 
 

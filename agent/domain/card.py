@@ -54,15 +54,18 @@ class UidFault(StrEnum):
 
 
 class CardId(Struct, frozen=True):
-    """Technology and UID, in anticollision order: `a:04a1b2c3d4e5f6`, `em:010063e9ae`.
+    """Technology and UID in anticollision order.
 
-    `repr` hides the UID, which identifies a child: a traceback in a log must not show it.
+    As a string it hides the UID, which identifies a child and must not appear in a log or a
+    traceback. Only `text` spells it.
     """
 
     technology: str
     uid: bytes
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
+        """Return the canonical card id: `a:04a1b2c3d4e5f6`, `em:010063e9ae`."""
         return f"{self.technology}:{self.uid.hex()}"
 
     def __repr__(self) -> str:
@@ -128,7 +131,7 @@ def _fault_sentence(fault: UidFault, technology: str, length: int) -> str:
 
 def card_token(card_key: bytes, card: CardId) -> Token:
     """Return the token of a card: 16 bytes in hex of HMAC-SHA256(town card key, card id)."""
-    return Token(hmac.digest(card_key, str(card).encode("ascii"), "sha256")[:TOKEN_BYTES].hex())
+    return Token(hmac.digest(card_key, card.text.encode("ascii"), "sha256")[:TOKEN_BYTES].hex())
 
 
 def parse_card_key(text: str, *, where: str) -> bytes:

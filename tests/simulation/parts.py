@@ -90,7 +90,7 @@ class InMemory(SqliteFile[Any]):
     In the folder lies its name, for whoever looks whether it is there.
     """
 
-    def _make(self) -> None:
+    def _create(self) -> None:
         self.path.write_bytes(b"SQLite format 3\0")
 
     def _connect(self, path: Path, mode: str) -> sqlite3.Connection:

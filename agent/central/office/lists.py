@@ -54,7 +54,7 @@ def cards_with(books: Books, numbers: Iterable[CardId], card_key: bytes) -> list
     for card in numbers:
         row = known.get(card_token(card_key, card))
         if row is not None:
-            found.append({"card": str(card), "account": row["account"], "status": row["status"]})
+            found.append({"card": card.text, "account": row["account"], "status": row["status"]})
     return found
 
 
