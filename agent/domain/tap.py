@@ -9,7 +9,7 @@ The order, and the reasons:
  3. blocked         a lost card buys nothing, even if this terminal does not know its account
  4. unknown card    served by default (story 3); refused only where the town decides so
  5. already served  one meal per account, service and day: at this terminal, or at another one as
-                    far as the central has told us
+                    far as the central's records say
  6. credit          only where the town refuses; never on stale data (story 1), never under
                     `serve_all_until` (story 2)
 """
