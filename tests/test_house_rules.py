@@ -10,6 +10,7 @@ from tests.house_rules import language, shape, walls
 from tests.house_rules.__main__ import complaints
 from tests.house_rules.pending import PENDING
 from tests.house_rules.source import Complaint, Source
+from tests.parts.process import require
 
 LONG_FUNCTION = "def f() -> None:\n" + "    x = 1\n" * shape.FUNCTION_LINES_MAX
 COMMAND = "@cli.command()\ndef f({}) -> None:\n    pass\n"
@@ -102,18 +103,24 @@ def test_a_copy_without_the_history_has_no_subjects(tmp_path: Path) -> None:
     assert language.subjects_since(tmp_path, language.FIRST_COMMIT) is None
 
 
-def test_only_subjects_after_the_first_commit_are_read(tmp_path: Path) -> None:
+def test_only_subjects_of_descendants_of_the_first_commit_are_read(tmp_path: Path) -> None:
     def git(*arguments: str) -> str:
         identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-        command = ["git", *identity, *arguments]
+        command = [require("git"), *identity, *arguments]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
-    git("init", "--quiet")
+    git("init", "--quiet", "--initial-branch=main")
     git("commit", "--quiet", "--allow-empty", "-m", "before")
+    git("branch", "parallel")
+    git("commit", "--quiet", "--allow-empty", "-m", "the rule")
     first = git("rev-parse", "HEAD")
     git("commit", "--quiet", "--allow-empty", "-m", "after")
-    assert language.subjects_since(tmp_path, first) == ["after"]
+    git("checkout", "--quiet", "parallel")
+    git("commit", "--quiet", "--allow-empty", "-m", "beside")
+    git("checkout", "--quiet", "main")
+    git("merge", "--quiet", "parallel", "-m", "merged")
+    assert language.subjects_since(tmp_path, first) == ["merged", "after"]
 
 
 @pytest.mark.parametrize(

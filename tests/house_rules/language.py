@@ -3,6 +3,7 @@
 import ast
 import io
 import re
+import shutil
 import subprocess
 import tokenize
 from collections.abc import Iterator
@@ -14,8 +15,8 @@ from tests.house_rules.source import Complaint, Source
 PYTHON_COLUMNS_MAX = 100
 DOCUMENT_COLUMNS_MAX = 120
 SUBJECT_COLUMNS_MAX = 72
-FIRST_COMMIT = "2763a85ee7cb65b5d20c4e341ba56861766737f2"
-"""Subjects are checked after this commit, the last one before the rule."""
+FIRST_COMMIT = "883ac4e0839aa73df2538a8357ed7eaa1450cb7c"
+"""The commit that brought the rule: the subjects of its descendants are checked."""
 
 # word or phrase -> what to write; whole words, any case
 BANNED_PHRASES = {
@@ -130,9 +131,11 @@ def check_columns(source: Source) -> Iterator[Complaint]:
 
 
 def subjects_since(root: Path, first: str) -> list[str] | None:
-    """Return the commit subjects after `first`, None if this copy has no such history."""
+    """Return the subjects of the descendants of a commit, None if this copy lacks the commit."""
+    if shutil.which("git") is None:
+        return None
     log = subprocess.run(
-        ["git", "log", "--format=%s", f"{first}..HEAD"],
+        ["git", "log", "--format=%s", "--ancestry-path", f"{first}..HEAD"],
         cwd=root, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return log.stdout.splitlines() if log.returncode == 0 else None
