@@ -130,12 +130,12 @@ def check_columns(source: Source) -> Iterator[Complaint]:
             yield Complaint("columns", source.name, number, sentence)
 
 
-def subjects_since(root: Path, first: str) -> list[str] | None:
+def subjects_since(root: Path, first: str, last: str = "HEAD") -> list[str] | None:
     """Return the subjects of the descendants of a commit, None if this copy lacks the commit."""
     if shutil.which("git") is None:
         return None
     log = subprocess.run(
-        ["git", "log", "--format=%s", "--ancestry-path", f"{first}..HEAD"],
+        ["git", "log", "--format=%s", "--ancestry-path", f"{first}..{last}"],
         cwd=root, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return log.stdout.splitlines() if log.returncode == 0 else None
