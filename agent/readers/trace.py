@@ -143,7 +143,8 @@ def replay(profile: Profile, trace: Trace) -> Iterator[Note]:
 
 
 def _word(seen: Seen) -> bytes:
-    return str(seen if isinstance(seen, CardId) else getattr(seen, "value", "none")).encode("ascii")
+    text = seen.text if isinstance(seen, CardId) else str(getattr(seen, "value", "none"))
+    return text.encode("ascii")
 
 
 def _pcsc_seen(profile: Profile, trace: Trace) -> Iterator[tuple[int, Seen]]:

@@ -5,13 +5,13 @@ cut. `psow=0`: a torn 4 KiB block does not take a committed neighbour with it (s
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from agent.errors import DamagedError, StoreError
-from agent.sqlite_file import Form, SqliteFile
+from agent.sqlite_file import FileKind, SqliteFile
 from agent.store.cache import Cache
 from agent.store.schema import APPLICATION_ID, MIGRATIONS, PAGE_BYTES
 
@@ -22,7 +22,7 @@ HEADROOM_PIECE_BYTES = 512 * 1024
 # Half of it is a week of meals of a large school on a full disk, half the log of a 500-tap lunch.
 HEADROOM_BYTES = 12 * 1024 * 1024
 
-FORM = Form(
+FORM = FileKind(
     owner="a terminal's",
     application_id=APPLICATION_ID,
     migrations=MIGRATIONS,
@@ -41,7 +41,7 @@ FORM = Form(
 )
 
 
-class Database(SqliteFile):
+class Database(SqliteFile[tuple[Any, ...]]):
     """The terminal's connection; `read_only` for the command line."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Database(SqliteFile):
         self.cache.clear()
         super().reopen()
 
-    def write_one(self, statement: str, values: tuple[Any, ...]) -> None:
+    def write_one(self, statement: str, values: Sequence[object]) -> None:
         """Do one statement that is a transaction. The caller tells the cache what it changed."""
         try:
             self._require_in_place()
@@ -106,7 +106,7 @@ class Database(SqliteFile):
 
         Never on a tap's path.
         """
-        _, frames, done = self.row("PRAGMA wal_checkpoint(PASSIVE)")
+        _, frames, done = self.only_row("PRAGMA wal_checkpoint(PASSIVE)")
         return bool(frames == done)
 
     def reserve(self) -> None:

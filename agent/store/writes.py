@@ -11,7 +11,7 @@ import msgspec
 
 from agent.domain.clock import ClockTrust, Instant
 from agent.domain.ledger import SEQ_BITS, Entry, Kind, Place, genesis, seal
-from agent.errors import DamagedError, StoreError, UnknownError
+from agent.errors import DamagedError, StoreError, UncertainCommitError
 from agent.store import reads
 from agent.store.cache import Tail
 from agent.store.database import Database
@@ -131,7 +131,7 @@ def _is_on_disk(db: Database, place: Place, digest: bytes, error: StoreError) ->
 
     It may be visible and yet only in memory, since the kernel does not repeat a failed sync. So it
     counts only when a checkpoint can copy it into the file, with writes and syncs of its own. Raise
-    `UnknownError` while nobody can tell.
+    `UncertainCommitError` while nobody can tell.
     """
     code = getattr(error.__cause__, "sqlite_errorcode", 0)
     if code & 0xFF != sqlite3.SQLITE_IOERR:
@@ -145,8 +145,8 @@ def _is_on_disk(db: Database, place: Place, digest: bytes, error: StoreError) ->
     except DamagedError:
         raise
     except StoreError as still:
-        raise UnknownError(str(still), place.n, digest) from still
-    raise UnknownError(str(error), place.n, digest) from error
+        raise UncertainCommitError(str(still), place.n, digest) from still
+    raise UncertainCommitError(str(error), place.n, digest) from error
 
 
 def apply_changes(db: Database, changes: Changeset) -> int:

@@ -232,7 +232,7 @@ class Terminal:
         ledger = self._working()
         central_at = ledger.replication.receive(message.topic, message.payload, moment)
         if central_at is not None:
-            self._time.heard(central_at, moment)
+            self._time.take_central_time(central_at, moment)
         ledger.housekeeping.file_changed()
         if standing(ledger.db).resyncing:
             # In small steps: a child that taps waits for one step, not for the whole snapshot.
@@ -249,7 +249,7 @@ class Terminal:
         request.answer(**answered.answer)
 
     def _recorded(self, at: str, moment: Moment) -> None:
-        self._time.recorded(at, moment)
+        self._time.take_entry_time(at, moment)
         self._tapped_ms = moment.mono_ms
         self._working().housekeeping.file_changed()
 
@@ -323,13 +323,13 @@ class Terminal:
         is_recorded = fault.unknown is not None and reads.has_entry(ledger.db, *fault.unknown)
         for token, reading in fault.kept[1:] if is_recorded else fault.kept:
             tapped = time.moment(reading)
-            time.recorded(tapped.at, tapped)
+            time.take_entry_time(tapped.at, tapped)
             taps.append((token, tapped))
         if fault.kept:
             ledger.counter.record_unanswered(taps)
             fault.kept.clear()
             last = taps[-1][1]
-            self._time.recorded(last.at, last)
+            self._time.take_entry_time(last.at, last)
             ledger.housekeeping.file_changed()
 
     def _state(self, moment: Moment) -> Publish:

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.domain.ledger import Key
 from agent.errors import AgentError
+from agent.sync.ledger_file import LedgerEnd
 from agent.terminal.export import Piece
 
 # Two years of a large school. Then the file is renamed and a new one begun; the one before is deleted.
@@ -28,10 +28,12 @@ log = logging.getLogger("agent.mirror")
 class Mirror:
     """`read_end` returns the newest entry in a file, None if there is none. Lines end with a newline."""
 
-    def __init__(self, folder: Path, name: str, read_end: Callable[[Path], Key | None]) -> None:
+    def __init__(
+        self, folder: Path, name: str, read_end: Callable[[Path], LedgerEnd | None]
+    ) -> None:
         self.file = folder / f"{name}.ledger"
         self.fault: str | None = NOT_OPENED
-        self.at: Key | None = None  # this entry and all before it are on the medium
+        self.at: LedgerEnd | None = None  # this entry and all before it are on the medium
         self._read_end = read_end
         self._pieces: queue.Queue[Piece] = queue.Queue(maxsize=1)
         self._stopping = threading.Event()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from msgspec import Raw
 
 from agent.domain.canteen import GoneRecord
-from agent.domain.clock import Instant, Moment, age_ms, newest_heard
+from agent.domain.clock import Instant, Moment, age_ms, latest_contact
 from agent.domain.digest import Tally
 from agent.domain.ledger import Place
 from agent.errors import RecordError, SyncError
@@ -179,8 +179,8 @@ class Replication:
 
     def _contact_at(self, own: Standing, message: Changes, moment: Moment) -> Instant:
         """Return the newest time of the central that is believed. Log once when it is not."""
-        kept_at = moment.kept_at
-        ahead_ms = age_ms(kept_at, message.at) if kept_at is not None else 0
+        ntp_at = moment.ntp_at
+        ahead_ms = age_ms(ntp_at, message.at) if ntp_at is not None else 0
         is_ahead = ahead_ms > CENTRAL_AHEAD_MS
         if is_ahead and not self._central_is_ahead:
             log.error(
@@ -188,10 +188,10 @@ class Replication:
                 " (central %s, terminal %s); check the central's clock.",
                 ahead_ms // 3_600_000,
                 message.at,
-                kept_at,
+                ntp_at,
             )
         self._central_is_ahead = is_ahead
-        return newest_heard(own.last_contact_at, message.at, moment)
+        return latest_contact(own.last_contact_at, message.at, moment)
 
     def _apply(
         self,

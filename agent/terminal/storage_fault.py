@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from agent.domain.card import Token, card_token
 from agent.domain.clock import Reading
 from agent.domain.ledger import Place
-from agent.errors import StoreError, UnknownError
+from agent.errors import StoreError, UncertainCommitError
 from agent.readers.events import CardPresented, CardUnreadable, Show, Signal
 from agent.terminal.control import Request
 from agent.terminal.events import Effect, Event
@@ -45,7 +45,9 @@ class StorageFault:
         """Return a fault that begins now, during an event. Log it."""
         log.error("Out of order: %s", error)
         fault = cls(str(error), now_ms, now_ms)
-        if isinstance(error, UnknownError) and isinstance(event, CardPresented | CardUnreadable):
+        if isinstance(error, UncertainCommitError) and isinstance(
+            event, CardPresented | CardUnreadable
+        ):
             fault.unknown = (Place.of(error.place), error.digest)
         return fault
 
