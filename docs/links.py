@@ -1,0 +1,168 @@
+"""Checks every Markdown page: what it points at exists, and it can be read.
+
+`python -m docs.links --check` ends with 1 and names page and line when
+- a relative link leads to no file, or to no heading of that file;
+- a path of the project in code type does not exist, nor a `make` target, command or option;
+- docs/CONSISTENCY.md names an invariant that tests/invariants.py lacks, or leaves one out;
+- a line has more than 120 characters, or a sentence more than 25 words.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from docs import printed
+from docs.commands import PROGRAMS
+
+LINE_MAX = 120
+WORDS_MAX = 25
+# tables that a program prints: a row cannot be wrapped
+WIDE = {"docs/reference/performance.md"}
+ROOMS = "agent|bench|demo|docs|firmware-profiles|packaging|requirements|systemd|tests"
+INVARIANTS = printed.ROOT / "tests" / "invariants.py"
+PROOF = "docs/CONSISTENCY.md"
+
+_LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
+_CODE = re.compile(r"`([^`]+)`")
+_PATH = re.compile(rf"(?<![\w./-])(?:{ROOMS})/[\w./*-]*[\w/*]")
+_MAKE = re.compile(r"\bmake ([a-z][a-z0-9-]+)")
+_COMMAND = re.compile(r"\b(canteen-agent|canteen-central)((?: +[^\s`|;&#]+)*)")
+_WATCHED = re.compile(r"`([a-z]+(?:_[a-z]+)+)`")
+_SENTENCE_END = re.compile(r"(?<=[.?!])\s+(?=[A-Z`*\[(\"…0-9])")
+
+
+def pages() -> Iterator[Path]:
+    """Yield every Markdown file of the project, not of what is installed in it."""
+    for path in sorted(printed.ROOT.rglob("*.md")):
+        parts = path.relative_to(printed.ROOT).parts
+        if not any(part.startswith((".", "bench-of-")) or part == "node_modules" for part in parts):
+            yield path
+
+
+def complaints(path: Path) -> Iterator[str]:
+    """Yield what is wrong with one page."""
+    text = path.read_text(encoding="utf-8")
+    name = path.relative_to(printed.ROOT).as_posix()
+    fenced = False
+    for number, line in enumerate(text.splitlines(), start=1):
+        fenced ^= line.lstrip().startswith("```")
+        codes = [line] if fenced else _CODE.findall(line)
+        found = [*_paths(codes), *_targets(codes), *_commands(codes)]
+        found += [] if fenced else _links(path, line)
+        if len(line) > LINE_MAX and name not in WIDE:
+            found.append(f"has {len(line)} characters, more than {LINE_MAX}")
+        yield from (f"{name}:{number}: {complaint}" for complaint in found)
+    if name not in WIDE:
+        yield from (f"{name}: {complaint}" for complaint in _sentences(text))
+    if name == PROOF:
+        yield from (f"{name}: {complaint}" for complaint in _invariants(text))
+
+
+def _links(path: Path, line: str) -> Iterator[str]:
+    for match in _LINK.finditer(_CODE.sub("", line)):
+        target, _, heading = match["target"].partition("#")
+        if "://" in target:
+            continue
+        file = path.parent / target if target else path
+        if not file.exists():
+            yield f"leads to {target}, which does not exist"
+        elif heading and heading not in _headings(file):
+            yield f"leads to {match['target']}, and there is no such heading"
+
+
+def _headings(file: Path) -> set[str]:
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    words = [re.sub(r"[^\w\s-]", "", line.lstrip("# ").lower()) for line in lines]
+    return {re.sub(r"\s", "-", text.strip()) for text in words}
+
+
+def _paths(codes: list[str]) -> Iterator[str]:
+    for path in [path for code in codes for path in _PATH.findall(code)]:
+        if not any(printed.ROOT.glob(path.rstrip("/"))):
+            yield f"names {path}, which does not exist"
+
+
+def _targets(codes: list[str]) -> Iterator[str]:
+    makefile = (printed.ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in [target for code in codes for target in _MAKE.findall(code)]:
+        if not re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE):
+            yield f"names make {target}, which the Makefile lacks"
+
+
+def _commands(codes: list[str]) -> Iterator[str]:
+    """Yield what a quoted command line says that the program does not know."""
+    for program, words in [found for code in codes for found in _COMMAND.findall(code)]:
+        command: click.Command = PROGRAMS[program]
+        known = {option: param for param in command.params for option in param.opts}
+        rest = iter(words.split())
+        for word in rest:
+            if word.startswith("-") and len(word) > 1:
+                param = known.get(word.partition("=")[0])
+                if param is None and word not in ("-h", "--help", "--", "--version"):
+                    yield f"names {program} … {word}, which does not exist"
+                if isinstance(param, click.Option) and not (param.is_flag or param.count):
+                    next(rest, None)
+            elif isinstance(command, click.Group):
+                if word not in command.commands:
+                    if re.fullmatch(r"[a-z-]+", word):
+                        yield f"names {program} … {word}, which does not exist"
+                    break
+                command = command.commands[word]
+                known |= {option: param for param in command.params for option in param.opts}
+
+
+def _sentences(text: str) -> Iterator[str]:
+    for block in _prose(text):
+        plain = _LINK.sub("]", block)
+        for sentence in _SENTENCE_END.split(plain):
+            words = re.findall(r"`[^`]*`|[^\s`]*\w[^\s`]*", sentence)
+            if len(words) > WORDS_MAX:
+                yield f"a sentence has {len(words)} words: {' '.join(sentence.split())[:60]}…"
+
+
+def _prose(text: str) -> Iterator[str]:
+    """Yield paragraphs, list items and table cells, without code blocks."""
+    block: list[str] = []
+    fenced = False
+    for line in [*text.splitlines(), ""]:
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        begins = re.match(r"\s*([*-]|\d+\.|>|#+)\s", line) is not None
+        if fenced or not line.strip() or begins or line.startswith(("|", "```")):
+            yield " ".join(block)
+            block = []
+        if fenced or line.startswith("```"):
+            continue
+        if line.startswith("|"):
+            yield from line.split("|")
+        elif line.strip():
+            block.append(line.strip())
+
+
+def _invariants(text: str) -> Iterator[str]:
+    """Lines that begin with "Watched by" name invariants; each must be there, and none be missing."""
+    tree = ast.parse(INVARIANTS.read_text(encoding="utf-8"))
+    there = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    named = {
+        name
+        for block in _prose(text)
+        if block.startswith("Watched by")
+        for name in _WATCHED.findall(block)
+    }
+    yield from (f"names the invariant {name}, which does not exist" for name in named - there)
+    yield from (f"does not name the invariant {name}" for name in sorted(there - named))
+
+
+def main() -> int:
+    found = [complaint for path in pages() for complaint in complaints(path)]
+    for complaint in found:
+        print(complaint)
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
