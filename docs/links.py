@@ -32,6 +32,7 @@ _PATH = re.compile(rf"(?<![\w./-])(?:{ROOMS})/[\w./*-]*[\w/*]")
 _MAKE = re.compile(r"\bmake ([a-z][a-z0-9-]+)")
 _COMMAND = re.compile(r"\b(canteen-agent|canteen-central)((?: +[^\s`|;&#]+)*)")
 _WATCHED = re.compile(r"`([a-z]+(?:_[a-z]+)+)`")
+_REPEATED = re.compile(r"^-([a-z])\1+$")
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s+(?=[A-Z`*\[(\"…0-9])")
 
 
@@ -101,7 +102,7 @@ def _commands(codes: list[str]) -> Iterator[str]:
         rest = iter(words.split())
         for word in rest:
             if word.startswith("-") and len(word) > 1:
-                param = known.get(word.partition("=")[0])
+                param = known.get(_REPEATED.sub(r"-\1", word.partition("=")[0]))
                 if param is None and word not in ("-h", "--help", "--", "--version"):
                     yield f"names {program} … {word}, which does not exist"
                 if isinstance(param, click.Option) and not (param.is_flag or param.count):
