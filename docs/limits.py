@@ -87,9 +87,9 @@ def complaints() -> Iterator[str]:
     for match in _TEST.finditer(rows):
         if f"def {match['name']}(" not in _text(match["file"]):
             yield f"{page}: {match['file']} has no test {match['name']}"
-    for line in rows.splitlines():
-        if line.endswith("| missing |"):
-            yield f"{page}: no test yet: {line.split('|')[1].strip()}"
+    for item in rows.split("\n* ")[1:]:
+        if not _TEST.search(item):
+            yield f"{page}: no test yet: {item.splitlines()[0]}"
 
 
 def _room_and_name(path: Path) -> tuple[str, str]:
