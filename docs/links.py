@@ -4,6 +4,7 @@
 - a relative link leads to no file, or to no heading of that file;
 - a path of the project in code type does not exist, nor a `make` target, command or option;
 - docs/CONSISTENCY.md names an invariant that tests/invariants.py lacks, or leaves one out;
+- docs/PROTOCOL.md does not name a field of a message, a record or an entry;
 - a line has more than 120 characters, or a sentence more than 25 words.
 """
 
@@ -14,7 +15,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import msgspec
 
+from agent.domain.canteen import (
+    AccountRecord,
+    CardRecord,
+    GoneRecord,
+    LastCredit,
+    LastMeal,
+    PolicyRecord,
+    Price,
+    ServiceRecord,
+)
+from agent.domain.ledger import ChainEnd, Entry, Reversed
+from agent.sync.messages import (
+    CentralState,
+    Changes,
+    Digest,
+    Entries,
+    Hello,
+    Note,
+    Order,
+    TerminalState,
+)
 from docs import printed
 from docs.commands import PROGRAMS
 
@@ -25,6 +48,12 @@ PRINTED = {f"docs/reference/{name}.md" for name in ("commands", "limits", "perfo
 ROOMS = "agent|bench|demo|docs|firmware-profiles|packaging|requirements|systemd|tests"
 INVARIANTS = printed.ROOT / "tests" / "invariants.py"
 PROOF = "docs/CONSISTENCY.md"
+CONTRACT = "docs/PROTOCOL.md"
+CONTRACT_TYPES: tuple[type[msgspec.Struct], ...] = (
+    *(Hello, Entries, Changes, Note, Digest, Order, TerminalState, CentralState),
+    *(AccountRecord, CardRecord, PolicyRecord, ServiceRecord, GoneRecord),
+    *(Price, LastMeal, LastCredit, Entry, Reversed, ChainEnd),
+)
 
 _LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 _CODE = re.compile(r"`([^`]+)`")
@@ -61,6 +90,8 @@ def complaints(path: Path) -> Iterator[str]:
         yield from (f"{name}: {complaint}" for complaint in _sentences(text))
     if name == PROOF:
         yield from (f"{name}: {complaint}" for complaint in _invariants(text))
+    if name == CONTRACT:
+        yield from (f"{name}: {complaint}" for complaint in _fields(text))
 
 
 def _links(path: Path, line: str) -> Iterator[str]:
@@ -158,6 +189,14 @@ def _invariants(text: str) -> Iterator[str]:
     }
     yield from (f"names the invariant {name}, which does not exist" for name in named - there)
     yield from (f"does not name the invariant {name}" for name in sorted(there - named))
+
+
+def _fields(text: str) -> Iterator[str]:
+    words = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`]+`|```.*?```", text, re.DOTALL))))
+    for form in CONTRACT_TYPES:
+        for field in msgspec.structs.fields(form):
+            if field.encode_name not in words:
+                yield f"does not name the field {field.encode_name} of {form.__name__}"
 
 
 def main() -> int:
