@@ -6,6 +6,7 @@
 - docs/CONSISTENCY.md names an invariant that tests/invariants.py lacks, or leaves one out;
 - docs/PROTOCOL.md does not name a field of a message, a record or an entry;
 - a line has more than 120 characters, or a sentence more than 25 words.
+It also checks that every page that a Python file names exists.
 """
 
 import ast
@@ -58,6 +59,7 @@ CONTRACT_TYPES: tuple[type[msgspec.Struct], ...] = (
 _LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 _CODE = re.compile(r"`([^`]+)`")
 _PATH = re.compile(rf"(?<![\w./-])(?:{ROOMS})/[\w./*-]*[\w/*]")
+_PAGE = re.compile(r"\bdocs/[\w/-]+\.md")
 _MAKE = re.compile(r"\bmake ([a-z][a-z0-9-]+)")
 _COMMAND = re.compile(r"(?<!-u )\b(canteen-agent|canteen-central)((?: +[^\s`|;&#]+)*)")
 _WATCHED = re.compile(r"`([a-z]+(?:_[a-z]+)+)`")
@@ -178,7 +180,7 @@ def _prose(text: str) -> Iterator[str]:
 
 
 def _invariants(text: str) -> Iterator[str]:
-    """Lines that begin with "Watched by" name invariants; each must be there, and none be missing."""
+    """Yield invariants that lines "Watched by …" name and that do not exist, and those left out."""
     tree = ast.parse(INVARIANTS.read_text(encoding="utf-8"))
     there = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     named = {
@@ -199,8 +201,16 @@ def _fields(text: str) -> Iterator[str]:
                 yield f"does not name the field {field.encode_name} of {form.__name__}"
 
 
+def _named_in_code() -> Iterator[str]:
+    for path in [path for room in ROOMS.split("|") for path in (printed.ROOT / room).rglob("*.py")]:
+        for page in _PAGE.findall(path.read_text(encoding="utf-8")):
+            if not (printed.ROOT / page).exists():
+                yield f"{path.relative_to(printed.ROOT)}: names {page}, which does not exist"
+
+
 def main() -> int:
     found = [complaint for path in pages() for complaint in complaints(path)]
+    found += _named_in_code()
     for complaint in found:
         print(complaint)
     return int(bool(found))
