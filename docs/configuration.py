@@ -1,7 +1,7 @@
 """Prints docs/reference/configuration.md: every key of agent.toml with its type and default.
 
 `python -m docs.configuration` writes the page, `--check` ends with 1 when it differs. Keys, types
-and defaults come from the types that decode the file. The meanings stand here, and a key without a
+and defaults come from the types that decode the file. The meanings are here, and a key without a
 meaning is an error.
 """
 
@@ -74,7 +74,7 @@ TABLES: tuple[tuple[str, type, dict[str, str]], ...] = (
             "name": "The reader's name in logs, `status` and `state`: lower case, digits, `-`.",
             "profile": "A profile's id, or the name of a `.toml` file of your own.",
             "port": "Serial and keyboard readers: the device, by a path that stays.",
-            "device": "PC/SC readers: a pattern for the name, to tell two of one model apart.",
+            "device": "PC/SC readers: a pattern for the name, for two of one model.",
         },
     ),
 )
