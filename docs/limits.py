@@ -64,14 +64,15 @@ def limits() -> Iterator[Limit]:
     for path in sorted((printed.ROOT / "agent").rglob("*.py"), key=_room_and_name):
         file = path.relative_to(printed.ROOT).as_posix()
         source = path.read_text(encoding="utf-8")
-        for node in ast.parse(source).body:
+        body = ast.parse(source).body
+        for node, after in zip(body, [*body[1:], None], strict=True):
             name = _assigned(node)
             if name is None or not _NAME.fullmatch(name):
                 continue
             module = importlib.import_module(file.removesuffix(".py").replace("/", "."))
             value = getattr(module, name)
             if isinstance(value, int | float):
-                yield Limit(file=file, name=name, value=value, reason=_reason(source, node))
+                yield Limit(file=file, name=name, value=value, reason=_reason(source, node, after))
 
 
 def complaints() -> Iterator[str]:
@@ -104,18 +105,26 @@ def _assigned(node: ast.stmt) -> str | None:
     return None
 
 
-def _reason(source: str, node: ast.stmt) -> str:
-    """Return the comment of a constant: on its own lines, else in the lines above it."""
+def _reason(source: str, node: ast.stmt, after: ast.stmt | None) -> str:
+    """Return why a constant has its value: the text after it, else its comment.
+
+    A comment is on the constant's own lines, else in the lines above it.
+    """
+    if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+        return _sentence(str(after.value.value))
     lines = source.splitlines()
-    own = lines[node.lineno - 1 : node.end_lineno]
-    comments = [_comment(line) for line in own]
+    comments = [_comment(line) for line in lines[node.lineno - 1 : node.end_lineno]]
     if not any(comments):
         above = node.lineno - 2
         while above >= 0 and lines[above].startswith("#"):
             comments.insert(0, _comment(lines[above]))
             above -= 1
-    reason = " ".join(comment for comment in comments if comment)
-    return f": {reason.rstrip('.')}." if reason else "."
+    return _sentence(" ".join(comments))
+
+
+def _sentence(text: str) -> str:
+    words = " ".join(text.split())
+    return f": {words.rstrip('.')}." if words else "."
 
 
 def _comment(line: str) -> str:
