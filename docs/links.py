@@ -47,6 +47,7 @@ WORDS_MAX = 25
 # printed from the words of code: a table row cannot be wrapped, and sentences are the code's
 PRINTED = {f"docs/reference/{name}.md" for name in ("commands", "limits", "performance")}
 ROOMS = "agent|bench|demo|docs|firmware-profiles|packaging|requirements|systemd|tests"
+CODE = ("agent", "bench", "demo", "docs", "tests/simulation")
 INVARIANTS = printed.ROOT / "tests" / "invariants.py"
 PROOF = "docs/CONSISTENCY.md"
 CONTRACT = "docs/PROTOCOL.md"
@@ -202,7 +203,8 @@ def _fields(text: str) -> Iterator[str]:
 
 
 def _named_in_code() -> Iterator[str]:
-    for path in [path for room in ROOMS.split("|") for path in (printed.ROOT / room).rglob("*.py")]:
+    files = [path for room in CODE for path in (printed.ROOT / room).rglob("*.py")]
+    for path in files:
         for page in _PAGE.findall(path.read_text(encoding="utf-8")):
             if not (printed.ROOT / page).exists():
                 yield f"{path.relative_to(printed.ROOT)}: names {page}, which does not exist"
