@@ -93,7 +93,9 @@ def own_meals(
 def meal_since(
     db: Database, eaters: tuple[str | None, str | None], service: str, boot: str, mono_ms: int
 ) -> Entry | None:
-    """Return the newest standing meal of `eaters` (account, token) that this boot made since `mono_ms`, of any day."""
+    """Return the newest standing meal that this boot made since `mono_ms`, of any day.
+
+    `eaters` are an account and its card's token."""
     row = db.row(
         "SELECT m.body, m.hash FROM entry m"
         " WHERE m.eater IN (?, ?) AND m.service = ? AND m.meal_number > 0"
@@ -115,7 +117,9 @@ def entry(db: Database, epoch: str, seq: int) -> tuple[Entry, bool] | None:
 
 
 def batch(db: Database, epoch: str, first: int, count_max: int) -> tuple[str, list[bytes]]:
-    """Return the hash before entry `first` of an epoch, and up to `count_max` entries from it on as JSON to send."""
+    """Return the hash before entry `first`, and the entries from it on as JSON to send.
+
+    At most `count_max` entries of the epoch."""
     with db.reading() as sql:
         number, base_seq, base_hash = sql.execute(
             "SELECT n, base_seq, base_hash FROM epoch WHERE id = ?", (epoch,)
@@ -212,7 +216,7 @@ def counts(db: Database) -> dict[str, int]:
 
 
 def incidents(db: Database) -> list[Incident]:
-    """Return what someone should look at, oldest first: incidents, set-aside messages, the central's notes."""
+    """Return incidents, set-aside messages and the central's notes, oldest first."""
     rows = db.rows(
         "SELECT at, kind, detail FROM incident"
         " UNION ALL SELECT at, 'set aside', topic || ': ' || reason FROM set_aside"
@@ -226,7 +230,9 @@ def incidents(db: Database) -> list[Incident]:
 def digest_step(
     db: Database, so_far: Tally, after: tuple[str, str]
 ) -> tuple[Tally, tuple[str, str] | None]:
-    """Return the digest with the next `DIGEST_STEP_RECORDS` records after `after` (kind, id; "" at first).
+    """Return the digest with the next `DIGEST_STEP_RECORDS` records after `after`.
+
+    `after` is (kind, id) of a record, empty texts at first.
 
     The second value is the last record of the step, None when that was all. The caller makes sure
     that the position has not moved between two steps.
@@ -270,5 +276,8 @@ def _decoded(
 
 
 def _with_hash(body: str, digest: bytes) -> bytes:
-    """Return an entry as it is sent: the canonical JSON with its hash. The order of members is free there."""
+    """Return an entry as it is sent: the canonical JSON with its hash.
+
+    The order of members is free there.
+    """
     return f'{body[:-1]},"hash":"{digest.hex()}"}}'.encode()

@@ -1,7 +1,7 @@
 """The serving counter: from a card, or a request of the staff, to a committed entry.
 
-For every tap: read the facts, decide, commit, and only then return what to show. If anything raises,
-nothing was recorded and nothing may show green.
+For every tap: read the facts, decide, commit, and only then return what to show. If anything
+raises, nothing was recorded and nothing may show green.
 """
 
 import logging
@@ -70,7 +70,10 @@ class Counter:
     card_key: bytes
 
     def tap(self, event: CardPresented | CardUnreadable, moment: Moment) -> tuple[Signal, Entry]:
-        """Return the signal to show and the recorded entry. Raise `StoreError` with nothing recorded."""
+        """Return the signal to show and the recorded entry.
+
+        Raise `StoreError` with nothing recorded.
+        """
         card = event.card if isinstance(event, CardPresented) else None
         token = card_token(self.card_key, card) if card else None
         outcome = decide(self._facts(moment, token))
@@ -227,7 +230,10 @@ class Counter:
         return meals[-1]
 
     def _late_service(self, late: LateMeal, moment: Moment) -> ServiceNow:
-        """Return the service of a meal typed in later. Raise `AgentError` where nobody here can know it."""
+        """Return the service of a meal typed in later.
+
+        Raise `AgentError` where nobody here can know it.
+        """
         if not is_day(late.day):
             raise AgentError(f"{late.day} is not a day; write it as 2026-11-23")
         service = self._named_service(late.service)
