@@ -139,8 +139,9 @@ class _TimedDetection(NamedTuple):
 
 
 def _word(detection: Detection) -> bytes:
-    word = detection if isinstance(detection, CardId) else getattr(detection, "value", "none")
-    return str(word).encode("ascii")
+    if isinstance(detection, CardId):
+        return detection.text.encode("ascii")
+    return str(getattr(detection, "value", "none")).encode("ascii")
 
 
 def _pcsc_detections(profile: Profile, trace: Trace) -> Iterator[_TimedDetection]:

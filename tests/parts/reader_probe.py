@@ -92,7 +92,7 @@ def _answer(event: ReaderEvent, answer_after_s: float, threads: dict[str, Reader
 def _probe_event(event: ReaderEvent, at_ns: int) -> ProbeEvent:
     match event:
         case CardPresented(card=card):
-            return ProbeEvent(event.reader, at_ns, "tap", str(card))
+            return ProbeEvent(event.reader, at_ns, "tap", card.text)
         case CardUnreadable(fault=fault):
             return ProbeEvent(event.reader, at_ns, "fault", fault)
         case ReaderUp(location=location):

@@ -48,7 +48,7 @@ class Bench:
         event = self.next()
         assert isinstance(event, CardPresented), event
         self.thread.show(event.tap, Signal.SERVED)
-        return str(event.card)
+        return event.card.text
 
     def down_reason(self) -> str:
         event = self.next()
@@ -90,7 +90,7 @@ def bench_of(kind: type[FarEnd], folder: Path, profile: Profile | None = None) -
 
 
 def card_of(far_end: FarEnd, uid: bytes) -> str:
-    return str(CardId(far_end.prefix if len(uid) != 4 else "a", uid))
+    return CardId(far_end.prefix if len(uid) != 4 else "a", uid).text
 
 
 def shown_texts(far_end: FarEnd) -> list[str]:

@@ -34,7 +34,7 @@ def words(profile: Profile, data: bytes) -> list[str]:
     frames = [frame for frame in profile.framer(0).feed(data, 0) if isinstance(frame, Frame)]
     detections = [card_of_frame(profile, frame.payload) for frame in frames]
     return [
-        str(detection) if isinstance(detection, CardId) else getattr(detection, "value", "none")
+        detection.text if isinstance(detection, CardId) else getattr(detection, "value", "none")
         for detection in detections
     ]
 

@@ -292,7 +292,7 @@ def test_a_board_that_restarts_when_its_port_opens_is_waited_for(line: SerialLin
         assert isinstance(events.get(timeout=5), ReaderUp)
         line.hold(CARD)
         event = events.get(timeout=5)
-    assert isinstance(event, CardPresented) and str(event.card) == "em:010063e9ae"
+    assert isinstance(event, CardPresented) and event.card.text == "em:010063e9ae"
 
 
 def test_bytes_from_before_the_opening_are_no_card(line: SerialLine) -> None:
@@ -302,7 +302,7 @@ def test_bytes_from_before_the_opening_are_no_card(line: SerialLine) -> None:
         assert isinstance(events.get(timeout=10), ReaderUp)
         line.hold(OTHER_CARD)
         event = events.get(timeout=10)
-    assert isinstance(event, CardPresented) and str(event.card) == "em:62e3086ced"
+    assert isinstance(event, CardPresented) and event.card.text == "em:62e3086ced"
 
 
 def test_a_card_that_is_held_for_long_is_one_tap(bench: Bench) -> None:

@@ -314,9 +314,9 @@ BUGS = (
     Bug(
         "a write is done twice",
         "agent/counter.py",
-        "        entry = writes.record(self.db, outcome.entry)\n        _log_tap",
-        "        entry = writes.record(self.db, outcome.entry)\n"
-        "        if entry.kind == 'refusal':\n            entry = writes.record(self.db, outcome.entry)\n        _log_tap",
+        "        entry = writes.append(self.db, outcome.entry)\n        _log_tap",
+        "        entry = writes.append(self.db, outcome.entry)\n"
+        "        if entry.kind == 'refusal':\n            entry = writes.append(self.db, outcome.entry)\n        _log_tap",
     ),
     Bug(
         "time steps below what was recorded",
@@ -354,7 +354,7 @@ BUGS = (
     Bug(
         "what was heard is a floor under a clock that a time server keeps",
         "agent/domain/timekeeper.py",
-        "            self._heard, self._centrals = [], None\n",
+        "            self._contacts, self._central = [], None\n",
         "            pass\n",
     ),
     Bug(
