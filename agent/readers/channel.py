@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar, TypeVarTuple
 
 from agent.domain.card import CardId
 from agent.readers.events import CardPresented, CardUnreadable, ReaderEvent, Signal, SignalFailed
@@ -32,7 +32,7 @@ TRAFFIC = 5
 
 log = logging.getLogger("agent.readers")
 
-_Arguments = ParamSpec("_Arguments")
+_Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
 
 
@@ -83,16 +83,11 @@ class Channel:
         """Return monotonic milliseconds, for presence and gaps."""
         return time.monotonic_ns() // 1_000_000
 
-    def call(
-        self,
-        function: Callable[_Arguments, _Result],
-        *arguments: _Arguments.args,
-        **keywords: _Arguments.kwargs,
-    ) -> _Result:
+    def call(self, function: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
         """Call into a driver, which may never return: the main loop watches the time."""
         self.calling_since_ms = self.now_ms()
         try:
-            return function(*arguments, **keywords)
+            return function(*arguments)
         finally:
             self.calling_since_ms = None
 

@@ -7,7 +7,7 @@ LEAVE_CARD. Knows no money and stores nothing.
 
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
 from msgspec import UNSET
 from smartcard import scard
@@ -32,6 +32,9 @@ TRIES = 3
 FEATURE_REQUEST = 3400
 
 log = logging.getLogger("agent.readers.pcsc")
+
+_Arguments = TypeVarTuple("_Arguments")
+_Result = TypeVar("_Result")
 
 
 class PcscReader:
@@ -246,8 +249,10 @@ class _Connection:
         self._channel.trace("<", received)
         return received
 
-    def _control(self, send: str, handle: int) -> Any:
-        return self.call(scard.SCardControl, handle, self._escape_code, list(parse_hex(send)))
+    def _control(self, send: str, handle: int) -> tuple[int, list[int]]:
+        command = list(parse_hex(send))
+        code, answer = self.call(scard.SCardControl, handle, self._escape_code, command)
+        return code, answer
 
     def _transmit(self, send: str) -> bytes | None:
         """Return the answer to an APDU, or None when the card was removed."""
@@ -270,7 +275,7 @@ class _Connection:
         self._channel.trace("<", received)
         return received
 
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    def call(self, function: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
         """Call into PC/SC, which may block."""
         return self._channel.call(_safely, function, *arguments)
 
@@ -318,7 +323,7 @@ Call = Callable[..., Any]
 """A way to call into PC/SC: pyscard has no types."""
 
 
-def _safely(function: Call, *arguments: Any) -> Any:
+def _safely(function: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
     """Call into PC/SC. Raise `ReaderError` for the exceptions of the binding itself.
 
     These are a name that is not UTF-8, and a lost client (pyscard #248).
