@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.record import shim
+from tests.crash.recording import compile_recorder
 from tests.parts.broker import Listener, Mosquitto
 from tests.parts.canteen import CARDS, canteen
 from tests.parts.process import require, wait_for
@@ -26,7 +26,7 @@ def test_while_the_disk_fails_nothing_is_served_and_then_it_goes_on(
         (terminal,), (line,) = town.terminals, town.lines
         control = tmp_path / "fails"
         shimmed = {
-            "LD_PRELOAD": str(shim(tmp_path)),
+            "LD_PRELOAD": str(compile_recorder(tmp_path)),
             "CRASH_FOLDER": str(terminal.db.parent),
             "CRASH_FAILS": str(control),
         }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.record import shim
+from tests.crash.recording import compile_recorder
 from tests.parts.canteen import counter
 from tests.parts.process import wait_for
 from tests.parts.town import run_agent
@@ -84,7 +84,7 @@ def unreadable(path: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
     control = tmp_path / "fails"
     control.write_text("read", encoding="ascii")
     yield {
-        "LD_PRELOAD": str(shim(tmp_path)),
+        "LD_PRELOAD": str(compile_recorder(tmp_path)),
         "CRASH_FOLDER": str(path.parent),
         "CRASH_FAILS": str(control),
     }
