@@ -29,15 +29,17 @@ def compare(
 ) -> str:
     """Return a table: for each row the median round of this tree and that of the other one.
 
-    A row that only one tree has stands alone. `folder` holds the files of all rounds.
+    `arguments` are numbers of taps; a round does its part of them. A row that only one tree has
+    stands alone. `folder` holds the files of all rounds.
     """
+    numbers = [str(taps // ROUNDS) for taps in arguments]
     words = (run.__module__, run.__name__)
     ours: list[list[Row]] = []
     theirs: list[list[Row]] = []
     for number in range(ROUNDS):
         for tree, rounds in ((ROOT, ours), (other, theirs)):
             (place := folder / f"{run.__name__}-{number}-{len(rounds)}-{tree.name}").mkdir()
-            rounds.append(_rows(tree, [*words, str(place), *map(str, arguments)]))
+            rounds.append(_rows(tree, [*words, str(place), *numbers]))
     head = f"| measure | floor | {ROOT} | ratio | {other} | ratio |\n{'|---' * 6}|"
     return "\n".join([head, *_lines(_medians(ours), _medians(theirs))])
 

@@ -40,5 +40,5 @@ def test_the_copy_follows_the_ledger_and_the_central_imports_it(tmp_path: Path) 
         with open(copy, "ab") as torn:
             torn.write(b'{"terminal":"t-1","le')
         printed = town.central.office("import-ledger", copy, code=1)
-        assert "those before it were taken" in printed
+        assert "the lines before it were read" in printed
         assert [town.central.balance(f"a-{n}") for n in range(3)] == [-366] * 3
