@@ -48,6 +48,10 @@ class Timekeeper:
         # the staff's day, and this boot's monotonic milliseconds when they set it
         self._staff_day: tuple[Day, int] | None = None
 
+    def add_anchor(self, anchor: Anchor) -> None:
+        """Take a time that a file knows: of an entry, with its boot, or of the central, without."""
+        (self._contacts if anchor.boot is None else self._entries).append(anchor)
+
     def moment(self, reading: Reading) -> Moment:
         """Return the time of an entry made now."""
         if reading.synced:
