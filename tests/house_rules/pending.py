@@ -21,62 +21,14 @@ PENDING: dict[str, frozenset[str]] = {
     "crash": frozenset({"columns", "phrases"}),
     "demo": frozenset({"columns", "functions", "phrases"}),
     "docs": frozenset({"columns", "phrases"}),
-    "fuzz": frozenset({"columns"}),
     "parts": frozenset({"columns", "parameters", "phrases"}),
-    "readers": frozenset(
-        {
-            "any",
-            "columns",
-            "functions",
-            "limits",
-            "mirror",
-            "module",
-            "names",
-            "parameters",
-            "phrases",
-        }
-    ),
+    "readers": frozenset({"any"}),
     "simulation": frozenset({"columns", "module", "phrases"}),
-    "store": frozenset(
-        {
-            "any",
-            "columns",
-            "functions",
-            "limits",
-            "mirror",
-            "module",
-            "names",
-            "parameters",
-            "phrases",
-            "tuples",
-        }
-    ),
+    "store": frozenset({"any", "columns", "limits", "mirror", "module", "names", "phrases"}),
     "sync": frozenset(
-        {
-            "any",
-            "columns",
-            "functions",
-            "limits",
-            "mirror",
-            "names",
-            "parameters",
-            "phrases",
-            "tuples",
-        }
+        {"any", "columns", "functions", "limits", "mirror", "names", "phrases", "tuples"}
     ),
     "system": frozenset({"columns", "functions", "phrases"}),
-    "terminal": frozenset(
-        {
-            "any",
-            "columns",
-            "functions",
-            "limits",
-            "mirror",
-            "module",
-            "names",
-            "parameters",
-            "phrases",
-        }
-    ),
+    "terminal": frozenset({"columns", "functions", "limits", "mirror", "names", "phrases"}),
     "tests": frozenset({"columns", "module", "phrases"}),
 }
