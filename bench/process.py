@@ -175,7 +175,7 @@ def block_device(folder: Path) -> list[Row]:
                 block.write()
         block.close()
         counter.wire.box.db.close()
-        counter.wire.central.ledger.close()
+        counter.wire.central.books.close()
     value = f"{own['flushes'] / TAPS:.2f} flushes, {own['kib'] / TAPS:.1f} KiB"
     return [
         Row(

@@ -20,12 +20,12 @@ class Foreign:
     """A terminal of another maker: it says what it likes."""
 
     def __init__(self, wire: Wire) -> None:
-        from agent.central.office.desk import add_terminal
+        from agent.central.office.terminals import add_terminal
 
         self.wire = wire
         self.seq = 0
         self.previous = genesis(TOWN, TERMINAL, EPOCH)
-        add_terminal(wire.central.ledger, TERMINAL, "primaria")
+        add_terminal(wire.central.books, TERMINAL, "primaria")
         self.hello()
 
     def hello(self) -> dict[str, Any]:
@@ -68,10 +68,10 @@ def foreign(wire: Wire) -> Foreign:
 
 
 def status(foreign: Foreign) -> tuple[str, str]:
-    row = foreign.wire.central.ledger.sql.execute(
+    status, reason = foreign.wire.central.books.sql.execute(
         "SELECT status, reason FROM entry WHERE terminal = ? ORDER BY seq DESC LIMIT 1", (TERMINAL,)
     ).fetchone()
-    return row["status"], row["reason"]
+    return status, reason
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_what_cannot_be_booked_is_set_aside_and_the_mark_moves_on(
         reason
     )
     assert foreign.wire.central.balance("a-2") == -366 and foreign.wire.central.balance("a-1") == 0
-    the_books_are_right(foreign.wire.central.ledger)
+    the_books_are_right(foreign.wire.central.books)
 
 
 def test_an_account_the_central_does_not_have_is_said_to_be_gone(foreign: Foreign) -> None:
@@ -130,7 +130,7 @@ def test_a_storno_that_comes_before_its_meal_undoes_it_when_it_comes(foreign: Fo
     foreign.send(meal())
     assert foreign.wire.central.one("SELECT count(*) FROM entry WHERE hash = ?", undone) == 1
     assert foreign.wire.central.balance("a-1") == 0
-    the_books_are_right(foreign.wire.central.ledger)
+    the_books_are_right(foreign.wire.central.books)
 
 
 def test_a_storno_of_another_amount_is_booked_and_flagged(foreign: Foreign) -> None:

@@ -4,8 +4,11 @@ import sqlite3
 
 import pytest
 
+from agent.central.books.postings import Payment, PaymentKey
+from agent.central.office.cards import assign_card, replace_card
 from agent.central.office.check import check
-from agent.central.office.desk import assign_card, credit, replace_card, set_policy
+from agent.central.office.credit import credit
+from agent.central.office.rules import set_policy
 from agent.domain.canteen import PolicyRecord
 from agent.domain.card import Token, card_token, parse_card_id
 from agent.errors import CentralError
@@ -29,13 +32,13 @@ def test_a_credit_for_nobody_is_a_sentence(wire: Wire) -> None:
 
 def test_a_replaced_card_is_refused_and_the_new_one_served(wire: Wire) -> None:
     new = "a:04010203040506"
-    replace_card(wire.central.ledger, token(CARD), token(new), at=wire.clock.instant)
+    replace_card(wire.central.books, token(CARD), token(new), at=wire.clock.instant)
     wire.settle()
     assert [wire.box.tap(CARD), wire.box.tap(new)] == ["refused", "served"]
 
 
 def test_a_card_given_to_another_account_moves(wire: Wire) -> None:
-    assign_card(wire.central.ledger, token(CARD), "a-2", at=wire.clock.instant)
+    assign_card(wire.central.books, token(CARD), "a-2", at=wire.clock.instant)
     wire.settle()
     wire.box.tap(CARD)
     assert wire.box.entries()[-1].account == "a-2"
@@ -44,17 +47,17 @@ def test_a_card_given_to_another_account_moves(wire: Wire) -> None:
 def test_replacing_a_card_nobody_has_is_a_sentence(wire: Wire) -> None:
     with pytest.raises(CentralError, match="no account has card"):
         replace_card(
-            wire.central.ledger, token("em:00000000ff"), token(OTHER_CARD), at=wire.clock.instant
+            wire.central.books, token("em:00000000ff"), token(OTHER_CARD), at=wire.clock.instant
         )
 
 
 def test_labels_leave_the_central_only_when_the_town_wants_them(wire: Wire) -> None:
-    wire.central.ledger.sql.execute("UPDATE account SET label = 'Nora K.'")
+    wire.central.books.sql.execute("UPDATE account SET label = 'Nora K.'")
     wire.central.credit("a-1", 1, "r-1")
     wire.settle()
     assert b"Nora" not in b"".join(payload for _, payload in wire.log)
     set_policy(
-        wire.central.ledger,
+        wire.central.books,
         PolicyRecord(from_day="2027-09-01", p=0, labels="short"),
         "give_back",
         at=wire.clock.instant,
@@ -63,7 +66,7 @@ def test_labels_leave_the_central_only_when_the_town_wants_them(wire: Wire) -> N
     wire.settle()
     assert b"Nora" not in b"".join(payload for _, payload in wire.log)
     set_policy(
-        wire.central.ledger,
+        wire.central.books,
         PolicyRecord(from_day="2026-09-01", p=0, labels="short"),
         "give_back",
         at=wire.clock.instant,
@@ -73,7 +76,7 @@ def test_labels_leave_the_central_only_when_the_town_wants_them(wire: Wire) -> N
     assert b"Nora K." in b"".join(payload for _, payload in wire.log)
     wire.log.clear()
     set_policy(
-        wire.central.ledger,
+        wire.central.books,
         PolicyRecord(from_day="2026-11-01", p=0, labels="none"),
         "give_back",
         at=wire.clock.instant,
@@ -87,15 +90,8 @@ def test_labels_leave_the_central_only_when_the_town_wants_them(wire: Wire) -> N
 
 def test_a_credit_booked_while_the_terminal_is_away_is_there_when_it_is_back(wire: Wire) -> None:
     wire.disconnect()
-    credit(
-        wire.central.ledger,
-        account="a-1",
-        cents=5,
-        channel="desk",
-        external="1",
-        at=wire.clock.instant,
-        reason="",
-    )
+    payment = Payment("a-1", 5, PaymentKey("desk", "1"))
+    credit(wire.central.books, payment, at=wire.clock.instant)
     wire.connect()
     assert wire.box.balance("a-1") == 5
 
@@ -113,7 +109,7 @@ def test_the_books_cannot_be_rewritten(wire: Wire, sql: str) -> None:
     wire.box.tap(CARD)
     wire.settle()
     with pytest.raises(sqlite3.IntegrityError):
-        wire.central.ledger.sql.execute(sql)
+        wire.central.books.sql.execute(sql)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +121,7 @@ def test_the_books_cannot_be_rewritten(wire: Wire, sql: str) -> None:
         ),
         ("UPDATE entry SET cents = -1", "booked with -1 cents, its postings give -366"),
         (
-            "DROP TRIGGER entry_as_it_came; UPDATE entry SET body = replace(body, '-366', '-367')",
+            "DROP TRIGGER entry_never_changed; UPDATE entry SET body = replace(body, '-366', '-367')",
             "does not match its hash",
         ),
     ],
@@ -133,8 +129,8 @@ def test_the_books_cannot_be_rewritten(wire: Wire, sql: str) -> None:
 def test_check_finds_what_was_changed(wire: Wire, sql: str, sentence: str) -> None:
     wire.box.tap(CARD)
     wire.settle()
-    wire.central.ledger.sql.executescript(sql)
-    assert any(sentence in found for found in check(wire.central.ledger))
+    wire.central.books.sql.executescript(sql)
+    assert any(sentence in found for found in check(wire.central.books))
 
 
 def token(card: str) -> Token:

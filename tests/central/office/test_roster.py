@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.central.office.cards import block_card
 from agent.central.office.check import check
-from agent.central.office.desk import block_card
 from agent.central.office.roster import import_roster, read_roster
 from agent.domain.card import card_token, parse_card_id
 from agent.errors import CentralError
@@ -19,7 +19,7 @@ GOOD = "a-10,primaria,pupil,1A,Nora K.,,a:04010203040506 em:0100000001,lunch 202
 def load(wire: Wire, path: Path, text: str) -> tuple[int, int]:
     path.write_text(text, encoding="utf-8")
     return import_roster(
-        wire.central.ledger, read_roster(path, KEY), lambda: None, at=wire.clock.instant
+        wire.central.books, read_roster(path, KEY), lambda: None, at=wire.clock.instant
     )
 
 
@@ -88,7 +88,7 @@ def test_a_blocked_card_stays_blocked_when_the_roster_names_it_again(
     wire: Wire, tmp_path: Path
 ) -> None:
     load(wire, tmp_path / "r.csv", HEADER + GOOD)
-    block_card(wire.central.ledger, card_token(KEY, parse_card_id("em:0100000001")))
+    block_card(wire.central.books, card_token(KEY, parse_card_id("em:0100000001")))
     load(wire, tmp_path / "r.csv", HEADER + GOOD)
     wire.settle()
     assert wire.box.tap("em:0100000001") == "refused"
@@ -103,9 +103,9 @@ def test_a_pupil_who_moves_to_another_school_is_gone_at_the_old_one(
     assert load(wire, tmp_path / "r.csv", HEADER + GOOD.replace(SITE, "media")) == (0, 1)
     wire.settle()
     assert wire.box.balance("a-10") is None
-    assert list(check(wire.central.ledger)) == []
+    assert list(check(wire.central.books)) == []
 
 
 def test_the_sample_town_can_be_imported(wire: Wire) -> None:
     lines = read_roster(ROOT / "demo" / "borgofiorito.csv", KEY)
-    assert import_roster(wire.central.ledger, lines, lambda: None, at=wire.clock.instant) == (42, 0)
+    assert import_roster(wire.central.books, lines, lambda: None, at=wire.clock.instant) == (42, 0)
