@@ -20,6 +20,7 @@ from agent.central.books.incidents import UnusableMessage
 from agent.central.feed import FeedCursor, changes
 from agent.central.hello import Greeting, greet
 from agent.central.labels import apply_label_rule
+from agent.central.verdict import cut_reason
 from agent.domain.clock import Day, Instant, day_of
 from agent.errors import CentralError, SyncError
 from agent.sync.events import (
@@ -115,10 +116,11 @@ class Exchange:
         try:
             return self._receive(topic, payload, at)
         except SyncError as error:
+            reason = cut_reason(str(error))
             with self._books.transaction():
-                incidents.set_aside(self._books, UnusableMessage(at, topic, payload, str(error)))
+                incidents.set_aside(self._books, UnusableMessage(at, topic, payload, reason))
             log.warning(
-                "Message on %s set aside: %s. See: canteen-central incidents.", topic, error
+                "Message on %s set aside: %s. See: canteen-central incidents.", topic, reason
             )
             return []
 

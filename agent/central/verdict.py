@@ -17,7 +17,7 @@ from agent.domain.clock import ClockTrust, Instant
 from agent.domain.ledger import Entry, EntryKey, Kind
 
 REASON_LENGTH_MAX = 200
-"""Characters of one reason: a decoder's message may quote what it read."""
+"""Bytes of one reason in JSON: a decoder's message may quote all of what it read."""
 SECOND_REASON = "already_served_elsewhere"
 
 
@@ -75,12 +75,23 @@ class Verdict:
     def flag(self, reason: str) -> None:
         """Mark the entry as one that someone should look at."""
         self.status = "flagged" if self.status == "applied" else self.status
-        self.reasons.append(reason[:REASON_LENGTH_MAX])
+        self.reasons.append(cut_reason(reason))
 
     def set_aside(self, reason: str) -> None:
         """Keep the entry without booking it."""
         self.status, self.account, self.cents = "set_aside", None, None
-        self.reasons.append(reason[:REASON_LENGTH_MAX])
+        self.reasons.append(cut_reason(reason))
+
+
+def cut_reason(text: str) -> str:
+    """Return a text of at most `REASON_LENGTH_MAX` characters, each of one byte in JSON.
+
+    A quoted character that JSON writes with more bytes becomes a question mark.
+    """
+    return "".join(
+        char if " " <= char <= "~" and char not in '"\\' else "?"
+        for char in text[:REASON_LENGTH_MAX]
+    )
 
 
 def judge(books: Books, batch: Batch, entry: Entry, verdict: Verdict) -> None:
