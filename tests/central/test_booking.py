@@ -18,7 +18,9 @@ from tests.parts.wire import TODAY, TOWN, Box, Wire
 
 
 def incidents(foreign: ForeignTerminal, kind: str) -> int:
-    (count,) = foreign.central.books.rows("SELECT count(*) FROM incident WHERE kind = ?", (kind,))[0]
+    (count,) = foreign.central.books.rows("SELECT count(*) FROM incident WHERE kind = ?", (kind,))[
+        0
+    ]
     return int(count)
 
 
@@ -140,7 +142,9 @@ def test_a_different_entry_with_a_known_number_is_booked_flagged_and_a_new_epoch
     other = sealed(meal(account="a-2"), 1, START)
     answer = foreign.send_raw([other], prev=START)
     assert answer["order"]["do"] == "new_epoch"
-    reasons = foreign.central.books.rows("SELECT reason FROM entry WHERE hash = ?", (other["hash"],))
+    reasons = foreign.central.books.rows(
+        "SELECT reason FROM entry WHERE hash = ?", (other["hash"],)
+    )
     assert reasons[0][0] == FORK_REASON
     assert (foreign.central.balance("a-1"), foreign.central.balance("a-2")) == (-366, -366)
     assert incidents(foreign, "fork") == 1

@@ -23,9 +23,7 @@ def unknown_meal(**changes: object) -> dict[str, object]:
 
 
 def assign(foreign: ForeignTerminal) -> int:
-    return assign_card(
-        foreign.central.books, NEW_CARD, "a-1", at=foreign.central.clock.instant
-    )
+    return assign_card(foreign.central.books, NEW_CARD, "a-1", at=foreign.central.clock.instant)
 
 
 def test_meals_of_an_unknown_card_are_booked_once_when_its_account_is_known(

@@ -1,6 +1,7 @@
 """The feed: chunks, notes, digests, and which records may leave."""
 
 import json
+from itertools import pairwise
 
 import msgspec
 
@@ -65,7 +66,7 @@ def test_a_chunk_has_at_most_its_number_of_records_and_the_next_one_continues(
     everything = [record.body for record in records.find(wire.central.books, Interval(SITE, 0))]
     assert sent == everything
     assert [(chunk.from_position, chunk.to) for chunk in chunks[1:]] == [
-        (before.to, chunk.to) for before, chunk in zip(chunks, chunks[1:], strict=False)
+        (before.to, chunk.to) for before, chunk in pairwise(chunks)
     ]
 
 

@@ -57,7 +57,7 @@ def test_a_message_that_cannot_be_written_is_not_acknowledged_and_drops_the_link
 
 
 def test_booking_and_answer_are_one_transaction(foreign: ForeignTerminal) -> None:
-    """A balance that another process changes in between would not be the one that is acknowledged."""
+    """Otherwise a balance could change in between and no longer fit `acked`."""
     statements: list[str] = []
     foreign.central.books.sql.set_trace_callback(statements.append)
     foreign.send(meal())

@@ -1,4 +1,4 @@
-"""A terminal of another maker: it sends the central whatever a test wants, in well-formed chains."""
+"""A terminal of another maker: it sends the central whatever a test wants, in valid chains."""
 
 import json
 from typing import Any

@@ -30,7 +30,7 @@ class AccountRow(Struct, frozen=True, kw_only=True):
     site: str
     group: str | None = field(name="class")
     status: str
-    balance: int
+    balance_cents: int
     meals: int
 
 
@@ -63,8 +63,8 @@ def accounts(books: Books) -> list[AccountRow]:
     return _rows(
         books,
         AccountRow,
-        "SELECT a.id, a.site, a.class, a.status, a.balance, (SELECT count(*) FROM entry m"
-        f" WHERE m.account = a.id AND m.kind IN ('meal', 'unknown_meal') AND {STANDS}) AS meals"
+        "SELECT a.id, a.site, a.class, a.status, a.balance AS balance_cents,"
+        f" (SELECT count(*) FROM entry m WHERE m.account = a.id AND m.kind IN ('meal', 'unknown_meal') AND {STANDS}) AS meals"
         " FROM account a ORDER BY a.id",
     )
 
