@@ -16,8 +16,8 @@ WALLS = {
     "serial": {"agent/readers/serial_port.py"},
     "evdev": {"agent/readers/keyboard.py"},
     "paho": {"agent/sync/mqtt.py"},
-    "sqlite3": {"agent/store/", "agent/central/", "agent/sqlite_file.py"},
-    "sqlite_utils": {"agent/central/office/lists.py"},
+    "sqlite3": {"agent/store/", "agent/central/books/", "agent/sqlite_file.py"},
+    "sqlite_utils": {"agent/central/books/lists.py"},
     "msgspec": {"agent/"},
 }
 MONEY_ROOMS = ("agent/domain/", "agent/store/", "agent/central/")

@@ -129,12 +129,13 @@ def import_ledger(db_path: Path, file: Path) -> None:
 )
 @click.option("--reason", default="")
 @click.pass_obj
-def credit(db_path: Path, /, account: str, euro: str, **source: str) -> None:
+def credit(
+    db_path: Path, account: str, euro: str, channel: str, external: str, reason: str
+) -> None:
     """Add EURO paid to ACCOUNT; a refund is negative, after --."""
-    key = PaymentKey(source["channel"], source["external"])
-    payment = Payment(account, parse_euro(euro), key)
+    payment = Payment(account, parse_euro(euro), PaymentKey(channel, external))
     with open_books(db_path) as books:
-        is_new = book_credit(books, payment, at=now(), reason=source["reason"])
+        is_new = book_credit(books, payment, at=now(), reason=reason)
         balance = books_accounts.balance_cents(books, account)
     click.echo(
         f"account {account}: {'booked' if is_new else 'was booked before'},"

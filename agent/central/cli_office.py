@@ -70,8 +70,8 @@ def card_find(db_path: Path, numbers: tuple[str, ...], as_json: bool) -> None:
     Two cards may have the same number: all are listed.
     """
     with open_books(db_path) as books:
-        found = find_cards(books, candidates(" ".join(numbers)), card_key(db_path))
-    show_rows(msgspec.to_builtins(found), as_json)
+        matches = find_cards(books, candidates(" ".join(numbers)), card_key(db_path))
+    show_rows(msgspec.to_builtins(matches), as_json)
 
 
 @click.command()
@@ -134,21 +134,22 @@ def policy(
 @click.pass_obj
 def service(
     db_path: Path,
-    /,
     site: str,
     service_id: str,
+    name: str | None,
+    opens: str,
+    closes: str,
+    weekdays: str,
     closed_days: tuple[datetime, ...],
-    **hours: str | None,
 ) -> None:
     """Set when a service is open at SITE."""
-    weekdays = hours["weekdays"] or ""
     members = {
         "k": "service",
         "id": service_id,
         "p": 0,
-        "name": hours["name"] or service_id,
-        "opens": hours["opens"],
-        "closes": hours["closes"],
+        "name": name or service_id,
+        "opens": opens,
+        "closes": closes,
         "weekdays": [int(digit) if digit.isdigit() else 0 for digit in weekdays],
         "closed_days": [f"{day:%Y-%m-%d}" for day in closed_days],
     }

@@ -26,7 +26,7 @@ BOOKED_LATER = "booked_later"
 
 
 class _Sent(Struct):
-    """What the terminal itself said of a meal."""
+    """What the terminal itself wrote of a meal."""
 
     cents: int
     day: Day | None = None

@@ -71,7 +71,7 @@ class Exchange:
         name, zone = town.find(books)
         self.topics = Topics(name)
         self._zone = ZoneInfo(zone)
-        self._cursors: dict[str, FeedCursor] = {}  # of terminals that have said hello
+        self._cursors: dict[str, FeedCursor] = {}  # of terminals whose hello was answered
         self._digests: dict[str, Digest] = {}
         self._pushed: _Pushed | None = None
         self._version: int | None = books.version()
@@ -137,7 +137,7 @@ class Exchange:
         self._today = None
 
     def push(self, at: Instant) -> list[Publish]:
-        """Return what is new for terminals that have said hello; nothing if no record changed."""
+        """Return what is new for terminals that were answered; nothing if no record changed."""
         self.begin_day(at)
         state = _Pushed(town.standing(self._books).position, terminals.waiting_orders(self._books))
         if state == self._pushed:
@@ -266,10 +266,15 @@ class Exchange:
         )
 
 
+def event_queue() -> "queue.Queue[LinkEvent]":
+    """Return the queue between the link's thread and the loop."""
+    return queue.Queue(maxsize=EVENTS_MAX)
+
+
 def serve(books: Books, broker: Broker, *, now: Callable[[], Instant]) -> None:
     """Serve until SIGTERM or SIGINT. Raise `AgentError`."""
     exchange = Exchange(books, new_generation=lambda: secrets.token_hex(16))
-    events: queue.Queue[LinkEvent] = queue.Queue(maxsize=EVENTS_MAX)
+    events = event_queue()
     stopping = False
 
     def stop(number: int, frame: object) -> None:

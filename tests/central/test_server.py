@@ -2,6 +2,7 @@
 
 import json
 import logging
+import queue
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,6 +13,7 @@ import pytest
 from agent.central.books.file import Books
 from agent.central.books.incidents import SET_ASIDE_PAYLOAD_BYTES_MAX, TOPIC_LENGTH_MAX
 from agent.central.office.terminals import order, retire_terminal
+from agent.central.server import EVENTS_MAX, event_queue
 from agent.central.verdict import REASON_LENGTH_MAX
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkUp, Publish
 from tests.conftest import CARD
@@ -176,6 +178,15 @@ def test_a_retired_terminal_is_still_booked(wire: Wire) -> None:
     wire.box.tap(CARD)
     wire.settle()
     assert wire.central.balance("a-1") == -366
+
+
+def test_a_flood_of_messages_waits_at_the_link(wire: Wire) -> None:
+    """A queue without a limit would hold a day's backlog in memory."""
+    events = event_queue()
+    for _ in range(EVENTS_MAX):
+        events.put_nowait(LinkUp())
+    with pytest.raises(queue.Full):
+        events.put_nowait(LinkUp())
 
 
 def test_a_central_process_serves_until_it_is_stopped_and_then_is_offline(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ class Span(NamedTuple):
 
 
 class Remark(NamedTuple):
-    """What a terminal is told of an entry that was flagged or set aside."""
+    """What the central remarks on an entry that was flagged or set aside."""
 
     seq: int
     hash: str

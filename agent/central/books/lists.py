@@ -64,7 +64,8 @@ def accounts(books: Books) -> list[AccountRow]:
         books,
         AccountRow,
         "SELECT a.id, a.site, a.class, a.status, a.balance AS balance_cents,"
-        f" (SELECT count(*) FROM entry m WHERE m.account = a.id AND m.kind IN ('meal', 'unknown_meal') AND {STANDS}) AS meals"
+        " (SELECT count(*) FROM entry m WHERE m.account = a.id"
+        f" AND m.kind IN ('meal', 'unknown_meal') AND {STANDS}) AS meals"
         " FROM account a ORDER BY a.id",
     )
 
@@ -86,4 +87,4 @@ def _rows(books: Books, form: type[_Row], query: str) -> list[_Row]:
     from sqlite_utils import Database as Inspection
 
     with books.reading():
-        return msgspec.convert(list(Inspection(books.sql).query(query)), list[form])  # type: ignore[valid-type]
+        return [msgspec.convert(row, form) for row in Inspection(books.sql).query(query)]

@@ -1,4 +1,4 @@
-"""Terminals: their site, what they last said, and the order that waits for each."""
+"""Terminals: their site, their newest messages, and the order that waits for each."""
 
 from typing import NamedTuple
 

@@ -1,6 +1,6 @@
 """The town's card key: the secret that turns card ids into tokens, in a file beside the books.
 
-Whoever has it can find a child's token from a card, so its file is readable by its owner alone.
+With it, a child's token can be computed from a card. So its file is readable by its owner alone.
 """
 
 import os

@@ -13,8 +13,8 @@ from agent.domain.clock import Instant
 from agent.errors import CentralError
 
 
-class FoundCard(Struct, frozen=True, kw_only=True):
-    """A card that fits a printed number. It is shown only to whoever has the card in hand."""
+class CardMatch(Struct, frozen=True, kw_only=True):
+    """A card that fits a printed number: only a person with the card in hand asks for it."""
 
     card: str
     account: str | None
@@ -93,15 +93,16 @@ def move_account(books: Books, account: str, old_site: str, new_site: str) -> No
         cards.bump(books, token)
 
 
-def find_cards(books: Books, candidates: Iterable[CardId], card_key: bytes) -> list[FoundCard]:
+def find_cards(books: Books, candidates: Iterable[CardId], card_key: bytes) -> list[CardMatch]:
     """Return which candidates of a printed number the books name."""
     used = {card.token: card for card in cards.used(books)}
-    found = []
+    matches = []
     for candidate in candidates:
         card = used.get(card_token(card_key, candidate))
         if card is not None:
-            found.append(FoundCard(card=str(candidate), account=card.account, status=card.status))
-    return found
+            match = CardMatch(card=str(candidate), account=card.account, status=card.status)
+            matches.append(match)
+    return matches
 
 
 def _account_of(books: Books, token: Token) -> str:

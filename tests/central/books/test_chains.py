@@ -1,4 +1,4 @@
-"""Chains: each epoch of a terminal has an end, which moves forward unless told otherwise."""
+"""Chains: each epoch of a terminal has an end, which old batches do not move back."""
 
 from agent.central.books import chains
 from agent.central.books.chains import Chain

@@ -56,7 +56,7 @@ def test_a_card_given_to_another_account_moves(wire: Wire) -> None:
 
 
 def test_a_blocked_card_is_not_given_to_another_account(wire: Wire) -> None:
-    """Whoever finds it would eat on that account."""
+    """A person who finds a lost card would eat on that account."""
     assert block_card(wire.central.books, token(CARD)) == "a-1"
     with pytest.raises(CentralError, match="is blocked and belonged to account a-1"):
         assign_card(wire.central.books, token(CARD), "a-2", at=wire.clock.instant)
