@@ -69,15 +69,15 @@ class Canteen:
 
     def check(self) -> None:
         """Check the invariants on the files of a canteen that was stopped."""
-        ledger = Books(self.central.db)
+        books = Books(self.central.db)
         for terminal in self.terminals:
             db = Database(terminal.db, read_only=True)
             invariants.the_chain_holds(db)
-            invariants.everything_recorded_is_booked(db, ledger, terminal.name)
-            invariants.a_terminal_equals_the_central(db, ledger, terminal.name)
+            invariants.everything_recorded_is_booked(db, books, terminal.name)
+            invariants.a_terminal_equals_the_central(db, books, terminal.name)
             db.close()
-        invariants.the_books_are_right(ledger)
-        ledger.close()
+        invariants.the_books_are_right(books)
+        books.close()
         assert sum(self.recorded(terminal) for terminal in self.terminals) == self.tapped
 
 
