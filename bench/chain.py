@@ -95,7 +95,7 @@ def light(folder: Path) -> Row:
         for uid in uids:
             for one, series in ((card, took), (bare_card, floor)):
                 one.tap(uid)
-                series.us.append((one.shown_ns[-1] - one.asked_ns[-1]) / 1_000)
+                series.us.append((one.shown_ns[-1] - one.answered_ns[-1]) / 1_000)
     return against(
         "UID leaves the card -> its light at the reader, whole process",
         took,
@@ -217,12 +217,12 @@ def tap_during_backlog(folder: Path) -> Row:
         wait_for(lambda: 0 < terminal.pending() < BACKLOG, "the backlog moving", 60)
         while terminal.pending() > BATCH_ENTRIES_MAX and len(busy.us) < 2 * LIGHTS:
             card.tap(next(children))
-            busy.us.append((card.shown_ns[-1] - card.asked_ns[-1]) / 1_000)
+            busy.us.append((card.shown_ns[-1] - card.answered_ns[-1]) / 1_000)
         wait_for(lambda: terminal.pending() == 0, "everything booked", 120)
         for uid in itertools.islice(children, LIGHTS):
             terminal.pending()  # asked as in the busy loop: the question costs, too
             card.tap(uid)
-            quiet.us.append((card.shown_ns[-1] - card.asked_ns[-1]) / 1_000)
+            quiet.us.append((card.shown_ns[-1] - card.answered_ns[-1]) / 1_000)
     most = f"{len(busy.us)} taps, {max(busy.us) / 1_000:.0f} ms at most"
     return against(
         f"UID -> light while {BACKLOG:,} entries go up, {most}",

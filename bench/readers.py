@@ -126,7 +126,7 @@ def pcsc_tap(folder: Path) -> Row:
             [int(line) for line in bare.output().split()],
         )
     took = [
-        [end - asked for end, asked in zip(one, card.asked_ns, strict=True)]
+        [end - asked for end, asked in zip(one, card.answered_ns, strict=True)]
         for one, card in zip(ends, (ours_card, bare_card), strict=True)
     ]
     return _beside(

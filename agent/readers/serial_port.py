@@ -86,8 +86,11 @@ class SerialReader:
         except ValueError as error:  # a path that is none, a speed the port does not know
             raise self._error(str(error)) from error
         try:
-            with contextlib.suppress(OSError):  # keeps other programs off; a pty has none
-                fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
+            # Keeps other programs off. A pty (tests, socat) keeps this flag after the port is closed,
+            # and then only root could open the port again.
+            if not os.ttyname(port.fileno()).startswith("/dev/pts/"):
+                with contextlib.suppress(OSError):
+                    fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
             with contextlib.suppress(
                 ValueError, OSError, NotImplementedError
             ):  # USB converters gather bytes for 16 ms otherwise

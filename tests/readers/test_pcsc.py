@@ -149,7 +149,7 @@ def test_a_card_pulled_in_the_middle_of_the_command_is_no_tap_and_the_next_one_r
 ) -> None:
     bench.card.pulled = True
     bench.card.present(UID)
-    wait_for(lambda: not bench.card.lies, "the card pulled")
+    wait_for(lambda: not bench.card.is_present, "the card pulled")
     bench.card.take_away()
     bench.card.pulled = False
     assert bench.card.tap(UID) == GREEN
@@ -223,7 +223,7 @@ def test_no_child_sees_the_light_of_another(tmp_path: Path) -> None:
         here.present(first)
         bench.wait_for_event("tap")
         here.take_away()
-        wait_for(lambda: not here.lies, "the first card gone")
+        wait_for(lambda: not here.is_present, "the first card gone")
         there.present(second)
         bench.wait_for_event("tap", reader="other")
         here.present(second)

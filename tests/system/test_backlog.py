@@ -57,7 +57,7 @@ def test_a_backlog_drains_at_a_pace_and_the_counter_goes_on(tmp_path: Path) -> N
         town.check()
         for terminal in town.terminals:
             assert (
-                most_under_way(listener.heard, terminal.name)
+                most_under_way(listener.received, terminal.name)
                 <= BATCHES_UNACKED_MAX * BATCH_ENTRIES_MAX
             )
 
