@@ -16,7 +16,7 @@ from tests.parts.broker import Mosquitto
 from tests.parts.pcsc import Pcscd, VirtualCard
 from tests.parts.process import wait_for
 from tests.parts.serial_line import SerialLine
-from tests.parts.town import SITE, TOWN, Central, Terminal
+from tests.parts.town import SITE, TOWN, Access, Central, Terminal
 
 CARDS = [bytes.fromhex(f"0100000{n:03x}") for n in range(1, 41)]
 
@@ -91,7 +91,7 @@ def counter(
         broker = stack.enter_context(Mosquitto(folder / "broker"))
         pcscd = stack.enter_context(Pcscd(folder / "pcscd", card.port))
         stack.callback(card.take_away)
-        central = Central(folder / "central", broker.url)
+        central = Central(folder / "central", Access(broker.url))
         rows = "".join(f"a-{n},{SITE},{one},lunch 2026-01-01 3.66\n" for n, one in enumerate(cards))
         (folder / "roster.csv").write_text("account,site,cards,prices\n" + rows, encoding="utf-8")
         central.office("import-roster", folder / "roster.csv")
@@ -109,9 +109,7 @@ def counter(
         central.office("terminals", "add", "t-1", SITE)
         central.start()
         stack.callback(central.stop)
-        terminal = Terminal(
-            folder / "t-1", "t-1", broker.url, folder / "central" / "central.db.card-key", readers
-        )
+        terminal = Terminal(folder / "t-1", "t-1", Access(broker.url), central.card_key, readers)
         yield card, pcscd, terminal
         if terminal.process is not None:
             terminal.stop()
@@ -122,7 +120,7 @@ def canteen(
     folder: Path, *, central_url: str, terminal_url: str, terminals: int = 2, start: bool = True
 ) -> Iterator[Canteen]:
     """Yield a canteen of a fictitious town, its agents serving unless `start` is false; end every process of it."""
-    central = Central(folder / "central", central_url)
+    central = Central(folder / "central", Access(central_url))
     rows = [f"a-{n},{SITE},lunch 2026-01-01 3.66,em:{card.hex()}" for n, card in enumerate(CARDS)]
     (folder / "roster.csv").write_text(
         "\n".join(["account,site,prices,cards", *rows]), encoding="utf-8"
@@ -143,8 +141,8 @@ def canteen(
                 Terminal(
                     folder / name,
                     name,
-                    terminal_url,
-                    folder / "central" / "central.db.card-key",
+                    Access(terminal_url),
+                    central.card_key,
                     reader,
                 )
             )

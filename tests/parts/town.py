@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,32 +31,55 @@ def _run(program: Path, *words: str | Path, code: int) -> str:
     return done.stdout if code == 0 else printed
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a town reaches its broker.
+
+    `pki` is a folder of certificates from docs/broker/certificates.sh. Without it there is no TLS.
+    """
+
+    url: str
+    town: str = TOWN
+    pki: Path | None = None
+
+    @property
+    def central_options(self) -> list[str]:
+        """Return the options of the central's `serve`."""
+        options = ["--broker", self.url]
+        if self.pki is not None:
+            own = self.pki / self.town / "central"
+            options += ["--ca", f"{self.pki}/ca.crt"]
+            options += ["--certificate", f"{own}.crt", "--key", f"{own}.key"]
+        return options
+
+    def terminal_settings(self, terminal: str) -> str:
+        """Return the table `broker` of a terminal's agent.toml."""
+        lines = ["[broker]", f'url = "{self.url}"']
+        if self.pki is not None:
+            own = self.pki / self.town / "t" / terminal
+            lines += [f'ca_file = "{self.pki}/ca.crt"']
+            lines += [f'certificate_file = "{own}.crt"', f'key_file = "{own}.key"']
+        return "\n".join([*lines, ""])
+
+
 class Central:
     """The reference central on a database of its own."""
 
-    def __init__(self, folder: Path, broker_url: str, *options: str | Path) -> None:
+    def __init__(self, folder: Path, access: Access) -> None:
         self.folder = folder
         self.db = folder / "central.db"
-        self._broker_url = broker_url
-        self._options = options
+        self.card_key = folder / "central.db.card-key"
+        self._access = access
         self.process: Process | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        self.office("init", "--town", TOWN)
+        self.office("init", "--town", access.town)
 
     def office(self, *words: str | Path, code: int = 0) -> str:
         return run_central("--db", self.db, *words, code=code)
 
     def start(self) -> None:
-        command = [
-            CENTRAL,
-            "--db",
-            self.db,
-            "serve",
-            "--broker",
-            self._broker_url,
-            *self._options,
-        ]
-        self.process = Process(command, self.folder / "central.log")
+        options = self._access.central_options
+        self.process = Process([CENTRAL, "--db", self.db, "serve", *options], self.folder / "central.log")
 
     def stop(self) -> None:
         if self.process is not None:
@@ -77,22 +101,15 @@ class Terminal:
     """One terminal: its configuration, its process, and its ledger read from outside."""
 
     def __init__(
-        self,
-        folder: Path,
-        name: str,
-        broker_url: str,
-        card_key: Path,
-        readers: str,
-        *,
-        broker_extra: str = "",
+        self, folder: Path, name: str, access: Access, card_key: Path, readers: str
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.name = name
         self.folder = folder
         self.config = folder / "agent.toml"
         self.config.write_text(
-            f'town = "{TOWN}"\nterminal = "{name}"\nstate_dir = "state"\ncard_key_file = "{card_key}"\n\n'
-            f'[broker]\nurl = "{broker_url}"\n{broker_extra}\n{readers}',
+            f'town = "{access.town}"\nterminal = "{name}"\nstate_dir = "state"\n'
+            f'card_key_file = "{card_key}"\n\n{access.terminal_settings(name)}\n{readers}',
             encoding="utf-8",
         )
         self.db = folder / "state" / "terminal.db"
@@ -101,7 +118,7 @@ class Terminal:
     def start(
         self, enter: list[str] | None = None, environment: dict[str, str] | None = None
     ) -> None:
-        """Start the agent; `enter` is a prefix that puts it into a namespace."""
+        """Start the agent. `enter` is a command prefix that enters a namespace."""
         self.process = Process(
             [*(enter or []), AGENT, "run", "-c", self.config],
             self.folder / "agent.log",
@@ -117,7 +134,7 @@ class Terminal:
         return status
 
     def answers(self) -> bool:
-        """Return whether the agent is up far enough to answer."""
+        """Return whether the agent answers on its control socket."""
         done = subprocess.run([AGENT, "status", "-c", self.config], capture_output=True, timeout=60)
         return done.returncode == 0
 
@@ -137,8 +154,9 @@ class Terminal:
 
     def balance(self, account: str) -> int | None:
         rows = self.rows(
-            "SELECT body ->> '$.balance' + coalesce((SELECT sum(cents) FROM entry WHERE eater = record.id AND n > h"
-            " AND cents <> 0), 0) FROM record WHERE kind = 'account' AND id = ?",
+            "SELECT body ->> '$.balance' + coalesce((SELECT sum(cents) FROM entry"
+            " WHERE eater = record.id AND n > h AND cents <> 0), 0)"
+            " FROM record WHERE kind = 'account' AND id = ?",
             account,
         )
         return int(rows[0][0]) if rows else None

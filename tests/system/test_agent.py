@@ -12,7 +12,7 @@ import pytest
 from tests.parts.broker import Mosquitto
 from tests.parts.process import wait_for
 from tests.parts.serial_line import SerialLine
-from tests.parts.town import SITE, Central, Terminal, run_agent
+from tests.parts.town import SITE, Access, Central, Terminal, run_agent
 
 TAG = bytes.fromhex("010063e9ae")
 OTHER = bytes.fromhex("62e3086ced")
@@ -51,7 +51,7 @@ class School:
 @pytest.fixture
 def school(tmp_path: Path) -> Iterator[School]:
     with Mosquitto(tmp_path / "broker") as broker:
-        central = Central(tmp_path / "central", broker.url)
+        central = Central(tmp_path / "central", Access(broker.url))
         (tmp_path / "roster.csv").write_text(ROSTER, encoding="utf-8")
         central.office("import-roster", tmp_path / "roster.csv")
         central.office(
@@ -72,8 +72,8 @@ def school(tmp_path: Path) -> Iterator[School]:
         terminal = Terminal(
             tmp_path / "t-1",
             "t-1",
-            broker.url,
-            tmp_path / "central" / "central.db.card-key",
+            Access(broker.url),
+            central.card_key,
             reader,
         )
         central.start()
@@ -223,7 +223,11 @@ def test_without_broker_network_or_roster_it_starts_and_records(tmp_path: Path) 
     (tmp_path / "card.key").write_text("00" * 32, encoding="ascii")
     reader = f'[[reader]]\nname = "counter"\nprofile = "rdm6300"\nport = "{line.path}"\n'
     terminal = Terminal(
-        tmp_path / "t", "t-1", "mqtt://no-such-host.invalid:1883", tmp_path / "card.key", reader
+        tmp_path / "t",
+        "t-1",
+        Access("mqtt://no-such-host.invalid:1883"),
+        tmp_path / "card.key",
+        reader,
     )
     terminal.start()
     wait_for(terminal.answers, "the agent answering")

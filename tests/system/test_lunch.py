@@ -1,4 +1,4 @@
-"""The demonstration itself: it ends with all equal, twice in a row, and leaves nothing behind, also after ^C."""
+"""The demonstration ends with all equal, and leaves no process behind, also after Ctrl-C."""
 
 import re
 import signal
@@ -23,34 +23,32 @@ def lunch(tmp_path: Path) -> Iterator[Process]:
 
 def folder_of(lunch: Process) -> str:
     wait_for(lambda: "canteen-lunch-" in lunch.output(), "the lunch's folder")
-    found = re.search(r"\S+canteen-lunch-\S+", lunch.output())
-    assert found is not None
-    return found[0]
+    folder = re.search(r"\S+canteen-lunch-\S+", lunch.output())
+    assert folder is not None
+    return folder[0]
 
 
 def left_behind(folder: str) -> list[str]:
-    """Return the command lines of processes that have to do with a folder."""
-    found = []
+    """Return the command lines of processes that name a folder."""
+    commands = []
     for entry in Path("/proc").iterdir():
         try:
             words = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
         except OSError:
             continue
         if folder.encode() in words:
-            found.append(words.decode(errors="replace").replace("\0", " "))
-    return found
+            commands.append(words.decode(errors="replace").replace("\0", " "))
+    return commands
 
 
 @pytest.mark.timeout(240)
 def test_a_lunch_ends_with_all_equal(lunch: Process) -> None:
     folder = folder_of(lunch)
     assert lunch.child.wait(200) == 0, lunch.output()
-    said = lunch.output()
-    assert said.rstrip().endswith("all equal")
-    assert "kill -9" in said and "the broker stops" in said
-    greens, meals = map(
-        int, re.findall(r"PC/SC reader: (\d+), meals\s+recorded behind them: (\d+)", said)[0]
-    )
+    output = lunch.output()
+    assert output.rstrip().endswith("all equal")
+    assert "kill -9" in output and "the broker stops" in output
+    greens, meals = map(int, re.findall(r"PC/SC reader: (\d+), meals\s+recorded: (\d+)", output)[0])
     assert greens == meals == 19
     assert left_behind(folder) == []
 
