@@ -14,6 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.store import reads
 from agent.store.database import Database
+from agent.store.standing import newest_epoch
 from bench.measure import BareInsert, Overwrite, Row
 from bench.taps import Counter, account_body, card_body
 from tests.crash.ext4 import IMAGE_BYTES, mounted
@@ -111,8 +112,7 @@ def backlog(folder: Path) -> list[Row]:
         assert booked(town) == BACKLOG
         db = Database(terminal.db, read_only=True)
         batches = [
-            reads.batch(db, reads.newest_epoch(db), first, 100)[1]
-            for first in range(1, BACKLOG + 1, 100)
+            reads.batch(db, newest_epoch(db), first, 100)[1] for first in range(1, BACKLOG + 1, 100)
         ]
         db.close()
         begun = time.monotonic()

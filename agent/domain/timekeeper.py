@@ -42,6 +42,10 @@ class Timekeeper:
             None  # the day, and when it was said, in this boot's monotonic milliseconds
         )
 
+    def add_anchor(self, anchor: Anchor) -> None:
+        """Take a time that a file knows: of an entry, with its boot, or of the central, without."""
+        (self._heard if anchor.boot is None else self._recorded).append(anchor)
+
     def moment(self, reading: Reading) -> Moment:
         """Return the time as an entry made now would carry it."""
         if reading.synced:  # for the rest of this boot: what a time server says is worth more than what the central said

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Raw, Struct
 
+from agent.domain.ledger import Key
 from agent.errors import AgentError
 from agent.sync.topics import Leaf
 
@@ -59,11 +60,11 @@ def read_export(file: Path) -> Iterator[Line]:
         raise AgentError(f"{file}: cannot be read: {error}") from error
 
 
-def end_of(file: Path) -> tuple[str, int] | None:
-    """Return (epoch, seq) of the last entry in an exported file, None for a file without entries."""
+def end_of(file: Path) -> Key | None:
+    """Return the last entry of an exported file, None for a file without entries. Raise `AgentError`."""
     end = None
     for line in read_export(file):
         if line.leaf is Leaf.ENTRIES:
             batch = msgspec.json.decode(line.payload, type=_Batch)
-            end = (batch.epoch, batch.entries[-1].seq)
+            end = Key(epoch=batch.epoch, seq=batch.entries[-1].seq)
     return end

@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 from agent.errors import AgentError
 from agent.sqlite_file import FAULTS, SqliteFile
-from agent.store import reads
 from agent.store.database import Database
+from agent.store.verify import verify
 from tests.crash.workload import MIGRATING, NEWER, fingerprint
 
 SECTOR_BYTES = 512
@@ -231,7 +231,7 @@ def look(image: Image, folder: Path, allowed: set[str | None], *, migrating: boo
         (integrity,) = db.sql.execute("PRAGMA integrity_check").fetchone()
         if integrity != "ok":
             return f"integrity_check: {integrity}"
-        return next(reads.verify(db), None)
+        return next(verify(db), None)
     except (AgentError, *FAULTS) as error:
         return f"it cannot be read: {error}"
     finally:

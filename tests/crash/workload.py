@@ -15,11 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent.domain.clock import ClockTrust
-from agent.domain.ledger import Entry, How, Kind, Reversed
+from agent.domain.ledger import Entry, How, Kind, Place, Reversed
 from agent.sqlite_file import SqliteFile
 from agent.store import database, reads, writes
 from agent.store.database import FORM, Database
-from agent.store.writes import NoteRow, RecordRow
+from agent.store.rows import Changeset, Incident, NoteRow, RecordRow, SetAside
+from agent.store.standing import newest_epoch, standing
 
 AT = "2026-11-23T11:{:02d}:{:02d}.000Z"
 GENERATION = "c0ffee" * 4
@@ -111,15 +112,15 @@ class Life:
 
     def taps(self, count: int, day: str) -> None:
         for _ in range(count):
-            writes.record(self.db, meal(self.tapped, day))
+            writes.append(self.db, meal(self.tapped, day))
             self.tapped += 1
 
     def storno(self) -> None:
         newest = reads.latest_entry(self.db)
         assert newest is not None
-        undone = Reversed(epoch=reads.newest_epoch(self.db), seq=newest.seq, hash=newest.hash)
+        undone = Reversed(epoch=newest_epoch(self.db), seq=newest.seq, hash=newest.hash)
         draft = meal(self.tapped, "")
-        writes.record(
+        writes.append(
             self.db,
             Entry(
                 kind=Kind.STORNO, cents=366, at=draft.at, clock=draft.clock, boot="b", mono_ms=draft.mono_ms, how=How.MANUAL,
@@ -134,12 +135,24 @@ class Life:
             self.position += 1
             body = f'{{"balance":{self.position},"id":"a-{n}","k":"account","p":{self.position}}}'
             rows.append(RecordRow(kind="account", id=f"a-{n}", p=self.position, body=body))
-        number = reads.standing(self.db).epoch_number
+        number = standing(self.db).epoch_number
+        at = AT.format(0, 0)
         writes.apply_changes(
-            self.db, generation=GENERATION, to=self.position, acked=(number, acked), rows=rows, reset=reset, more=more, until=None,
-            last_contact_at=AT.format(0, 0),
-            notes=[NoteRow(seq=1, status="flagged", reason="x")], unreadable=[("topic", b"{", "why")], incident=None,
-        )  # fmt: skip
+            self.db,
+            Changeset(
+                generation=GENERATION,
+                to=self.position,
+                acked=Place(number, acked),
+                rows=rows,
+                notes=[NoteRow(seq=1, status="flagged", reason="x")],
+                reset=reset,
+                more=more,
+                until=None,
+                last_contact_at=at,
+                unreadable=[SetAside(at=at, topic="topic", payload=b"{", reason="why")],
+                incident=None,
+            ),
+        )
 
     def live(self) -> None:
         writes.initialise(self.db, town="borgo", terminal="t-1", epoch="1-0123456789abcdef")
@@ -155,16 +168,16 @@ class Life:
         self.changes(range(ACCOUNTS), acked=20)
         writes.prune(self.db, before="2027-01-01T00:00:00.000Z")
         writes.begin_resync(
-            self.db, None, writes.Incident(at=AT.format(1, 0), kind="digest", detail="a difference")
+            self.db, None, Incident(at=AT.format(1, 0), kind="digest", detail="a difference")
         )
         self.changes(range(ACCOUNTS // 2), acked=24, reset=True)  # the other half is gone
         self.db.checkpoint()
-        self.changes(range(2), acked=reads.standing(self.db).last)
+        self.changes(range(2), acked=standing(self.db).end.seq)
         writes.begin_epoch(
             self.db,
             "f" * 16,
             "o-1",
-            writes.Incident(at=AT.format(2, 0), kind="new_epoch", detail="by order o-1"),
+            Incident(at=AT.format(2, 0), kind="new_epoch", detail="by order o-1"),
         )
         self.taps(6, "2026-11-24")
         self.storno()

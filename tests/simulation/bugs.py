@@ -314,9 +314,9 @@ BUGS = (
     Bug(
         "a write is done twice",
         "agent/counter.py",
-        "        entry = writes.record(self.db, outcome.entry)\n        _log_tap",
-        "        entry = writes.record(self.db, outcome.entry)\n"
-        "        if entry.kind == 'refusal':\n            entry = writes.record(self.db, outcome.entry)\n        _log_tap",
+        "        entry = writes.append(self.db, outcome.entry)\n        _log_tap",
+        "        entry = writes.append(self.db, outcome.entry)\n"
+        "        if entry.kind == 'refusal':\n            entry = writes.append(self.db, outcome.entry)\n        _log_tap",
     ),
     Bug(
         "time steps below what was recorded",

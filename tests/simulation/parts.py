@@ -21,8 +21,8 @@ from agent.store import writes
 from agent.store.database import Database
 from agent.sync.events import Publish
 from agent.sync.topics import Topics
-from agent.terminal.core import Terminal, last_will
-from agent.terminal.process import Inbox
+from agent.terminal.core import Setup, Terminal, last_will
+from agent.terminal.inbox import Inbox
 from tests.parts.wire import KEY, TOWN, ZONE
 from tests.simulation.model import Disk
 
@@ -202,22 +202,29 @@ class Box(Process):
 
     def start(self) -> None:
         """Start the process on what the disk holds. Raise `AgentError` if it cannot."""
-        self.db = Flash(self.path, headroom_bytes=0)
-        writes.initialise(self.db, town=TOWN, terminal=self.client_id, epoch=f"1-{self._bits()}")
-        if self.full:
-            self.fill(True)
-        self.core = Terminal(
-            self.db,
+        setup = Setup(
+            town=TOWN,
+            terminal=self.client_id,
             zone=ZONE,
             card_key=KEY,
-            readers=["counter"],
+            readers=("counter",),
             software="simulated",
             spread=self.world.random.random,
             epoch_bits=self._bits,
+            open_ledger=self._open_ledger,
         )
+        self.core = Terminal(setup, self.reading())
         self.inbox = Inbox()
         self.unrecorded = 0  # taps this process told *out of order* and has not recorded yet
         self.alive = True
+
+    def _open_ledger(self, known_damage: str | None) -> Flash:
+        self.db = Flash(self.path, headroom_bytes=0)
+        epoch = f"1-{self._bits()}"
+        writes.initialise(self.db, town=TOWN, terminal=self.client_id, epoch=epoch)
+        if self.full:
+            self.fill(True)
+        return self.db
 
     def stop(self) -> None:
         """The process is gone, whatever it was doing."""
