@@ -22,7 +22,7 @@ from bench.taps import (
     tap_in_a_large_file,
 )
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "PERFORMANCE.md"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "reference" / "performance.md"
 TAPS = 2_000
 HEAD = """# What it costs
 
@@ -34,7 +34,7 @@ noisy: read the ratios. Nothing here ran on a Raspberry Pi or on an SD card.
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write docs/PERFORMANCE.md")
+    parser.add_argument("--write", action="store_true", help="write docs/reference/performance.md")
     parser.add_argument("--save", type=Path, default=None, help="keep the figures in this file")
     parser.add_argument(
         "--compare", type=Path, default=None, help="show the ratios of a saved run beside these"

@@ -357,7 +357,7 @@ def a_kept_clock_is_believed(entry: Entry, now: str, day: str) -> None:
 
 
 def no_order_waits(ledger: Books, terminal: str) -> None:
-    waiting = ledger.row("SELECT order_id, order_do FROM terminal WHERE id = ?", (terminal,))
+    waiting = ledger.only_row("SELECT order_id, order_do FROM terminal WHERE id = ?", (terminal,))
     assert waiting["order_id"] is None, (
         f"{terminal}: {waiting['order_do']} {waiting['order_id']} waits"
     )

@@ -320,7 +320,7 @@ def test_16_a_pi_that_starts_in_1970_serves_marks_and_is_corrected_later(wire: W
 
 def test_16_the_staff_say_what_day_it_is_while_the_clock_is_wrong(wire: Wire) -> None:
     box = wire.box
-    assert "nothing to confirm" in str(box.ask("day", day="2026-11-24")["error"])
+    assert "no day is needed" in str(box.ask("day", day="2026-11-24")["error"])
     wire.clock.pass_ms(DAY_MS)
     box.tap(CARD)  # lunch of the 24th, under a clock that is right
     wire.disconnect()

@@ -25,11 +25,11 @@ def test_the_file_is_bounded(wire: Wire) -> None:
     wire.settle()
     for _ in range(DAYS // 10):
         lunch(wire)
-    (pages,) = wire.box.db.row("PRAGMA page_count")
+    (pages,) = wire.box.db.only_row("PRAGMA page_count")
     for _ in range(DAYS * 9 // 10):
         lunch(wire)
-    assert wire.box.db.row("SELECT count(*) FROM entry")[0] <= 2 * KEEP_DAYS
-    assert wire.box.db.row("PRAGMA page_count")[0] <= pages
+    assert wire.box.db.only_row("SELECT count(*) FROM entry")[0] <= 2 * KEEP_DAYS
+    assert wire.box.db.only_row("PRAGMA page_count")[0] <= pages
     assert (
         wire.box.path.with_name("t-1.db-wal").stat().st_size < 1.5 * HEADROOM_BYTES
     )  # brought into the file each afternoon

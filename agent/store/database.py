@@ -1,17 +1,18 @@
 """The terminal's file. One connection writes and checkpoints; others only read.
 
-Write-ahead log under `synchronous=FULL`: one flush per commit, and a committed tap survives a power
-cut. `psow=0`: a torn 4 KiB block does not take a committed neighbour with it (sqlite.org/psow.html).
+Write-ahead log under `synchronous=FULL`: one flush per commit, and a committed tap survives a
+power cut. `psow=0`: a torn 4 KiB block does not take a committed neighbour with it
+(sqlite.org/psow.html).
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from agent.errors import DamagedError, StoreError
-from agent.sqlite_file import Form, SqliteFile
+from agent.sqlite_file import FileKind, SqliteFile
 from agent.store.cache import Cache
 from agent.store.schema import APPLICATION_ID, MIGRATIONS, PAGE_BYTES
 
@@ -22,7 +23,7 @@ HEADROOM_PIECE_BYTES = 512 * 1024
 # Half of it is a week of meals of a large school on a full disk, half the log of a 500-tap lunch.
 HEADROOM_BYTES = 12 * 1024 * 1024
 
-FORM = Form(
+FORM = FileKind(
     owner="a terminal's",
     application_id=APPLICATION_ID,
     migrations=MIGRATIONS,
@@ -41,7 +42,7 @@ FORM = Form(
 )
 
 
-class Database(SqliteFile):
+class Database(SqliteFile[tuple[Any, ...]]):
     """The terminal's connection; `read_only` for the command line."""
 
     def __init__(
@@ -57,7 +58,7 @@ class Database(SqliteFile):
         self.cache.clear()
         super().reopen()
 
-    def write_one(self, statement: str, values: tuple[Any, ...]) -> None:
+    def write_one(self, statement: str, values: Sequence[object]) -> None:
         """Do one statement that is a transaction. The caller tells the cache what it changed."""
         try:
             self._require_in_place()
@@ -78,7 +79,9 @@ class Database(SqliteFile):
             self.cache.clear()
 
     def _require_in_place(self) -> None:
-        """Raise `StoreError` when the file was replaced: SQLite would write into the removed one without an error."""
+        """Raise `StoreError` when the file was replaced.
+
+        SQLite would write into the removed file without an error."""
         if not self.is_in_place():
             raise StoreError(
                 f"{self.path}: the file or its write-ahead log was removed or replaced"
@@ -86,7 +89,9 @@ class Database(SqliteFile):
             )
 
     def compact(self) -> None:
-        """Rewrite the file without free pages, empty the log, and delete the copies from before migrations.
+        """Rewrite the file without free pages, empty the log, and delete old copies.
+
+        Old copies are those from before migrations.
 
         For a terminal that must forget. Raise `StoreError` while another program reads: then old
         data may be left.
@@ -102,11 +107,13 @@ class Database(SqliteFile):
             raise StoreError(f"{self.path}: not compacted: another program is reading it")
 
     def checkpoint(self) -> bool:
-        """Copy the write-ahead log into the file as far as readers allow. Return whether all of it is there.
+        """Copy the write-ahead log into the file as far as readers allow.
+
+        Return whether all of it is there.
 
         Never on a tap's path.
         """
-        _, frames, done = self.row("PRAGMA wal_checkpoint(PASSIVE)")
+        _, frames, done = self.only_row("PRAGMA wal_checkpoint(PASSIVE)")
         return bool(frames == done)
 
     def reserve(self) -> None:

@@ -12,8 +12,7 @@ import msgspec
 from agent.domain.canteen import AccountRecord, CardRecord, PolicyRecord, ServiceRecord
 from agent.domain.clock import Instant
 from agent.domain.digest import Tally, tally
-from agent.domain.ledger import SEQ_BITS, SEQ_MAX, Entry, Key, Place
-from agent.domain.tap import OwnMeal
+from agent.domain.ledger import SEQ_BITS, SEQ_MAX, Entry, Place
 from agent.errors import RecordError
 from agent.store.database import Database
 from agent.store.rows import Holder, Incident, ListedEntry
@@ -76,48 +75,51 @@ def services(db: Database) -> list[ServiceRecord]:
 
 def own_meals(
     db: Database, account_id: str | None, token: str | None, service: str, day: str
-) -> tuple[OwnMeal | None, int]:
+) -> tuple[Entry | None, int]:
     """Return the standing meal of an account at a service and day, and how many there were.
 
     Meals that the card `token` got while its account was unknown here count as well.
     """
     rows = db.rows(
-        "SELECT epoch.id, m.seq, m.body, m.hash, s.n IS NULL FROM entry m"
-        " JOIN epoch ON epoch.n = m.epoch LEFT JOIN entry s ON s.reverses = m.n"
+        "SELECT m.body, m.hash, s.n IS NULL FROM entry m LEFT JOIN entry s ON s.reverses = m.n"
         " WHERE m.eater IN (?, ?) AND m.day = ? AND m.service = ? AND m.meal_number > 0"
         " ORDER BY m.n",
         (account_id, token, day, service),
     )
-    meals = [_own_meal(*row[:4]) for row in rows if row[4]]
-    return (meals[-1] if meals else None, len(rows))
+    meals = [(body, digest) for body, digest, is_standing in rows if is_standing]
+    return (decode_body(*meals[-1]) if meals else None, len(rows))
 
 
 def meal_since(
     db: Database, eaters: tuple[str | None, str | None], service: str, boot: str, mono_ms: int
-) -> OwnMeal | None:
-    """Return the newest standing meal of `eaters` (account, token) that this boot made since `mono_ms`, of any day."""
+) -> Entry | None:
+    """Return the newest standing meal that this boot made since `mono_ms`, of any day.
+
+    `eaters` are an account and its card's token."""
     row = db.row(
-        "SELECT epoch.id, m.seq, m.body, m.hash FROM entry m JOIN epoch ON epoch.n = m.epoch"
+        "SELECT m.body, m.hash FROM entry m"
         " WHERE m.eater IN (?, ?) AND m.service = ? AND m.meal_number > 0"
         " AND m.body ->> '$.boot' = ? AND m.body ->> '$.mono_ms' >= ?"
         " AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.reverses = m.n) ORDER BY m.n DESC LIMIT 1",
         (*eaters, service, boot, mono_ms),
     )
-    return _own_meal(*row) if row else None
+    return decode_body(row[0], row[1]) if row else None
 
 
-def entry(db: Database, entry_key: Key) -> tuple[Entry, bool] | None:
+def entry(db: Database, epoch: str, seq: int) -> tuple[Entry, bool] | None:
     """Return an own entry and whether it was undone, None if this disk does not have it."""
     row = db.row(
         "SELECT e.body, e.hash, s.n IS NOT NULL FROM entry e LEFT JOIN entry s ON s.reverses = e.n"
         f" WHERE e.n = (SELECT n FROM epoch WHERE id = ?) << {SEQ_BITS} | ?",
-        (entry_key.epoch, entry_key.seq),
+        (epoch, seq),
     )
     return (decode_body(row[0], row[1]), bool(row[2])) if row else None
 
 
 def batch(db: Database, epoch: str, first: int, count_max: int) -> tuple[str, list[bytes]]:
-    """Return the hash before entry `first` of an epoch, and up to `count_max` entries from it on as JSON to send."""
+    """Return the hash before entry `first`, and the entries from it on as JSON to send.
+
+    At most `count_max` entries of the epoch."""
     with db.reading() as sql:
         number, base_seq, base_hash = sql.execute(
             "SELECT n, base_seq, base_hash FROM epoch WHERE id = ?", (epoch,)
@@ -170,7 +172,7 @@ def oldest_pending_at(db: Database) -> str | None:
 
 def served(db: Database, service: str, day: str) -> int:
     """Return the number of standing meals of a service and day at this terminal."""
-    (count,) = db.row(
+    (count,) = db.only_row(
         "SELECT count(*) FROM entry m WHERE m.service = ? AND m.day = ? AND m.meal_number > 0"
         " AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.reverses = m.n)",
         (service, day),
@@ -209,12 +211,12 @@ def counts(db: Database) -> dict[str, int]:
     """Return how many records of each kind, set-aside messages, notes and incidents are kept."""
     kept = dict(db.rows("SELECT kind, count(*) FROM record GROUP BY kind"))
     for table in ("set_aside", "note", "incident"):
-        (kept[table],) = db.row(f"SELECT count(*) FROM {table}")
+        (kept[table],) = db.only_row(f"SELECT count(*) FROM {table}")
     return kept
 
 
 def incidents(db: Database) -> list[Incident]:
-    """Return what someone should look at, oldest first: incidents, set-aside messages, the central's notes."""
+    """Return incidents, set-aside messages and the central's notes, oldest first."""
     rows = db.rows(
         "SELECT at, kind, detail FROM incident"
         " UNION ALL SELECT at, 'set aside', topic || ': ' || reason FROM set_aside"
@@ -228,7 +230,9 @@ def incidents(db: Database) -> list[Incident]:
 def digest_step(
     db: Database, so_far: Tally, after: tuple[str, str]
 ) -> tuple[Tally, tuple[str, str] | None]:
-    """Return the digest with the next `DIGEST_STEP_RECORDS` records after `after` (kind, id; "" at first).
+    """Return the digest with the next `DIGEST_STEP_RECORDS` records after `after`.
+
+    `after` is (kind, id) of a record, empty texts at first.
 
     The second value is the last record of the step, None when that was all. The caller makes sure
     that the position has not moved between two steps.
@@ -272,9 +276,8 @@ def _decoded(
 
 
 def _with_hash(body: str, digest: bytes) -> bytes:
-    """Return an entry as it is sent: the canonical JSON with its hash. The order of members is free there."""
+    """Return an entry as it is sent: the canonical JSON with its hash.
+
+    The order of members is free there.
+    """
     return f'{body[:-1]},"hash":"{digest.hex()}"}}'.encode()
-
-
-def _own_meal(epoch: str, seq: int, body: str, digest: bytes) -> OwnMeal:
-    return OwnMeal(key=Key(epoch=epoch, seq=seq), entry=decode_body(body, digest))

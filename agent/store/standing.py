@@ -1,4 +1,7 @@
-"""Where this terminal stands: its epochs, their ends, and what the central has acknowledged. Reads only."""
+"""Where this terminal stands: its epochs, their ends, and what the central has acknowledged.
+
+Reads only.
+"""
 
 import sqlite3
 
@@ -47,7 +50,7 @@ def epochs(db: Database) -> list[EpochSpan]:
 
 def newest_epoch(db: Database) -> str:
     """Return the id of the epoch that new entries belong to."""
-    return str(db.row("SELECT id FROM epoch ORDER BY n DESC LIMIT 1")[0])
+    return str(db.only_row("SELECT id FROM epoch ORDER BY n DESC LIMIT 1")[0])
 
 
 def hash_at(sql: sqlite3.Connection, place: Place) -> str:

@@ -8,7 +8,16 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.console import JSON, print_json, print_table, run_command, show_rows, text_of
+from agent.console import (
+    JSON,
+    Format,
+    print_json,
+    print_table,
+    run_command,
+    show_rows,
+    table_format,
+    text_of,
+)
 from agent.domain.ledger import SEQ_MAX
 from agent.domain.money import format_euro
 from agent.ops import journal
@@ -76,21 +85,20 @@ def status(config_path: Path, as_json: bool) -> None:
 
 @cli.group(invoke_without_command=True)
 @CONFIG
-@JSON
+@table_format
 @click.option("-n", "--newest", type=click.IntRange(1, 1_000_000), default=20, show_default=True)
 @click.pass_context
-def ledger(context: click.Context, config_path: Path, as_json: bool, newest: int) -> None:
+def ledger(context: click.Context, config_path: Path, table_format: Format, newest: int) -> None:
     """List the newest entries of the terminal's ledger."""
     context.obj = config_path
     if context.invoked_subcommand is not None:
-        return
+        return None
     with closing(Database(load_places(config_path).database, read_only=True)) as db, db.reading():
         entries = reads.entries(db, newest=newest)
-    if as_json:
-        print_json([_entry_members(listed) for listed in entries])
-        return
+    if table_format is not Format.TABLE:
+        return show_rows([_entry_members(listed) for listed in entries], table_format)
     columns = ("seq", "at", "kind", "account", "card", "euro", "day", "flags", "central")
-    print_table(columns, [_entry_cells(listed) for listed in entries])
+    return print_table(columns, [_entry_cells(listed) for listed in entries])
 
 
 @ledger.command("verify")
@@ -159,8 +167,8 @@ def export_ledger(config_path: Path, file: Path) -> None:
 
 @cli.command("incidents")
 @CONFIG
-@JSON
-def terminal_incidents(config_path: Path, as_json: bool) -> None:
+@table_format
+def terminal_incidents(config_path: Path, table_format: Format) -> None:
     """List what someone should look at: incidents, set-aside messages, the central's notes."""
     path = load_places(config_path).database
     with closing(Database(path, read_only=True)) as db, db.reading():
@@ -168,7 +176,7 @@ def terminal_incidents(config_path: Path, as_json: bool) -> None:
             {"at": incident.at, "kind": incident.kind, "detail": incident.detail}
             for incident in reads.incidents(db)
         ]
-    show_rows(rows, as_json)
+    show_rows(rows, table_format)
 
 
 @cli.command()

@@ -1,7 +1,7 @@
 """The serving counter: from a card, or a request of the staff, to a committed entry.
 
-For every tap: read the facts, decide, commit, and only then return what to show. If anything raises,
-nothing was recorded and nothing may show green.
+For every tap: read the facts, decide, commit, and only then return what to show. If anything
+raises, nothing was recorded and nothing may show green.
 """
 
 import logging
@@ -21,7 +21,7 @@ from agent.domain.clock import (
     is_day,
     parse_instant,
 )
-from agent.domain.ledger import Entry, How, Key, Kind
+from agent.domain.ledger import Entry, How, Kind
 from agent.domain.tap import (
     AlreadyServed,
     Facts,
@@ -31,10 +31,10 @@ from agent.domain.tap import (
     UndoRefusal,
     closing,
     decide,
-    unanswered,
+    out_of_order_refusal,
     undo,
 )
-from agent.domain.timekeeper import STAFFS_DAY_MS
+from agent.domain.timekeeper import STAFF_DAY_MS
 from agent.errors import AgentError
 from agent.readers.events import CardPresented, CardUnreadable, Signal
 from agent.store import reads, writes
@@ -70,7 +70,10 @@ class Counter:
     card_key: bytes
 
     def tap(self, event: CardPresented | CardUnreadable, moment: Moment) -> tuple[Signal, Entry]:
-        """Return the signal to show and the recorded entry. Raise `StoreError` with nothing recorded."""
+        """Return the signal to show and the recorded entry.
+
+        Raise `StoreError` with nothing recorded.
+        """
         card = event.card if isinstance(event, CardPresented) else None
         token = card_token(self.card_key, card) if card else None
         outcome = decide(self._facts(moment, token))
@@ -89,7 +92,7 @@ class Counter:
 
         Raise `StoreError`.
         """
-        drafts = [unanswered(self._facts(moment, token)) for token, moment in taps]
+        drafts = [out_of_order_refusal(self._facts(moment, token)) for token, moment in taps]
         for entry in writes.append_all(self.db, drafts):
             log.info(
                 "out of order: %s, account %s, entry %d (recorded later)",
@@ -104,19 +107,19 @@ class Counter:
 
         Raise `AgentError` when it is refused.
         """
-        key = self._newest_meal() if seq is None else Key(epoch=newest_epoch(self.db), seq=seq)
-        known = reads.entry(self.db, key)
+        epoch, seq = self._newest_meal() if seq is None else (newest_epoch(self.db), seq)
+        known = reads.entry(self.db, epoch, seq)
         if known is None:
-            raise AgentError(f"this terminal has no entry {key.seq}")
+            raise AgentError(f"this terminal has no entry {seq}")
         meal, is_undone = known
         policy = policy_on(reads.policies(self.db), self._today(moment))
-        draft = undo(meal, key=key, undone=is_undone, policy=policy, moment=moment)
+        draft = undo(meal, epoch=epoch, undone=is_undone, policy=policy, moment=moment)
         if isinstance(draft, UndoRefusal):
-            raise AgentError(f"entry {key.seq} {UNDO_SENTENCES[draft]}")
+            raise AgentError(f"entry {seq} {UNDO_SENTENCES[draft]}")
         entry = writes.append(self.db, draft)
         log.info(
             "storno of entry %d: account %s, %+d cents",
-            key.seq,
+            seq,
             entry.account,
             entry.cents,
             extra=_fields(entry, "storno"),
@@ -191,7 +194,7 @@ class Counter:
             )
             if own_meal is None and moment.trust is ClockTrust.UNSET:
                 # The staff may have changed the day since: a meal of this boot counts on any day.
-                since_ms = moment.mono_ms - STAFFS_DAY_MS
+                since_ms = moment.mono_ms - STAFF_DAY_MS
                 own_meal = reads.meal_since(
                     self.db, (eater, token), service.service, moment.boot, since_ms
                 )
@@ -216,9 +219,9 @@ class Counter:
     def _today(self, moment: Moment) -> Day:
         return moment.day or day_of(moment.at, self.zone)
 
-    def _newest_meal(self) -> Key:
+    def _newest_meal(self) -> tuple[str, int]:
         meals = [
-            Key(epoch=listed.epoch, seq=listed.entry.seq)
+            (listed.epoch, listed.entry.seq)
             for listed in reads.entries(self.db, newest=UNDO_LOOKS_BACK)
             if listed.entry.kind in (Kind.MEAL, Kind.UNKNOWN_MEAL) and not listed.is_undone
         ]
@@ -227,7 +230,10 @@ class Counter:
         return meals[-1]
 
     def _late_service(self, late: LateMeal, moment: Moment) -> ServiceNow:
-        """Return the service of a meal typed in later. Raise `AgentError` where nobody here can know it."""
+        """Return the service of a meal typed in later.
+
+        Raise `AgentError` where nobody here can know it.
+        """
         if not is_day(late.day):
             raise AgentError(f"{late.day} is not a day; write it as 2026-11-23")
         service = self._named_service(late.service)

@@ -9,13 +9,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from agent.domain.clock import ClockTrust, Instant
-from agent.domain.ledger import Key
 from agent.errors import StoreError
 from agent.store import reads
 from agent.store.database import Database
 from agent.store.rows import EpochSpan
 from agent.store.standing import epochs, standing
-from agent.sync.ledger_file import encode_line
+from agent.sync.ledger_file import LedgerEnd, encode_line
 from agent.sync.messages import BATCH_ENTRIES_MAX, Entries, Hello, encode
 from agent.sync.topics import Leaf
 
@@ -25,14 +24,14 @@ class Piece(NamedTuple):
 
     lines: bytes
     entries: int
-    up_to: Key
+    up_to: LedgerEnd
 
 
 class _At(Struct):
     at: Instant
 
 
-def pieces(db: Database, after: Key | None = None) -> Iterator[Piece]:
+def pieces(db: Database, after: LedgerEnd | None = None) -> Iterator[Piece]:
     """Yield a ledger in pieces, from the entry behind `after` on if that is given.
 
     The first piece of an epoch has a hello: the central must know the chain before its entries.
@@ -51,7 +50,10 @@ def pieces(db: Database, after: Key | None = None) -> Iterator[Piece]:
 
 
 def write_export(db: Database, file: Path) -> int:
-    """Write a ledger into a file and onto its medium; return the number of entries. Raise `StoreError`."""
+    """Write a ledger into a file and onto its medium; return the number of entries.
+
+    Raise `StoreError`.
+    """
     count = 0
     try:
         with open(file, "wb") as out:
@@ -73,7 +75,7 @@ def _piece(db: Database, terminal: str, span: EpochSpan, first: int) -> Piece:
     if first == span.base.seq + 1:
         at = msgspec.json.decode(bodies[0], type=_At).at
         lines = encode_line(terminal, Leaf.HELLO, encode(_hello(span, at))) + lines
-    return Piece(lines, len(bodies), Key(epoch=epoch, seq=first + len(bodies) - 1))
+    return Piece(lines, len(bodies), LedgerEnd(epoch, first + len(bodies) - 1))
 
 
 def _hello(span: EpochSpan, at: Instant) -> Hello:

@@ -51,7 +51,7 @@ class Outages:
     def note(
         self, event: ReaderUp | ReaderDown | SignalFailed | LinkUp | LinkDown, now_ms: int
     ) -> None:
-        """Take what a reader or the link reports; a second `LinkUp` or `LinkDown` changes nothing."""
+        """Take what a reader or the link reports; a repeated `LinkUp` changes nothing."""
         match event:
             case LinkUp():
                 if self.link is not None:
@@ -59,7 +59,7 @@ class Outages:
                 self.link = None
             case LinkDown(reason=reason):
                 self.link = _down("Link", self.link, reason, now_ms)
-            case ReaderUp(reader=name, at=place):
+            case ReaderUp(reader=name, location=place):
                 health = self.readers[name]
                 _log_up(f"Reader '{name}'", health.outage, now_ms, f" ({place})")
                 health.outage = None
@@ -92,7 +92,7 @@ class Outages:
         health.failed_reason = reason
         if health.failed_signals == 1:
             log.warning(
-                "Reader '%s' does not show its signals: %s. Further failures are counted in status.",
+                "Reader '%s' does not show its signals: %s. Status counts further failures.",
                 name,
                 reason,
             )

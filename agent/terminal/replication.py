@@ -1,8 +1,8 @@
 """Replicates with the central: what arrives goes into the store, what is due goes out.
 
-A message takes effect in one transaction and is acknowledged to the broker afterwards. A message that
-cannot be used is set aside with the reason and acknowledged, so the next ones are handled. Nothing
-here decides about meals.
+A message takes effect in one transaction and is acknowledged to the broker afterwards. A message
+that cannot be used is set aside with the reason and acknowledged, so the next ones are handled.
+Nothing here decides about meals.
 """
 
 import logging
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from msgspec import Raw
 
 from agent.domain.canteen import GoneRecord
-from agent.domain.clock import Instant, Moment, age_ms, newest_heard
+from agent.domain.clock import Instant, Moment, age_ms, latest_contact
 from agent.domain.digest import Tally
 from agent.domain.ledger import Place
 from agent.errors import RecordError, SyncError
@@ -59,7 +59,7 @@ class _DigestWalk:
 
 
 class Replication:
-    """`spread` gives the session its jitter, `epoch_bits` 16 hex digits of randomness for a new epoch."""
+    """`spread` gives the session its jitter, `epoch_bits` 16 random hex digits."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class Replication:
             case Step.APPLY:
                 incident = _new_generation(own, message, moment)
                 self._apply(topic, message, decision.acked, contact_at, incident)
-                # A chunk that brought no record waits for our entries: asking at once brings the same.
+                # A chunk without records waits for our entries: asking at once repeats it.
                 more = message.more and message.to > message.from_position
                 self.session.answered(moment.mono_ms, more=more)
             case Step.NOTHING_NEW:
@@ -179,8 +179,8 @@ class Replication:
 
     def _contact_at(self, own: Standing, message: Changes, moment: Moment) -> Instant:
         """Return the newest time of the central that is believed. Log once when it is not."""
-        kept_at = moment.kept_at
-        ahead_ms = age_ms(kept_at, message.at) if kept_at is not None else 0
+        ntp_at = moment.ntp_at
+        ahead_ms = age_ms(ntp_at, message.at) if ntp_at is not None else 0
         is_ahead = ahead_ms > CENTRAL_AHEAD_MS
         if is_ahead and not self._central_is_ahead:
             log.error(
@@ -188,10 +188,10 @@ class Replication:
                 " (central %s, terminal %s); check the central's clock.",
                 ahead_ms // 3_600_000,
                 message.at,
-                kept_at,
+                ntp_at,
             )
         self._central_is_ahead = is_ahead
-        return newest_heard(own.last_contact_at, message.at, moment)
+        return latest_contact(own.last_contact_at, message.at, moment)
 
     def _apply(
         self,
@@ -249,7 +249,10 @@ class Replication:
             self._walk = _DigestWalk(expected=digest, tally=Tally(), after=("", ""))
 
     def _obey(self, order: Order, moment: Moment) -> None:
-        """Do an order, once. The central repeats one that must wait until all entries are booked."""
+        """Do an order, once.
+
+        The central repeats one that must wait until all entries are booked.
+        """
         own = standing(self._db)
         if is_done(order.id, own.order_done):
             return

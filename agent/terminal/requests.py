@@ -58,7 +58,7 @@ class Requests:
                 return Answered(self.status(moment))
             case "day":
                 day = msgspec.convert(arguments["day"], Day)
-                self.time.confirm(day, moment)
+                self.time.take_staff_day(day, moment)
                 log.warning("The clock is wrong; the staff say that today is %s.", day)
                 return Answered({"day": day})
             case "storno":

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from agent.domain.card import Token, card_token
 from agent.domain.clock import Reading
 from agent.domain.ledger import Place
-from agent.errors import StoreError, UnknownError
+from agent.errors import StoreError, UncertainCommitError
 from agent.readers.events import CardPresented, CardUnreadable, Show, Signal
 from agent.terminal.control import Request
 from agent.terminal.events import Effect, Event
@@ -28,8 +28,9 @@ log = logging.getLogger("agent.terminal")
 class StorageFault:
     """One period in which the file cannot be used.
 
-    `kept` are the first taps of it: token (None: unreadable card) and clock reading. `unknown` is an
-    entry whose commit failed and could not be checked: place and hash. Then `kept[0]` is its tap.
+    `kept` are the first taps of it: token (None: unreadable card) and clock reading. `unknown` is
+    an entry whose commit failed and could not be checked: place and hash. Then `kept[0]` is its
+    tap.
     """
 
     reason: str
@@ -45,12 +46,17 @@ class StorageFault:
         """Return a fault that begins now, during an event. Log it."""
         log.error("Out of order: %s", error)
         fault = cls(str(error), now_ms, now_ms)
-        if isinstance(error, UnknownError) and isinstance(event, CardPresented | CardUnreadable):
+        if isinstance(error, UncertainCommitError) and isinstance(
+            event, CardPresented | CardUnreadable
+        ):
             fault.unknown = (Place.of(error.place), error.digest)
         return fault
 
     def is_news(self, error: StoreError, now_ms: int) -> bool:
-        """Take the present reason. Return whether it is a new one that should be published; log it then."""
+        """Take the present reason.
+
+        Return whether it is a new one that should be published; log it then.
+        """
         before, self.reason = self.reason, str(error)
         if self.reason == before or now_ms - self.reported_ms < REPORT_EVERY_MS:
             return False

@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -79,7 +79,7 @@ class Marked(Database):
         ).fetchone():  # before it is a terminal's nothing is promised
             self._marks.put("transaction", self.sql)
 
-    def write_one(self, statement: str, values: tuple[object, ...]) -> None:
+    def write_one(self, statement: str, values: Sequence[object]) -> None:
         super().write_one(statement, values)
         self._marks.put("entry", self.sql)
 
@@ -188,7 +188,7 @@ class Life:
         """A newer program starts on this file, its outbox full."""
         self.marks.put(MIGRATING, self.db.sql)
         self.db.close()
-        file = SqliteFile(self.path, NEWER, "rw")
+        file: SqliteFile[object] = SqliteFile(self.path, NEWER, "rw")
         self.marks.put("migrated", file.sql)
         file.close()
 

@@ -354,7 +354,7 @@ BUGS = (
     Bug(
         "what was heard is a floor under a clock that a time server keeps",
         "agent/domain/timekeeper.py",
-        "            self._heard, self._centrals = [], None\n",
+        "            self._contacts, self._central = [], None\n",
         "            pass\n",
     ),
     Bug(

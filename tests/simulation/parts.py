@@ -83,14 +83,14 @@ class World:
         self.mono_ms += milliseconds
 
 
-class InMemory(SqliteFile):
+class InMemory(SqliteFile[Any]):
     """A file of ours whose bytes are in SQLite's own memory file: every connection of this process that names it shares it, and the
     last one takes it along. How a file on a disk tears, and what a flush costs, is for tests/crash and the benchmark to say.
 
     In the folder lies its name, for whoever looks whether it is there.
     """
 
-    def _make(self) -> None:
+    def _create(self) -> None:
         self.path.write_bytes(b"SQLite format 3\0")
 
     def _connect(self, path: Path, mode: str) -> sqlite3.Connection:
@@ -169,7 +169,7 @@ class Process:
         """Return whether its loop goes on at once when no event waits."""
         return False
 
-    def file(self) -> SqliteFile:
+    def file(self) -> SqliteFile[Any]:
         raise NotImplementedError
 
     def fill(self, full: bool) -> None:
@@ -283,7 +283,7 @@ class Box(Process):
         self.medium.execute("PRAGMA ignore_check_constraints = ON")
         self.medium.execute(f"{change} WHERE kind = 'account' AND id = ?", (account,))
 
-    def file(self) -> SqliteFile:
+    def file(self) -> SqliteFile[Any]:
         return self.db
 
     def will(self) -> tuple[str, bytes]:
@@ -334,7 +334,7 @@ class Central(Process):
         """Put a backup in the place of the file, while nothing runs."""
         backup.backup(self.medium)
 
-    def file(self) -> SqliteFile:
+    def file(self) -> SqliteFile[Any]:
         return self.ledger
 
     def will(self) -> tuple[str, bytes]:

@@ -115,7 +115,7 @@ def test_a_storno_is_unique_per_meal_and_frees_the_meal(disk: Disk) -> None:
         writes.append(disk.db, storno)
     assert disk.meal().seq == 3
     meal, count = reads.own_meals(disk.db, "a-1", None, "lunch", "2026-11-23")
-    assert meal is not None and (meal.key.seq, count) == (3, 2)
+    assert meal is not None and (meal.seq, count) == (3, 2)
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_an_order_of_a_restored_central_is_obeyed_though_its_number_was_done_bef
 def test_an_order_that_waits_in_a_restored_central_is_one_of_its_new_life(wire: Wire) -> None:
     """Its number may be one that the terminal has done in the life before."""
     order(wire.central.ledger, "t-1", "resync")
-    (done,) = wire.central.ledger.row("SELECT order_id FROM terminal")
+    (done,) = wire.central.ledger.only_row("SELECT order_id FROM terminal")
     wire.settle()
     wire.pass_time(1_000)
     assert standing(wire.box.db).order_done == done

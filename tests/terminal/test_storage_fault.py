@@ -1,13 +1,13 @@
 """The terminal's file fails in its place: no green, nothing acknowledged, one sentence; and as soon as it works again, all goes on."""
 
 import contextlib
+import dataclasses
 import itertools
 import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -174,12 +174,14 @@ def test_a_terminal_without_its_file_reports_it_and_tries_less_and_less_often(wi
         tries.append(wire.clock.mono_ms)
         raise StoreError("locked")
 
-    terminal = Terminal(replace(wire.box.setup(), open_ledger=open_ledger), wire.box.reading())
+    terminal = Terminal(
+        dataclasses.replace(wire.box.setup(), open_ledger=open_ledger), wire.box.reading()
+    )
 
     def turned(event: Event | None) -> list[Effect]:
         return list(terminal.turn(event, wire.box.reading()))
 
-    assert turned(ReaderUp(reader="counter", at="usb")) == []
+    assert turned(ReaderUp(reader="counter", location="usb")) == []
     (state,) = turned(LinkUp())
     assert isinstance(state, Publish)
     assert msgspec.json.decode(state.payload)["readers"] == {"counter": "ready"}
@@ -216,7 +218,9 @@ def test_a_journal_that_is_taken_away_costs_nothing(wire: Wire) -> None:
 def test_a_full_disk_takes_the_meals_of_a_week(wire: Wire) -> None:
     """The headroom is in the file: SQLite is told that it may not grow by a page."""
     wire.box.db.reserve()
-    wire.box.db.sql.execute(f"PRAGMA max_page_count = {wire.box.db.row('PRAGMA page_count')[0]}")
+    wire.box.db.sql.execute(
+        f"PRAGMA max_page_count = {wire.box.db.only_row('PRAGMA page_count')[0]}"
+    )
     for n in range(2_500 // 2):
         wire.clock.pass_ms(1 if n % 250 else 24 * 3_600_000)
         for card in (CARD, OTHER_CARD):
@@ -226,7 +230,9 @@ def test_a_full_disk_takes_the_meals_of_a_week(wire: Wire) -> None:
 
 def test_a_full_disk_is_out_of_order_and_free_again(wire: Wire, tmp_path: Path) -> None:
     wire.box.db.sql.execute("VACUUM")  # without its headroom
-    wire.box.db.sql.execute(f"PRAGMA max_page_count = {wire.box.db.row('PRAGMA page_count')[0]}")
+    wire.box.db.sql.execute(
+        f"PRAGMA max_page_count = {wire.box.db.only_row('PRAGMA page_count')[0]}"
+    )
     lights = {tap(wire, CARD) for _ in range(50)}
     assert Signal.OUT_OF_ORDER in lights
     assert tap(wire, CARD) is Signal.ALREADY_SERVED  # opened again, the limit is gone
@@ -249,7 +255,7 @@ def _raises(moment: object) -> list[Effect]:
 
 
 def test_what_a_reader_says_while_the_file_fails_is_known_when_it_works_again(wire: Wire) -> None:
-    turn(wire, ReaderUp(reader="counter", at="here"))
+    turn(wire, ReaderUp(reader="counter", location="here"))
     with locked(wire):
         assert tap(wire, CARD) is Signal.OUT_OF_ORDER
         turn(wire, ReaderDown(reader="counter", reason="unplugged"))
