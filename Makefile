@@ -7,6 +7,8 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := $(shell sed 's/\#.*//' system-packages.txt)
 INSTALL := pip install --quiet --disable-pip-version-check
 LOCKED := --require-hashes --only-binary :all:
+# The modules of docs/ that print pages.
+PRINTED := schemas examples readers commands configuration limits
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url
 
@@ -50,20 +52,17 @@ test: setup check ## run all checks, all tests in random order, and a minute of 
 	@$(BIN)/pytest
 	@$(BIN)/python -m tests.simulation --seeds 100000 --seconds 60
 
-check: setup ## check style, types, imports, house rules and generated documents
+check: setup ## check style, types, imports, house rules and printed pages
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m tests.house_rules
-	@$(BIN)/python -m docs.schemas --check
-	@$(BIN)/python -m docs.bound --check
-	@$(BIN)/python -m docs.readers --check
+	@for page in $(PRINTED) bound; do $(BIN)/python -m docs.$$page --check || exit 1; done
+	@$(BIN)/python -m docs.links
 
-docs: setup ## print the generated documents again
-	@$(BIN)/python -m docs.schemas
-	@$(BIN)/python -m docs.readers
-	@$(BIN)/python -m docs.examples
+docs: setup ## print the pages that are made from the code again
+	@for page in $(PRINTED); do $(BIN)/python -m docs.$$page || exit 1; done
 
 sim: setup ## simulate faults, many seeds: make sim SEEDS=1000 STEPS=600 (FIRST=seed)
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100) --steps $(or $(STEPS),600) \

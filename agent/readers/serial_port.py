@@ -94,8 +94,8 @@ class SerialReader:
         except ValueError as error:  # not a path, or a baud rate that the port does not know
             raise ReaderError(str(error)) from error
         try:
-            # Keeps other programs off. A pty (tests, socat) keeps this flag after the port is closed,
-            # and then only root could open the port again.
+            # Keeps other programs off. A pty (tests, socat) keeps this flag when the port is
+            # closed, and then only root could open the port again.
             if not os.ttyname(port.fileno()).startswith("/dev/pts/"):
                 with contextlib.suppress(OSError):
                     fcntl.ioctl(port.fileno(), termios.TIOCEXCL)

@@ -78,8 +78,9 @@ class Central:
         return run_central("--db", self.db, *words, code=code)
 
     def start(self) -> None:
-        options = self._access.central_options
-        self.process = Process([CENTRAL, "--db", self.db, "serve", *options], self.folder / "central.log")
+        command: list[str | Path] = [CENTRAL, "--db", self.db, "serve"]
+        command += self._access.central_options
+        self.process = Process(command, self.folder / "central.log")
 
     def stop(self) -> None:
         if self.process is not None:
