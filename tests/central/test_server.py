@@ -20,6 +20,7 @@ from tests.conftest import CARD
 from tests.parts.broker import Mosquitto
 from tests.parts.foreign_terminal import NAME, START, ForeignTerminal, meal, sealed
 from tests.parts.process import wait_for
+from tests.parts.town import Access
 from tests.parts.town import Central as CentralProcess
 from tests.parts.wire import TOWN, Wire
 
@@ -191,7 +192,7 @@ def test_a_flood_of_messages_waits_at_the_link(wire: Wire) -> None:
 
 def test_a_central_process_serves_until_it_is_stopped_and_then_is_offline(tmp_path: Path) -> None:
     with Mosquitto(tmp_path / "broker") as broker:
-        central = CentralProcess(tmp_path / "central", broker.url)
+        central = CentralProcess(tmp_path / "central", Access(broker.url))
         central.start()
         assert central.process is not None
         process = central.process
