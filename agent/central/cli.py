@@ -28,7 +28,7 @@ from agent.central.office.credit import credit as book_credit
 from agent.central.office.terminals import new_generation
 from agent.central.server import Exchange
 from agent.central.server import serve as serve_central
-from agent.console import JSON, run_command, show_rows
+from agent.console import Format, run_command, show_rows, table_format
 from agent.domain.money import format_euro, parse_euro
 from agent.errors import AgentError
 from agent.ops import journal
@@ -144,26 +144,26 @@ def credit(
 
 
 @cli.command()
-@JSON
+@table_format
 @click.pass_obj
-def accounts(db_path: Path, as_json: bool) -> None:
+def accounts(db_path: Path, table_format: Format) -> None:
     """List the accounts with balances and meals."""
     with open_books(db_path) as books:
         rows = lists.accounts(books)
-    show_rows(msgspec.to_builtins(rows), as_json)
+    show_rows(msgspec.to_builtins(rows), table_format)
 
 
 @cli.command()
-@JSON
+@table_format
 @click.pass_obj
-def incidents(db_path: Path, as_json: bool) -> None:
+def incidents(db_path: Path, table_format: Format) -> None:
     """List what someone should look at.
 
     That is: incidents, messages set aside, entries flagged or set aside.
     """
     with open_books(db_path) as books:
         rows = lists.incidents(books)
-    show_rows(msgspec.to_builtins(rows), as_json)
+    show_rows(msgspec.to_builtins(rows), table_format)
 
 
 @cli.command()

@@ -12,7 +12,7 @@ from agent.central.command import card_key, checked_id, now, open_books, token_o
 from agent.central.office.cards import assign_card, block_card, find_cards, replace_card
 from agent.central.office.rules import set_policy, set_service
 from agent.central.office.terminals import add_terminal, order, retire_terminal
-from agent.console import JSON, print_table, show_rows, text_of
+from agent.console import Format, print_table, show_rows, table_format, text_of
 from agent.domain.canteen import PolicyRecord, ServiceRecord
 from agent.domain.clock import day_of, format_instant
 from agent.domain.money import parse_euro
@@ -62,16 +62,16 @@ def card_replace(db_path: Path, old_card_id: str, new_card_id: str) -> None:
 
 @card.command("find")
 @click.argument("numbers", nargs=-1, required=True)
-@JSON
+@table_format
 @click.pass_obj
-def card_find(db_path: Path, numbers: tuple[str, ...], as_json: bool) -> None:
+def card_find(db_path: Path, numbers: tuple[str, ...], table_format: Format) -> None:
     """Find cards by the NUMBERS printed on them, as in 0006547886 099,59822.
 
     Two cards may have the same number: all are listed.
     """
     with open_books(db_path) as books:
         matches = find_cards(books, candidates(" ".join(numbers)), card_key(db_path))
-    show_rows(msgspec.to_builtins(matches), as_json)
+    show_rows(msgspec.to_builtins(matches), table_format)
 
 
 @click.command()
@@ -167,15 +167,15 @@ def service(
 
 
 @click.group(invoke_without_command=True)
-@JSON
+@table_format
 @click.pass_context
-def terminals(context: click.Context, as_json: bool) -> None:
+def terminals(context: click.Context, table_format: Format) -> None:
     """List the terminals, and how far each is booked."""
     if context.invoked_subcommand is not None:
         return
     with open_books(context.obj) as books:
         rows = lists.terminals(books)
-    show_rows(msgspec.to_builtins(rows), as_json)
+    show_rows(msgspec.to_builtins(rows), table_format)
 
 
 @terminals.command("add")

@@ -50,7 +50,6 @@ WATCH_MS = 10
 """How long the commit of an office command may go unnoticed."""
 EVENTS_MAX = 1_000
 """Events of the link that wait for the loop. The link's thread waits when they are more."""
-CLIENT_ID = "central"
 
 log = logging.getLogger("agent.central")
 
@@ -286,7 +285,7 @@ def serve(books: Books, broker: Broker, *, now: Callable[[], Instant]) -> None:
     will = exchange.state(now(), online=False)
     link = MqttLink(
         broker,
-        client_id=CLIENT_ID,
+        client_id=exchange.topics.central_identity,
         subscriptions=exchange.topics.read_by_central(),
         will=(will.topic, will.payload),
         on_event=events.put,

@@ -10,7 +10,7 @@ import pytest
 from agent.central.booking import FORK_REASON, HASH_REASON
 from agent.domain.clock import ClockTrust
 from agent.domain.ledger import SEQ_MAX, Entry, How, Kind, canonical, seal
-from agent.store import reads
+from agent.store.standing import standing
 from tests.conftest import CARD
 from tests.invariants import the_books_are_right
 from tests.parts.foreign_terminal import EPOCH, START, ForeignTerminal, meal, sealed
@@ -171,7 +171,7 @@ def test_two_boxes_with_one_identity_are_both_booked_and_get_separate_epochs(wir
     assert wire.central.balance("a-2") == -366
     assert wire.central.one("SELECT forked FROM terminal WHERE id = 't-1'") == 1
     wire.pass_time(300_000)
-    assert reads.standing(clone.db).epoch != reads.standing(original.db).epoch
+    assert standing(clone.db).epoch != standing(original.db).epoch
     for account in ("a-1", "a-2"):
         assert clone.balance(account) == wire.central.balance(account)
 

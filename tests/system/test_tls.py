@@ -140,8 +140,7 @@ def test_a_meal_and_a_top_up_go_through_tls_with_client_certificates(
         "t-1",
         url,
         tmp_path / "central" / "central.db.card-key",
-        reader,
-        broker_extra=extra,
+        extra + reader,
     )
     central.start()
     terminal.start()

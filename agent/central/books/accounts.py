@@ -72,7 +72,7 @@ def move_balance(books: Books, account: str, cents: int) -> None:
 
 def balance_cents(books: Books, account: str) -> int:
     """Return the balance of an account that exists."""
-    return int(books.row("SELECT balance FROM account WHERE id = ?", (account,))[0])
+    return int(books.only_row("SELECT balance FROM account WHERE id = ?", (account,))[0])
 
 
 def prices(books: Books, account: str) -> list[Price]:
@@ -94,4 +94,4 @@ def set_price(books: Books, account: str, price: Price) -> None:
 
 def count(books: Books) -> int:
     """Return how many accounts there are."""
-    return int(books.row("SELECT count(*) FROM account")[0])
+    return int(books.only_row("SELECT count(*) FROM account")[0])

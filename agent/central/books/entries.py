@@ -84,7 +84,7 @@ def is_booked(books: Books, key: EntryKey) -> bool:
 
 def count(books: Books) -> int:
     """Return how many entries there are."""
-    return int(books.row("SELECT count(*) FROM entry")[0])
+    return int(books.only_row("SELECT count(*) FROM entry")[0])
 
 
 # -- a part of an epoch ------------------------------------------------------------------------
@@ -112,7 +112,7 @@ def undone_seqs(books: Books, span: Span) -> set[int]:
 
 def newest_seq(books: Books, terminal: str, epoch: str) -> int:
     """Return the highest seq that is booked of an epoch, 0 if none is."""
-    row = books.row(
+    row = books.only_row(
         "SELECT coalesce(max(seq), 0) FROM entry WHERE terminal = ? AND epoch = ?",
         (terminal, epoch),
     )

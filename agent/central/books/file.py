@@ -7,14 +7,15 @@ its terminal, so it must survive a power cut.
 """
 
 from pathlib import Path
+from typing import Any
 
 from agent.central.books.schema import APPLICATION_ID, MIGRATIONS
 from agent.errors import CentralError
-from agent.sqlite_file import Form, SqliteFile
+from agent.sqlite_file import FileKind, SqliteFile
 
 BUSY_TIMEOUT_MS = 10_000
 
-FORM = Form(
+FILE_KIND = FileKind(
     owner="a central's",
     application_id=APPLICATION_ID,
     migrations=MIGRATIONS,
@@ -26,7 +27,7 @@ FORM = Form(
 )
 
 
-class Books(SqliteFile):
+class Books(SqliteFile[tuple[Any, ...]]):
     """One connection, used by one thread. Raises `CentralError`."""
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
@@ -34,8 +35,8 @@ class Books(SqliteFile):
             raise CentralError(f"{path}: already exists; init creates a new central")
         if not create and not path.exists():
             raise CentralError(f"{path}: no such file; create it with: canteen-central init")
-        super().__init__(path, FORM, "rwc" if create else "rw")
+        super().__init__(path, FILE_KIND, "rwc" if create else "rw")
 
     def version(self) -> int:
         """Return a number that changes when another process has committed."""
-        return int(self.row("PRAGMA data_version")[0])
+        return int(self.only_row("PRAGMA data_version")[0])

@@ -32,12 +32,12 @@ def initialise(books: Books, town: Town, generation: str, *, at: Instant) -> Non
 
 def find(books: Books) -> Town:
     """Return the town."""
-    return Town(*books.row("SELECT town, zone FROM central"))
+    return Town(*books.only_row("SELECT town, zone FROM central"))
 
 
 def standing(books: Books) -> Standing:
     """Return the generation and the position."""
-    return Standing(*books.row("SELECT generation, position FROM central"))
+    return Standing(*books.only_row("SELECT generation, position FROM central"))
 
 
 def next_position(books: Books) -> int:
@@ -50,7 +50,7 @@ def next_position(books: Books) -> int:
 
 def sends_labels(books: Books) -> bool:
     """Return whether account records carry their label."""
-    return bool(books.row("SELECT labels FROM central")[0])
+    return bool(books.only_row("SELECT labels FROM central")[0])
 
 
 def set_labels(books: Books, sends_labels: bool) -> None:

@@ -5,7 +5,7 @@ import pytest
 from agent.central.books import terminals
 from agent.central.office.terminals import add_terminal, new_generation, order, retire_terminal
 from agent.errors import CentralError
-from agent.store import reads
+from agent.store.standing import standing
 from tests.conftest import CARD
 from tests.parts.wire import SITE, Wire
 
@@ -38,10 +38,10 @@ def test_a_retired_terminal_deletes_its_records_after_its_entries_are_booked(wir
 
 
 def test_an_ordered_epoch_begins(wire: Wire) -> None:
-    before = reads.standing(wire.box.db).epoch
+    before = standing(wire.box.db).epoch
     order(wire.central.books, "t-1", "new_epoch")
     wire.settle()
-    assert reads.standing(wire.box.db).epoch != before
+    assert standing(wire.box.db).epoch != before
 
 
 @pytest.mark.parametrize("do", ["resync", "wipe"])
@@ -57,4 +57,4 @@ def test_a_declared_restore_reaches_the_terminals(wire: Wire) -> None:
     new_generation(wire.central.books, "f" * 32, at=wire.clock.instant, reason="restored")
     wire.announce()
     wire.settle()
-    assert reads.standing(wire.box.db).generation == "f" * 32
+    assert standing(wire.box.db).generation == "f" * 32
