@@ -225,7 +225,7 @@ def tap_during_backlog(folder: Path) -> Row:
 
 def _light_us(card: VirtualCard) -> float:
     """Return the time from the last reading of the UID to the last light."""
-    return (card.shown_ns[-1] - card.asked_ns[-1]) / 1_000
+    return (card.shown_ns[-1] - card.answered_ns[-1]) / 1_000
 
 
 class _Hop:

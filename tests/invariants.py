@@ -6,7 +6,6 @@ docs/CONSISTENCY.md says why they hold. Those that take values are asked after e
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
-from agent.central.books import terminals
 from agent.central.books.file import Books
 from agent.central.books.records import Interval, find
 from agent.central.office.check import check
@@ -357,8 +356,9 @@ def a_kept_clock_is_believed(entry: Entry, now: str, day: str) -> None:
 
 
 def no_order_waits(books: Books, terminal: str) -> None:
-    known = terminals.find(books, terminal)
-    assert known is not None and known.order_id is None, f"{terminal}: {known} waits"
+    query = "SELECT order_id, order_do FROM terminal WHERE id = ?"
+    order_id, do = books.only_row(query, (terminal,))
+    assert order_id is None, f"{terminal}: {do} {order_id} waits"
 
 
 # What happened is recorded.

@@ -20,8 +20,8 @@ from tests.conftest import CARD
 from tests.parts.broker import Listener, Mosquitto
 from tests.parts.foreign_terminal import NAME, START, ForeignTerminal, meal, sealed
 from tests.parts.process import CENTRAL, Process, wait_for
+from tests.parts.town import Access, run_central
 from tests.parts.town import Central as CentralProcess
-from tests.parts.town import run_central
 from tests.parts.wire import TOWN, Wire
 
 TOPIC = f"canteen/v1/{TOWN}/t/{NAME}"
@@ -210,7 +210,7 @@ def test_two_towns_on_one_broker_stay_connected(tmp_path: Path) -> None:
 
 def test_a_central_process_serves_until_it_is_stopped_and_then_is_offline(tmp_path: Path) -> None:
     with Mosquitto(tmp_path / "broker") as broker:
-        central = CentralProcess(tmp_path / "central", broker.url)
+        central = CentralProcess(tmp_path / "central", Access(broker.url))
         central.start()
         assert central.process is not None
         process = central.process
