@@ -12,7 +12,7 @@ PRINTED := schemas examples readers commands configuration limits
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url
 
-.PHONY: help setup demo test check docs sim sim-replay sim-bite crash bench bench-compare \
+.PHONY: help setup demo test check docs figures sim sim-replay sim-bite crash bench bench-compare \
 	test-debian12 test-debian13 test-brokers fuzz traces lock clean
 
 help: ## list these commands
@@ -63,6 +63,9 @@ check: setup ## check style, types, imports, house rules and printed pages
 
 docs: setup ## print the pages that are made from the code again
 	@for page in $(PRINTED); do $(BIN)/python -m docs.$$page || exit 1; done
+
+figures: setup ## print size and language figures of revisions: make figures REVISIONS="4881452 ."
+	@$(BIN)/python -m tests.figures $(REVISIONS)
 
 sim: setup ## simulate faults, many seeds: make sim SEEDS=1000 STEPS=600 (FIRST=seed)
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100) --steps $(or $(STEPS),600) \
