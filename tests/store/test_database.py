@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,11 +27,11 @@ def untouched(path: Path) -> str:
 
 def test_a_new_file_is_a_terminals_and_opens_again(tmp_path: Path) -> None:
     founded(tmp_path / "t.db").close()
-    db = founded(tmp_path / "t.db")
-    assert standing(db).epoch == "1-0123456789abcdef"
-    assert db.sql.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-    assert db.sql.execute("PRAGMA synchronous").fetchone()[0] == 2
-    assert db.sql.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    with closing(founded(tmp_path / "t.db")) as db:
+        assert standing(db).epoch == "1-0123456789abcdef"
+        assert db.sql.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        assert db.sql.execute("PRAGMA synchronous").fetchone()[0] == 2
+        assert db.sql.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
 
 
 def test_a_newer_schema_is_refused_and_not_touched(tmp_path: Path) -> None:
@@ -92,6 +93,7 @@ def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
         sql.execute("INSERT INTO incident (at, kind, detail) VALUES ('', 'x', 'y')")
         sql.execute("INSERT INTO nowhere VALUES (1)")
     assert reads.counts(db)["incident"] == 0
+    db.close()
 
 
 def test_a_file_that_another_process_holds_is_a_sentence_after_a_moment(tmp_path: Path) -> None:
@@ -102,6 +104,7 @@ def test_a_file_that_another_process_holds_is_a_sentence_after_a_moment(tmp_path
     with pytest.raises(StoreError, match="locked"):
         writes.note_contact(db, "2026-11-23T11:00:00.000Z")
     technician.close()
+    db.close()
 
 
 FIRST = Path(__file__).with_name("schema-1.sql")
@@ -115,6 +118,7 @@ def test_the_first_schema_is_frozen(tmp_path: Path) -> None:
     made = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type, name"
     if len(MIGRATIONS) == 1:
         assert fresh.rows(made) == old.execute(made).fetchall()
+    fresh.close()
     old.close()
     db = Database(tmp_path / "old.db")
     assert list(verify(db)) == []
@@ -123,3 +127,4 @@ def test_the_first_schema_is_frozen(tmp_path: Path) -> None:
         2,
         (2, 10),
     )
+    db.close()

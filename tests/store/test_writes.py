@@ -1,6 +1,7 @@
 """The list of things that can happen to the database, and what the schema itself forbids."""
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,10 +77,12 @@ def account(name: str, balance: int, p: int) -> RecordRow:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Disk:
+def disk(tmp_path: Path) -> Iterator[Disk]:
     db = Database(tmp_path / "t.db")
     writes.initialise(db, town="borgo", terminal="t-1", epoch=EPOCH)
-    return Disk(db)
+    disk = Disk(db)
+    yield disk
+    disk.db.close()
 
 
 def test_a_balance_is_the_centrals_and_own_entries_after_h(disk: Disk) -> None:
