@@ -59,7 +59,7 @@ class Outages:
                 self.link = None
             case LinkDown(reason=reason):
                 self.link = _down("Link", self.link, reason, now_ms)
-            case ReaderUp(reader=name, at=place):
+            case ReaderUp(reader=name, location=place):
                 health = self.readers[name]
                 _log_up(f"Reader '{name}'", health.outage, now_ms, f" ({place})")
                 health.outage = None

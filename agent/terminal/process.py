@@ -25,7 +25,7 @@ from agent.ops.clock import boot_id, read_clock
 from agent.ops.notify import Notifier
 from agent.readers.events import CardPresented, Show
 from agent.readers.open import reader_thread
-from agent.readers.presence import LateTaps
+from agent.readers.presence import RecentTaps
 from agent.store.database import Database
 from agent.store.recovery import LedgerFile
 from agent.store.standing import standing
@@ -72,7 +72,7 @@ class App:
         if config.mirror is not None:
             self._mirror = Mirror(config.mirror, config.terminal, end_of)
         self._control = ControlSocket(config.control_socket, self._inbox.put)
-        late = LateTaps(threading.Lock())
+        late = RecentTaps(threading.Lock())
         self._readers = {
             reader.name: reader_thread(reader, self._inbox.put, late) for reader in config.readers
         }

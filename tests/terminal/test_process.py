@@ -17,12 +17,12 @@ TAP = CardPresented(reader="counter", card=parse_card_id(CARD), tap=1)
 
 def test_taps_go_ahead_of_messages() -> None:
     inbox = Inbox()
-    for event in (LinkUp(), ReaderUp(reader="counter", at="x"), TAP):
+    for event in (LinkUp(), ReaderUp(reader="counter", location="x"), TAP):
         assert inbox.put(event)
     assert [inbox.get(0), inbox.get(0), inbox.get(0), inbox.get(0)] == [
         TAP,
         LinkUp(),
-        ReaderUp(reader="counter", at="x"),
+        ReaderUp(reader="counter", location="x"),
         None,
     ]
 
