@@ -62,7 +62,7 @@ _SERIAL = """
 baud   = 9600                       # FILL IN
 
 [framing]
-# delimited | counted | prefixed | line | pn53x: docs/READERS.md has an example of each
+# delimited | counted | prefixed | line | pn53x: docs/contribute/add-a-reader.md has one of each
 kind       = "delimited"
 start      = "02"                   # FILL IN
 end        = "03"

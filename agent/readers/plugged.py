@@ -102,7 +102,8 @@ def usb_readers(profiles: list[Profile], root: Path = Path("/")) -> Iterator[Dev
             yield Device(description, location, profile, reason, obstacles)
         elif usb.id in NO_PCSC:
             problem = f"{NO_PCSC[usb.id]} is not a PC/SC reader on Linux"
-            obstacle = Obstacle(problem, "use another reader; docs/READERS.md says which to buy")
+            fix = "use another reader; docs/operate/readers.md says which to buy"
+            obstacle = Obstacle(problem, fix)
             yield Device(description, None, None, "a known USB id", [obstacle])
 
 
