@@ -17,7 +17,10 @@ READ_BYTES = 4_096
 
 
 def ask(path: Path, do: str, **arguments: object) -> dict[str, object]:
-    """Ask the running agent and return its answer. Raise `AgentError` when none runs or it refuses."""
+    """Ask the running agent and return its answer.
+
+    Raise `AgentError` when none runs or it refuses.
+    """
     request = json.dumps({"do": do, "arguments": arguments}).encode() + b"\n"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
         peer.settimeout(ANSWER_WAIT_S + 1)

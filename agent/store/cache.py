@@ -72,7 +72,7 @@ class Cache:
     def appended(self, tail: Tail) -> None:
         """Follow one appended entry, so that the next tap does not read these again."""
         if self._tail is None:
-            return  # the file was opened again during the append: everything is read anew
+            return  # the file was opened again during the append: everything is read again
         self._tail = tail
         if self._standing is not None:
             self._standing = _after(self._standing, tail)

@@ -16,7 +16,7 @@ _entry = msgspec.json.Decoder(Entry)
 def find_damage(db: Database) -> str | None:
     """Return what is wrong with a file, None if nothing.
 
-    A record that cannot be decoded is found when it is needed, and asked for again. A record with
+    A record that cannot be decoded is found when it is needed, and requested again. A record with
     another content is found by the digest.
     """
     try:
@@ -83,7 +83,10 @@ def _acked_fault(sql: sqlite3.Connection) -> str | None:
         "SELECT 1 FROM entry WHERE n = ?1 UNION SELECT 1 FROM epoch WHERE n = ?2 AND base_seq >= ?3"
     )
     if place.seq and sql.execute(is_kept, (acked, *place)).fetchone() is None:
-        return f"acknowledged up to entry {place.seq} of epoch number {place.epoch_number}, which is missing"
+        return (
+            f"acknowledged up to entry {place.seq} of epoch number {place.epoch_number},"
+            " which is missing"
+        )
     return None
 
 

@@ -1,7 +1,8 @@
 """The terminal's file. One connection writes and checkpoints; others only read.
 
-Write-ahead log under `synchronous=FULL`: one flush per commit, and a committed tap survives a power
-cut. `psow=0`: a torn 4 KiB block does not take a committed neighbour with it (sqlite.org/psow.html).
+Write-ahead log under `synchronous=FULL`: one flush per commit, and a committed tap survives a
+power cut. `psow=0`: a torn 4 KiB block does not take a committed neighbour with it
+(sqlite.org/psow.html).
 """
 
 import sqlite3
@@ -78,7 +79,9 @@ class Database(SqliteFile[tuple[Any, ...]]):
             self.cache.clear()
 
     def _require_in_place(self) -> None:
-        """Raise `StoreError` when the file was replaced: SQLite would write into the removed one without an error."""
+        """Raise `StoreError` when the file was replaced.
+
+        SQLite would write into the removed file without an error."""
         if not self.is_in_place():
             raise StoreError(
                 f"{self.path}: the file or its write-ahead log was removed or replaced"
@@ -86,7 +89,9 @@ class Database(SqliteFile[tuple[Any, ...]]):
             )
 
     def compact(self) -> None:
-        """Rewrite the file without free pages, empty the log, and delete the copies from before migrations.
+        """Rewrite the file without free pages, empty the log, and delete old copies.
+
+        Old copies are those from before migrations.
 
         For a terminal that must forget. Raise `StoreError` while another program reads: then old
         data may be left.
@@ -102,7 +107,9 @@ class Database(SqliteFile[tuple[Any, ...]]):
             raise StoreError(f"{self.path}: not compacted: another program is reading it")
 
     def checkpoint(self) -> bool:
-        """Copy the write-ahead log into the file as far as readers allow. Return whether all of it is there.
+        """Copy the write-ahead log into the file as far as readers allow.
+
+        Return whether all of it is there.
 
         Never on a tap's path.
         """

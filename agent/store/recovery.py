@@ -1,7 +1,7 @@
 """Opens a terminal's ledger: creates a new one, or replaces a damaged one.
 
-A damaged file is kept under another name, untouched. A new file takes its place, with all entries of
-the damaged one that can be proved. A power cut at any moment leaves either file whole.
+A damaged file is kept under another name, untouched. A new file takes its place, with all entries
+of the damaged one that can be proved. A power cut at any moment leaves either file whole.
 """
 
 import logging
@@ -76,7 +76,10 @@ class LedgerFile:
         log.error("Ledger replaced: %s", detail)
 
     def _make_replacement(self, aside: Path, fault: str, at: str) -> str:
-        """Make the file that takes a damaged one's place, beside it. Return what the incident says."""
+        """Make the file that takes a damaged one's place, beside it.
+
+        Return what the incident says.
+        """
         damaged, story = read_damaged(aside), f"{fault}; kept as {aside.name}"
         salvaged = damaged.epochs if damaged.is_of(self.town, self.terminal) else []
         exported = self._export_earlier(aside, salvaged)
@@ -86,7 +89,7 @@ class LedgerFile:
             writes.take_rules(db, damaged.rules, damaged.last_contact_at if salvaged else None)
             count, lost = (
                 sum(len(copy.entries) for copy in newest),
-                sum(one.lost for one in salvaged),
+                sum(epoch.lost for epoch in salvaged),
             )
             detail = (
                 f"{story}; {count} entries of it are sent again, {lost} places are not readable"

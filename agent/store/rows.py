@@ -1,4 +1,4 @@
-"""The rows of the terminal's database as named values, for those who write and those who read them."""
+"""The rows of the terminal's database as named values."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from agent.domain.ledger import ChainEnd, Entry, Place
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordRow:
-    """A record as it came: `body` is its canonical JSON, None for a tombstone of `kind` and `id`."""
+    """A record as it came: `body` is its canonical JSON, None for a tombstone."""
 
     kind: str
     id: str
@@ -51,7 +51,10 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownPlace:
-    """Where this disk has an entry. `hash` is None where only the place is known: the entry was pruned."""
+    """Where this disk has an entry.
+
+    `hash` is None where only the place is known: the entry was pruned.
+    """
 
     place: Place
     hash: str | None
@@ -84,11 +87,16 @@ class SealedBody:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who a card belongs to: the card, its account, and that account's balance in cents (0 without account)."""
+    """A card, its account, that account's balance in cents (0 without account), and its meals.
+
+    `own_meal` is its standing meal at the service in question, `own_meals` how many there were.
+    """
 
     card: CardRecord | None
     account: AccountRecord | None
     balance_cents: int
+    own_meal: Entry | None
+    own_meals: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +113,9 @@ class ListedEntry:
 class Changeset:
     """What a `changes` message brings into the file, in one transaction.
 
-    `acked` is the `h` of every record. `reset` begins a resynchronisation; it ends when the position
-    reaches `until`, the central's position when it began (None: with a message without `more`).
-    Records that it did not name by then are removed.
+    `acked` is the `h` of every record. `reset` begins a resynchronisation; it ends when the
+    position reaches `until`, the central's position when it began (None: with a message without
+    `more`). Records that it did not name by then are removed.
     """
 
     generation: str

@@ -1,7 +1,7 @@
 """Reads what can be proved of a damaged ledger, and brings it into another file.
 
-What is proved is a run of entries in which each hash covers the entry before. Their keys stay, so the
-central recognises the entries it has.
+What is proved is a run of entries in which each hash covers the entry before. Their keys stay, so
+the central recognises the entries it has.
 """
 
 import re
@@ -72,9 +72,11 @@ class Damaged:
     rules: list[RecordRow]  # services and policies
 
     def is_of(self, town: str, terminal: str) -> bool:
-        """Return whether the file may be this terminal's, by its names or by the start of its epochs.
+        """Return whether the file may be this terminal's: by its names, or by its epochs.
 
-        Names may be damaged; an epoch that begins with the terminal's genesis hash proves the same.
+
+        Names may be damaged; an epoch that begins with the terminal's genesis hash proves the
+        same.
         """
         if (self.town, self.terminal) in ((town, terminal), (None, None)):
             return True
@@ -200,7 +202,7 @@ def _read_entry(sql: sqlite3.Connection, place: Place) -> SealedBody | None:
 
 
 def _rules(sql: sqlite3.Connection) -> Iterator[RecordRow]:
-    """Yield services and policies, which a lunch needs until the central answers; no child's record."""
+    """Yield services and policies, which a lunch needs; no child's record."""
     for kind, record_id, p, body in _rows(
         sql, "SELECT kind, id, p, body FROM record WHERE kind IN ('service', 'policy')"
     ):
@@ -209,7 +211,7 @@ def _rules(sql: sqlite3.Connection) -> Iterator[RecordRow]:
             yield RecordRow(kind=kind, id=record_id, p=p, body=body)
 
 
-def _rows(sql: sqlite3.Connection, statement: str) -> list[Any]:
+def _rows(sql: sqlite3.Connection, statement: str) -> list[tuple[Any, ...]]:
     try:
         return sql.execute(statement).fetchall()
     except FAULTS:

@@ -1,9 +1,9 @@
 """The terminal's database: one constant per schema version, forward only.
 
-Two tables carry the promises. `entry` is the ledger and the outbox: an entry is unacknowledged while
-`n > acked`. `record` holds the central's records whole, as they came, so unknown fields stay in the
-digest. No balance is stored by the terminal itself: the balance shown is the record's balance plus
-the own entries after the record's `h`.
+Two tables carry the promises. `entry` is the ledger and the outbox: an entry is unacknowledged
+while `n > acked`. `record` holds the central's records whole, as they came, so unknown fields
+stay in the digest. No balance is stored by the terminal itself: the balance shown is the record's
+balance plus the own entries after the record's `h`.
 """
 
 from agent.domain.ledger import SEQ_BITS, SEQ_MAX
@@ -15,25 +15,29 @@ PAGE_BYTES = 1024  # a tap changes a few pages; small pages keep a lunch within 
 MIGRATIONS: tuple[str, ...] = (
     f"""
 CREATE TABLE epoch (
-    n         INTEGER PRIMARY KEY,          -- 1, 2, …: the epochs of this file in order
+    n         INTEGER PRIMARY KEY,          -- 1, 2, …: epochs of this file in order
     id        TEXT NOT NULL UNIQUE,         -- n-<64 random bits>
     base_seq  INTEGER NOT NULL,             -- newest entry pruned, 0 if none
-    base_hash BLOB NOT NULL                 -- its hash, or the epoch's genesis hash: the kept chain starts there
+    base_hash BLOB NOT NULL                 -- its hash, or the genesis hash
 ) STRICT;
 
 CREATE TABLE entry (
     n        INTEGER PRIMARY KEY,           -- place in this file: epoch number * 2^{SEQ_BITS} + seq
     epoch    INTEGER NOT NULL GENERATED ALWAYS AS (n >> {SEQ_BITS}) VIRTUAL,
     seq      INTEGER NOT NULL GENERATED ALWAYS AS (n & {SEQ_MAX}) VIRTUAL CHECK (seq >= 1),
-    kind     TEXT    NOT NULL CHECK (kind IN ('meal', 'storno', 'unknown_meal', 'refusal', 'closing')),
-    eater    TEXT,                          -- account, or token of a card without account; NULL: unreadable card, closing
+    kind     TEXT    NOT NULL
+        CHECK (kind IN ('meal', 'storno', 'unknown_meal', 'refusal', 'closing')),
+    eater    TEXT,                          -- account, or token of a card without one
     service  TEXT,
     day      TEXT,                          -- day of the meal in the town's zone
-    meal_number INTEGER NOT NULL CHECK (meal_number >= 0),  -- 1: first meal of eater, service and day; 2: after a storno; 0: no meal
-    cents    INTEGER NOT NULL CHECK (CASE kind WHEN 'meal' THEN cents <= 0 WHEN 'storno' THEN cents >= 0 ELSE cents = 0 END),
-    reverses INTEGER CHECK ((reverses IS NULL) = (kind <> 'storno')),  -- place of the meal that a storno undoes
+    -- 1: first meal of eater, service and day; 2: after a storno; 0: no meal
+    meal_number INTEGER NOT NULL CHECK (meal_number >= 0),
+    cents    INTEGER NOT NULL CHECK (
+        CASE kind WHEN 'meal' THEN cents <= 0 WHEN 'storno' THEN cents >= 0 ELSE cents = 0 END),
+    -- place of the meal that a storno undoes
+    reverses INTEGER CHECK ((reverses IS NULL) = (kind <> 'storno')),
     hash     BLOB    NOT NULL CHECK (length(hash) = 32),
-    body     TEXT    NOT NULL               -- canonical JSON without the hash: the hashed text is the sent text
+    body     TEXT    NOT NULL               -- canonical JSON without the hash, as hashed
 ) STRICT;
 -- Own entries after h, and meals of today, without a scan of the ledger.
 CREATE INDEX entry_with_cents ON entry (eater, n) WHERE cents <> 0;
@@ -48,12 +52,13 @@ WHEN (SELECT pruning FROM terminal) = 0 BEGIN
 END;
 
 CREATE TABLE record (
-    kind    TEXT NOT NULL,                  -- account, card, policy, service, or a kind this version cannot read
+    kind    TEXT NOT NULL,                  -- account, card, policy, service, or unknown
     id      TEXT NOT NULL,
     p       INTEGER NOT NULL,               -- the central's position at which it last changed
     h       INTEGER NOT NULL,               -- its balance contains own entries up to this place
     named   INTEGER NOT NULL,               -- number of the resynchronisation that last sent it
-    body    TEXT NOT NULL CHECK (json_valid(body)),  -- canonical JSON as the central sent it
+    -- canonical JSON as the central sent it
+    body    TEXT NOT NULL CHECK (json_valid(body)),
     PRIMARY KEY (kind, id)
 ) STRICT, WITHOUT ROWID;
 
@@ -85,14 +90,15 @@ CREATE TABLE terminal (                     -- one row
     town        TEXT NOT NULL,
     id          TEXT NOT NULL,
     acked       INTEGER NOT NULL,           -- booked by the central up to this place
-    generation  TEXT,                       -- the central's generation; NULL before its first message
-    position    INTEGER NOT NULL,           -- the central's position that this terminal has reached
+    generation  TEXT,                       -- the central's; NULL before its first message
+    position    INTEGER NOT NULL,           -- the central's position reached here
     resync      INTEGER NOT NULL,           -- number of the newest resynchronisation
     resyncing   INTEGER NOT NULL CHECK (resyncing IN (0, 1)),
-    resync_to   INTEGER,                    -- the central's position when the resynchronisation began; NULL if unknown
+    resync_to   INTEGER,                    -- the central's position when it began, if known
     last_contact_at TEXT,                   -- the central's time in its last answer
     order_done  TEXT,
-    pruning     INTEGER NOT NULL CHECK (pruning IN (0, 1))  -- 1 only within the transaction that prunes
+    -- 1 only within the transaction that prunes
+    pruning     INTEGER NOT NULL CHECK (pruning IN (0, 1))
 ) STRICT;
 """,
 )

@@ -1,4 +1,7 @@
-"""Where this terminal stands: its epochs, their ends, and what the central has acknowledged. Reads only."""
+"""Where this terminal stands: its epochs, their ends, and what the central has acknowledged.
+
+Reads only.
+"""
 
 import sqlite3
 

@@ -1,4 +1,7 @@
-"""Recomputes what the ledger promises from its rows: the hash chain and every balance. Reads only."""
+"""Recomputes what the ledger promises from its rows: the hash chain and every balance.
+
+Reads only.
+"""
 
 import contextlib
 from collections.abc import Iterator

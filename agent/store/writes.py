@@ -1,27 +1,25 @@
 """Every write to the terminal's database is a function here.
 
-Each function but `wipe` is one transaction: when it has returned, its effect is on the disk; when it
-raises, nothing was changed.
+Each function but `wipe` is one transaction: when it has returned, its effect is on the disk; when
+it raises, nothing was changed.
 """
 
 import sqlite3
 from collections.abc import Iterable
 
-import msgspec
-
-from agent.domain.clock import ClockTrust, Instant
-from agent.domain.ledger import SEQ_BITS, Entry, Kind, Place, genesis, seal
+from agent.domain.clock import Instant
+from agent.domain.ledger import Entry, Place, genesis, seal
 from agent.errors import DamagedError, StoreError, UncertainCommitError
 from agent.store import reads
 from agent.store.cache import Tail
 from agent.store.database import Database
+from agent.store.insertion import decode_unhashed, insertion, sealed_body
 from agent.store.rows import (
     Changeset,
     EpochCopy,
     Incident,
     NoteRow,
     RecordRow,
-    SealedBody,
     SetAside,
 )
 from agent.store.standing import tail
@@ -34,7 +32,10 @@ PRUNE_ROWS_MAX = 500  # one step of pruning takes no longer than a tap may wait
 
 
 def initialise(db: Database, *, town: str, terminal: str, epoch: str) -> None:
-    """Make a blank database this terminal's: its one row and its first epoch. No effect on any other."""
+    """Make a blank database this terminal's: its one row and its first epoch.
+
+    No effect on any other.
+    """
     with db.transaction() as sql:
         if sql.execute("SELECT 1 FROM terminal").fetchone():
             return
@@ -45,33 +46,19 @@ def initialise(db: Database, *, town: str, terminal: str, epoch: str) -> None:
         _insert_epoch(sql, 1, epoch)
 
 
-_MEAL_NUMBER = (
-    "(SELECT 1 + CASE WHEN ? THEN count(*) ELSE count(s.n) END FROM entry m"
-    " LEFT JOIN entry s ON s.reverses = m.n"
-    " WHERE m.eater = ? AND m.day = ? AND m.service = ? AND m.meal_number > 0)"
-)
-_COLUMNS = "(n, kind, eater, service, day, meal_number, cents, reverses, hash, body)"
-_INSERT_MEAL = f"INSERT INTO entry {_COLUMNS} VALUES (?, ?, ?, ?, ?, {_MEAL_NUMBER}, ?, NULL, ?, ?)"
-# The meal of a storno may be in an epoch that this disk no longer has.
-_REVERSES = f"coalesce((SELECT n FROM epoch WHERE id = ?) << {SEQ_BITS} | ?, ?)"
-_INSERT_OTHER = f"INSERT INTO entry {_COLUMNS} VALUES (?, ?, ?, ?, ?, 0, ?, {_REVERSES}, ?, ?)"
-
-_entry_decoder = msgspec.json.Decoder(Entry)
-
-
 def append(db: Database, draft: Entry) -> Entry:
     """Append an entry to the ledger and return it sealed.
 
-    One statement is the whole transaction, so a tap costs one flush. Raise `StoreError` for a second
-    meal or storno, and when the disk does not take the entry. After an I/O error, which may have come
-    after the commit, raise only when the entry is not on the disk.
+    One statement is the whole transaction, so a tap costs one flush. Raise `StoreError` for a
+    second meal or storno, and when the disk does not take the entry. After an I/O error, which
+    may have come after the commit, raise only when the entry is not on the disk.
     """
     last, previous = tail(db)
     place = Place(last.epoch_number, last.seq + 1)
     entry, body = seal(draft, seq=place.seq, previous=previous)
-    sealed = _sealed(entry, body)
+    sealed = sealed_body(entry, body)
     try:
-        db.write_one(*_insertion(place.epoch_number, entry, sealed))
+        db.write_one(*insertion(place.epoch_number, entry, sealed))
     except StoreError as error:
         if not _is_on_disk(db, place, sealed.hash, error):
             raise
@@ -87,43 +74,9 @@ def append_all(db: Database, drafts: Iterable[Entry]) -> list[Entry]:
         for seq, draft in enumerate(drafts, start=last.seq + 1):
             entry, body = seal(draft, seq=seq, previous=previous)
             previous = entry.hash
-            sql.execute(*_insertion(last.epoch_number, entry, _sealed(entry, body)))
+            sql.execute(*insertion(last.epoch_number, entry, sealed_body(entry, body)))
             entries.append(entry)
     return entries
-
-
-def _sealed(entry: Entry, body: bytes) -> SealedBody:
-    """Return an entry as it is written. Raise `StoreError` for one outside the contract's limits.
-
-    What is written can be read again, here and at the central.
-    """
-    try:
-        _entry_decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise StoreError(f"not recorded: outside the limits of an entry: {error}") from None
-    return SealedBody(bytes.fromhex(entry.hash), body.decode())
-
-
-def _insertion(
-    epoch_number: int, entry: Entry, sealed: SealedBody, *, is_copy: bool = False
-) -> tuple[str, tuple[object, ...]]:
-    """Return the statement that appends an entry to an epoch, and its values.
-
-    `is_copy`: the entry was made on another disk, which may have served the same child.
-    """
-    eater = entry.account or entry.card
-    place = Place(epoch_number, entry.seq)
-    columns = (place.n, entry.kind.value, eater, entry.service, entry.day)
-    if entry.kind in (Kind.MEAL, Kind.UNKNOWN_MEAL):
-        # Under a wrong clock the day is a guess, and a guess must not join the meals of two days.
-        counts_all = is_copy or entry.clock is ClockTrust.UNSET
-        meal_number = (counts_all, eater, entry.day, entry.service)
-        return _INSERT_MEAL, (*columns, *meal_number, entry.cents, sealed.hash, sealed.body)
-    reverses: tuple[object, ...] = (None, None, None)
-    if entry.reverses is not None:
-        # An epoch that is not in this file has no number: the negated own place is unique.
-        reverses = (entry.reverses.epoch, entry.reverses.seq, -place.n)
-    return _INSERT_OTHER, (*columns, entry.cents, *reverses, sealed.hash, sealed.body)
 
 
 def _is_on_disk(db: Database, place: Place, digest: bytes, error: StoreError) -> bool:
@@ -171,9 +124,10 @@ def apply_changes(db: Database, changes: Changeset) -> int:
         if resyncing and is_complete:
             sql.execute("DELETE FROM record WHERE named < ?", (resync,))
             resyncing = 0
-        # A new generation may have lost entries: `acked` is then taken as it is, so they are sent again.
+        # A new generation may have lost entries: then `acked` may step back.
         sql.execute(
-            "UPDATE terminal SET acked = CASE WHEN generation IS ?1 THEN max(acked, ?2) ELSE ?2 END,"
+            "UPDATE terminal SET"
+            " acked = CASE WHEN generation IS ?1 THEN max(acked, ?2) ELSE ?2 END,"
             " generation = ?1, position = ?3, resync = ?4, resyncing = ?5, resync_to = ?6,"
             " last_contact_at = ?7",
             (
@@ -192,7 +146,7 @@ def apply_changes(db: Database, changes: Changeset) -> int:
 def adopt_generation(
     db: Database, generation: str, last_contact_at: Instant, incident: Incident | None
 ) -> None:
-    """Follow a new generation while earlier epochs are kept: they are sent again before records are taken."""
+    """Follow a new generation: earlier epochs are sent again before records are taken."""
     with db.transaction() as sql:
         _insert_incident(sql, incident)
         (first,) = sql.execute("SELECT epoch FROM entry ORDER BY n LIMIT 1").fetchone()
@@ -206,7 +160,10 @@ def adopt_generation(
 def acknowledge(
     db: Database, acked: Place, notes: Iterable[NoteRow], last_contact_at: Instant
 ) -> None:
-    """Note that an earlier epoch is booked up to `acked`. Records of such a message are not taken."""
+    """Note that an earlier epoch is booked up to `acked`.
+
+    Records of such a message are not taken.
+    """
     with db.transaction() as sql:
         _store_notes(sql, acked.epoch_number, notes)
         sql.execute(
@@ -222,7 +179,7 @@ def note_contact(db: Database, last_contact_at: Instant) -> None:
 
 
 def begin_resync(db: Database, order: str | None, incident: Incident | None) -> None:
-    """Ask for all records again from position 0; the present ones serve until the last of them came.
+    """Ask for all records again; the present ones serve until the last one came.
 
     `order` is the id of an order that this fulfils.
     """
@@ -236,7 +193,10 @@ def begin_resync(db: Database, order: str | None, incident: Incident | None) -> 
 
 
 def drop_record(db: Database, kind: str, record_id: str, incident: Incident) -> None:
-    """Delete a record that cannot be read, and ask for all records again. Raise `DamagedError` if it is not there."""
+    """Delete a record that cannot be read, and ask for all records again.
+
+    Raise `DamagedError` if it is not there.
+    """
     with db.transaction() as sql:
         _insert_incident(sql, incident)
         deleted = sql.execute("DELETE FROM record WHERE kind = ? AND id = ?", (kind, record_id))
@@ -277,8 +237,8 @@ def take_over(db: Database, copies: Iterable[EpochCopy], epoch_bits: str) -> Non
                 (number, base.epoch, base.seq, bytes.fromhex(base.hash)),
             )
             for sealed in copy.entries:
-                entry = _entry_decoder.decode(sealed.body)
-                sql.execute(*_insertion(number, entry, sealed, is_copy=True))
+                entry = decode_unhashed(sealed.body)
+                sql.execute(*insertion(number, entry, sealed, is_copy=True))
         newest += len(copies) + 1
         _insert_epoch(sql, newest, f"{newest}-{epoch_bits}")
         (first,) = sql.execute("SELECT n FROM entry ORDER BY n LIMIT 1").fetchone()
@@ -290,7 +250,7 @@ def take_over(db: Database, copies: Iterable[EpochCopy], epoch_bits: str) -> Non
 
 
 def take_rules(db: Database, rules: Iterable[RecordRow], last_contact_at: Instant | None) -> None:
-    """Take services and policies of another file of this terminal, to serve by until all records came again."""
+    """Take services and policies of another file, for use until all records came."""
     with db.transaction() as sql:
         for row in rules:
             _store_record(sql, row, Place(1, 0).n, 0, overwrite=True)
@@ -298,7 +258,7 @@ def take_rules(db: Database, rules: Iterable[RecordRow], last_contact_at: Instan
 
 
 def wipe(db: Database, order: str, incident: Incident) -> None:
-    """Delete every card, account, rule, note and set-aside message: the terminal is stolen or retired.
+    """Delete every card, account, rule, note and set-aside message of a retired terminal.
 
     The ledger stays until it is pruned. Two transactions: the order counts as done only when free
     pages hold nothing either. Raise `StoreError`, and it must be done again.
@@ -325,10 +285,11 @@ def add_incident(db: Database, incident: Incident) -> None:
 
 
 def prune(db: Database, *, before: Instant) -> int:
-    """Delete the oldest entries that are acknowledged, older than `before`, and inside their account's balance.
+    """Delete the oldest entries that are acknowledged, old, and inside their balance.
 
-    Return how many, at most `PRUNE_ROWS_MAX`. Only a prefix, so that `oldest` describes what is kept;
-    never the newest acknowledged entry of any epoch: the chain, the hello and the clock's floor need it.
+    Old means before `before`. Return how many, at most `PRUNE_ROWS_MAX`. Only a prefix goes, so
+    that `oldest` describes what is kept. The newest acknowledged entry of any epoch stays: the
+    chain, the hello and the clock's floor need it.
     """
     with db.transaction() as sql:
         ends: dict[int, tuple[int, bytes]] = {}  # epoch number -> seq and hash of its last deleted

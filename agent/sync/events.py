@@ -1,4 +1,7 @@
-"""What a link reports to its owner, and what the owner asks of it. Values only, usable without a broker."""
+"""What a link reports to its owner, and what the owner asks of it.
+
+Values only, usable without a broker.
+"""
 
 from dataclasses import dataclass
 
@@ -17,7 +20,10 @@ class LinkDown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
-    """A message arrived. Its owner gives `receipt` back in `Acknowledge`; its content is the link's own."""
+    """A message arrived.
+
+    Its owner gives `receipt` back in `Acknowledge`; its content is the link's own.
+    """
 
     topic: str
     payload: bytes

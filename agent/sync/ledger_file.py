@@ -1,8 +1,8 @@
 """The format of an exported ledger: the messages a terminal would send, one a line.
 
-A line is `{"terminal": …, "leaf": "hello" or "entries", "payload": the message}`. It carries entries to
-the central on a USB stick when there is no network. The central books them by the same rules as
-messages from the broker, so importing what was also sent is harmless.
+A line is `{"terminal": …, "leaf": "hello" or "entries", "payload": the message}`. It carries
+entries to the central on a USB stick when there is no network. The central books them by the same
+rules as messages from the broker, so importing what was also sent is harmless.
 """
 
 from collections.abc import Iterator
@@ -68,7 +68,10 @@ def read_export(file: Path) -> Iterator[Line]:
 
 
 def end_of(file: Path) -> LedgerEnd | None:
-    """Return the last entry of an exported file, None for a file without entries. Raise `AgentError`."""
+    """Return the last entry of an exported file, None for a file without entries.
+
+    Raise `AgentError`.
+    """
     end = None
     for line in read_export(file):
         if line.leaf is Leaf.ENTRIES:

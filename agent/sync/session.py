@@ -4,9 +4,9 @@ Rules (PROTOCOL.md, "Up: hello"):
 
 | when | the terminal sends |
 |---|---|
-| connected, gap, `more` was true, central came up, silence, every 5 minutes | hello |
-| the central answered a hello on this connection | entries, at most 4 batches of 100 unacknowledged |
-| no answer to a hello or a batch: 2 s doubling to 5 min, with jitter, for ever | hello, entries from `acked + 1` |
+| connected, gap, `more`, central came up, silence, every 5 minutes | hello |
+| a hello was answered on this connection | entries, at most 4 batches of 100 unacknowledged |
+| no answer: after 2 s doubling to 5 min, with jitter | hello, entries from `acked + 1` |
 | nothing from the central for 15 minutes | nothing: the connection is made again |
 
 Times are monotonic milliseconds and arguments; the jitter's randomness is an argument.
@@ -47,7 +47,10 @@ Action = SayHello | SendEntries | Reconnect
 
 
 class Session:
-    """One terminal's conversation over one link. `spread` returns a number in [0, 1) for the jitter."""
+    """One terminal's conversation over one link.
+
+    `spread` returns a number in [0, 1) for the jitter.
+    """
 
     def __init__(self, spread: Callable[[], float]) -> None:
         self._spread = spread
@@ -76,23 +79,29 @@ class Session:
         self._connected = False
 
     def hello_again(self) -> None:
-        """Send a hello even if one is unanswered: the central just started, or our standing changed."""
+        """Send a hello even if one is unanswered: the central started, or our standing changed."""
         self._hello_wanted, self._hello_deadline_ms = True, None
         self._retry_ms = RETRY_FIRST_MS
 
     def answered(self, now_ms: int, *, more: bool) -> None:
-        """Note a message of the central that was applied or brought nothing new. `more`: ask at once."""
+        """Note a message of the central that was applied or brought nothing new.
+
+        `more`: ask at once.
+        """
         self._greeted = True
         self._hello_deadline_ms = None
         self._hello_wanted = self._hello_wanted or more
         self._contact_ms = now_ms
 
     def gap(self) -> None:
-        """Note a message that does not continue our standing: send a hello unless one is unanswered."""
+        """Note a message that does not continue our standing: a hello, unless one is out."""
         self._hello_wanted = self._hello_wanted or self._hello_deadline_ms is None
 
     def due(self, now_ms: int, *, acked: ChainEnd, last: int) -> list[Action]:
-        """Return what to send now. `acked` is in the epoch being sent; `last` is that epoch's newest seq."""
+        """Return what to send now.
+
+        `acked` is in the epoch being sent; `last` is that epoch's newest seq.
+        """
         self._follow_ledger(acked)
         if not self._connected:
             return []
@@ -108,7 +117,7 @@ class Session:
         return [*self._hello(now_ms), *self._batches(now_ms, last)]
 
     def wake_ms(self, now_ms: int) -> int | None:
-        """Return in how many milliseconds `due` may return something without an event, None for never."""
+        """Return in how many milliseconds `due` may have an action without an event."""
         # No heartbeat while a hello is unanswered.
         heartbeat_ms = self._heartbeat_ms if self._hello_deadline_ms is None else None
         deadlines = (self._hello_deadline_ms, self._batch_deadline_ms, heartbeat_ms)

@@ -1,4 +1,4 @@
-"""The topics and identities of the contract (PROTOCOL.md, "Transport"), made and taken apart in one place."""
+"""The topics and identities of the contract (PROTOCOL.md, "Transport")."""
 
 from dataclasses import dataclass
 from enum import StrEnum

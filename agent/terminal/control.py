@@ -1,7 +1,7 @@
 """The control socket in the state directory: commands on the same machine ask the running agent.
 
-Its thread only hands requests to the main loop and waits for the answer. Who may open the socket is a
-matter of file permissions.
+Its thread only hands requests to the main loop and waits for the answer. Who may open the socket
+is a matter of file permissions.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ Answer = dict[str, object]
 class Request:
     """A person's request: `do` and its arguments. `answers` takes one answer.
 
-    `abandoned` is set when the client was told that there is no answer: then nothing may be done.
+    `abandoned` is set when the client got a time-out as its answer: then nothing may be done.
     """
 
     do: str
@@ -55,7 +55,10 @@ class ControlSocket:
         self._fault = ""
 
     def start(self) -> None:
-        """Listen. Without the socket children are served all the same; the caller tries again later."""
+        """Listen.
+
+        Without the socket children are served all the same; the caller tries again later.
+        """
         if self._thread.is_alive():
             return
         try:

@@ -1,9 +1,11 @@
-"""The core of a terminal: events in, effects out. The process and the simulator drive the same code.
+"""The core of a terminal: events in, effects out.
 
-`turn` is one turn of the main loop. It has no threads, no sleeps and no I/O but the database; time
-and randomness are arguments. While the file cannot be used, taps are answered *out of order* and the
-file is tried again until it works. If a turn raises, the process ends, systemd starts it again, and
-it continues from what is on the disk.
+The process and the simulator drive the same code.
+
+`turn` is one turn of the main loop. It has no threads, no sleeps and no I/O but the database;
+time and randomness are arguments. While the file cannot be used, taps are answered *out of order*
+and the file is tried again until it works. If a turn raises, the process ends, systemd starts it
+again, and it continues from what is on the disk.
 """
 
 import logging
@@ -115,8 +117,8 @@ class Terminal:
     def turn(self, event: Event | None, reading: Reading) -> Iterator[Effect]:
         """Do one turn of the main loop: an event, or housekeeping when none waits.
 
-        Yield what is to be done, in order, everything it needs committed before. Whoever stops
-        between two effects leaves what a power cut leaves.
+        Yield what is to be done, in order, everything it needs committed before. A caller that
+        stops between two effects leaves what a power cut leaves.
         """
         moment = self.moment(reading)
         if isinstance(event, ReaderUp | ReaderDown | SignalFailed | LinkUp | LinkDown):
@@ -168,7 +170,7 @@ class Terminal:
                 assert_never(event)
 
     def due(self, moment: Moment) -> list[Effect]:
-        """Return what is to be sent now: after the effects of every event, and when `wake_ms` is over."""
+        """Return what is to be sent now: after an event's effects, or when `wake_ms` is over."""
         effects: list[Effect] = [*self._working().replication.due(moment)]
         last_ms = self._state_ms
         is_due = last_ms is None or moment.mono_ms - last_ms >= STATE_EVERY_MS
@@ -256,7 +258,10 @@ class Terminal:
     def _with_readable_records(
         self, ledger: _Ledger, work: Callable[[], _Done], moment: Moment
     ) -> _Done:
-        """Do work that reads records before it writes. A damaged record is deleted, and it is done again."""
+        """Do work that reads records before it writes.
+
+        A damaged record is deleted, and it is done again.
+        """
         while True:
             try:
                 return work()
@@ -286,7 +291,10 @@ class Terminal:
             self._ledger = None
 
     def _recover(self, fault: StorageFault, reading: Reading) -> Iterator[Effect]:
-        """Try the file again and record what was tapped meanwhile. Raise `StoreError` while it fails."""
+        """Try the file again and record what was tapped meanwhile.
+
+        Raise `StoreError` while it fails.
+        """
         if not fault.is_due(reading.mono_ms):
             raise StoreError(fault.reason)
         fault.tried(reading.mono_ms)
@@ -317,7 +325,7 @@ class Terminal:
         writes.add_incident(db, Incident(at=moment.at, kind="store_fault", detail=detail))
 
     def _record_kept(self, fault: StorageFault) -> None:
-        """Record the kept taps, each with its own time, except the one whose meal is on the disk."""
+        """Record the kept taps, each at its time, except one whose meal is on the disk."""
         ledger = self._working()
         time, taps = copy(self._time), list[tuple[Token | None, Moment]]()
         is_recorded = fault.unknown is not None and reads.has_entry(ledger.db, *fault.unknown)

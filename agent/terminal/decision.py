@@ -54,7 +54,10 @@ NOWHERE = Place(0, 0)
 
 
 def decide(standing: Standing, own: KnownPlace | None, message: Changes) -> Decision:
-    """Return what to do with a message. `own` is where this disk has the entry that it acknowledges."""
+    """Return what to do with a message.
+
+    `own` is where this disk has the entry that it acknowledges.
+    """
     if own is None or own.hash not in (None, message.acked.hash):
         return Decision(Step.GAP, NOWHERE)
     return Decision(_step(standing, own.place, message), own.place)

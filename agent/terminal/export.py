@@ -50,7 +50,10 @@ def pieces(db: Database, after: LedgerEnd | None = None) -> Iterator[Piece]:
 
 
 def write_export(db: Database, file: Path) -> int:
-    """Write a ledger into a file and onto its medium; return the number of entries. Raise `StoreError`."""
+    """Write a ledger into a file and onto its medium; return the number of entries.
+
+    Raise `StoreError`.
+    """
     count = 0
     try:
         with open(file, "wb") as out:

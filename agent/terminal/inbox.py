@@ -8,8 +8,9 @@ from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, Read
 from agent.terminal.events import Event
 
 TAPS_MAX = 64  # far more than readers can send before a loop that answers in milliseconds
-# The broker has at most RECEIVE_MAX (sync/mqtt.py) messages in flight to us; the rest is states and
-# requests. With MQTT 3.1.1 there may be more: a dropped message is not acknowledged and comes again.
+# The broker has at most RECEIVE_MAX (sync/mqtt.py) messages in flight to us; the rest is reader
+# states and requests. MQTT 3.1.1 has no such bound: a dropped message is not acknowledged, so the
+# broker sends it again.
 OTHERS_MAX = 256
 
 log = logging.getLogger("agent.inbox")

@@ -16,7 +16,7 @@ from agent.errors import AgentError
 from agent.sync.ledger_file import LedgerEnd
 from agent.terminal.export import Piece
 
-# Two years of a large school. Then the file is renamed and a new one begun; the one before is deleted.
+# Two years of a large school. Then the file is renamed, over the one before, and a new one begun.
 FILE_BYTES_MAX = 64 * 1024 * 1024
 TAIL_BYTES = 1024 * 1024  # longer than any line
 RETRY_S = 10.0
@@ -26,7 +26,10 @@ log = logging.getLogger("agent.mirror")
 
 
 class Mirror:
-    """`read_end` returns the newest entry in a file, None if there is none. Lines end with a newline."""
+    """`read_end` returns the newest entry in a file, None if there is none.
+
+    Lines end with a newline.
+    """
 
     def __init__(
         self, folder: Path, name: str, read_end: Callable[[Path], LedgerEnd | None]
@@ -69,7 +72,10 @@ class Mirror:
                 self._stopping.wait(RETRY_S)
 
     def _serve(self) -> None:
-        """Find where the file ends, then append until it is full. Raise `OSError` or `AgentError`."""
+        """Find where the file ends, then append until it is full.
+
+        Raise `OSError` or `AgentError`.
+        """
         with open(self.file, "ab+") as file:
             _cut_torn_line(file.fileno())
             self.at = self._read_end(self.file)

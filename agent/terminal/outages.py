@@ -51,7 +51,7 @@ class Outages:
     def note(
         self, event: ReaderUp | ReaderDown | SignalFailed | LinkUp | LinkDown, now_ms: int
     ) -> None:
-        """Take what a reader or the link reports; a second `LinkUp` or `LinkDown` changes nothing."""
+        """Take what a reader or the link reports; a repeated `LinkUp` changes nothing."""
         match event:
             case LinkUp():
                 if self.link is not None:
@@ -92,7 +92,7 @@ class Outages:
         health.failed_reason = reason
         if health.failed_signals == 1:
             log.warning(
-                "Reader '%s' does not show its signals: %s. Further failures are counted in status.",
+                "Reader '%s' does not show its signals: %s. Status counts further failures.",
                 name,
                 reason,
             )

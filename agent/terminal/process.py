@@ -1,8 +1,8 @@
 """A terminal as a process: builds everything from `Config` and runs the main loop.
 
-The loop alone writes the database, decides, and feeds the watchdog. Readers, link and control socket
-have threads that put events on one bounded queue. After a bug the process ends and systemd starts it
-again from what is on the disk; a card on a reader gets *out of order* before.
+The loop alone writes the database, decides, and feeds the watchdog. Readers, link and control
+socket have threads that put events on one bounded queue. After a bug the process ends and systemd
+starts it again from what is on the disk; a card on a reader gets *out of order* before.
 """
 
 import fcntl
@@ -42,7 +42,7 @@ from agent.terminal.inbox import Inbox
 from agent.terminal.mirror import Mirror
 
 IDLE_MS_MAX = 1_000
-# A busy thread must not keep the interpreter from a tap: every sqlite3 call releases and asks for it.
+# A busy thread must not block a tap: every sqlite3 call gives up the interpreter's lock.
 SWITCH_INTERVAL_S = 0.0001
 
 log = logging.getLogger("agent.process")
@@ -115,7 +115,10 @@ class App:
         )
 
     def _open_ledger(self, known_damage: str | None) -> Database:
-        """Open the terminal's file. Raise `StoreError` while it cannot be used, `AgentError` for another agent."""
+        """Open the terminal's file.
+
+        Raise `StoreError` while it cannot be used, `AgentError` for another agent.
+        """
         self._notifier.watchdog()  # a damaged file is read whole
         config = self._config
         self._lock = self._lock or lock_state_dir(config.state_dir)
@@ -223,7 +226,10 @@ class App:
         return read_clock(self._boot)
 
     def _thread_ended(self, ended: threading.ExceptHookArgs) -> None:
-        """End the process when a thread of ours raised: that is a bug. The link replaces paho's threads."""
+        """End the process when a thread of ours raised: that is a bug.
+
+        The link replaces paho's threads.
+        """
         if ended.thread is not None and ended.thread.name.startswith("paho"):
             log.error("The network thread ended: %s; the link makes another.", ended.exc_value)
             return
@@ -236,7 +242,10 @@ class App:
 
 
 def run(config: Config) -> int:
-    """Run a terminal until it is stopped; return the exit code. Raise `AgentError` when it cannot start."""
+    """Run a terminal until it is stopped; return the exit code.
+
+    Raise `AgentError` when it cannot start.
+    """
     return App(config).run()
 
 

@@ -1,8 +1,8 @@
 """Replicates with the central: what arrives goes into the store, what is due goes out.
 
-A message takes effect in one transaction and is acknowledged to the broker afterwards. A message that
-cannot be used is set aside with the reason and acknowledged, so the next ones are handled. Nothing
-here decides about meals.
+A message takes effect in one transaction and is acknowledged to the broker afterwards. A message
+that cannot be used is set aside with the reason and acknowledged, so the next ones are handled.
+Nothing here decides about meals.
 """
 
 import logging
@@ -59,7 +59,7 @@ class _DigestWalk:
 
 
 class Replication:
-    """`spread` gives the session its jitter, `epoch_bits` 16 hex digits of randomness for a new epoch."""
+    """`spread` gives the session its jitter, `epoch_bits` 16 random hex digits."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class Replication:
             case Step.APPLY:
                 incident = _new_generation(own, message, moment)
                 self._apply(topic, message, decision.acked, contact_at, incident)
-                # A chunk that brought no record waits for our entries: asking at once brings the same.
+                # A chunk without records waits for our entries: asking at once repeats it.
                 more = message.more and message.to > message.from_position
                 self.session.answered(moment.mono_ms, more=more)
             case Step.NOTHING_NEW:
@@ -249,7 +249,10 @@ class Replication:
             self._walk = _DigestWalk(expected=digest, tally=Tally(), after=("", ""))
 
     def _obey(self, order: Order, moment: Moment) -> None:
-        """Do an order, once. The central repeats one that must wait until all entries are booked."""
+        """Do an order, once.
+
+        The central repeats one that must wait until all entries are booked.
+        """
         own = standing(self._db)
         if is_done(order.id, own.order_done):
             return

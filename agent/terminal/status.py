@@ -1,4 +1,4 @@
-"""What a terminal reports of itself: to `canteen-agent status`, to `systemctl status`, in `state`."""
+"""What a terminal reports: to `canteen-agent status`, `systemctl status`, and in `state`."""
 
 from agent.domain.clock import Moment, age_ms
 from agent.domain.timekeeper import Timekeeper

@@ -28,8 +28,9 @@ log = logging.getLogger("agent.terminal")
 class StorageFault:
     """One period in which the file cannot be used.
 
-    `kept` are the first taps of it: token (None: unreadable card) and clock reading. `unknown` is an
-    entry whose commit failed and could not be checked: place and hash. Then `kept[0]` is its tap.
+    `kept` are the first taps of it: token (None: unreadable card) and clock reading. `unknown` is
+    an entry whose commit failed and could not be checked: place and hash. Then `kept[0]` is its
+    tap.
     """
 
     reason: str
@@ -52,7 +53,10 @@ class StorageFault:
         return fault
 
     def is_news(self, error: StoreError, now_ms: int) -> bool:
-        """Take the present reason. Return whether it is a new one that should be published; log it then."""
+        """Take the present reason.
+
+        Return whether it is a new one that should be published; log it then.
+        """
         before, self.reason = self.reason, str(error)
         if self.reason == before or now_ms - self.reported_ms < REPORT_EVERY_MS:
             return False

@@ -23,60 +23,7 @@ PENDING: dict[str, frozenset[str]] = {
     "docs": frozenset({"columns", "phrases"}),
     "fuzz": frozenset({"columns"}),
     "parts": frozenset({"columns", "parameters", "phrases"}),
-    "readers": frozenset(
-        {
-            "any",
-            "columns",
-            "functions",
-            "limits",
-            "mirror",
-            "module",
-            "names",
-            "parameters",
-            "phrases",
-        }
-    ),
     "simulation": frozenset({"columns", "module", "phrases"}),
-    "store": frozenset(
-        {
-            "any",
-            "columns",
-            "functions",
-            "limits",
-            "mirror",
-            "module",
-            "names",
-            "parameters",
-            "phrases",
-            "tuples",
-        }
-    ),
-    "sync": frozenset(
-        {
-            "any",
-            "columns",
-            "functions",
-            "limits",
-            "mirror",
-            "names",
-            "parameters",
-            "phrases",
-            "tuples",
-        }
-    ),
     "system": frozenset({"columns", "functions", "phrases"}),
-    "terminal": frozenset(
-        {
-            "any",
-            "columns",
-            "functions",
-            "limits",
-            "mirror",
-            "module",
-            "names",
-            "parameters",
-            "phrases",
-        }
-    ),
     "tests": frozenset({"columns", "module", "phrases"}),
 }
