@@ -67,7 +67,7 @@ def test_the_central_acknowledges_what_it_has_written_and_nothing_else(wire: Wir
         payload=json.dumps({"online": True}).encode(),
         receipt=7,
     )
-    wire.central.ledger.sql.execute("PRAGMA query_only = ON")
+    wire.central.books.sql.execute("PRAGMA query_only = ON")
     assert list(exchange.turn(event, wire.clock.instant)) == [DropLink()]
-    wire.central.ledger.sql.execute("PRAGMA query_only = OFF")
+    wire.central.books.sql.execute("PRAGMA query_only = OFF")
     assert list(exchange.turn(event, wire.clock.instant)) == [Acknowledge(7)]
