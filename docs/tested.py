@@ -18,7 +18,7 @@ PAGE = printed.ROOT / "docs" / "contribute" / "limits.md"
 BEGIN, END = "<!-- printed by python -m docs.tested -->", "<!-- end -->"
 NO_TEST = "no test names it"
 
-_TEST = re.compile(r"`(?P<file>tests/[\w/]+\.py)::(?P<name>\w+)`")
+_NAMED = re.compile(r"`(?:(?P<file>tests/[\w/]+\.py)|(?P<name>test_\w+))`")
 
 
 def text() -> str:
@@ -28,15 +28,13 @@ def text() -> str:
     tests = list(_tests())
     items = []
     for limit in bounds:
-        found = [
-            f"  `{path.relative_to(printed.ROOT)}::{name}`"
-            for path, name, code in tests
-            if re.search(rf"\b{limit.name}\b", code)
-            and (names[limit.name] == 1 or _imports(path, limit))
-        ]
-        items.append(
-            "\n".join([f"* `{limit.name}` of `{limit.file}`", *(found or [f"  {NO_TEST}"])])
-        )
+        lines = [f"* `{limit.name}` of `{limit.file}`"]
+        for path, name, code in tests:
+            is_named = re.search(rf"\b{limit.name}\b", code) is not None
+            if is_named and (names[limit.name] == 1 or _imports(path, limit)):
+                file = f"  in `{path.relative_to(printed.ROOT)}`:"
+                lines += [f"  `{name}`"] if file in lines else [file, f"  `{name}`"]
+        items.append("\n".join(lines if len(lines) > 1 else [*lines, f"  {NO_TEST}"]))
     return "\n".join(items)
 
 
@@ -44,12 +42,15 @@ def complaints(page: str) -> Iterator[str]:
     """Yield what is wrong with a page: a limit without a test, a rule without one, a lost test."""
     name = PAGE.relative_to(printed.ROOT)
     for item in page.split("\n* ")[1:]:
-        if not _TEST.search(item):
+        source = None
+        for match in _NAMED.finditer(item):
+            if match["file"] is not None:
+                path = printed.ROOT / match["file"]
+                source = path.read_text(encoding="utf-8") if path.exists() else ""
+            elif f"def {match['name']}(" not in (source or ""):
+                yield f"{name}: {match['name']} does not exist: {item.splitlines()[0]}"
+        if source is None:
             yield f"{name}: no test: {item.splitlines()[0]}"
-    for match in _TEST.finditer(page):
-        path = printed.ROOT / match["file"]
-        if not path.exists() or f"def {match['name']}(" not in path.read_text(encoding="utf-8"):
-            yield f"{name}: {match['file']} has no test {match['name']}"
 
 
 def _tests() -> Iterator[tuple[Path, str, str]]:
