@@ -1,29 +1,62 @@
-"""What commands print, and how a program ends: tables for people, JSON for programs, exit codes.
+"""The output of commands (tables for people, JSON and CSV for programs) and the exit codes.
 
-Exit codes: 0 done, 1 refused with a sentence, 2 usage, 3 our bug, 78 configuration (systemd does not
-restart on it). The only broad `except` of the project is in `run_guarded`.
+Exit codes: 0 done, 1 refused with a sentence, 2 usage, 3 our bug, 78 configuration (systemd does
+not restart on it). The only broad `except` of the project is in `run_guarded`.
 """
 
+import csv
+import io
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import TypeVar
 
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from agent.domain.money import format_euro
 from agent.errors import AgentError
 
-JSON = click.option(
-    "--json", "as_json", is_flag=True, help="For programs: JSON instead of a table."
-)
 WIDTH_WITHOUT_TERMINAL = 200
+"""Columns of a table in a file or pipe: rich would cut it at 80, and a cut id cannot be copied."""
 EXIT_BUG = 3
+CENTS = "_cents"
+"""The end of the name of a column of money. A table shows it in euro; JSON and CSV keep cents."""
 
 log = logging.getLogger("agent.console")
+
+JSON = click.option("--json", "as_json", is_flag=True, help="JSON for programs.")
+
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
+
+class Format(StrEnum):
+    """How a command prints its rows."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def table_format(command: _Command) -> _Command:
+    """Give a command `--json` and `--csv`; its parameter `table_format` becomes a `Format`."""
+    for chosen, help_text in (
+        (Format.CSV, "CSV for spreadsheets."),
+        (Format.JSON, "JSON for programs."),
+    ):
+        command = click.option(
+            f"--{chosen}",
+            "table_format",
+            flag_value=chosen,
+            type=Format,
+            default=Format.TABLE,
+            help=help_text,
+        )(command)
+    return command
 
 
 def run_command(command: click.Group) -> int:
@@ -32,7 +65,10 @@ def run_command(command: click.Group) -> int:
 
 
 def run_guarded(work: Callable[[], int]) -> int:
-    """Return what `work` returns. An `AgentError` is logged as its sentence, any other exception with its traceback."""
+    """Return what `work` returns, or the exit code of what it raised.
+
+    Logs an `AgentError` as its sentence and any other exception with its traceback.
+    """
     try:
         return work()
     except AgentError as error:
@@ -55,29 +91,57 @@ def _run_click(command: click.Group) -> int:
         raise AgentError("an argument is not UTF-8 text") from None
 
 
-def show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        return print_json(rows)
-    for row in rows:
-        if "balance" in row:
-            row["balance"] = format_euro(row["balance"])
-    columns = tuple(rows[0]) if rows else ("nothing",)
-    return print_table(
-        [name.replace("_", " ") for name in columns],
-        [[text_of(value) for value in row.values()] for row in rows],
-    )
+def show_rows(rows: Sequence[Mapping[str, object]], table_format: Format) -> None:
+    """Print rows as a table, JSON or CSV. A column that a row lacks is empty there."""
+    match table_format:
+        case Format.JSON:
+            print_json([dict(row) for row in rows])
+        case Format.CSV:
+            _print_csv(rows)
+        case Format.TABLE:
+            columns = _columns(rows)
+            print_table(
+                [column.removesuffix(CENTS).replace("_", " ") for column in columns],
+                [[_cell(column, row.get(column)) for column in columns] for row in rows],
+            )
 
 
 def print_json(value: object) -> None:
+    """Print a value as indented JSON."""
     click.echo(json.dumps(value, indent=1))
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Print a table as wide as the terminal, else `WIDTH_WITHOUT_TERMINAL` columns."""
     table = Table(*columns)
     for row in rows:
-        table.add_row(*row)
+        # Text: rich would take [/x] in a sentence for markup, and stop or swallow it
+        table.add_row(*map(Text, row))
     Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL).print(table)
 
 
 def text_of(value: object) -> str:
+    """Return a value as a cell of a table; a missing one is `-`."""
     return "-" if value is None else str(value)
+
+
+def _print_csv(rows: Sequence[Mapping[str, object]]) -> None:
+    columns = _columns(rows)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([columns, *([_csv_cell(row.get(name)) for name in columns] for row in rows)])
+    click.echo(text.getvalue(), nl=False)
+
+
+def _columns(rows: Sequence[Mapping[str, object]]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row)) or ["nothing to list"]
+
+
+def _csv_cell(value: object) -> object:
+    return json.dumps(value) if isinstance(value, list | dict | bool) else value
+
+
+def _cell(column: str, value: object) -> str:
+    if column.endswith(CENTS) and isinstance(value, int):
+        return format_euro(value)
+    return text_of(value)

@@ -1,17 +1,17 @@
-"""What can go wrong, one exception a room; each message is one sentence a technician understands.
+"""One exception for each room. A message is one sentence for a technician: what, where, what to do.
 
 A child without credit is not an error: refusals are values (`domain/tap.py`).
 """
 
 
 class AgentError(Exception):
-    """Anything that ends a command with a sentence. `exit_code` is what the process ends with."""
+    """Ends a command with its sentence. `exit_code` is the exit code of the process."""
 
     exit_code = 1
 
 
 class ConfigError(AgentError):
-    """agent.toml, a profile or a secret is wrong. systemd does not restart on 78 (EX_CONFIG of sysexits.h)."""
+    """agent.toml, a profile or a secret is wrong. systemd does not restart on 78 (EX_CONFIG)."""
 
     exit_code = 78
 
@@ -21,19 +21,22 @@ class ProfileError(ConfigError):
 
 
 class CardError(AgentError):
-    """A text that is no card id."""
+    """A text is not a card id, a printed number or a card key."""
 
 
 class ReaderError(AgentError):
-    """A reader is gone, blocked or answered nonsense."""
+    """A reader is missing, blocked, or sent an answer that is not in its protocol."""
 
 
 class StoreError(AgentError):
     """The terminal's database cannot be read, written or trusted."""
 
 
-class UnknownError(StoreError):
-    """An entry's commit failed, and could not be looked for yet: it may be there. `place` and `digest` are its own."""
+class UncertainCommitError(StoreError):
+    """The commit of an entry failed, and the file cannot be read yet: the entry may be in it.
+
+    `place` is the entry's `Place.n`, `digest` its hash.
+    """
 
     def __init__(self, sentence: str, place: int, digest: bytes) -> None:
         super().__init__(sentence)
@@ -41,14 +44,14 @@ class UnknownError(StoreError):
 
 
 class DamagedError(StoreError):
-    """The terminal's file is damaged: it is kept under another name, and another begun."""
+    """The terminal's file is damaged: it is renamed, and a new one is begun."""
 
 
 class RecordError(StoreError):
-    """A record of the central's cannot be read any more: it is forgotten, and all are asked for anew."""
+    """A record in the terminal's file is unreadable: it is deleted and requested again."""
 
     def __init__(self, kind: str, record_id: str, why: Exception) -> None:
-        super().__init__(f"the {kind} {record_id} cannot be read any more: {why}")
+        super().__init__(f"the record of {kind} {record_id} cannot be read: {why}")
         self.kind, self.id = kind, record_id
 
 

@@ -1,28 +1,35 @@
-"""A SQLite file of ours: opened, checked, migrated, and the one way to write to it. The terminal's and the central's are both one.
+"""A SQLite file of the terminal or the central: how it is opened, checked, migrated and written.
 
-Promises: a file that is newer than this program, damaged or another program's is left untouched with a sentence; a
-transaction is on the disk when its block has ended, or raises; `sqlite3.Error` never leaves. Never retries.
+Promises: a file that is damaged, newer than this program or of another program is not changed, and
+an error says so. A transaction is on the disk when its block ends, or the block raises.
+`sqlite3.Error` never leaves this module. Never retries.
 """
 
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 from urllib.parse import quote
 
 from agent.errors import AgentError
 
-# what a file that fails raises; a damaged one may even spoil the text of SQLite's complaint
+Row = TypeVar("Row")
+
+# the exceptions of a failing file; in a damaged one even SQLite's error text may not be UTF-8
 FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """What a file of ours is. `pragmas` are set on every connection that writes, in order; `options` end the file's URI."""
+class FileKind:
+    """What is particular to the terminal's or the central's file.
+
+    `pragmas` are set in order on every writing connection. `options` are appended to the file's
+    URI. `error` is raised for every fault, `damaged` where SQLite reports the file as damaged.
+    """
 
     owner: str
     application_id: int
@@ -31,43 +38,48 @@ class Form:
     options: str
     busy_timeout_ms: int
     error: type[AgentError]
-    damaged: type[AgentError]  # a file that SQLite itself calls damaged
+    damaged: type[AgentError]
 
 
-class SqliteFile:
-    """One connection, used by one thread. `mode` is SQLite's: ro reads, rw needs the file, rwc makes it."""
+class SqliteFile(Generic[Row]):
+    """One connection for one thread. Every method raises the errors of its `FileKind`.
+
+    `mode` is SQLite's: ro reads, rw needs the file, rwc creates it. `Row` is the type of a row, as
+    the connection's row factory makes it.
+    """
 
     sql: sqlite3.Connection
 
-    def __init__(self, path: Path, form: Form, mode: str) -> None:
+    def __init__(self, path: Path, kind: FileKind, mode: str) -> None:
         self.path = path
         self._name = str(path)
-        self._opened: list[
-            tuple[int, int] | None
-        ] = []  # (device, inode) of file and journal; empty before they are open
-        self.transactions = 0  # begun by this connection
-        self._form = form
+        # (device, inode) of the file and its write-ahead log; empty before they are open
+        self._opened: list[tuple[int, int] | None] = []
+        # begun by this connection
+        self.transactions = 0
+        self._kind = kind
         self._refuse_foreign()
         try:
             if mode == "rwc" and not path.exists():
-                self._make()
+                self._create()
             self._open(path, mode)
         except FAULTS as error:
-            raise self.fault(f"cannot be opened as {form.owner} database", error) from error
+            raise self.fault(f"cannot be opened as {kind.owner} database", error) from error
 
     def close(self) -> None:
         self.sql.close()
 
     def reopen(self) -> None:
-        """Open the file anew and only then forget the old connection. Raises the form's error.
+        """Open the file again, then close the old connection.
 
-        When the file or its journal was taken away, the old connection still holds them: what they had is put back first.
+        If the file or its write-ahead log was removed, the old connection still has the contents
+        open. They are written back first.
         """
         old, opened = self.sql, self._opened
         try:
             with contextlib.suppress(sqlite3.Error):
                 if not self.path.exists():
-                    self._put_back()
+                    self._restore_removed()
                 elif not self.is_in_place():
                     old.execute("PRAGMA wal_checkpoint(PASSIVE)")
             self._refuse_foreign()
@@ -81,48 +93,55 @@ class SqliteFile:
         old.close()
 
     def fault(self, what: str, error: Exception) -> AgentError:
-        """Return the form's error for one of SQLite's or the system's."""
+        """Return the kind's error for an exception of SQLite or the system."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         is_damaged = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or any(
             word in str(error) for word in ("decode", "malformed JSON")
         )
-        kind = self._form.damaged if is_damaged else self._form.error
-        return kind(f"{self.path}: {what}: {error}")
+        error_type = self._kind.damaged if is_damaged else self._kind.error
+        return error_type(f"{self.path}: {what}: {error}")
 
     def _open(self, path: Path, mode: str) -> None:
         self._opened = []
         self.sql = self._connect(path, mode)
-        self.sql.execute(f"PRAGMA busy_timeout = {self._form.busy_timeout_ms}")
-        self._check_version()
-        if mode != "ro":
-            for pragma in self._form.pragmas:
-                self.sql.execute(f"PRAGMA {pragma}")
-            self._migrate()
+        try:
+            self.sql.execute(f"PRAGMA busy_timeout = {self._kind.busy_timeout_ms}")
+            self._check_version()
+            if mode != "ro":
+                for pragma in self._kind.pragmas:
+                    self.sql.execute(f"PRAGMA {pragma}")
+                self._migrate()
+        except (*FAULTS, AgentError):
+            self.sql.close()
+            raise
         self._opened = self._identity() if path == self.path else []
 
     def _connect(self, path: Path, mode: str) -> sqlite3.Connection:
         return sqlite3.connect(
-            f"file:{quote(str(path))}?mode={mode}{self._form.options}",
+            f"file:{quote(str(path))}?mode={mode}{self._kind.options}",
             uri=True,
             isolation_level=None,
         )
 
     def is_in_place(self) -> bool:
-        """Return whether the names of file and journal still lead to what this connection has open."""
+        """Return whether the file and its write-ahead log are still the ones that are open.
+
+        SQLite writes on into a removed file without an error, and the data is lost at exit.
+        """
         return not self._opened or self._identity() == self._opened
 
     def _identity(self) -> list[tuple[int, int] | None]:
-        found: list[tuple[int, int] | None] = []
+        identity: list[tuple[int, int] | None] = []
         for name in (self._name, self._name + "-wal"):
             try:
                 status = os.stat(name)
             except OSError:
-                found.append(None)
+                identity.append(None)
             else:
-                found.append((status.st_dev, status.st_ino))
-        return found
+                identity.append((status.st_dev, status.st_ino))
+        return identity
 
-    def _put_back(self) -> None:
+    def _restore_removed(self) -> None:
         new = self.path.with_name(self.path.name + ".new")
         new.unlink(missing_ok=True)
         copy = sqlite3.connect(new)
@@ -135,8 +154,11 @@ class SqliteFile:
         os.replace(new, self.path)
         sync_folder(self.path.parent)
 
-    def _make(self) -> None:
-        """Make the file under another name and give it its own when it is whole: a plug pulled before leaves nothing in its place."""
+    def _create(self) -> None:
+        """Create the file under another name and rename it when it is complete.
+
+        After a power cut there is then either no file or a complete one.
+        """
         new = self.path.with_name(self.path.name + ".new")
         for end in ("", "-journal", "-wal", "-shm"):
             new.with_name(new.name + end).unlink(missing_ok=True)
@@ -147,7 +169,7 @@ class SqliteFile:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Everything inside is on the disk when the block has ended, or none of it. Raises the form's error."""
+        """Run the block as one transaction. When it ends, all is on the disk; else nothing is."""
         self.transactions += 1
         try:
             self.sql.execute("BEGIN IMMEDIATE")
@@ -159,31 +181,39 @@ class SqliteFile:
                 raise self.fault("not written", error) from error
             raise
 
-    def write_one(self, statement: str, values: tuple[Any, ...]) -> None:
-        """Do one statement that is a transaction of its own. Raises the form's error."""
+    def write_one(self, statement: str, values: Sequence[object]) -> None:
+        """Execute one statement that is a transaction of its own."""
         self.transactions += 1
         try:
             self.sql.execute(statement, values)
         except FAULTS as error:
             raise self.fault("not written", error) from error
 
-    def rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        """Return all rows of one query. Raises the form's error."""
+    def rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
+        """Return all rows of a query."""
         try:
             return self.sql.execute(statement, values).fetchall()
         except FAULTS as error:
             raise self.fault("not readable", error) from error
 
-    def row(self, statement: str, values: tuple[Any, ...] = ()) -> Any:
-        """Return the first row of a query, None if there is none. Raises the form's error."""
+    def row(self, statement: str, values: Sequence[object] = ()) -> Row | None:
+        """Return the first row of a query, None if there is none."""
         try:
-            return self.sql.execute(statement, values).fetchone()
+            row: Row | None = self.sql.execute(statement, values).fetchone()
         except FAULTS as error:
             raise self.fault("not readable", error) from error
+        return row
+
+    def only_row(self, statement: str, values: Sequence[object] = ()) -> Row:
+        """Return the first row of a query that always has one."""
+        row = self.row(statement, values)
+        if row is None:
+            raise self._kind.error(f"{self.path}: no row for {statement!r}")
+        return row
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Several reads of one state of the file; within another such block, part of it. Raises the form's error."""
+        """Run the block's reads on one snapshot of the file. A block inside a block shares it."""
         outer = self.sql.in_transaction
         try:
             if not outer:
@@ -200,54 +230,59 @@ class SqliteFile:
             if self.sql.in_transaction:
                 self.sql.execute("ROLLBACK")
         except sqlite3.Error:
-            self.sql.close()  # the file gives up: nothing of the transaction was promised
+            self.sql.close()  # the file failed; nothing of the transaction was promised
 
     def _refuse_foreign(self) -> None:
-        journal = self.path.with_name(self.path.name + "-wal")
+        log = self.path.with_name(self.path.name + "-wal")
         try:
             with open(self.path, "rb") as file:
                 header = file.read(16)
         except FileNotFoundError:
-            if journal.exists():
-                sentence = f"{self.path}: is missing, but its journal {journal.name} is there; put the file back first"
-                raise self._form.error(sentence) from None
+            if log.exists():
+                raise self._kind.error(
+                    f"{self.path}: is missing, but its write-ahead log {log.name} exists;"
+                    " put the file back first"
+                ) from None
             return
         except OSError as error:
-            raise self._form.error(f"{self.path}: cannot be read: {error.strerror}") from error
-        if journal.exists() and journal.stat().st_size:
-            return  # a cut while the journal was brought into the file may have damaged its beginning: the journal has it
+            raise self._kind.error(f"{self.path}: cannot be read: {error.strerror}") from error
+        if log.exists() and log.stat().st_size:
+            # a power cut during a checkpoint may have damaged the header: the log repairs it
+            return
         if not header:
-            raise self._form.error(
-                f"{self.path}: is empty, and a ledger never is; put the file back, or remove it to begin anew"
+            raise self._kind.error(
+                f"{self.path}: is empty; put the file back, or delete it to start a new one"
             )
         if header != b"SQLite format 3\0":
-            raise self._form.damaged(
-                f"{self.path}: is not an SQLite database; move it away, or name another place"
+            raise self._kind.damaged(
+                f"{self.path}: is not an SQLite database; move it away, or configure another path"
             )
 
     def _check_version(self) -> None:
         (version,) = self.sql.execute("PRAGMA user_version").fetchone()
         (application,) = self.sql.execute("PRAGMA application_id").fetchone()
         (tables,) = self.sql.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        known = len(self._form.migrations)
-        if application != self._form.application_id and tables:
-            raise self._form.error(
-                f"{self.path}: is a database, but not {self._form.owner}; move it away, or name another place"
+        known = len(self._kind.migrations)
+        if application != self._kind.application_id and tables:
+            raise self._kind.error(
+                f"{self.path}: is a database, but not {self._kind.owner};"
+                " move it away, or configure another path"
             )
         if version > known:
-            raise self._form.error(
-                f"{self.path}: has schema {version}, this program knows {known}; install the newer program again"
+            raise self._kind.error(
+                f"{self.path}: has schema {version}, this program knows {known};"
+                " install the newer program again"
             )
 
     def _migrate(self) -> None:
         (version,) = self.sql.execute("PRAGMA user_version").fetchone()
-        if 0 < version < len(self._form.migrations):
+        if 0 < version < len(self._kind.migrations):
             self._copy_aside(version)
-        for number, script in enumerate(self._form.migrations[version:], start=version + 1):
+        for number, script in enumerate(self._kind.migrations[version:], start=version + 1):
             with self.transaction() as sql:
                 for statement in _statements(script):
                     sql.execute(statement)
-                sql.execute(f"PRAGMA application_id = {self._form.application_id}")
+                sql.execute(f"PRAGMA application_id = {self._kind.application_id}")
                 sql.execute(f"PRAGMA user_version = {number}")
 
     def _copy_aside(self, version: int) -> None:
@@ -259,7 +294,7 @@ class SqliteFile:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring what a folder's names point to onto the disk."""
+    """Flush a folder's list of names to the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -268,7 +303,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """Split a script at the ends of its statements: `executescript` would commit before it starts."""
+    """Yield the statements of a script. `executescript` would commit before the first one."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

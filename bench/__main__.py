@@ -29,7 +29,7 @@ from bench.taps import (
     tap_in_a_large_file,
 )
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "PERFORMANCE.md"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "reference" / "performance.md"
 HEAD = """# What it costs
 
 Printed by `make bench`. Each figure stands beside its floor, measured in turn in the same run.
@@ -87,7 +87,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write docs/PERFORMANCE.md")
+    parser.add_argument("--write", action="store_true", help="write docs/reference/performance.md")
     parser.add_argument("--save", type=Path, default=None, help="save the figures in this file")
     parser.add_argument(
         "--compare", type=Path, default=None, help="print the ratios of a saved run beside these"

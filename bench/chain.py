@@ -19,7 +19,7 @@ from agent.readers.events import CardPresented, Show
 from agent.store import writes
 from agent.sync.events import Acknowledge, Arrived
 from agent.sync.messages import BATCH_ENTRIES_MAX
-from agent.terminal.process import Inbox
+from agent.terminal.inbox import Inbox
 from bench.measure import Row, Series, against
 from tests.parts.broker import Mosquitto
 from tests.parts.canteen import CARDS, canteen, counter, write_backlog

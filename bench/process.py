@@ -15,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.store import reads
 from agent.store.database import Database
+from agent.store.standing import newest_epoch
 from bench.measure import BareInsert, Overwrite, Row
 from bench.taps import Counter, account_body, card_body
 from tests.crash.ext4 import IMAGE_BYTES, mounted
@@ -81,7 +82,7 @@ def _start(terminal: Terminal) -> float:
     terminal.start()
     process = terminal.process
     assert process is not None
-    wait_for(lambda: "serving" in process.output()[size:], "READY")
+    wait_for(lambda: "Serving" in process.output()[size:], "READY")
     return time.monotonic() - begun
 
 
@@ -127,7 +128,7 @@ def backlog(folder: Path) -> list[Row]:
 def _bare_backlog(ledger: Path, port: int, path: Path) -> float:
     """Publish a ledger's batches and insert their rows, nothing more. Return the seconds."""
     db = Database(ledger, read_only=True)
-    epoch = reads.newest_epoch(db)
+    epoch = newest_epoch(db)
     firsts = range(1, BACKLOG + 1, BATCH)
     batches = [reads.batch(db, epoch, first, BATCH)[1] for first in firsts]
     db.close()

@@ -1,62 +1,69 @@
-"""How deep an account can go in a town that refuses: `python -m docs.bound` prints the worked numbers of docs/CONSISTENCY.md.
+"""Prints the overdraft bound of a town that refuses meals without credit, with worked numbers.
 
-`--check` fails when the document has others.
+`python -m docs.bound` writes the table into docs/CONSISTENCY.md; `--check` ends with 1 when the
+page has other numbers.
 """
 
 import sys
-from pathlib import Path
+from dataclasses import dataclass
 
 from agent.domain.canteen import PolicyRecord
 from agent.domain.money import format_euro
+from docs import printed
 
-DOCUMENT = Path(__file__).with_name("CONSISTENCY.md")
-# floor in cents, price in cents, terminals out of contact, services a day
-TOWNS = ((0, 366, 1, 1), (0, 366, 2, 1), (-1_000, 366, 1, 2), (0, 550, 6, 1))
+PAGE = printed.ROOT / "docs" / "CONSISTENCY.md"
+BEGIN, END = "<!-- printed by python -m docs.bound -->", "<!-- end -->"
+COLUMNS = ("floor", "price", "isolated terminals", "services a day", "days", "lowest balance")
 
 
-def lowest_cents(
-    *, floor_cents: int, price_cents: int, terminals: int, services: int, days: int
-) -> int:
-    """Return the lowest balance, in cents, that meals paid for in good faith can leave.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Town:
+    """A town's rules, and how many of its terminals are isolated from each other."""
 
-    `terminals` do not know of one another's meals for `days` days: each may serve one meal a service and day that the others do not
-    see, and none goes below the floor by what it sees itself. So one of them takes the account to the floor, and each other
-    one adds its own meals to that.
+    floor_cents: int
+    price_cents: int
+    terminals: int
+    services: int
+
+
+TOWNS = (
+    Town(floor_cents=0, price_cents=366, terminals=1, services=1),
+    Town(floor_cents=0, price_cents=366, terminals=2, services=1),
+    Town(floor_cents=-1_000, price_cents=366, terminals=1, services=2),
+    Town(floor_cents=0, price_cents=550, terminals=6, services=1),
+)
+
+
+def lowest_cents(town: Town, days: int) -> int:
+    """Return the lowest balance, in cents, after `days` days without contact.
+
+    No terminal goes below the floor by the meals that it sees. So one of them takes the account to
+    the floor, and each other one adds at most one meal for each service and day.
     """
-    return (
-        floor_cents - (terminals - 1) * services * days * price_cents if terminals else floor_cents
-    )
+    unseen = max(0, town.terminals - 1) * town.services * days
+    return town.floor_cents - unseen * town.price_cents
 
 
 def table() -> str:
-    days = (
-        1 + PolicyRecord(from_day="2026-09-01", p=0).stale_after_h // 24
-    )  # a day and night may touch two lunches
-    head = (
-        "floor",
-        "price",
-        "terminals that do not hear of each other",
-        "services a day",
-        "days",
-        "lowest balance",
-    )
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for floor_cents, price_cents, terminals, services in TOWNS:
-        lowest = lowest_cents(
-            floor_cents=floor_cents,
-            price_cents=price_cents,
-            terminals=terminals,
-            services=services,
-            days=days,
+    # 24 hours without contact touch two days, and so two lunches
+    days = 1 + PolicyRecord(from_day="2026-09-01", p=0).stale_after_h // 24
+    lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
+    for town in TOWNS:
+        cells = (
+            format_euro(town.floor_cents),
+            format_euro(town.price_cents),
+            str(town.terminals),
+            str(town.services),
+            str(days),
+            format_euro(lowest_cents(town, days)),
         )
-        lines.append(
-            f"| {format_euro(floor_cents)} | {format_euro(price_cents)} | {terminals} | {services} | {days} | {format_euro(lowest)} |"
-        )
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
+def main(check: bool) -> int:
+    return printed.finish({PAGE: printed.part(PAGE, BEGIN, END, table())}, check=check)
+
+
 if __name__ == "__main__":
-    if "--check" not in sys.argv:
-        print(table())
-    elif table() not in DOCUMENT.read_text(encoding="utf-8"):
-        sys.exit("docs/CONSISTENCY.md: its worked numbers are not those of python -m docs.bound")
+    sys.exit(main(printed.wants_check()))

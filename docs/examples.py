@@ -1,6 +1,7 @@
-"""Prints docs/protocol/examples/: one message of each kind, taken from a real exchange between a terminal and the central.
+"""Prints docs/protocol/examples/: a message of each kind, from a real terminal and a real central.
 
-`python -m docs.examples` writes them. Times and randomness are fixed, so the same program prints the same bytes.
+`python -m docs.examples` writes them, `--check` ends with 1 when one differs. Times and random
+numbers are fixed, so the same program prints the same bytes.
 """
 
 import json
@@ -8,9 +9,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from docs import printed
 from tests.parts.wire import Wire
 
-FOLDER = Path(__file__).resolve().parent / "protocol" / "examples"
+FOLDER = printed.ROOT / "docs" / "protocol" / "examples"
 CARD, UNKNOWN = "a:04a1b2c3d4e5f6", "em:010063e9ae"
 
 
@@ -57,21 +59,8 @@ def texts() -> dict[Path, str]:
 
 
 def main(check: bool) -> int:
-    printed = texts()
-    wrong = [
-        path
-        for path, text in printed.items()
-        if not path.exists() or path.read_text(encoding="utf-8") != text
-    ]
-    if not check:
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        for path, text in printed.items():
-            path.write_text(text, encoding="utf-8")
-        return 0
-    for path in wrong:
-        print(f"{path.name} is not what an exchange gives; print it anew with: make docs")
-    return 1 if wrong else 0
+    return printed.finish(texts(), check=check)
 
 
 if __name__ == "__main__":
-    sys.exit(main("--check" in sys.argv[1:]))
+    sys.exit(main(printed.wants_check()))

@@ -9,10 +9,12 @@ from typing import Any
 from agent.central.books.file import Books
 from agent.central.feed import site_records
 from agent.central.office.check import check
-from agent.domain.ledger import Entry
+from agent.domain.ledger import ChainEnd, Entry, Place
 from agent.readers.events import Signal
 from agent.store import reads
 from agent.store.database import Database
+from agent.store.standing import find_place, standing
+from agent.store.verify import verify
 from agent.sync.messages import BATCH_ENTRIES_MAX, MESSAGE_BYTES_MAX
 from agent.sync.session import RETRY_MAX_MS
 from tests.parts.wire import Box, Wire
@@ -44,8 +46,8 @@ def what_was_told_out_of_order_is_recorded(unrecorded: int, *, works: bool) -> N
 
 def greens_are_still_there(disk: Disk, db: Database) -> None:
     for made in disk.greens:
-        kept = reads.place_of(db, made.epoch, made.seq)
-        assert kept is not None and kept[2] in (made.hash, ""), (
+        kept = find_place(db, ChainEnd(epoch=made.epoch, seq=made.seq, hash=made.hash))
+        assert kept is not None and kept.hash in (made.hash, None), (
             f"the meal of a green light is gone: {made.terminal} {made.epoch} {made.seq}"
         )
 
@@ -116,7 +118,7 @@ def the_books_are_right(ledger: Books) -> None:
 
 
 def the_chain_holds(db: Database) -> None:
-    assert list(reads.verify(db)) == []
+    assert list(verify(db)) == []
 
 
 def the_mark_moves_with_what_is_booked(marked: int, booked: int) -> None:
@@ -138,21 +140,20 @@ def everything_recorded_is_booked(db: Database, ledger: Books, terminal: str) ->
         for row in ledger.sql.execute("SELECT hash FROM entry WHERE terminal = ?", (terminal,))
     }
     missing = [
-        (epoch, entry.seq)
-        for epoch, entry, _, _ in reads.entries(db, newest=1_000_000)
-        if entry.hash not in booked
+        (listed.epoch, listed.entry.seq)
+        for listed in reads.entries(db, newest=1_000_000)
+        if listed.entry.hash not in booked
     ]
     assert not missing, f"{terminal}: recorded and not booked: {missing[:5]}"
 
 
 def what_is_set_aside_is_listed_on_both_sides(db: Database, ledger: Books, terminal: str) -> None:
     """What the central put aside when it came is noted at the terminal that made it, while that keeps the entry."""
-    noted = {
-        (epoch, seq)
-        for epoch, seq in db.sql.execute(
-            "SELECT epoch.id, note.n & 0x1FFFFFFFF FROM note JOIN epoch ON epoch.n = note.n >> 33 WHERE status = 'set_aside'"
-        )
-    }
+    ids = dict(db.sql.execute("SELECT n, id FROM epoch"))
+    places = [
+        Place.of(n) for (n,) in db.sql.execute("SELECT n FROM note WHERE status = 'set_aside'")
+    ]
+    noted = {(ids[place.epoch_number], place.seq) for place in places}
     aside = {
         row["hash"]: row["reason"]
         for row in ledger.sql.execute(
@@ -161,9 +162,9 @@ def what_is_set_aside_is_listed_on_both_sides(db: Database, ledger: Books, termi
         )
     }
     unheard = [
-        (epoch, entry.seq, aside[entry.hash])
-        for epoch, entry, _, _ in reads.entries(db, newest=1_000_000)
-        if entry.hash in aside and (epoch, entry.seq) not in noted
+        (listed.epoch, listed.entry.seq, aside[listed.entry.hash])
+        for listed in reads.entries(db, newest=1_000_000)
+        if listed.entry.hash in aside and (listed.epoch, listed.entry.seq) not in noted
     ]
     assert not unheard, f"{terminal}: set aside and not noted here: {unheard[:5]}"
 
@@ -207,7 +208,7 @@ def only_what_was_booked_is_pruned(made: Made, was_booked: bool) -> None:
 
 
 def a_terminal_equals_the_central(db: Database, ledger: Books, terminal: str) -> None:
-    here = reads.standing(db)
+    here = standing(db)
     assert here.pending == 0, f"{terminal}: {here.pending} entries wait"
     (site,) = ledger.sql.execute("SELECT site FROM terminal WHERE id = ?", (terminal,)).fetchone()
     held = {body.encode() for (body,) in db.sql.execute("SELECT body FROM record")}
@@ -234,7 +235,7 @@ def both_sides_are_equal(wire: Wire) -> None:
 
 def differences_found(db: Database) -> int:
     """Return how often a terminal held what the central does not: by the digest, or because a record could not even be read."""
-    return sum(kind in ("digest", "record") for _, kind, _ in reads.incidents(db))
+    return sum(row.kind in ("digest", "record") for row in reads.incidents(db))
 
 
 def a_difference_was_found_and_healed(
@@ -249,7 +250,7 @@ def a_difference_was_found_and_healed(
 
 def no_difference_came_of_itself(db: Database) -> None:
     """Where nobody damaged a disk the digest never has anything to find: whatever it heals is a fault of ours."""
-    found = [detail for _, kind, detail in reads.incidents(db) if kind == "digest"]
+    found = [row.detail for row in reads.incidents(db) if row.kind == "digest"]
     assert not found, f"the digest found a difference that nobody made: {found[0]}"
 
 
@@ -356,7 +357,7 @@ def a_kept_clock_is_believed(entry: Entry, now: str, day: str) -> None:
 
 
 def no_order_waits(ledger: Books, terminal: str) -> None:
-    waiting = ledger.row("SELECT order_id, order_do FROM terminal WHERE id = ?", (terminal,))
+    waiting = ledger.only_row("SELECT order_id, order_do FROM terminal WHERE id = ?", (terminal,))
     assert waiting["order_id"] is None, (
         f"{terminal}: {waiting['order_do']} {waiting['order_id']} waits"
     )

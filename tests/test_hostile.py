@@ -14,7 +14,7 @@ from agent.central.office.roster import import_roster, read_roster
 from agent.domain.ledger import canonical, chain_hash, genesis
 from agent.errors import CentralError
 from agent.readers.events import Signal
-from agent.store import reads
+from agent.store.standing import standing
 from agent.sync.events import Arrived
 from agent.sync.session import HEARTBEAT_MS
 from tests.conftest import CARD, OTHER_CARD
@@ -89,7 +89,7 @@ def test_nothing_a_terminal_sends_stops_the_central_or_another_terminal(
     wire.central.credit("a-2", 1_000, "r-1")
     wire.settle()
     assert wire.box.balance("a-2") == wire.central.balance("a-2") == 1_000 - 366
-    assert reads.standing(wire.box.db).pending == 0
+    assert standing(wire.box.db).pending == 0
     the_books_are_right(wire.central.ledger)
 
 
@@ -222,10 +222,10 @@ def test_a_late_snapshot_of_a_journal_that_is_over_changes_nothing(wire: Wire) -
     new_generation(wire.central.ledger, "f" * 32, at=wire.clock.instant, reason="test")
     wire.announce()
     wire.settle()
-    before = reads.standing(wire.box.db)
+    before = standing(wire.box.db)
     assert before.generation == "f" * 32
     wire.deliver_down(f"canteen/v1/{TOWN}/t/t-1/changes", first)
-    assert reads.standing(wire.box.db) == before
+    assert standing(wire.box.db) == before
 
 
 def test_a_central_restored_from_before_a_new_epoch_gets_the_earlier_epochs_meals_back(
@@ -240,7 +240,7 @@ def test_a_central_restored_from_before_a_new_epoch_gets_the_earlier_epochs_meal
     wire.clock.pass_ms(DAY_MS)
     wire.box.tap(OTHER_CARD)
     wire.settle()
-    assert reads.standing(wire.box.db).epoch.startswith("2-")
+    assert standing(wire.box.db).epoch.startswith("2-")
     wire.disconnect()
     wire.central.ledger.close()
     shutil.copyfile(backup, wire.central.path)
@@ -265,7 +265,7 @@ def test_a_restored_central_begins_one_journal_however_many_terminals_have_prune
             box.tap(CARD)
         wire.settle()
         wire.pass_time(DAY_MS)
-    assert all(reads.standing(box.db).oldest > 1 for box in wire.boxes.values())
+    assert all(standing(box.db).oldest > 1 for box in wire.boxes.values())
     wire.disconnect()
     wire.central.ledger.close()
     shutil.copyfile(backup, wire.central.path)
@@ -294,7 +294,7 @@ def test_order_ids_of_another_life_of_the_central_are_other_ids(wire: Wire, tmp_
     wire.pass_time(5_000)
     second = order(wire.central.ledger, "t-1", "new_epoch")
     wire.settle()
-    assert first != second and reads.standing(wire.box.db).epoch.startswith("3-")
+    assert first != second and standing(wire.box.db).epoch.startswith("3-")
 
 
 def test_a_wipe_that_waits_is_not_displaced(wire: Wire) -> None:

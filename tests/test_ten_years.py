@@ -25,11 +25,11 @@ def test_the_file_stops_growing(wire: Wire) -> None:
     wire.settle()
     for _ in range(DAYS // 10):
         lunch(wire)
-    (pages,) = wire.box.db.row("PRAGMA page_count")
+    (pages,) = wire.box.db.only_row("PRAGMA page_count")
     for _ in range(DAYS * 9 // 10):
         lunch(wire)
-    assert wire.box.db.row("SELECT count(*) FROM entry")[0] <= 2 * KEEP_DAYS
-    assert wire.box.db.row("PRAGMA page_count")[0] <= pages
+    assert wire.box.db.only_row("SELECT count(*) FROM entry")[0] <= 2 * KEEP_DAYS
+    assert wire.box.db.only_row("PRAGMA page_count")[0] <= pages
     # Each afternoon a checkpoint moves the write-ahead log into the file.
     wal = wire.box.path.with_name("t-1.db-wal")
     assert wal.stat().st_size < 1.5 * HEADROOM_BYTES

@@ -26,7 +26,7 @@ from agent.central.office.check import check as check_books
 from agent.central.office.desk import card_key_path
 from agent.central.server import Exchange
 from agent.central.server import serve as serve_central
-from agent.console import JSON, print_table, run_command, show_rows, text_of
+from agent.console import Format, print_table, run_command, show_rows, table_format, text_of
 from agent.domain.canteen import Id, PolicyRecord, ServiceRecord
 from agent.domain.card import Token, card_token, parse_card_id, parse_card_key
 from agent.domain.clock import day_of, format_instant
@@ -108,13 +108,13 @@ def import_roster(db_path: Path, roster: Path) -> None:
 def import_ledger(db_path: Path, file: Path) -> None:
     """Take in a terminal's exported ledger or its mirror, as if the broker had brought it. What is known already changes nothing."""
     with _central(db_path) as books:
-        (before,) = books.row("SELECT count(*) FROM entry")
+        (before,) = books.only_row("SELECT count(*) FROM entry")
         exchange = Exchange(books, new_generation=lambda: secrets.token_hex(16))
         for line in read_export(file):
             exchange.receive(
                 exchange.topics.of(line.terminal, line.leaf), bytes(line.payload), _now()
             )
-        (after,) = books.row("SELECT count(*) FROM entry")
+        (after,) = books.only_row("SELECT count(*) FROM entry")
     click.echo(f"{file}: {after - before} new entries booked")
 
 
@@ -190,13 +190,13 @@ def card_replace(db_path: Path, old_card_id: str, new_card_id: str) -> None:
 
 @card.command("find")
 @click.argument("numbers", nargs=-1, required=True)
-@JSON
+@table_format
 @click.pass_obj
-def card_find(db_path: Path, numbers: tuple[str, ...], as_json: bool) -> None:
+def card_find(db_path: Path, numbers: tuple[str, ...], table_format: Format) -> None:
     """Find cards by the NUMBERS printed on them, as 0006547886 099,59822. Two cards may carry one number: all are listed."""
     with _central(db_path) as books:
         show_rows(
-            lists.cards_with(books, candidates(" ".join(numbers)), _card_key(db_path)), as_json
+            lists.cards_with(books, candidates(" ".join(numbers)), _card_key(db_path)), table_format
         )
 
 
@@ -300,15 +300,15 @@ def service(
 
 
 @cli.group(invoke_without_command=True)
-@JSON
+@table_format
 @click.pass_context
-def terminals(context: click.Context, as_json: bool) -> None:
+def terminals(context: click.Context, table_format: Format) -> None:
     """List the terminals, and how far each is booked."""
     if context.invoked_subcommand is not None:
         return
     with _central(context.obj) as books:
         rows = lists.terminals(books)
-    show_rows(rows, as_json)
+    show_rows(rows, table_format)
 
 
 @terminals.command("add")
@@ -343,23 +343,23 @@ def terminal_order(db_path: Path, terminal: str, do: str) -> None:
 
 
 @cli.command()
-@JSON
+@table_format
 @click.pass_obj
-def accounts(db_path: Path, as_json: bool) -> None:
+def accounts(db_path: Path, table_format: Format) -> None:
     """List the accounts with balances and meals."""
     with _central(db_path) as books:
         rows = lists.accounts(books)
-    show_rows(rows, as_json)
+    show_rows(rows, table_format)
 
 
 @cli.command()
-@JSON
+@table_format
 @click.pass_obj
-def incidents(db_path: Path, as_json: bool) -> None:
+def incidents(db_path: Path, table_format: Format) -> None:
     """List what someone should look at: incidents, messages set aside, entries flagged or set aside."""
     with _central(db_path) as books:
         rows = lists.incidents(books)
-    show_rows(rows, as_json)
+    show_rows(rows, table_format)
 
 
 @cli.command()

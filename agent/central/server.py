@@ -51,7 +51,7 @@ class Exchange:
     def __init__(self, ledger: Books, *, new_generation: Callable[[], str]) -> None:
         self._ledger = ledger
         self._new_generation = new_generation
-        row = ledger.row("SELECT town, zone FROM central")
+        row = ledger.only_row("SELECT town, zone FROM central")
         self.topics = Topics(row["town"])
         self._zone = ZoneInfo(row["zone"])
         self._told: dict[str, FeedCursor] = {}
@@ -122,8 +122,8 @@ class Exchange:
     def push(self, at: Instant) -> list[Publish]:
         """Return what is new for terminals that are being talked to; nothing while no record has changed since."""
         self.begin_day(at)
-        (position,) = self._ledger.row("SELECT position FROM central")
-        (orders,) = self._ledger.row("SELECT group_concat(order_id) FROM terminal")
+        (position,) = self._ledger.only_row("SELECT position FROM central")
+        (orders,) = self._ledger.only_row("SELECT group_concat(order_id) FROM terminal")
         if (position, orders) == self._pushed:
             return []
         messages = []
@@ -137,7 +137,7 @@ class Exchange:
 
     def state(self, at: Instant, *, online: bool) -> Publish:
         """Return the retained message that says the central is there, or not."""
-        (generation,) = self._ledger.row("SELECT generation FROM central")
+        (generation,) = self._ledger.only_row("SELECT generation FROM central")
         return Publish(
             topic=self.topics.central_state,
             payload=encode(CentralState(online=online, generation=generation, at=at)),
@@ -168,7 +168,7 @@ class Exchange:
             return []
 
     def _hello(self, terminal: str, hello: Hello, at: Instant) -> list[Publish]:
-        (before,) = self._ledger.row("SELECT generation FROM central")
+        (before,) = self._ledger.only_row("SELECT generation FROM central")
         with self._ledger.transaction() as sql:
             self._require_known(terminal)
             told = greet(

@@ -1,12 +1,12 @@
-"""Accounts, cards, prices, services and rules: the records a terminal holds, and what they mean on a day.
+"""Accounts, cards, prices, services and policies: the records of a terminal, and their meaning.
 
-A record is the same thing on the wire, on disk and here (PROTOCOL.md, "Down: changes"). Every record is whole and
-carries `p`, the central's generation position at which it last changed. Prices and policies have a day of effect, so that
-a fare change on a day without network has already arrived.
+A record has one form on the wire, on disk and in memory (PROTOCOL.md, "Down: changes"). Each record
+is whole and carries `p`, the central's position when it last changed. Prices and policies have a
+day of effect: a terminal that is offline on the day of a fare change already has the new price.
 """
 
 from collections.abc import Iterable
-from datetime import datetime, time, timedelta
+from datetime import time
 from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Literal
@@ -14,53 +14,60 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct, field
 
-from agent.domain.clock import Day, Instant, parse_instant
+from agent.domain.clock import Day, Instant, local_minute
+
+ID_CHARACTERS_MAX = 64
+"""An id is part of MQTT topics and of lines on a screen."""
+CENTS_MAX = 100_000_000_000
+"""1,000 million euro: the sum of any number of payments of one account."""
+POSITION_MAX = 2**53
+"""The largest integer that every JSON reader keeps exact (RFC 7493)."""
 
 Id = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=64,
+        max_length=ID_CHARACTERS_MAX,
         pattern=r"^[A-Za-z0-9._-]+(?!\n)$",
         description="id: letters, digits, . _ -",
     ),
 ]
-Cents = Annotated[
-    int, Meta(ge=-100_000_000_000, le=100_000_000_000, description="integer cents, signed")
-]
-Position = Annotated[int, Meta(ge=0, le=2**53, description="the central's generation position")]
+Cents = Annotated[int, Meta(ge=-CENTS_MAX, le=CENTS_MAX, description="integer cents, signed")]
+Position = Annotated[int, Meta(ge=0, le=POSITION_MAX, description="the central's change counter")]
 TokenText = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}(?!\n)$", description="a card's token")]
-Hour = Annotated[
-    str,
-    Meta(
-        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](?!\n)$",
-        description="HH:MM in the town's time zone",
-    ),
-]
+_HOUR = r"^([01][0-9]|2[0-3]):[0-5][0-9](?!\n)$"
+Hour = Annotated[str, Meta(pattern=_HOUR, description="HH:MM in the town's time zone")]
 
-OUTSIDE_HOURS_GRACE_MIN = (
-    30  # a queue does not end when the clock strikes: served up to here, and flagged
-)
+NAME_CHARACTERS_MAX = 64
+"""A label is a first name and an initial; the longest must fit a screen's line."""
+Name = Annotated[str, Meta(max_length=NAME_CHARACTERS_MAX, description="a short text for people")]
 
-
-Name = Annotated[str, Meta(max_length=64, description="a short text for people")]
-
+OUTSIDE_HOURS_GRACE_MIN = 30
+"""A queue does not end with the service: served this long before and after it, with a flag."""
 PRICE_CENTS_MAX = 100_000
+"""1,000 euro: no meal costs more, so a larger number is a mistake."""
 PRICES_MAX = 64
+"""Prices of one account: some years of fare changes for several services, in a small record."""
 
 
 class AccountStatus(StrEnum):
+    """Whether an account may eat."""
+
     ACTIVE = "active"
     CLOSED = "closed"
 
 
 class Category(StrEnum):
+    """Who eats."""
+
     PUPIL = "pupil"
     STAFF = "staff"
     GUEST = "guest"
 
 
 class CardStatus(StrEnum):
+    """Whether a card may buy a meal. A replaced one was lost or worn out and has a successor."""
+
     ACTIVE = "active"
     BLOCKED = "blocked"
     REPLACED = "replaced"
@@ -74,12 +81,14 @@ class Shortage(StrEnum):
 
 
 class UnknownCard(StrEnum):
+    """What a town does with a card that the terminal does not know."""
+
     SERVE = "serve"
     REFUSE = "refuse"
 
 
 class Price(Struct, frozen=True, kw_only=True):
-    """What one meal of a service costs an account from a day on; 0 for the exempt."""
+    """The price of one meal of a service for an account from a day on; 0 if exempt."""
 
     from_day: Day = field(name="from")
     service: Id
@@ -87,7 +96,7 @@ class Price(Struct, frozen=True, kw_only=True):
 
 
 class LastMeal(Struct, frozen=True, kw_only=True):
-    """The account's newest standing meal anywhere in the town."""
+    """The account's newest meal in the town that no storno has undone."""
 
     day: Day
     service: Id
@@ -105,7 +114,10 @@ class LastCredit(Struct, frozen=True, kw_only=True):
 class AccountRecord(
     Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="k", tag="account"
 ):
-    """Where the money is. `balance` contains this terminal's entries up to the `acked` that came with the record."""
+    """An account: the money of one eater.
+
+    `balance` contains this terminal's entries up to the `acked` of the message that brought it.
+    """
 
     id: Id
     p: Position
@@ -121,7 +133,7 @@ class AccountRecord(
 
 
 class CardRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="k", tag="card"):
-    """A token that points at an account."""
+    """A card's token and its account."""
 
     id: TokenText
     p: Position
@@ -132,7 +144,10 @@ class CardRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fiel
 class PolicyRecord(
     Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="k", tag="policy"
 ):
-    """The town's rules from a day on. `floor` is the lowest balance, in cents, allowed after a debit where shortage refuses."""
+    """The town's rules from a day on.
+
+    `floor` is the lowest balance in cents after a debit, where `shortage` is refuse.
+    """
 
     from_day: Day = field(name="from")
     p: Position
@@ -163,7 +178,7 @@ class ServiceRecord(
 
 
 class GoneRecord(Struct, frozen=True, kw_only=True, tag_field="k", tag="gone"):
-    """A tombstone: this terminal may no longer see that record."""
+    """A tombstone: the terminal deletes that record."""
 
     of: str
     id: str
@@ -173,19 +188,27 @@ class GoneRecord(Struct, frozen=True, kw_only=True, tag_field="k", tag="gone"):
 Record = AccountRecord | CardRecord | PolicyRecord | ServiceRecord | GoneRecord
 
 DEFAULT_POLICY = PolicyRecord(from_day="1970-01-01", p=0)
-"""What holds until the central's first policy arrives: nobody is refused (docs/STORIES.md, 3)."""
+"""In effect until the central's first policy arrives: nobody is refused (docs/STORIES.md, 3)."""
 
 
 def price_on(prices: Iterable[Price], service: str, day: Day) -> int | None:
-    """Return the cents a meal costs on a day, or None when no price has taken effect yet (story 6: fares not fixed)."""
-    valid = [price for price in prices if price.service == service and price.from_day <= day]
-    return max(valid, key=lambda price: price.from_day).cents if valid else None
+    """Return the cents a meal costs on a day, None before the first price (story 6)."""
+    newest: Price | None = None
+    for price in prices:
+        if price.service != service or price.from_day > day:
+            continue
+        if newest is None or price.from_day > newest.from_day:
+            newest = price
+    return None if newest is None else newest.cents
 
 
 def policy_on(policies: Iterable[PolicyRecord], day: Day) -> PolicyRecord:
     """Return the policy in effect on a day."""
-    valid = [policy for policy in policies if policy.from_day <= day]
-    return max(valid, key=lambda policy: policy.from_day) if valid else DEFAULT_POLICY
+    newest: PolicyRecord | None = None
+    for policy in policies:
+        if policy.from_day <= day and (newest is None or policy.from_day > newest.from_day):
+            newest = policy
+    return DEFAULT_POLICY if newest is None else newest
 
 
 class ServiceNow(Struct, frozen=True, kw_only=True):
@@ -199,35 +222,34 @@ class ServiceNow(Struct, frozen=True, kw_only=True):
 def service_now(
     services: Iterable[ServiceRecord], at: Instant, zone: ZoneInfo
 ) -> ServiceNow | None:
-    """Return the service that is open at an instant, else the nearest within the grace, else None."""
-    local = parse_instant(at).astimezone(zone)
-    day = local.date().isoformat()
-    candidates: list[tuple[timedelta, str]] = []
+    """Return the service that is open at an instant, else the nearest within the grace, else None.
+
+    On every tap's path: the town's local time is computed once a minute.
+    """
+    local = local_minute(at, zone)
+    now_s = local.seconds + int(at[17:19])
+    nearest: tuple[int, str] | None = None
     for service in services:
-        if local.isoweekday() not in service.weekdays or day in service.closed_days:
+        if local.weekday not in service.weekdays or local.day in service.closed_days:
             continue
-        candidates.append((_distance(local, service), service.id))
-    if not candidates:
+        opens_s, closes_s = _since_midnight_s(service.opens), _since_midnight_s(service.closes)
+        candidate = max(opens_s - now_s, now_s - closes_s, 0), service.id
+        nearest = candidate if nearest is None else min(nearest, candidate)
+    if nearest is None or nearest[0] > OUTSIDE_HOURS_GRACE_MIN * 60:
         return None
-    distance, nearest = min(candidates)
-    if distance > timedelta(minutes=OUTSIDE_HOURS_GRACE_MIN):
-        return None
-    return ServiceNow(service=nearest, day=day, outside_hours=distance > timedelta(0))
+    return ServiceNow(service=nearest[1], day=local.day, outside_hours=nearest[0] > 0)
 
 
 def any_service(services: Iterable[ServiceRecord], day: Day) -> ServiceNow | None:
-    """Return a service for a tap under a clock that is known to be wrong: hours mean nothing then (story 16)."""
+    """Return a service for a tap under a clock that is known to be wrong.
+
+    The hour is wrong as well then, so the first service by id counts (story 16).
+    """
     ids = sorted(service.id for service in services)
     return ServiceNow(service=ids[0], day=day, outside_hours=False) if ids else None
 
 
-def _distance(local: datetime, service: ServiceRecord) -> timedelta:
-    now = timedelta(hours=local.hour, minutes=local.minute, seconds=local.second)
-    opens, closes = _since_midnight(service.opens), _since_midnight(service.closes)
-    return max(opens - now, now - closes, timedelta(0))
-
-
 @lru_cache(maxsize=64)
-def _since_midnight(hour: Hour) -> timedelta:
+def _since_midnight_s(hour: Hour) -> int:
     clock = time.fromisoformat(hour)
-    return timedelta(hours=clock.hour, minutes=clock.minute)
+    return (clock.hour * 60 + clock.minute) * 60

@@ -1,11 +1,13 @@
-"""A card's identity in one spelling, and the token that stands for it.
+"""A card's identity in one spelling, and its token.
 
-Knows technologies and the lengths their UIDs have; promises that one card has one `CardId` whatever reader saw it, and
-that a UID which cannot identify a child (random, cut, blank) never becomes one. A UID is never stored, sent or logged: what is kept is
-its token. The readers give card ids, and the office types them, or finds them by the numbers printed on cards (`printed.py`).
+Knows card technologies and the lengths of their UIDs. Promises that one card has one `CardId` on
+every reader, and that a UID which cannot identify a child (random, truncated, blank) has none. A
+UID is never stored, sent or logged: the token stands for it. Card ids come from the readers and
+from the office, which also looks them up by the number printed on a card (`printed.py`).
 
-Lengths by ISO 14443-3 (cascade levels), the byte order by NXP AN10927: a UID is an array, first anticollision byte first; of
-ISO 15693 the byte E0 comes first. `q` is a printed code (QR or bar code): its characters are the UID.
+Lengths follow ISO 14443-3 (cascade levels), the byte order NXP AN10927: a UID is an array, the
+first byte of anticollision first. In ISO 15693 that is E0. `q` is a printed code (QR or bar code):
+its characters are the UID.
 """
 
 import hmac
@@ -17,26 +19,28 @@ from msgspec import Struct
 from agent.errors import CardError
 
 Token = NewType("Token", str)
-"""32 hex digits; all that is kept of a card. Logs show the first 8."""
+"""32 hex digits; stored and sent in place of a UID. Logs show the first 8."""
 
 TOKEN_BYTES = 16
 CARD_KEY_BYTES_MIN = 16
+"""Four-byte UIDs are few: a shorter key could be tried out, and tokens turned back into UIDs."""
 
-# technology prefix -> lengths in bytes: ISO 14443-A (three cascade levels), 14443-B, EM4100, FeliCa IDm, ISO 15693, printed code
+# technology prefix -> lengths in bytes
 UID_LENGTHS: dict[str, tuple[int, ...]] = {
-    "a": (4, 7, 10),
-    "b": (4,),
-    "em": (5,),
-    "f": (8,),
-    "v": (8,),
-    "q": tuple(range(6, 33)),
+    "a": (4, 7, 10),  # ISO 14443-A, three cascade levels
+    "b": (4,),  # ISO 14443-B
+    "em": (5,),  # EM4100
+    "f": (8,),  # FeliCa IDm
+    "v": (8,),  # ISO 15693
+    "q": tuple(range(6, 33)),  # printed code
 }
 
-_CASCADE_TAG = 0x88  # ISO 14443-3: first byte of an unfinished UID
-_ISO15693 = 0xE0  # ISO 15693-3: the first byte of every UID
-_RANDOM_PREFIX = (
-    0x08  # ISO 14443-3: a four-byte id made up anew at each activation (phones, DESFire random id)
-)
+# ISO 14443-3: the first byte of the first part of a longer UID
+_CASCADE_TAG = 0x88
+# ISO 15693-3: the first byte of every UID
+_ISO15693 = 0xE0
+# ISO 14443-3: a four-byte UID that is random at each activation (phones, DESFire random id)
+_RANDOM_PREFIX = 0x08
 
 
 class UidFault(StrEnum):
@@ -50,22 +54,29 @@ class UidFault(StrEnum):
 
 
 class CardId(Struct, frozen=True):
-    """Technology and UID, in anticollision order: `a:04a1b2c3d4e5f6`, `em:010063e9ae`."""
+    """Technology and UID in anticollision order.
+
+    As a string it hides the UID, which identifies a child and must not appear in a log or a
+    traceback. Only `text` spells it.
+    """
 
     technology: str
     uid: bytes
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
+        """Return the canonical card id: `a:04a1b2c3d4e5f6`, `em:010063e9ae`."""
         return f"{self.technology}:{self.uid.hex()}"
 
-    def __repr__(
-        self,
-    ) -> str:  # a UID identifies a child: it must not reach a log by way of a traceback
+    def __repr__(self) -> str:
         return f"CardId({self.technology}:…)"
 
 
 def identify(technology: str, uid: bytes) -> CardId | UidFault:
-    """Return the card id of the bytes a reader gave, or why they are none. `technology` is a key of `UID_LENGTHS`."""
+    """Return the card id of a reader's bytes, or the fault of them.
+
+    `technology` is a key of `UID_LENGTHS`.
+    """
     if len(uid) not in UID_LENGTHS[technology]:
         return UidFault.LENGTH
     if uid in (bytes(len(uid)), b"\xff" * len(uid)):
@@ -80,7 +91,10 @@ def identify(technology: str, uid: bytes) -> CardId | UidFault:
 
 
 def parse_card_id(text: str) -> CardId:
-    """Return the card id of its one spelling. Raise `CardError` with what to write instead, without the number: errors are logged."""
+    """Return the card id of a text. Raise `CardError` with what to write instead.
+
+    The error never contains the number: errors are logged.
+    """
     technology, colon, digits = text.strip().partition(":")
     if not colon or technology not in UID_LENGTHS:
         raise CardError(
@@ -89,36 +103,46 @@ def parse_card_id(text: str) -> CardId:
     try:
         uid = bytes.fromhex(digits)
     except ValueError:
-        raise CardError(f"not a card id: after {technology}: come hex digits, two a byte") from None
-    found = identify(technology, uid)
-    if isinstance(found, UidFault):
-        lengths = (
-            "6 to 32" if technology == "q" else " or ".join(str(n) for n in UID_LENGTHS[technology])
-        )
-        reasons = {
-            UidFault.LENGTH: f"a UID of technology {technology} has {lengths} bytes, not {len(uid)}",
-            UidFault.BLANK: "all its bytes are equal to 00 or FF",
-            UidFault.RANDOM: "a four-byte UID that begins 08 is made up anew at every tap (a phone)",
-            UidFault.TRUNCATED: "a four-byte UID that begins 88 is the first half of a longer one",
-            UidFault.ORDER: "a UID of ISO 15693 begins with E0; write its bytes the other way round",
-        }
-        raise CardError(f"the UID after {technology}: cannot identify a card: {reasons[found]}")
-    return found
+        raise CardError(
+            f"not a card id: write hex digits after {technology}:, two for each byte"
+        ) from None
+    card = identify(technology, uid)
+    if isinstance(card, UidFault):
+        reason = _fault_sentence(card, technology, len(uid))
+        raise CardError(f"the UID after {technology}: cannot identify a card: {reason}")
+    return card
+
+
+def _fault_sentence(fault: UidFault, technology: str, length: int) -> str:
+    match fault:
+        case UidFault.LENGTH:
+            lengths = " or ".join(str(n) for n in UID_LENGTHS[technology])
+            lengths = "6 to 32" if technology == "q" else lengths
+            return f"a UID of technology {technology} has {lengths} bytes, not {length}"
+        case UidFault.BLANK:
+            return "all its bytes are 00, or all are FF"
+        case UidFault.RANDOM:
+            return "a four-byte UID that begins with 08 is random at every tap (a phone)"
+        case UidFault.TRUNCATED:
+            return "a four-byte UID that begins with 88 is the first part of a longer one"
+        case UidFault.ORDER:
+            return "a UID of ISO 15693 begins with E0; write its bytes in reverse order"
 
 
 def card_token(card_key: bytes, card: CardId) -> Token:
-    """Return the token of a card: the first 16 bytes, in hex, of HMAC-SHA256(town card key, canonical card id)."""
-    return Token(hmac.digest(card_key, str(card).encode("ascii"), "sha256")[:TOKEN_BYTES].hex())
+    """Return the token of a card: 16 bytes in hex of HMAC-SHA256(town card key, card id)."""
+    return Token(hmac.digest(card_key, card.text.encode("ascii"), "sha256")[:TOKEN_BYTES].hex())
 
 
 def parse_card_key(text: str, *, where: str) -> bytes:
-    """Return the town's card key from its hex text. Raise `CardError` naming `where` it was read."""
+    """Return the town's card key from its hex text. Raise `CardError` with the place it is in."""
     try:
         key = bytes.fromhex(text.strip())
     except ValueError:
-        raise CardError(f"{where}: the town's card key is hex digits and nothing else") from None
+        raise CardError(f"{where}: the town's card key must be hex digits only") from None
     if len(key) < CARD_KEY_BYTES_MIN:
         raise CardError(
-            f"{where}: the town's card key has {len(key)} bytes; it needs at least {CARD_KEY_BYTES_MIN}"
+            f"{where}: the town's card key has {len(key)} bytes;"
+            f" it needs at least {CARD_KEY_BYTES_MIN}"
         )
     return key

@@ -1,4 +1,4 @@
-"""The digest by which both sides prove that they hold the same records (PROTOCOL.md, `digest`)."""
+"""The digest that proves that both sides hold the same records (PROTOCOL.md, `digest`)."""
 
 import hashlib
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ import msgspec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """Number of accounts and cards, sum of balances in cents, and the sum over all records modulo 2^64."""
+    """Number of accounts and cards, sum of balances in cents, sum of all records modulo 2^64."""
 
     accounts: int = 0
     cards: int = 0
@@ -26,7 +26,7 @@ class _Balance(msgspec.Struct):
 
 
 def tally(records: Iterable[tuple[str, bytes]], start: Tally) -> Tally:
-    """Return `start` with more records, each given as its kind and its canonical JSON. Order does not matter."""
+    """Return `start` plus more records, each as (kind, canonical JSON), in any order."""
     accounts, cards, cents, total = start.accounts, start.cards, start.cents, start.sum
     for kind, body in records:
         if kind == "account":

@@ -1,13 +1,14 @@
-"""Entries and the chain that binds them.
+"""Entries of a ledger and their hash chain.
 
-An entry is one immutable row of a terminal's ledger; its key is `(epoch, seq)`, `seq` counts from 1 without gaps, and its
-`hash` covers the entry before it (PROTOCOL.md, "Up: entries"). Both sides use these functions, so a copied, restored
-or edited ledger cannot pass for the original.
+An entry is one immutable row of a terminal's ledger. Its key is `(epoch, seq)`; `seq` counts from 1
+without gaps. Its `hash` covers the entry before it (PROTOCOL.md, "Up: entries"). Both sides compute
+it with these functions, so each detects a ledger that was copied, restored or edited.
 """
 
 import hashlib
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -16,22 +17,25 @@ from agent.domain.canteen import PRICE_CENTS_MAX, Id, TokenText
 from agent.domain.clock import ClockTrust, Day, Instant
 
 Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}(?!\n)$", description="SHA-256 in hex")]
+_EPOCH = r"^[1-9][0-9]{0,8}-[0-9a-f]{16}(?!\n)$"
 Epoch = Annotated[
-    str,
-    Meta(
-        pattern=r"^[1-9][0-9]{0,8}-[0-9a-f]{16}(?!\n)$",
-        description="which life of the disk, then 64 random bits",
-    ),
+    str, Meta(pattern=_EPOCH, description="number of the terminal's epoch, then 64 random bits")
 ]
 SEQ_BITS = 33
 SEQ_MAX = 2**SEQ_BITS - 1
-"""The largest seq, and the largest count of anything: a terminal's file packs a seq into 33 bits
-(`Place.n`). Eight thousand million entries are a large school's lunches for 30,000 years."""
+"""The largest seq and the largest count: a terminal's file packs a seq into 33 bits (`Place.n`).
+Eight thousand million entries are the lunches of a large school for 30,000 years."""
+MONO_MS_MAX = 10**12
+"""Thirty years without a restart."""
+TRAYS_MAX = 100_000
+"""More trays than any service has; a larger number is a typing mistake."""
 Seq = Annotated[int, Meta(ge=1, le=SEQ_MAX, description="an entry's number in its epoch")]
 Count = Annotated[int, Meta(ge=0, le=SEQ_MAX)]
 
 
 class Kind(StrEnum):
+    """What an entry records."""
+
     MEAL = "meal"
     STORNO = "storno"
     UNKNOWN_MEAL = "unknown_meal"
@@ -40,12 +44,16 @@ class Kind(StrEnum):
 
 
 class How(StrEnum):
+    """How a meal was asked for: by a card, by the staff now, by the staff for an earlier day."""
+
     CARD = "card"
     MANUAL = "manual"
     LATE = "late"
 
 
 class Flag(StrEnum):
+    """What the office should know about a meal."""
+
     ON_CREDIT = "on_credit"
     STALE = "stale"
     SERVE_ALL = "serve_all"
@@ -55,7 +63,7 @@ class Flag(StrEnum):
 
 
 class RefusalReason(StrEnum):
-    """Why a tap got no meal. A closed list: the kiosk has a text for each."""
+    """Why a tap got no meal. A closed list: the screen has a text for each."""
 
     UNREADABLE = "unreadable"
     NO_SERVICE = "no_service"
@@ -66,15 +74,11 @@ class RefusalReason(StrEnum):
     OUT_OF_ORDER = "out_of_order"
 
 
-class Key(Struct, frozen=True, order=True):
-    """An entry's name in its terminal's ledger."""
-
-    epoch: Epoch
-    seq: Seq
-
-
 class EntryKey(NamedTuple):
-    """An entry's name in the whole town. The hash tells two entries of one number apart: a copied disk makes such."""
+    """An entry's key in the whole town.
+
+    A copied disk makes two entries with one terminal, epoch and seq; their hashes differ.
+    """
 
     terminal: str
     epoch: str
@@ -83,7 +87,7 @@ class EntryKey(NamedTuple):
 
 
 class ChainEnd(Struct, frozen=True, kw_only=True):
-    """An entry of one terminal by epoch, seq and hash; seq 0 with the genesis hash is the start of the epoch."""
+    """An entry of one terminal. Seq 0 with the genesis hash is the start of the epoch."""
 
     epoch: Epoch
     seq: Count
@@ -91,24 +95,27 @@ class ChainEnd(Struct, frozen=True, kw_only=True):
 
 
 class Place(NamedTuple):
-    """Where an entry stands in one terminal's file: number of its epoch (1, 2, …) and seq; seq 0 is the epoch's start."""
+    """An entry's place in a terminal's file: number of its epoch (1, 2, …) and seq.
+
+    Seq 0 is the start of the epoch.
+    """
 
     epoch_number: int
     seq: int
 
     @property
     def n(self) -> int:
-        """Return the place as the one integer that the file keeps: places sort as these do."""
+        """Return the place as the integer in the file. Integers sort as their places do."""
         return self.epoch_number << SEQ_BITS | self.seq
 
     @classmethod
     def of(cls, n: int) -> "Place":
-        """Return the place that an integer of the file stands for."""
+        """Return the place of an integer in the file."""
         return cls(*divmod(n, 1 << SEQ_BITS))
 
 
 class Reversed(Struct, frozen=True, kw_only=True):
-    """The meal that a storno undoes. Its hash tells it from another of the same number on a copied disk."""
+    """The meal that a storno undoes. The hash is needed where a copied disk repeats the seq."""
 
     epoch: Epoch
     seq: Seq
@@ -116,7 +123,7 @@ class Reversed(Struct, frozen=True, kw_only=True):
 
 
 class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One row of the ledger. `seq` 0 and `hash` "" until it is sealed. `cents` is what the balance changes by."""
+    """One row of the ledger. A draft has `seq` 0 and no `hash`. `cents` is added to the balance."""
 
     seq: Count = 0
     kind: Kind
@@ -124,7 +131,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: Instant
     clock: ClockTrust
     boot: str
-    mono_ms: Annotated[int, Meta(ge=0, le=10**12)]  # thirty years without a restart
+    mono_ms: Annotated[int, Meta(ge=0, le=MONO_MS_MAX)]
     how: How
     account: Id | None = None
     card: TokenText | None = None
@@ -134,45 +141,44 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     flags: list[Flag] = []
     reverses: Reversed | None = None
     reason: RefusalReason | None = None
-    trays: Annotated[int, Meta(ge=0, le=100_000)] | None = None
-    served: Annotated[int, Meta(ge=0, le=100_000)] | None = None
+    trays: Annotated[int, Meta(ge=0, le=TRAYS_MAX)] | None = None
+    served: Annotated[int, Meta(ge=0, le=TRAYS_MAX)] | None = None
     hash: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?(?!\n)$")] = ""
 
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
 
-def canonical(value: Any) -> bytes:
-    """Return the canonical JSON (RFC 8785) of a value made of objects, arrays, texts, whole numbers, booleans and null."""
+def canonical(value: object) -> bytes:
+    """Return the canonical JSON (RFC 8785) of a value without fractional numbers."""
     return _encoder.encode(value)
 
 
 def genesis(town: str, terminal: str, epoch: str) -> str:
-    """Return the hash that an epoch's first entry chains from."""
+    """Return the hash that the first entry of an epoch follows."""
     return hashlib.sha256(f"{town}/{terminal}/{epoch}".encode()).hexdigest()
 
 
 def chain_hash(previous: str, unhashed: bytes) -> str:
-    """Return an entry's hash: SHA-256 over the 32 bytes of the previous hash, then the canonical JSON without `hash`."""
+    """Return an entry's hash: SHA-256 of the previous hash and canonical JSON without `hash`."""
     return hashlib.sha256(bytes.fromhex(previous) + unhashed).hexdigest()
 
 
 def seal(draft: Entry, *, seq: int, previous: str) -> tuple[Entry, bytes]:
-    """Return the draft with its place in the ledger and its hash, and the canonical JSON that the hash covers."""
-    placed = msgspec.structs.replace(draft, seq=seq)
-    body = canonical(placed)
-    return msgspec.structs.replace(placed, hash=chain_hash(previous, body)), body
+    """Return the draft with its seq and hash, and the canonical JSON that the hash covers."""
+    numbered = msgspec.structs.replace(draft, seq=seq)
+    body = canonical(numbered)
+    return msgspec.structs.replace(numbered, hash=chain_hash(previous, body)), body
 
 
-def received_hash(previous: str, received: dict[str, Any]) -> str:
-    """Return the hash an entry should have, from the object as it came: fields we do not know yet are covered as well."""
-    return chain_hash(
-        previous, canonical({name: value for name, value in received.items() if name != "hash"})
-    )
+def received_hash(previous: str, received: Mapping[str, object]) -> str:
+    """Return the hash that a received entry must have. Members of later versions are covered."""
+    members = {name: value for name, value in received.items() if name != "hash"}
+    return chain_hash(previous, canonical(members))
 
 
 def entry_fault(entry: Entry) -> str | None:
-    """Return what makes an entry impossible by the table of kinds, or None."""
+    """Return why an entry breaks the contract's table of kinds, or None."""
     match entry.kind:
         case Kind.MEAL:
             return _missing(entry, "account", "service", "day") or (

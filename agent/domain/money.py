@@ -1,4 +1,4 @@
-"""Money is whole cents in an `int`; the only texts about it are made and read here. Never a float."""
+"""Money is whole cents in an `int`, never a float. Texts of it are read and written here only."""
 
 import re
 
@@ -8,7 +8,10 @@ _EURO = re.compile(r"(?P<sign>-?)(?P<euro>\d{1,7})(?:[.,](?P<cents>\d{2}))?", re
 
 
 def parse_euro(text: str) -> int:
-    """Return the cents of `3`, `3.66`, `3,66` or `-3.66`. Raise `AgentError` for anything else (`3.6` is a slip of the pen)."""
+    """Return the cents of `3`, `3.66`, `3,66` or `-3.66`.
+
+    Raise `AgentError` for any other text: `3.6` may be a typing mistake.
+    """
     match = _EURO.fullmatch(text.strip())
     if match is None:
         raise AgentError(f"{text.strip()!r} is not an amount in euro; write it as 3.66")

@@ -1,24 +1,52 @@
-"""The numbers printed on 125 kHz cards and their keyrings, to find a card by them. Pure.
+"""The numbers printed on 125 kHz cards and keyrings, to look a card up by them. Pure.
 
-Every printed form but two loses bytes of the UID, and sellers mix them up: two cards may carry one number. So a number
-gives candidates, a search shows all that exist, and nobody is debited by one. Forms as Proxmark prints them for EM4100
-(client/src/cmdlfem410x.c); the four-byte ones of 13.56 MHz cards as keyboard readers type them, in either byte order.
+All printed forms but two lose bytes of the UID, and sellers mix the forms up: two cards may carry
+one number. So a number gives candidates, a search lists all that exist, and no account is debited
+by a printed number. The forms are those that Proxmark prints for EM4100
+(client/src/cmdlfem410x.c). A 13.56 MHz card of four bytes is printed as keyboard readers type it,
+in either byte order.
 """
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from agent.domain.card import CardId, UidFault, identify
 from agent.errors import CardError
 
-FORMS = "0006547886 (ten digits), 06547886 (eight), 099,59822, 00099.59822, or the fourteen or fifteen digits of the whole number"
+FORMS = (
+    "0006547886 (ten digits), 06547886 (eight), 099,59822, 00099.59822,"
+    " or the fourteen or fifteen digits of the whole number"
+)
 
 _SPREAD = re.compile(r"(\d{3})[.,](\d{5})")
 _HALVES = re.compile(r"(\d{5})\.(\d{5})")
 
 
+class _Pattern(NamedTuple):
+    """A UID of which the bytes at the `unknown` indices are not printed; they are 0 in `uid`."""
+
+    technology: str
+    uid: bytes
+    unknown: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Return the number of UIDs that fit."""
+        return int(256 ** len(self.unknown))
+
+    def uids(self) -> Iterator[bytes]:
+        """Yield the UIDs that fit."""
+        for n in range(self.size):
+            uid = bytearray(self.uid)
+            digits = n.to_bytes(len(self.unknown), "big")
+            for index, byte in zip(self.unknown, digits, strict=True):
+                uid[index] = byte
+            yield bytes(uid)
+
+
 def printed_forms(card: CardId) -> dict[str, str]:
-    """Return every number that may be printed on a card, by the form's name."""
+    """Return every number that may be printed on a card, by the name of its form."""
     uid = card.uid
     if card.technology == "a" and len(uid) == 4:
         return {
@@ -42,25 +70,23 @@ def printed_forms(card: CardId) -> dict[str, str]:
 
 
 def candidates(text: str) -> Iterator[CardId]:
-    """Yield the cards that carry all the numbers in a text as it stands on a card: `0006547886 099,59822`.
+    """Yield the cards that carry all numbers of a text, as on a card: `0006547886 099,59822`.
 
-    Up to 200,000 for one number, fewer than 700 for ten digits. Raise `CardError` for what is no printed number.
+    Up to 200,000 cards for one number, fewer than 700 for ten digits. Raise `CardError` for a word
+    that is no printed number.
     """
     words = text.split()
     if not words:
         raise CardError(f"no number; write it as it is printed: {FORMS}")
-    ways = {word: list(_patterns(word)) for word in words}
-    for word, patterns in ways.items():
-        if not patterns:
+    patterns = [list(_patterns(word)) for word in words]
+    for word, matches in zip(words, patterns, strict=True):
+        if not matches:
             raise CardError(f"{word!r} is no number that is printed on cards; write {FORMS}")
-    narrowest = min(words, key=lambda word: sum(256 ** len(open_) for _, _, open_ in ways[word]))
+    narrowest = min(patterns, key=lambda matches: sum(pattern.size for pattern in matches))
     seen = set()
-    for technology, uid, open_ in ways[narrowest]:
-        for n in range(256 ** len(open_)):
-            filled = bytearray(uid)
-            for place, byte in zip(open_, n.to_bytes(len(open_), "big"), strict=True):
-                filled[place] = byte
-            card = identify(technology, bytes(filled))
+    for pattern in narrowest:
+        for uid in pattern.uids():
+            card = identify(pattern.technology, uid)
             if isinstance(card, UidFault) or card in seen:
                 continue
             seen.add(card)
@@ -69,37 +95,42 @@ def candidates(text: str) -> Iterator[CardId]:
                 yield card
 
 
-def _patterns(word: str) -> Iterator[tuple[str, bytes, tuple[int, ...]]]:
-    """Yield (technology, UID with zeros where nothing is known, the places that are open)."""
+def _patterns(word: str) -> Iterator[_Pattern]:
+    """Yield the patterns that a printed number may stand for."""
     if halves := _HALVES.fullmatch(word):
         yield from _em(b"".join(_bytes(part, 2) for part in halves.groups()), 1)
     elif spread := _SPREAD.fullmatch(word):
         high, low = _bytes(spread[1], 1), _bytes(spread[2], 2)
-        for place in range(3) if high and low else ():
+        for index in range(3) if high and low else ():
             uid = bytearray(5)
-            uid[place : place + 1], uid[3:] = high, low
-            yield "em", bytes(uid), tuple(n for n in range(3) if n != place)
+            uid[index : index + 1], uid[3:] = high, low
+            yield _Pattern("em", bytes(uid), tuple(n for n in range(3) if n != index))
     elif word.isascii() and word.isdigit():
-        if len(word) == 8:
+        yield from _digit_patterns(word)
+
+
+def _digit_patterns(word: str) -> Iterator[_Pattern]:
+    match len(word):
+        case 8:
             yield from _em(_bytes(word, 3), 2)
-        if len(word) == 10:
+        case 10:
             yield from _em(_bytes(word, 4), 1)
-            if uid4 := _bytes(word, 4):
-                yield "a", uid4, ()
-                yield "a", uid4[::-1], ()
-        if len(word) == 14:
+            if uid := _bytes(word, 4):
+                yield _Pattern("a", uid, ())
+                yield _Pattern("a", uid[::-1], ())
+        case 14:
             yield from _em(_bytes(word, 5), 0)
-        if len(word) == 15:
+        case 15:
             yield from _em(bytes(_mirrored(byte) for byte in _bytes(word, 5)), 0)
 
 
-def _em(known: bytes, missing: int) -> Iterator[tuple[str, bytes, tuple[int, ...]]]:
+def _em(known: bytes, missing: int) -> Iterator[_Pattern]:
     if len(known) + missing == 5:
-        yield "em", bytes(missing) + known, tuple(range(missing))
+        yield _Pattern("em", bytes(missing) + known, tuple(range(missing)))
 
 
 def _bytes(digits: str, count: int) -> bytes:
-    """Return a number's bytes, none if it is larger than that."""
+    """Return a number as `count` bytes, or no bytes if it is too large."""
     number = int(digits)
     return number.to_bytes(count, "big") if number < 256**count else b""
 

@@ -1,19 +1,23 @@
-"""What becomes of a tap.
+"""The outcome of a tap: served, already served, or refused.
 
-`decide` is one column of checks; the first that applies is the answer. Refusals are values, and every outcome carries
-the draft of the entry that records it: what happened is recorded, not refused.
+`decide` is a list of checks in a fixed order; the first that applies gives the outcome. A refusal
+is a value. Every outcome carries the draft of the entry that records it.
 
-The order, and why:
- 1. unreadable      nothing is known of the child
- 2. no service      outside serving times there is nothing to sell
- 3. blocked         a lost card buys nothing, whatever its account holds, and whether its account is known here or not
- 4. unknown card    served by default (story 3), refused only where the town says so
- 5. already served  one meal per account, service and day: here, or at another terminal as far as the central told us
- 6. credit          only where the town refuses, never on stale data (story 1), never under `serve_all_until` (story 2)
+The order, and the reasons:
+ 1. unreadable      without a card nothing is known about the child
+ 2. no service      no meal is sold outside serving times
+ 3. blocked         a lost card buys nothing, even if this terminal does not know its account
+ 4. unknown card    served by default (story 3); refused only where the town decides so
+ 5. already served  one meal per account, service and day: at this terminal, or at another one as
+                    far as the central's records say
+ 6. credit          only where the town refuses; never on stale data (story 1), never under
+                    `serve_all_until` (story 2)
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypedDict
+
+from msgspec import Struct
 
 from agent.domain.canteen import (
     AccountRecord,
@@ -27,26 +31,19 @@ from agent.domain.canteen import (
     price_on,
 )
 from agent.domain.card import Token
-from agent.domain.clock import ClockTrust, Instant, Moment, age_ms
-from agent.domain.ledger import Entry, Flag, How, Key, Kind, RefusalReason, Reversed
+from agent.domain.clock import ClockTrust, Day, Instant, Moment, age_ms
+from agent.domain.ledger import Entry, Flag, How, Kind, RefusalReason, Reversed
 
-ASSURANCE_UID = "uid"  # identified by its number alone, which can be copied
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnMeal:
-    """A standing meal in this terminal's own ledger."""
-
-    key: Key
-    entry: Entry
+ASSURANCE_UID = "uid"
+"""The card was identified by its UID alone, which can be copied."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """All that a decision may depend on, read in one go before it.
+class Facts(Struct, frozen=True, kw_only=True):
+    """All inputs of a decision, read before it.
 
-    `own_meal` is the account's (or unknown card's) standing meal at `service`; `own_meals` counts its meals there with
-    the undone ones, so that a meal undone may be eaten again. `data_age_ms` is the age of the central's last word.
+    `own_meal` is the standing meal of the account, or unknown card, at `service`. `own_meals`
+    counts its meals there, undone ones included: an undone meal may be eaten again. `data_age_ms`
+    is the time since the last contact with the central, None for never.
     """
 
     moment: Moment
@@ -55,30 +52,27 @@ class Facts:
     card: CardRecord | None
     account: AccountRecord | None
     balance_cents: int
-    own_meal: OwnMeal | None
+    own_meal: Entry | None
     own_meals: int
     policy: PolicyRecord
     service: ServiceNow | None
     data_age_ms: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
-    """A meal. `entry` must be committed before anything shows green."""
+class Served(Struct, frozen=True, kw_only=True):
+    """A meal. `entry` must be committed before the reader shows green."""
 
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlreadyServed:
-    """No second meal. `terminal` is None for this terminal."""
+class AlreadyServed(Struct, frozen=True, kw_only=True):
+    """No second meal. `terminal` served the first one; None is this terminal."""
 
     entry: Entry
     terminal: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(Struct, frozen=True, kw_only=True):
     """No meal."""
 
     entry: Entry
@@ -89,7 +83,10 @@ Outcome = Served | AlreadyServed | Refused
 
 
 def decide(facts: Facts) -> Outcome:
-    """Return the outcome of a tap, of a name chosen by the staff (`How.MANUAL`) or of a meal typed in later (`How.LATE`)."""
+    """Return the outcome of a tap or of a meal that the staff enter.
+
+    `How.MANUAL` is an account that the staff choose now, `How.LATE` a meal of an earlier day.
+    """
     by_card = facts.how is How.CARD
     if by_card and facts.token is None:
         return _refused(facts, RefusalReason.UNREADABLE)
@@ -102,11 +99,9 @@ def decide(facts: Facts) -> Outcome:
     if by_card and facts.account.status is AccountStatus.CLOSED:
         return _refused(facts, RefusalReason.BLOCKED)
     if _has_own_meal(facts):
-        return AlreadyServed(entry=_refusal(facts, RefusalReason.ALREADY_SERVED), terminal=None)
+        return _already_served(facts, terminal=None)
     if (elsewhere := _meal_elsewhere(facts, facts.account, facts.service)) is not None:
-        return AlreadyServed(
-            entry=_refusal(facts, RefusalReason.ALREADY_SERVED), terminal=elsewhere
-        )
+        return _already_served(facts, terminal=elsewhere)
     return _decide_credit(facts, facts.account, facts.service)
 
 
@@ -114,7 +109,7 @@ def _decide_unknown(facts: Facts, service: ServiceNow) -> Outcome:
     if facts.policy.unknown_card is UnknownCard.REFUSE and not _serve_all(facts):
         return _refused(facts, RefusalReason.UNKNOWN_CARD)
     if _has_own_meal(facts):
-        return AlreadyServed(entry=_refusal(facts, RefusalReason.ALREADY_SERVED), terminal=None)
+        return _already_served(facts, terminal=None)
     return Served(entry=_meal(facts, Kind.UNKNOWN_MEAL, service, cents=0, flags=[]))
 
 
@@ -132,21 +127,28 @@ def _decide_credit(facts: Facts, account: AccountRecord, service: ServiceNow) ->
 
 
 def _has_own_meal(facts: Facts) -> bool:
-    """Where the day is a guess, only a meal of the same boot is surely of the same day."""
+    """Return whether the account had its meal at this terminal.
+
+    Under a guessed day only a meal of this boot counts: one of an earlier boot may be of another
+    day, and a child must not go hungry by a guess.
+    """
     if facts.own_meal is None:
         return False
-    return not _day_is_a_guess(facts.moment) or facts.own_meal.entry.boot == facts.moment.boot
+    return not _is_day_guessed(facts.moment) or facts.own_meal.boot == facts.moment.boot
 
 
-def _day_is_a_guess(moment: Moment) -> bool:
-    """Return whether the clock is known to be wrong and nobody has said what day it is."""
+def _is_day_guessed(moment: Moment) -> bool:
+    """Return whether the clock is known to be wrong and the staff have not set the day."""
     return moment.trust is ClockTrust.UNSET and moment.day is None
 
 
 def _meal_elsewhere(facts: Facts, account: AccountRecord, service: ServiceNow) -> str | None:
-    """What the own ledger says of its own meals wins over what the central knew of them some time ago."""
+    """Return the terminal that served the account's meal of this service, as the central sent it.
+
+    The own ledger is newer than that: if it has meals of this service, they alone count.
+    """
     last = account.last_meal
-    if last is None or facts.own_meals > 0 or _day_is_a_guess(facts.moment):
+    if last is None or facts.own_meals > 0 or _is_day_guessed(facts.moment):
         return None
     return last.terminal if (last.day, last.service) == (service.day, service.service) else None
 
@@ -160,29 +162,47 @@ def _stale(facts: Facts) -> bool:
     return facts.data_age_ms is None or facts.data_age_ms > facts.policy.stale_after_h * 3_600_000
 
 
+class _MadeAt(TypedDict):
+    at: Instant
+    clock: ClockTrust
+    boot: str
+    mono_ms: int
+
+
+def _made_at(moment: Moment) -> _MadeAt:
+    """Return the members of an entry that say when it was made."""
+    return {
+        "at": moment.at,
+        "clock": moment.trust,
+        "boot": moment.boot,
+        "mono_ms": moment.mono_ms,
+    }
+
+
 def _meal(facts: Facts, kind: Kind, service: ServiceNow, *, cents: int, flags: list[Flag]) -> Entry:
-    marks = [*flags]
+    all_flags = [*flags]
     if _stale(facts):
-        marks.append(Flag.STALE)
+        all_flags.append(Flag.STALE)
     if service.outside_hours:
-        marks.append(Flag.OUTSIDE_HOURS)
+        all_flags.append(Flag.OUTSIDE_HOURS)
     if facts.moment.trust is ClockTrust.UNSET:
-        marks.append(Flag.CLOCK_UNSET)
+        all_flags.append(Flag.CLOCK_UNSET)
     return Entry(
         kind=kind,
         cents=cents,
-        at=facts.moment.at,
-        clock=facts.moment.trust,
-        boot=facts.moment.boot,
-        mono_ms=facts.moment.mono_ms,
+        **_made_at(facts.moment),
         how=facts.how,
         account=facts.account.id if facts.account else None,
         card=facts.token,
         service=service.service,
         day=service.day,
         assurance=ASSURANCE_UID if facts.how is How.CARD else None,
-        flags=sorted(marks),
+        flags=sorted(all_flags),
     )
+
+
+def _already_served(facts: Facts, *, terminal: str | None) -> AlreadyServed:
+    return AlreadyServed(entry=_refusal(facts, RefusalReason.ALREADY_SERVED), terminal=terminal)
 
 
 def _refused(facts: Facts, reason: RefusalReason) -> Refused:
@@ -193,10 +213,7 @@ def _refusal(facts: Facts, reason: RefusalReason) -> Entry:
     return Entry(
         kind=Kind.REFUSAL,
         cents=0,
-        at=facts.moment.at,
-        clock=facts.moment.trust,
-        boot=facts.moment.boot,
-        mono_ms=facts.moment.mono_ms,
+        **_made_at(facts.moment),
         how=facts.how,
         account=facts.account.id if facts.account else None,
         card=facts.token,
@@ -206,8 +223,11 @@ def _refusal(facts: Facts, reason: RefusalReason) -> Entry:
     )
 
 
-def unanswered(facts: Facts) -> Entry:
-    """Return the draft of a tap that was told *out of order*: no meal of ours, whatever the staff did then."""
+def out_of_order_refusal(facts: Facts) -> Entry:
+    """Return the draft of a tap while the terminal's file failed, shown as *out of order*.
+
+    It is no meal: this terminal does not know whether the staff served the child.
+    """
     return _refusal(facts, RefusalReason.OUT_OF_ORDER)
 
 
@@ -220,9 +240,12 @@ class UndoRefusal(StrEnum):
 
 
 def undo(
-    meal: Entry, *, key: Key, undone: bool, policy: PolicyRecord, moment: Moment
+    meal: Entry, *, epoch: str, undone: bool, policy: PolicyRecord, moment: Moment
 ) -> Entry | UndoRefusal:
-    """Return the draft of the storno of a meal, or why there is none (story 4: one touch, never twice)."""
+    """Return the draft of the storno of a meal of `epoch`, or the reason there is none.
+
+    A meal is undone once (story 4).
+    """
     if meal.kind not in (Kind.MEAL, Kind.UNKNOWN_MEAL):
         return UndoRefusal.NOT_A_MEAL
     if undone:
@@ -232,28 +255,22 @@ def undo(
     return Entry(
         kind=Kind.STORNO,
         cents=-meal.cents,
-        at=moment.at,
-        clock=moment.trust,
-        boot=moment.boot,
-        mono_ms=moment.mono_ms,
+        **_made_at(moment),
         how=How.MANUAL,
         account=meal.account,
         card=meal.card,
         service=meal.service,
         day=meal.day,
-        reverses=Reversed(epoch=key.epoch, seq=key.seq, hash=meal.hash),
+        reverses=Reversed(epoch=epoch, seq=meal.seq, hash=meal.hash),
     )
 
 
-def closing(*, moment: Moment, service: str, day: Instant, trays: int, served: int) -> Entry:
-    """Return the draft of the staff's end-of-service count."""
+def closing(*, moment: Moment, service: str, day: Day, trays: int, served: int) -> Entry:
+    """Return the draft of the end of a service: trays the staff counted, meals of this ledger."""
     return Entry(
         kind=Kind.CLOSING,
         cents=0,
-        at=moment.at,
-        clock=moment.trust,
-        boot=moment.boot,
-        mono_ms=moment.mono_ms,
+        **_made_at(moment),
         how=How.MANUAL,
         service=service,
         day=day,

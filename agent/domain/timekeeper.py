@@ -1,9 +1,13 @@
-"""What time it is at one terminal: its machine's clocks, held against what it has recorded and heard, and the staff's word. Pure."""
+"""The time at one terminal: its clocks, what it recorded, the central's time, the staff's day.
+
+Pure: the clocks' readings are arguments. Promises that `moment` never goes back within a boot.
+"""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
 
 from agent.domain.clock import (
     Anchor,
@@ -20,76 +24,83 @@ from agent.domain.clock import (
 )
 from agent.errors import AgentError
 
-HEARD_TOLERANCE = timedelta(
-    minutes=1
-)  # a message may have waited at the broker: only a time ahead of ours, or near it, is news
-STAFFS_DAY_MS = (
-    12 * 3_600_000
-)  # the staff say what day it is for that day's serving: nobody is asked at midnight
-STAFFS_DAY_AHEAD = timedelta(days=366)
+CENTRAL_BEHIND = timedelta(minutes=1)
+"""A message may have waited at the broker: a time this far behind ours says nothing about now."""
+STAFF_DAY_MS = 12 * 3_600_000
+"""The staff's day ends after this time, so that it never counts for the next day's serving."""
+STAFF_DAY_AHEAD = timedelta(days=366)
+"""A day further ahead is a mistyped year."""
 
 
 class Timekeeper:
-    """`stored` are the newest times that the disk knows of: recorded, in a boot, and heard."""
+    """The clocks of one terminal. `stored` are the newest times in its file.
+
+    An anchor with a boot is an entry's time, one without is the central's.
+    """
 
     def __init__(self, stored: Iterable[Anchor], zone: ZoneInfo) -> None:
         anchors = list(stored)
-        self._recorded = [anchor for anchor in anchors if anchor.boot is not None]
-        self._heard = [anchor for anchor in anchors if anchor.boot is None]
+        self._entries = [anchor for anchor in anchors if anchor.boot is not None]
+        self._contacts = [anchor for anchor in anchors if anchor.boot is None]
         self._zone = zone
-        self._centrals: Anchor | None = None  # heard in this boot
-        self._staffs: tuple[Day, int] | None = (
-            None  # the day, and when it was said, in this boot's monotonic milliseconds
-        )
+        # the central's time, received in this boot
+        self._central: Anchor | None = None
+        # the staff's day, and this boot's monotonic milliseconds when they set it
+        self._staff_day: tuple[Day, int] | None = None
+
+    def add_anchor(self, anchor: Anchor) -> None:
+        """Take a time that a file knows: of an entry, with its boot, or of the central, without."""
+        (self._contacts if anchor.boot is None else self._entries).append(anchor)
 
     def moment(self, reading: Reading) -> Moment:
-        """Return the time as an entry made now would carry it."""
-        if reading.synced:  # for the rest of this boot: what a time server says is worth more than what the central said
-            self._heard, self._centrals = [], None
-        moment = read_moment(
-            reading, floor=highest([*self._recorded, *self._heard], reading), heard=self._centrals
-        )
-        if self._staffs is None or moment.trust is not ClockTrust.UNSET:
+        """Return the time of an entry made now."""
+        if reading.synced:
+            # for the rest of this boot: a time server is right where the central's clock is not
+            self._contacts, self._central = [], None
+        floor = highest([*self._entries, *self._contacts], reading)
+        moment = read_moment(reading, floor=floor, central=self._central)
+        if self._staff_day is None or moment.trust is not ClockTrust.UNSET:
             return moment
-        day, mono_ms = self._staffs
-        return replace(moment, day=day) if moment.mono_ms - mono_ms < STAFFS_DAY_MS else moment
+        day, mono_ms = self._staff_day
+        return replace(moment, day=day) if moment.mono_ms - mono_ms < STAFF_DAY_MS else moment
 
-    def recorded(self, at: Instant, moment: Moment) -> None:
-        """An entry was made at a moment: no later one is below it."""
-        self._recorded = [Anchor(when=parse_instant(at), boot=moment.boot, mono_ms=moment.mono_ms)]
+    def take_entry_time(self, at: Instant, moment: Moment) -> None:
+        """Take the time of a new entry as the floor of every later one."""
+        self._entries = [Anchor(when=parse_instant(at), boot=moment.boot, mono_ms=moment.mono_ms)]
 
-    def heard(self, central_at: Instant, moment: Moment) -> None:
-        """Take the central's time for this boot's, unless a time server keeps ours, or it may be old news from a queue."""
-        if (
-            moment.kept_at is not None
-            or parse_instant(central_at) < parse_instant(moment.at) - HEARD_TOLERANCE
-        ):
+    def take_central_time(self, central_at: Instant, moment: Moment) -> None:
+        """Take the central's time for this boot.
+
+        Not while a time server keeps our clock, and not a time that may have waited in a queue.
+        """
+        when = parse_instant(central_at)
+        if moment.ntp_at is not None or when < parse_instant(moment.at) - CENTRAL_BEHIND:
             return
-        if self._centrals is None or self._centrals.boot != moment.boot or central_at > moment.at:
-            self._centrals = Anchor(
-                when=parse_instant(central_at), boot=moment.boot, mono_ms=moment.mono_ms
-            )
-            self._heard = [self._centrals]
+        if self._central is None or self._central.boot != moment.boot or central_at > moment.at:
+            self._central = Anchor(when=when, boot=moment.boot, mono_ms=moment.mono_ms)
+            self._contacts = [self._central]
 
-    def confirm(self, day: Day, moment: Moment) -> None:
-        """Take the staff's word for the day. Raise `AgentError` where the clock needs none, or the day cannot be."""
+    def take_staff_day(self, day: Day, moment: Moment) -> None:
+        """Take the day that the staff set while the clock is known to be wrong.
+
+        Raise `AgentError` if the clock is right, or if today cannot be that day.
+        """
         today = day_of(moment.at, self._zone)
         if moment.trust is not ClockTrust.UNSET:
             raise AgentError(
-                f"the clock says {today} and nothing speaks against it: there is nothing to confirm"
+                f"The clock says {today} and is not known to be wrong; no day is needed"
             )
         if not is_day(day):
-            raise AgentError(f"{day} is not a day; write 2026-11-23")
+            raise AgentError(f"{day} is not a day; write one like 2026-11-23")
         if day < today:
+            raise AgentError(f"Cannot set an earlier day than {today}: entries exist for it")
+        if date.fromisoformat(day) - date.fromisoformat(today) > STAFF_DAY_AHEAD:
             raise AgentError(
-                f"{day} is before {today}, which is over: something was recorded or heard then"
+                f"{day} is more than a year after {today}, the day of the newest entry;"
+                " check the year"
             )
-        if date.fromisoformat(day) - date.fromisoformat(today) > STAFFS_DAY_AHEAD:
-            raise AgentError(
-                f"{day} is more than a year after {today}, when something was last recorded or heard: look at the year"
-            )
-        self._staffs = day, moment.mono_ms
+        self._staff_day = day, moment.mono_ms
 
     def day(self, moment: Moment) -> Day | None:
-        """Return what day it is, None where nobody knows."""
+        """Return the day, None if it is not known."""
         return moment.day if moment.trust is ClockTrust.UNSET else day_of(moment.at, self._zone)

@@ -1,1 +1,1 @@
-"""What a technician and systemd need from a running terminal: clock, journal, notifications, control socket."""
+"""A program's ties to its machine: clocks, systemd's journal, notifications to systemd."""

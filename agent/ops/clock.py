@@ -1,4 +1,4 @@
-"""The machine's clocks, read."""
+"""Reads the machine's clocks and its boot id."""
 
 import ctypes
 import time
@@ -8,8 +8,10 @@ from pathlib import Path
 from agent.domain.clock import Reading
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
-_TIMEX_BYTES = 256  # struct timex is 208 bytes on 64-bit Linux; modes = 0 reads only
+# adjtimex(2): the clock is not synchronised
+_TIME_ERROR = 5
+# struct timex has 208 bytes on 64-bit Linux; all zero, so modes = 0: read only
+_TIMEX_BYTES = 256
 
 _libc = ctypes.CDLL(None)
 
@@ -20,7 +22,7 @@ def boot_id() -> str:
 
 
 def read_clock(boot: str) -> Reading:
-    """Return wall time, milliseconds since boot (suspend included), and whether the kernel says it is synchronised."""
+    """Return wall time, milliseconds since boot (suspend included), and the kernel's sync state."""
     state = _libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
     return Reading(
         wall=datetime.now(UTC),

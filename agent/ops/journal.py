@@ -1,7 +1,8 @@
-"""Logs for a technician: to the journal with structured fields under systemd, to standard error elsewhere.
+"""Logs: under systemd to the journal with structured fields, elsewhere to standard error.
 
-The native protocol of journald (systemd.io/JOURNAL_NATIVE_PROTOCOL): one datagram an entry, `NAME=value` lines, a value
-with a line break as length and bytes. No UID and no name is ever logged; a card is the first 8 digits of its token.
+Speaks journald's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL): one datagram a log record,
+with `NAME=value` lines; a value with a line break is sent as length and bytes. Callers never log a
+UID or a person's name; a card is the first 8 digits of its token.
 """
 
 import logging
@@ -12,6 +13,7 @@ import sys
 
 JOURNAL_SOCKET = "/run/systemd/journal/socket"
 TRAFFIC = 5
+"""The log level of the readers' raw bytes, below DEBUG. They contain UIDs."""
 _PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6}
 
 
@@ -24,11 +26,11 @@ def set_up(*, level: int, program: str) -> None:
         JournalHandler(JOURNAL_SOCKET, program) if "JOURNAL_STREAM" in os.environ else _stderr()
     ]
     if level <= TRAFFIC:
-        root.warning("TRAFFIC is on: raw bytes of cards go to the log; switch it off when done")
+        root.warning("Raw bytes of readers are logged, with UIDs of children; stop when done")
 
 
 class JournalHandler(logging.Handler):
-    """Writes to journald; what does not get through goes to standard error."""
+    """Writes to journald, or to standard error if journald does not take the datagram."""
 
     def __init__(self, path: str, program: str) -> None:
         super().__init__()
@@ -48,7 +50,7 @@ class JournalHandler(logging.Handler):
 
 
 def datagram(record: logging.LogRecord, message: str, program: str) -> bytes:
-    """Return a log record in journald's form; its `fields` become CANTEEN_…."""
+    """Return a log record as a journald datagram. Its `fields` get the prefix CANTEEN_."""
     fields: dict[str, object] = {
         "MESSAGE": message,
         "PRIORITY": _PRIORITIES.get(record.levelno, 7),

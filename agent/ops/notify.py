@@ -1,13 +1,17 @@
-"""sd_notify(3), the part we use: READY, STATUS, WATCHDOG, STOPPING. Silent where systemd gives no socket."""
+"""sd_notify(3): READY, STATUS, WATCHDOG, STOPPING. Does nothing without a socket from systemd."""
 
 import os
 import socket
 
-WATCHDOG_SHARE = 3  # feed it three times an interval: one late turn of the loop is not death
+WATCHDOG_SHARE = 3
+"""Notify three times in systemd's interval: one late turn of the loop must not end the process."""
 
 
 class Notifier:
-    """Speaks to systemd. The watchdog means "can serve a child": only the main loop feeds it."""
+    """Sends notifications to systemd.
+
+    The watchdog means "can serve a child": only the main loop may notify it.
+    """
 
     def __init__(self) -> None:
         address = os.environ.get("NOTIFY_SOCKET", "")
@@ -27,7 +31,7 @@ class Notifier:
         self._send("WATCHDOG=1")
 
     def status(self, text: str) -> None:
-        """Show one line in `systemctl status`; only a change is sent."""
+        """Show one line in `systemctl status`. Sends only a changed line."""
         if text != self._status:
             self._status = text
             self._send(f"STATUS={text}")
@@ -39,4 +43,4 @@ class Notifier:
             try:
                 sock.sendto(text.encode(), self._address)
             except OSError:
-                pass  # systemd restarting: it asks again by its watchdog
+                pass  # systemd restarts itself: the next notification arrives

@@ -1,1 +1,4 @@
-"""From a card on a plate to `CardPresented`, and from a `Signal` back to the reader. Knows no money."""
+"""Card readers: from a card to `CardPresented`, and from a `Signal` back to the reader.
+
+Knows no money.
+"""

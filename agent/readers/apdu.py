@@ -1,9 +1,13 @@
-"""Bytes as profiles write them, the status at the end of a smart card's answer (ISO 7816-4), and what an ATR says (PC/SC part 3)."""
+"""Hex bytes and patterns as profiles write them, ATRs, and a driver's list of features. Pure.
+
+Sources: ISO 7816-4 (status words), PC/SC part 3 (ATR of storage cards), part 10 (features).
+"""
 
 import re
 from functools import cache
 
-# PC/SC part 3, supplemental document: RID of the workgroup, then SS, the standard; only these are said by a storage card's ATR.
+# PC/SC part 3, supplemental document: the workgroup's RID, then the standard byte SS. Only the ATR
+# of a storage card contains them.
 _RID = bytes.fromhex("A000000306")
 _STANDARDS = {
     **dict.fromkeys((0x01, 0x02, 0x03), "a"),
@@ -11,24 +15,23 @@ _STANDARDS = {
     **dict.fromkeys((0x09, 0x0A, 0x0B, 0x0C), "v"),
     0x11: "f",
 }
-_FELICA_NAMES = (
-    b"\xf0\x11",
-    b"\xf0\x12",
-)  # ACS gives FeliCa 212 and 424 these names under SS 03 (ACR122U API 2.04)
+# ACS readers report FeliCa 212 and 424 by these card names under SS 03 (ACR122U API 2.04).
+_FELICA_NAMES = (b"\xf0\x11", b"\xf0\x12")
+_FEATURE_CCID_ESC_COMMAND = 0x13
 
 
 def parse_hex(text: str) -> bytes:
-    """Return the bytes of `FF CA 00 00 00`. Raise `ValueError` for anything that is not pairs of hex digits."""
+    """Return the bytes of `FF CA 00 00 00`. Raise `ValueError` for anything but hex pairs."""
     return bytes.fromhex(text)
 
 
 def matches(pattern: str, received: bytes) -> bool:
-    """Return whether bytes fit a pattern of hex pairs in which `..` stands for any byte."""
+    """Return whether bytes match a pattern of hex pairs, in which `..` is any byte."""
     return _compiled(pattern).fullmatch(received) is not None
 
 
 def begins(pattern: str, received: bytes) -> bool:
-    """Return whether bytes begin as a pattern says."""
+    """Return whether the first bytes match a pattern."""
     return _compiled(pattern).match(received) is not None
 
 
@@ -39,7 +42,7 @@ def _compiled(pattern: str) -> re.Pattern[bytes]:
 
 
 def is_pattern(text: str) -> bool:
-    """Return whether a text is a pattern `matches` understands."""
+    """Return whether `matches` can read a text as a pattern."""
     pairs = _pairs(text)
     return bool(pairs) and all(
         pair == ".." or (len(pair) == 2 and all(digit in "0123456789abcdef" for digit in pair))
@@ -48,12 +51,30 @@ def is_pattern(text: str) -> bool:
 
 
 def technology_of_atr(atr: bytes) -> str | None:
-    """Return the technology a contactless card's ATR names, None where it does not say (ISO 14443-4 cards, or no ATR)."""
+    """Return the technology that a contactless card's ATR names.
+
+    None where the ATR does not name it: ISO 14443-4 cards, or no ATR.
+    """
     at = atr.find(_RID)
     standard = atr[at + len(_RID) : at + len(_RID) + 3] if at >= 0 else b""
     if not standard:
         return None
     return "f" if standard[1:] in _FELICA_NAMES else _STANDARDS.get(standard[0])
+
+
+def escape_code_of(features: bytes) -> int | None:
+    """Return the driver's control code for escape commands, or None if it allows none.
+
+    `features` are tag, length, value (PC/SC part 10). libccid names a code only when bit 0 of
+    ifdDriverOptions is set; ACS's driver has another code. So no profile needs to know them.
+    """
+    at = 0
+    while at + 6 <= len(features):
+        tag, length = features[at], features[at + 1]
+        if tag == _FEATURE_CCID_ESC_COMMAND and length == 4:
+            return int.from_bytes(features[at + 2 : at + 6], "big")
+        at += 2 + length
+    return None
 
 
 def _pairs(text: str) -> list[str]:

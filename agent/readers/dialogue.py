@@ -1,11 +1,13 @@
-"""What is said between us and a serial reader: start-up, questions, answers, signals, and whether it still lives. Pure.
+"""The exchange with a serial reader: start-up, polls, signals, keepalive. Pure.
 
-Bytes and monotonic milliseconds in; bytes to send and what was seen out. One question at a time. A keyboard's line goes the same
-way without a question. The wall (`serial_port.py`) and a trace drive the same code.
+Takes bytes and monotonic milliseconds; returns bytes to send and what was detected. One request at
+a time waits for its answer. A keyboard reader uses the same code without requests. The wall
+(`serial_port.py`) and the replay of a trace drive it alike.
 """
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Literal
 
 from msgspec import UNSET
 
@@ -13,48 +15,62 @@ from agent.errors import ReaderError
 from agent.readers.apdu import begins, parse_hex
 from agent.readers.events import Signal
 from agent.readers.faults import Fault
-from agent.readers.framing import Frame, Line, Pn53x, pn53x_command
-from agent.readers.identity import Seen, card_of_frame
+from agent.readers.framing import ACK, Frame, Line, Pn53x, pn53x_command
+from agent.readers.identity import Detection, card_of_frame
 from agent.readers.profile import Profile, Step, given
 
-ANSWER_MS = 500  # for what is not a poll: start-up, signals, keepalive
-ACK_MS = 100  # UM0701-02 says 15 ms; a USB converter buffers for 16
-FIRST_ACK_MS = 1_500  # Raspberry Pi and ttyUSB: up to a second for the first byte (nfcpy, pn532.py)
+# Time-out of every answer but a poll's, which is in the profile.
+ANSWER_MS = 500
+# UM0701-02 says 15 ms; a USB converter alone buffers for 16.
+ACK_MS = 100
+# A Raspberry Pi with a ttyUSB takes up to a second for the first byte (nfcpy, pn532.py).
+FIRST_ACK_MS = 1_500
 ACK_TRIES = 3
+# After so many invalid answers in a row, the port is opened again.
 FAULTS_MAX = 10
-STRANGE_PIECES = 20  # so many pieces within a minute and no frame among them are no noise any more
-STRANGE_MS = 60_000
+# So many chunks of bytes within a minute without a frame among them are not noise any more.
+GARBLED_CHUNKS = 20
+GARBLED_MS = 60_000
 
 
 @dataclass(slots=True)
-class _Question:
-    """`what` is start-up, poll, signal or keepalive; `step` counts the commands of a poll."""
+class _Request:
+    """Bytes to send, and the answer that they wait for. `step` counts the commands of a poll."""
 
-    what: str
+    kind: Literal["start-up", "poll", "signal", "keepalive"]
     sent: bytes
-    expect: str | None
-    wait_ms: int
+    expect: str | None = None
+    wait_ms: int = ANSWER_MS
     step: int = 0
     acknowledged: bool = True
     tries: int = 1
     deadline_ms: int = 0
 
+    @property
+    def has_answer(self) -> bool:
+        """Return whether anything is to come back."""
+        return self.kind == "poll" or self.expect is not None or not self.acknowledged
+
 
 class Dialogue:
-    """The talk with one reader since its port was opened. Raise `ReaderError` where it is of no use to go on."""
+    """The exchange with one reader since its port was opened.
+
+    Raises `ReaderError` where the port must be opened again. No message contains a byte that the
+    reader sent, since it may belong to a card's number.
+    """
 
     def __init__(self, profile: Profile, now_ms: int) -> None:
         self._profile = profile
         self._framer = profile.framer(now_ms)
-        self._shape = profile.shape()
-        self._queue: deque[_Question] = deque()
-        self._asked: _Question | None = None
-        self._heard_ms = now_ms
-        self._heard_ever = False
-        self._poll_ms = now_ms
-        self._silent = 0
+        self._format = profile.frame_format()
+        self._queue: deque[_Request] = deque()
+        self._open: _Request | None = None
+        self._last_answer_ms = now_ms
+        self._has_received = False
+        self._next_poll_ms = now_ms
+        self._missed_keepalives = 0
         self._faults = 0
-        self._strange = deque[int](maxlen=STRANGE_PIECES)  # when what was no frame came
+        self._chunks_ms = deque[int](maxlen=GARBLED_CHUNKS)  # since the last frame
         self._failures: list[str] = []
         for step in profile.init:
             self._enqueue(step, "start-up")
@@ -62,64 +78,65 @@ class Dialogue:
     @property
     def is_ready(self) -> bool:
         """Return whether start-up is over."""
-        return not any(
-            question.what == "start-up"
-            for question in (self._asked, *self._queue)
-            if question is not None
-        )
+        requests = self._queue if self._open is None else (self._open, *self._queue)
+        return not any(request.kind == "start-up" for request in requests)
 
-    def receive(self, received: bytes, now_ms: int) -> list[Seen]:
-        """Return what these bytes say lies before the reader, in order; None stands for nothing there."""
+    def receive(self, received: bytes, now_ms: int) -> list[Detection]:
+        """Return what these bytes detect, in order. None stands for an empty field."""
         if received:
-            self._heard_ever = True
-            self._strange.append(now_ms)
-        seen: list[Seen] = []
-        for found in self._framer.feed(received, now_ms):
-            if isinstance(found, Frame):
-                self._strange.clear()
-                seen += self._take(found, now_ms)
-            elif found is Fault.FORM and self._profile.poll.mode == "push":
-                seen.append(found)  # a text too long for a card of ours
-        return seen
+            self._has_received = True
+            self._chunks_ms.append(now_ms)
+        detections: list[Detection] = []
+        for result in self._framer.feed(received, now_ms):
+            if isinstance(result, Frame):
+                self._chunks_ms.clear()
+                detections += self._take(result, now_ms)
+            elif result is Fault.FORM and self._profile.poll.mode == "push":
+                detections.append(result)  # a text too long for a canteen card
+        return detections
 
     @property
     def is_garbled(self) -> bool:
-        """Return whether the reader has spoken for a while and no frame was among it."""
+        """Return whether many chunks of bytes came within a minute, and no frame."""
         return (
-            len(self._strange) == STRANGE_PIECES
-            and self._strange[-1] - self._strange[0] < STRANGE_MS
+            len(self._chunks_ms) == GARBLED_CHUNKS
+            and self._chunks_ms[-1] - self._chunks_ms[0] < GARBLED_MS
         )
 
     def failures(self) -> list[str]:
-        """Return why signals were not shown since it was asked last."""
+        """Return why signals were not shown since the last call."""
         failures, self._failures = self._failures, []
         return failures
 
     def send(self, now_ms: int) -> bytes:
-        """Return what is to be sent now, nothing while an answer is awaited. Raise `ReaderError` when the reader does not answer."""
-        if self._asked is not None:
-            if now_ms < self._asked.deadline_ms:
+        """Return the bytes to send now; none while an answer is awaited.
+
+        Raise `ReaderError` when the reader does not answer.
+        """
+        if self._open is not None:
+            if now_ms < self._open.deadline_ms:
                 return b""
-            if not self._asked.acknowledged and self._asked.tries < ACK_TRIES:
-                self._asked.tries += 1
-                return self._ask(self._asked, now_ms)
-            self._unanswered(self._asked)
-        question = self._next(now_ms)
-        return b"" if question is None else self._ask(question, now_ms)
+            if not self._open.acknowledged and self._open.tries < ACK_TRIES:
+                self._open.tries += 1
+                return self._begin(self._open, now_ms)
+            self._time_out(self._open)
+        request = self._next(now_ms)
+        return b"" if request is None else self._begin(request, now_ms)
 
     def wake_ms(self, now_ms: int) -> int | None:
-        """Return in how many milliseconds `send` should be called again, None for when something comes."""
-        if self._asked is not None:
-            return max(0, self._asked.deadline_ms - now_ms)
+        """Return in how many ms `send` must be called again; None: only when bytes arrive."""
+        if self._open is not None:
+            return max(0, self._open.deadline_ms - now_ms)
         if self._queue:
             return 0
-        times = [self._poll_ms] if self._profile.poll.mode == "request" else []
+        times = [self._next_poll_ms] if self._profile.poll.mode == "request" else []
         if self._profile.keepalive is not UNSET:
-            times.append(max(self._heard_ms + self._profile.keepalive.idle_ms, self._poll_ms))
+            keepalive_ms = self._last_answer_ms + self._profile.keepalive.idle_ms
+            times.append(max(keepalive_ms, self._next_poll_ms))
         return max(0, min(times) - now_ms) if times else None
 
     def show(self, signal: Signal) -> None:
-        """Send what shows a signal, if the reader can, before the next poll."""
+        """Send what shows a signal, if the reader can show it, before the next poll."""
         step = self._profile.step_for(signal)
         if step is not None:
             self._enqueue(step, "signal")
@@ -127,145 +144,138 @@ class Dialogue:
     @property
     def has_signals(self) -> bool:
         """Return whether a signal waits to be sent."""
-        return any(question.what == "signal" for question in self._queue)
+        return any(request.kind == "signal" for request in self._queue)
 
     def forget_signals(self) -> None:
-        """Send no signal any more that waits: another card lies there."""
-        self._queue = deque(question for question in self._queue if question.what != "signal")
+        """Drop the signals that wait: another card is at the reader."""
+        self._queue = deque(request for request in self._queue if request.kind != "signal")
 
-    def _enqueue(self, step: Step, what: str) -> None:
+    def _enqueue(self, step: Step, kind: Literal["start-up", "signal"]) -> None:
         for text in step.sends:
-            sent = parse_hex(text) if step.raw else self._framed(text)
-            expect = None if step.expect is UNSET or step.raw else step.expect
-            self._queue.append(self._question(what, sent, expect, ANSWER_MS, raw=step.raw))
+            request = _Request(kind, parse_hex(text))
+            if not step.raw:
+                request.sent = self._framed(text)
+                request.expect = None if step.expect is UNSET else step.expect
+                request.acknowledged = not self._has_acks
+            self._queue.append(request)
 
-    def _question(
-        self,
-        what: str,
-        sent: bytes,
-        expect: str | None,
-        wait_ms: int,
-        *,
-        raw: bool = False,
-        step: int = 0,
-    ) -> _Question:
-        needs_none = raw or not isinstance(self._shape, Pn53x)
-        return _Question(what, sent, expect, wait_ms, step=step, acknowledged=needs_none)
+    @property
+    def _has_acks(self) -> bool:
+        return isinstance(self._format, Pn53x)
 
     def _framed(self, text: str) -> bytes:
         payload = parse_hex(text)
-        if isinstance(self._shape, Pn53x):
+        if isinstance(self._format, Pn53x):
             return pn53x_command(payload)
-        if isinstance(self._shape, Line) and self._shape.hexadecimal:
+        if isinstance(self._format, Line) and self._format.hexadecimal:
             return payload.hex().upper().encode("ascii") + b"\r"
         return payload
 
-    def _next(self, now_ms: int) -> _Question | None:
+    def _next(self, now_ms: int) -> _Request | None:
         if self._queue:
             return self._queue.popleft()
         keepalive, poll = self._profile.keepalive, self._profile.poll
-        if (
-            keepalive is not UNSET
-            and now_ms - self._heard_ms >= keepalive.idle_ms
-            and now_ms >= self._poll_ms
-        ):
-            self._poll_ms = now_ms + ANSWER_MS
-            return self._question(
-                "keepalive", self._framed(keepalive.send), keepalive.expect, ANSWER_MS
-            )
-        if poll.mode == "request" and now_ms >= self._poll_ms:
-            self._poll_ms = now_ms + given(poll.interval_ms)
+        if now_ms < self._next_poll_ms:
+            return None
+        if keepalive is not UNSET and now_ms - self._last_answer_ms >= keepalive.idle_ms:
+            self._next_poll_ms = now_ms + ANSWER_MS
+            request = _Request("keepalive", self._framed(keepalive.send), keepalive.expect)
+            request.acknowledged = not self._has_acks
+            return request
+        if poll.mode == "request":
+            self._next_poll_ms = now_ms + given(poll.interval_ms)
             return self._poll(0)
         return None
 
-    def _poll(self, step: int) -> _Question:
+    def _poll(self, step: int) -> _Request:
         poll = self._profile.poll
-        return self._question(
-            "poll", self._framed(poll.send[step]), None, poll.timeout_ms, step=step
-        )
+        request = _Request("poll", self._framed(poll.send[step]), None, poll.timeout_ms, step)
+        request.acknowledged = not self._has_acks
+        return request
 
-    def _ask(self, question: _Question, now_ms: int) -> bytes:
-        wait_ms = question.wait_ms
-        if not question.acknowledged:
-            wait_ms = ACK_MS if self._heard_ever else FIRST_ACK_MS
-        question.deadline_ms = now_ms + wait_ms
-        is_answered = (
-            question.what == "poll" or question.expect is not None or not question.acknowledged
-        )
-        self._asked = question if is_answered else None
-        return question.sent
+    def _begin(self, request: _Request, now_ms: int) -> bytes:
+        wait_ms = request.wait_ms
+        if not request.acknowledged:
+            wait_ms = ACK_MS if self._has_received else FIRST_ACK_MS
+        request.deadline_ms = now_ms + wait_ms
+        self._open = request if request.has_answer else None
+        return request.sent
 
-    def _unanswered(self, question: _Question) -> None:
-        self._asked = None
-        match question.what:
+    def _time_out(self, request: _Request) -> None:
+        self._open = None
+        match request.kind:
             case "start-up":
                 raise ReaderError(
-                    f"no answer to {question.sent.hex(' ')} at start-up; is it this model, at this speed?"
+                    f"no answer to start-up command {request.sent.hex(' ')};"
+                    " check the profile's model and baud rate"
                 )
             case "signal":
-                self._failures.append(f"no answer to {question.sent.hex(' ')}")
+                self._failures.append(f"no answer to {request.sent.hex(' ')}")
             case "keepalive":
-                self._silent += 1
-                if self._silent >= given(self._profile.keepalive).max_failures:
+                self._missed_keepalives += 1
+                if self._missed_keepalives >= given(self._profile.keepalive).max_failures:
                     raise ReaderError(
-                        f"silent for {self._silent} questions whether it is there; opened anew"
+                        f"no answer to {self._missed_keepalives} keepalives in a row;"
+                        " the port is opened again"
                     )
 
-    def _take(self, frame: Frame, now_ms: int) -> list[Seen]:
-        """Return what a frame says, [] for what is said between us and the reader alone."""
-        asked = self._asked
-        if isinstance(self._shape, Pn53x) and frame.payload == b"":
-            if asked is not None and not asked.acknowledged:
-                asked.acknowledged, asked.deadline_ms = True, now_ms + asked.wait_ms
-                if asked.expect is None and asked.what != "poll":
-                    self._asked = None
+    def _take(self, frame: Frame, now_ms: int) -> list[Detection]:
+        """Return what a frame detects; [] for a frame that only answers a request."""
+        request = self._open
+        if frame.payload == ACK:  # of a line format: an empty line
+            if self._has_acks and request is not None:
+                self._acknowledge(request, now_ms)
             return []
-        if frame.payload == b"":
-            return []  # an empty line
-        if self._profile.poll.mode == "push":
-            self._heard_ms = now_ms
-        if asked is not None and asked.what == "poll":
-            return self._polled(asked, frame.payload, now_ms)
-        if asked is not None and asked.expect is not None and begins(asked.expect, frame.payload):
-            self._asked = None
-            self._answered(now_ms)
-            return []
-        if asked is not None and asked.expect is not None and self._profile.poll.mode == "request":
-            self._asked = None
-            if asked.what == "signal":
-                self._failures.append(f"another answer than expected to {asked.sent.hex(' ')}")
-            elif asked.what == "start-up":
-                raise ReaderError(
-                    f"another answer than expected to {asked.sent.hex(' ')} at start-up; is it this model?"
-                )
-            return []
-        return (
-            [card_of_frame(self._profile, frame.payload)]
-            if self._profile.poll.mode == "push"
-            else []
-        )
+        is_pushing = self._profile.poll.mode == "push"
+        if is_pushing:
+            self._last_answer_ms = now_ms
+        if request is not None and request.kind == "poll":
+            return self._polled(request, frame.payload, now_ms)
+        if request is not None and request.expect is not None:
+            if begins(request.expect, frame.payload):
+                self._open = None
+                self._answered(now_ms)
+                return []
+            if not is_pushing:
+                self._reject(request)
+                return []
+        return [card_of_frame(self._profile, frame.payload)] if is_pushing else []
 
-    def _polled(self, asked: _Question, payload: bytes, now_ms: int) -> list[Seen]:
+    def _acknowledge(self, request: _Request, now_ms: int) -> None:
+        if not request.acknowledged:
+            request.acknowledged, request.deadline_ms = True, now_ms + request.wait_ms
+            self._open = request if request.has_answer else None
+
+    def _reject(self, request: _Request) -> None:
+        """End a request whose answer is not the expected one."""
+        self._open = None
+        if request.kind == "signal":
+            self._failures.append(f"unexpected answer to {request.sent.hex(' ')}")
+        elif request.kind == "start-up":
+            raise ReaderError(
+                f"unexpected answer to start-up command {request.sent.hex(' ')};"
+                " check the profile's model"
+            )
+
+    def _polled(self, request: _Request, payload: bytes, now_ms: int) -> list[Detection]:
         poll = self._profile.poll
-        self._asked = None
+        self._open = None
         self._answered(now_ms)
-        if asked.step == len(poll.send) - 1:
+        if request.step == len(poll.send) - 1:
             return [self._counted(card_of_frame(self._profile, payload))]
-        if not begins(poll.expect[asked.step], payload):
-            is_none = any(begins(pattern, payload) for pattern in poll.none)
-            return [self._counted(None if is_none else Fault.DEVICE)]
-        self._queue.appendleft(self._poll(asked.step + 1))
+        if not begins(poll.expect[request.step], payload):
+            is_empty = any(begins(pattern, payload) for pattern in poll.none)
+            return [self._counted(None if is_empty else Fault.DEVICE)]
+        self._queue.appendleft(self._poll(request.step + 1))
         return []
 
     def _answered(self, now_ms: int) -> None:
-        """It lives: noise, or an acknowledgement alone, is no answer."""
-        self._heard_ms, self._silent = now_ms, 0
+        """The reader is alive: neither noise nor an acknowledgement alone would prove that."""
+        self._last_answer_ms, self._missed_keepalives = now_ms, 0
 
-    def _counted(self, seen: Seen) -> Seen:
-        """Return what was seen; a reader that answers nothing but faults is out of order. What it answered may hold a number: unsaid."""
-        self._faults = self._faults + 1 if seen is Fault.DEVICE else 0
+    def _counted(self, detection: Detection) -> Detection:
+        """Return a poll's detection. Raise `ReaderError` after `FAULTS_MAX` faults in a row."""
+        self._faults = self._faults + 1 if detection is Fault.DEVICE else 0
         if self._faults >= FAULTS_MAX:
-            raise ReaderError(
-                f"answered {self._faults} questions in a row with what is no answer; opened anew"
-            )
-        return seen
+            raise ReaderError(f"{self._faults} invalid answers in a row; the port is opened again")
+        return detection

@@ -1,4 +1,4 @@
-"""What a reader tells the main loop, and what it is told to show."""
+"""Events from a reader to the main loop, and the signals that the main loop sends back."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,8 +7,11 @@ from agent.domain.card import CardId
 
 
 class Signal(StrEnum):
-    """What the child and the staff see. Paid, exempt and on credit are one and the same: the data-protection authority
-    forbids telling who owes and who eats free."""
+    """What a reader shows to the child and the staff.
+
+    Paid, exempt and on credit are all `SERVED`: the data-protection authority forbids showing who
+    owes money and who eats free.
+    """
 
     SERVED = "served"
     ALREADY_SERVED = "already_served"
@@ -19,7 +22,11 @@ class Signal(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardPresented:
-    """`tap` counts the reader's taps: a signal names the one it answers, so that no child sees another's."""
+    """A card was tapped.
+
+    `tap` counts the reader's taps. A signal names the tap it answers, so that no child sees the
+    signal of another.
+    """
 
     reader: str
     card: CardId
@@ -28,7 +35,10 @@ class CardPresented:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardUnreadable:
-    """Something was presented that identifies nobody. `fault` is a word of `UidFault` or `Fault`, `sentence` is for the staff."""
+    """Something was tapped that identifies nobody.
+
+    `fault` is a value of `UidFault` or `Fault`; `sentence` explains it to the staff.
+    """
 
     reader: str
     fault: str
@@ -38,21 +48,23 @@ class CardUnreadable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderUp:
-    """`at` is where it is: its PC/SC name or its path."""
+    """A reader can be read. `location` is its PC/SC name or its device path."""
 
     reader: str
-    at: str
+    location: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderDown:
+    """A reader cannot be read. `reason` is one sentence for the technician."""
+
     reader: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalFailed:
-    """The light did not come: the meal is recorded all the same."""
+    """A reader did not show a signal. The meal is recorded nevertheless."""
 
     reader: str
     reason: str
@@ -63,7 +75,7 @@ ReaderEvent = CardPresented | CardUnreadable | ReaderUp | ReaderDown | SignalFai
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Show:
-    """Let a reader show a signal for one of its taps. Only ever after the commit that makes it true."""
+    """Let a reader show a signal for one of its taps. Sent only after the commit of that tap."""
 
     reader: str
     tap: int

@@ -1,4 +1,4 @@
-"""Why what a reader gave identifies nobody, and what the staff may do about it."""
+"""Why a reader's answer identifies nobody, and what the staff can do about it."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from agent.domain.card import UidFault
 
 
 class Fault(StrEnum):
-    """Found by a reader's own room; a UID that cannot be an identity is a `UidFault`."""
+    """A fault that the readers' code detects. A UID that identifies nobody is a `UidFault`."""
 
     CHECKSUM = "checksum"
     STATUS = "status"
@@ -20,18 +20,20 @@ class Fault(StrEnum):
 
 
 SENTENCES: dict[UidFault | Fault, str] = {
-    Fault.CHECKSUM: "the reader's frame was damaged on its way: hold the card again",
-    Fault.STATUS: "the card was not read to the end: hold it again, flat and still",
-    Fault.DEVICE: "the reader reports a fault of its own: hold the card again",
-    Fault.REJECTED: "the reader gave an empty number: hold the card again",
-    Fault.MANY: "several cards at once: hold one card only",
-    Fault.MUTE: "the card does not answer: hold one card only, out of its wallet",
-    Fault.LOSSY: "this reader drops a part of the number, two cards may look alike: it needs another setting",
-    Fault.FORM: "not the code of a card of ours",
-    Fault.TECHNOLOGY: "a kind of card that this reader's profile does not name",
-    UidFault.LENGTH: "a number of the wrong length: not a card of ours, or the reader is set up otherwise",
-    UidFault.RANDOM: "a phone or a bank card: its number changes at every tap; use the canteen card",
-    UidFault.TRUNCATED: "the reader gave half of a longer number: it needs another setting",
+    Fault.CHECKSUM: "the reader's data arrived damaged; hold the card again",
+    Fault.STATUS: "the card was not read completely; hold it again, flat and still",
+    Fault.DEVICE: "the reader reports an internal fault; hold the card again",
+    Fault.REJECTED: "the reader sent an empty card number; hold the card again",
+    Fault.MANY: "several cards at once; hold one card only",
+    Fault.MUTE: "the card does not answer; hold one card only, outside its wallet",
+    Fault.LOSSY: "this reader sends only a part of the card number, so two cards may look the same;"
+    " change the reader's settings",
+    Fault.FORM: "this is not the code of a canteen card",
+    Fault.TECHNOLOGY: "the reader's profile does not list this kind of card",
+    UidFault.LENGTH: "the card number has a wrong length; not a canteen card, or the reader's"
+    " settings are wrong",
+    UidFault.RANDOM: "a phone or a bank card changes its number at every tap; use the canteen card",
+    UidFault.TRUNCATED: "the reader sent half of a longer card number; change its settings",
     UidFault.BLANK: "the card has no number",
-    UidFault.ORDER: "the reader gives the number the wrong way round: it needs another setting",
+    UidFault.ORDER: "the reader sends the card number in reverse order; change its settings",
 }

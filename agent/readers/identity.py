@@ -1,6 +1,6 @@
-"""From a reader's answer or frame to the card it means, or why it means none. Pure.
+"""From a reader's answer or frame to the card in it, or to the reason why there is none. Pure.
 
-The same code reads self-tests, traces and living readers.
+Self-tests, traces and running readers use the same code.
 """
 
 import re
@@ -10,17 +10,22 @@ from msgspec import UNSET
 from agent.domain.card import UID_LENGTHS, CardId, UidFault, identify
 from agent.readers.apdu import begins, matches, technology_of_atr
 from agent.readers.faults import Fault
-from agent.readers.framing import places, xor_of
+from agent.readers.framing import Span, resolve_span, xor_of
 from agent.readers.profile import TECHNOLOGIES, Profile
 
-Seen = CardId | UidFault | Fault | None
-"""None: no card, or bytes that are not about one."""
+Detection = CardId | UidFault | Fault | None
+"""What a reader detected. None: no card, or bytes that are not about a card."""
 
+# A longer text matches no pattern. Without the limit, a scanner could keep the regular expression
+# busy with a text of any length.
 PATTERN_BYTES_MAX = 64
 
 
-def card_of_answer(profile: Profile, answer: bytes, atr: bytes) -> Seen:
-    """Return the card in a PC/SC answer to the UID command. `atr` tells its technology where the UID's length does not."""
+def card_of_answer(profile: Profile, answer: bytes, atr: bytes) -> Detection:
+    """Return the card in a PC/SC answer to the UID command.
+
+    `atr` names the card's technology where the length of the UID does not.
+    """
     if len(answer) < 2 or not matches(profile.uid.status, answer[-2:]):
         return Fault.STATUS
     technology = technology_of_atr(atr)
@@ -29,12 +34,12 @@ def card_of_answer(profile: Profile, answer: bytes, atr: bytes) -> Seen:
     return _card(profile, answer[:-2], technology)
 
 
-def card_of_frame(profile: Profile, payload: bytes) -> Seen:
-    """Return the card in a frame from a serial reader, or in a line from a keyboard."""
+def card_of_frame(profile: Profile, payload: bytes) -> Detection:
+    """Return the card in a frame of a serial reader, or in a line of a keyboard reader."""
     poll = profile.poll
     if poll.expect and not begins(poll.expect[-1], payload):
-        is_none = poll.mode == "push" or any(begins(pattern, payload) for pattern in poll.none)
-        return None if is_none else Fault.DEVICE
+        is_empty = poll.mode == "push" or any(begins(pattern, payload) for pattern in poll.none)
+        return None if is_empty else Fault.DEVICE
     if poll.count_at is not UNSET:
         if len(payload) <= poll.count_at:
             return Fault.DEVICE
@@ -43,34 +48,38 @@ def card_of_frame(profile: Profile, payload: bytes) -> Seen:
             return Fault.MANY if count else None
     technology = None
     if profile.uid.type_at is not UNSET:
-        named = payload[profile.uid.type_at : profile.uid.type_at + 1].hex()
-        if named not in profile.uid.types:
+        type_byte = payload[profile.uid.type_at : profile.uid.type_at + 1].hex()
+        if type_byte not in profile.uid.types:
             return Fault.TECHNOLOGY
-        technology = TECHNOLOGIES[profile.uid.types[named]]
+        technology = TECHNOLOGIES[profile.uid.types[type_byte]]
     return _card(profile, payload, technology)
 
 
-def part_at(profile: Profile, payload: bytes) -> tuple[int, int] | None:
-    """Return first and end of the UID in an answer (without its status) or a frame, None where it is cut short."""
+def uid_span(profile: Profile, payload: bytes) -> Span | None:
+    """Return where the UID stands in a frame, or in an answer without its status.
+
+    None for a payload that ends before its UID does.
+    """
     rule = profile.uid
     if rule.slice is not UNSET:
-        return places(len(payload), rule.slice)
+        return resolve_span(len(payload), rule.slice)
     if rule.length_at is not UNSET and rule.start is not UNSET:
         length = payload[rule.length_at] if len(payload) > rule.length_at else 0
-        return (
-            (rule.start, rule.start + length) if 0 < length <= len(payload) - rule.start else None
-        )
+        if 0 < length <= len(payload) - rule.start:
+            return rule.start, rule.start + length
+        return None
     return 0, len(payload)
 
 
 def _card(profile: Profile, payload: bytes, technology: str | None) -> CardId | UidFault | Fault:
     rule = profile.uid
-    span = part_at(profile, payload)
+    span = uid_span(profile, payload)
     if span is None:
         return UidFault.LENGTH
     part = payload[span[0] : span[1]]
+    # Without a right BCC after four bytes, these four begin a longer UID.
     if rule.bcc and payload[span[1] : span[1] + 1] != xor_of(part):
-        return UidFault.LENGTH  # the byte after four is no BCC: these four begin a longer UID
+        return UidFault.LENGTH
     uid = _decoded(profile, part)
     if not isinstance(uid, bytes):
         return uid
@@ -84,7 +93,7 @@ def _card(profile: Profile, payload: bytes, technology: str | None) -> CardId | 
 
 
 def _technology(profile: Profile, uid: bytes) -> str:
-    """Return the prefix of the card ids this reader gives: the first of its technologies that has UIDs of that length."""
+    """Return the profile's first technology that has UIDs of this length."""
     for prefix in profile.prefixes:
         if len(uid) in UID_LENGTHS[prefix]:
             return prefix

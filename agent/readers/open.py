@@ -1,4 +1,4 @@
-"""From a reader of agent.toml to the thread that serves it, in an agent or for a trace."""
+"""From a `[[reader]]` of agent.toml to its thread, in an agent or for recording a trace."""
 
 import contextlib
 import threading
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.errors import ReaderError
+from agent.readers.channel import Recorder
 from agent.readers.events import (
     CardPresented,
     CardUnreadable,
@@ -16,16 +17,19 @@ from agent.readers.events import (
     Signal,
 )
 from agent.readers.pcsc import PcscReader
-from agent.readers.presence import LateTaps, presence_of
+from agent.readers.presence import RecentTaps, presence_of
 from agent.readers.profile import Profile
 from agent.readers.serial_port import SerialReader
-from agent.readers.thread import Reader, ReaderThread, Recorder
+from agent.readers.thread import Reader, ReaderThread
 from agent.readers.trace import Trace, TraceRecorder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderConfig:
-    """One `[[reader]]`. `port` is a path for serial and keyboard readers, `device` a glob over PC/SC names."""
+    """One `[[reader]]`.
+
+    `port` is the path of a serial or keyboard reader, `device` a glob over PC/SC names.
+    """
 
     name: str
     profile: Profile
@@ -33,60 +37,60 @@ class ReaderConfig:
     device: str | None
 
 
-def reader_of(reader: ReaderConfig) -> Reader:
-    """Return the reader model's way of being read. The configuration has seen to it that a port is given where one is needed."""
-    if reader.profile.transport == "pcsc":
-        return PcscReader(reader.profile, reader.device)
-    assert reader.port is not None
-    if reader.profile.transport == "keyboard":
-        from agent.readers.keyboard import (
-            KeyboardReader,
-        )  # evdev and its table of keys: only where one types
+def reader_of(config: ReaderConfig) -> Reader:
+    """Return the reader for a configuration, which has a port wherever one is needed."""
+    if config.profile.transport == "pcsc":
+        return PcscReader(config.profile, config.device)
+    assert config.port is not None
+    if config.profile.transport == "keyboard":
+        # Only a terminal with a keyboard reader loads evdev, with its table of all keys.
+        from agent.readers.keyboard import KeyboardReader
 
-        return KeyboardReader(reader.profile, reader.port)
-    return SerialReader(reader.profile, reader.port)
+        return KeyboardReader(config.profile, config.port)
+    return SerialReader(config.profile, config.port)
 
 
 def reader_thread(
-    reader: ReaderConfig,
+    config: ReaderConfig,
     emit: Callable[[ReaderEvent], object],
-    late: LateTaps,
+    recent: RecentTaps,
     recorder: Recorder | None = None,
 ) -> ReaderThread:
     """Return the thread of a configured reader, not started."""
-    return ReaderThread(
-        reader.name,
-        reader_of(reader),
-        emit,
-        presence_of(reader.name, reader.profile, late),
-        recorder,
-    )
+    presence = presence_of(config.name, config.profile, recent)
+    return ReaderThread(config.name, reader_of(config), emit, presence, recorder)
 
 
-def record(reader: ReaderConfig, seconds: float) -> tuple[Trace, list[str]]:
-    """Serve a reader for a while and return what went over its wire, and a word for each tap: the card's technology, or the fault.
+def record_trace(config: ReaderConfig, seconds: float) -> tuple[Trace, list[str]]:
+    """Run a reader for a while; return what went over its wire, and a word for each tap.
 
-    Every card is told *out of order*: nothing is recorded here, and a light that says otherwise would lie. Raise `ReaderError` for a
-    reader that never was there.
+    The word is the card's technology, or the fault. Every tap is answered with *out of order*,
+    because no meal is recorded. Raise `ReaderError` when the reader was never up.
     """
-    told: list[str] = []
-    down: list[str] = []
+    words: list[str] = []
+    down_reasons: list[str] = []
 
-    def tell(event: ReaderEvent) -> None:
-        if isinstance(event, CardPresented | CardUnreadable):
-            told.append(event.card.technology if isinstance(event, CardPresented) else event.fault)
-            thread.show(event.tap, Signal.OUT_OF_ORDER)
-        elif isinstance(event, ReaderUp | ReaderDown):
-            down[:] = [event.reason] if isinstance(event, ReaderDown) else []
+    def on_event(event: ReaderEvent) -> None:
+        match event:
+            case CardPresented(card=card):
+                words.append(card.technology)
+                thread.show(event.tap, Signal.OUT_OF_ORDER)
+            case CardUnreadable(fault=fault):
+                words.append(fault)
+                thread.show(event.tap, Signal.OUT_OF_ORDER)
+            case ReaderDown(reason=reason):
+                down_reasons[:] = [reason]
+            case ReaderUp():
+                down_reasons.clear()
 
-    recorder = TraceRecorder(reader.profile)
-    thread = reader_thread(reader, tell, LateTaps(threading.Lock()), recorder)
+    recorder = TraceRecorder(config.profile)
+    thread = reader_thread(config, on_event, RecentTaps(threading.Lock()), recorder)
     thread.start()
-    with contextlib.suppress(KeyboardInterrupt):  # enough: what there is, is written
+    with contextlib.suppress(KeyboardInterrupt):  # ends early; what came so far is kept
         for _ in range(round(seconds)):
             time.sleep(1)
             thread.watch()
     thread.stop()
-    if not recorder.trace.notes and down:
-        raise ReaderError(f"reader '{reader.name}': {down[0]}")
-    return recorder.trace, told
+    if not recorder.trace.lines and down_reasons:
+        raise ReaderError(f"reader '{config.name}': {down_reasons[0]}")
+    return recorder.trace, words

@@ -1,6 +1,6 @@
-"""What is plugged into this machine, which profile fits it and why, and what is in its way, with the line that mends it.
+"""Which readers are plugged into this machine, which profile fits them, and what must be fixed.
 
-Reads /sys and /dev, never a device: nothing here moves a reader. `root` is / on a machine.
+Reads /sys and /dev and never opens a device. `root` is / on a machine.
 """
 
 import os
@@ -8,186 +8,207 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import UNSET
 
 from agent.readers.match import profile_of_name, profile_of_usb
-from agent.readers.profile import Profile
+from agent.readers.profile import Profile, Quirk
 
 INTERFACES = {"0b": "ccid", "02": "cdc", "0a": "cdc", "03": "hid"}
-# Contactless readers that are no PC/SC readers on Linux (LudovicRousseau/PCSC #86, nfcpy): no profile can help.
+# Contactless readers that are not PC/SC readers on Linux (LudovicRousseau/PCSC #86, nfcpy). No
+# profile can help.
 NO_PCSC = {"04e6:5591": "SCM SCL3711", "054c:06c1": "Sony RC-S380", "054c:06c3": "Sony RC-S380"}
 KERNEL_NFC = {"pn533_usb", "pn533", "port100", "nfc"}
 BLACKLIST = "/etc/modprobe.d/canteen-agent.conf"
 UDEV_RULES = "etc/udev/rules.d/70-canteen-agent.rules"
-ESCAPE_MEND = "sudo sed -i '/ifdDriverOptions/{n;s/0x0000/0x0001/}' /etc/libccid_Info.plist && sudo systemctl restart pcscd  (libccid)"
 
-UDEV_MEND = "sudo install -m 644 systemd/70-canteen-agent.rules /etc/udev/rules.d/ && sudo udevadm control --reload && sudo udevadm trigger"
+ESCAPE_FIX = (
+    "sudo sed -i '/ifdDriverOptions/{n;s/0x0000/0x0001/}' /etc/libccid_Info.plist"
+    " && sudo systemctl restart pcscd  # for libccid"
+)
+UDEV_FIX = (
+    "sudo install -m 644 systemd/70-canteen-agent.rules /etc/udev/rules.d/"
+    " && sudo udevadm control --reload && sudo udevadm trigger"
+)
+POLKIT_FIX = (
+    "sudo install -m 644 systemd/50-canteen-agent.rules /etc/polkit-1/rules.d/"
+    " && sudo systemctl restart polkit pcscd"
+)
+KERNEL_FIX = (
+    r"printf 'blacklist pn533_usb\nblacklist pn533\nblacklist port100\nblacklist nfc\n'"
+    f" | sudo tee {BLACKLIST}"
+)
+LIBCCID_FIX = "sudo apt-get install -t bookworm-backports libccid"
 
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """What is in a reader's way, and the line that mends it."""
+    """What prevents the use of a reader, and the command or step that fixes it."""
 
-    what: str
-    mend: str
+    problem: str
+    fix: str
 
 
 @dataclass(slots=True)
-class Plugged:
-    """One thing that may be a reader. `place` is what agent.toml names: a PC/SC name, or a path."""
+class Device:
+    """Something plugged in that may be a reader.
 
-    what: str
-    place: str | None
+    `location` is what agent.toml names: a PC/SC name, or a path. `reason` tells why the profile was
+    chosen, or why there is none.
+    """
+
+    description: str
+    location: str | None
     profile: Profile | None
-    why: str
+    reason: str
     obstacles: list[Obstacle] = field(default_factory=list)
 
 
+class _Interface(NamedTuple):
+    """The USB class of an interface, and the kernel driver that has it."""
+
+    usb_class: str
+    driver: str | None
+
+
 @dataclass(slots=True)
-class _Usb:
+class _UsbDevice:
     folder: Path
     id: str
     product: str
     release: str
-    interfaces: list[tuple[str, str | None]] = field(default_factory=list)  # class, kernel driver
+    interfaces: list[_Interface] = field(default_factory=list)
 
     @property
-    def speaks(self) -> set[str]:
-        return {INTERFACES[kind] for kind, _ in self.interfaces if kind in INTERFACES}
+    def interface_names(self) -> set[str]:
+        classes = {interface.usb_class for interface in self.interfaces}
+        return {INTERFACES[usb_class] for usb_class in classes if usb_class in INTERFACES}
 
 
-def usb_readers(profiles: list[Profile], root: Path = Path("/")) -> Iterator[Plugged]:
-    """Yield the USB devices that a profile knows, or that are known to be no help; serial and keyboard ones with their paths."""
+def usb_readers(profiles: list[Profile], root: Path = Path("/")) -> Iterator[Device]:
+    """Yield the USB devices that match a profile, and those that are known not to work.
+
+    Serial and keyboard readers have their path as location; PC/SC readers have none here.
+    """
     for usb in _usb_devices(root):
-        profile = profile_of_usb(profiles, usb.id, usb.speaks)
-        what = f"USB {usb.id} {usb.product}".strip()
+        profile = profile_of_usb(profiles, usb.id, usb.interface_names)
+        description = f"USB {usb.id} {usb.product}".strip()
         if profile is not None:
-            place = _path_of(usb, profile, root) if profile.transport != "pcsc" else None
-            why = f"USB id {usb.id}" + (
-                f" with {profile.match.interface}" if profile.match.interface is not UNSET else ""
-            )
-            obstacles = [
-                *_in_the_way(usb, profile, root),
-                *(_not_allowed(root, place) if place else ()),
-            ]
-            yield Plugged(what, place, profile, why, obstacles)
+            location = _path_of(usb, profile, root) if profile.transport != "pcsc" else None
+            interface = profile.match.interface
+            reason = f"USB id {usb.id}" + (f" with {interface}" if interface is not UNSET else "")
+            obstacles = [*_obstacles(usb, profile, root), *_permission(root, location)]
+            yield Device(description, location, profile, reason, obstacles)
         elif usb.id in NO_PCSC:
-            mend = "another reader: docs/READERS.md says which to buy"
-            yield Plugged(
-                what,
-                None,
-                None,
-                "known",
-                [Obstacle(f"{NO_PCSC[usb.id]} is no PC/SC reader on Linux", mend)],
-            )
+            problem = f"{NO_PCSC[usb.id]} is not a PC/SC reader on Linux"
+            obstacle = Obstacle(problem, "use another reader; docs/READERS.md says which to buy")
+            yield Device(description, None, None, "a known USB id", [obstacle])
 
 
-def serial_ports(profiles: list[Profile], root: Path = Path("/")) -> Iterator[Plugged]:
-    """Yield the serial ports that no profile recognises: a bare module behind a converter says nothing of itself."""
+def serial_ports(profiles: list[Profile], root: Path = Path("/")) -> Iterator[Device]:
+    """Yield the serial ports that no profile recognises: a module behind a converter has no id."""
     known = {usb.folder for usb in _usb_devices(root) if _serial_profile(profiles, usb) is not None}
     for tty in sorted((root / "sys/class/tty").glob("tty*")):
         device = tty / "device"
-        if (
-            not (device.exists() and tty.name.startswith(("ttyUSB", "ttyACM", "ttyAMA", "ttyS")))
-            or _text(tty / "type") == "0"
-        ):
-            continue  # type 0: a port the kernel reserves and the machine does not have
+        if not device.exists() or not tty.name.startswith(("ttyUSB", "ttyACM", "ttyAMA", "ttyS")):
+            continue
+        if _text(tty / "type") == "0":  # reserved by the kernel, absent in this machine
+            continue
         usb = _usb_parent(device.resolve(), root)
         if usb in known:
             continue
-        place = stable_path(root, "serial", tty.name)
-        what = f"serial port {tty.name}" + (
-            f" ({_text(usb / 'product')})" if usb is not None else ""
-        )
-        mend = f'in agent.toml: profile = "rdm6300" (or another serial one), port = "{place}"'
-        yield Plugged(
-            what,
-            place,
+        location = stable_path(root, "serial", tty.name)
+        product = f" ({_text(usb / 'product')})" if usb is not None else ""
+        yield Device(
+            f"serial port {tty.name}{product}",
+            location,
             None,
-            "no reader says what it is here",
-            [Obstacle("the technician names its profile", mend), *_not_allowed(root, place)],
+            "a serial port does not tell which reader is connected",
+            [
+                Obstacle(
+                    "the profile must be set in agent.toml",
+                    f'in agent.toml: profile = "rdm6300" (or another serial one),'
+                    f' port = "{location}"',
+                ),
+                *_permission(root, location),
+            ],
         )
 
 
 def pcsc_readers(
     profiles: list[Profile], names: Iterable[str], escapes: dict[str, bool | None]
-) -> Iterator[Plugged]:
-    """Yield the PC/SC readers by name. `escapes` tells whether a reader's driver lets escape commands pass, None: not known."""
+) -> Iterator[Device]:
+    """Yield the PC/SC readers by name.
+
+    `escapes` tells whether a reader's driver allows escape commands; None means not known.
+    """
     for name in names:
         profile = profile_of_name(profiles, name)
         if profile is None:
-            yield Plugged("PC/SC", name, None, "no profile fits its name")
+            yield Device("PC/SC", name, None, "no profile matches the name")
             continue
-        found = Plugged("PC/SC", name, profile, f"its name fits {profile.match.pcsc_name}")
-        steps = [*profile.init, *profile.feedback.steps()]
-        if any(step.via == "escape" for step in steps) and escapes.get(name) is False:
-            signals = any(step.via == "escape" for step in profile.feedback.steps())
-            what = "the driver lets no escape commands pass: " + (
-                "its signals are not shown" if signals else "its own beep stays"
-            )
-            found.obstacles.append(Obstacle(what, ESCAPE_MEND))
-        yield found
+        device = Device("PC/SC", name, profile, f"the name matches {profile.match.pcsc_name}")
+        has_signals = any(step.via == "escape" for step in profile.feedback.steps())
+        needs_escape = has_signals or any(step.via == "escape" for step in profile.init)
+        if needs_escape and escapes.get(name) is False:
+            effect = "signals are not shown" if has_signals else "the reader keeps its own beep"
+            problem = f"the driver allows no escape commands: {effect}"
+            device.obstacles.append(Obstacle(problem, ESCAPE_FIX))
+        yield device
 
 
-def pcscd_obstacle(complaint: str, root: Path = Path("/")) -> Obstacle:
-    """Return what a complaint of pcscd means here."""
-    if "0x8010006A" in complaint:
-        rule = "sudo install -m 644 systemd/50-canteen-agent.rules /etc/polkit-1/rules.d/ && sudo systemctl restart polkit pcscd"
+def pcscd_obstacle(error: str, root: Path = Path("/")) -> Obstacle:
+    """Return what an error of pcscd means, and how to fix it."""
+    if "0x8010006A" in error:
         return Obstacle(
-            f"{complaint}: polkit does not let this user, or 200 connections are open", rule
+            f"{error}: polkit refuses this user, or 200 connections are open", POLKIT_FIX
         )
     if not (root / "usr/sbin/pcscd").exists():
         return Obstacle("pcscd is not installed", "sudo apt-get install pcscd")
-    return Obstacle(f"{complaint}: pcscd does not run", "sudo systemctl enable --now pcscd.socket")
+    return Obstacle(f"{error}: pcscd is not running", "sudo systemctl enable --now pcscd.socket")
 
 
 def stable_path(root: Path, kind: str, node: str) -> str:
-    """Return the path under /dev that stays when a port is plugged in again: by-path, since equal converters share one by-id."""
+    """Return a port's path under /dev that survives re-plugging.
+
+    It is by-path, because equal converters share one by-id.
+    """
     for link in sorted((root / "dev" / kind / "by-path").glob("*")):
         if link.resolve().name == node:
             return "/" + str(link.relative_to(root))
     return f"/dev/{'' if kind == 'serial' else 'input/'}{node}"
 
 
-def _usb_devices(root: Path) -> list[_Usb]:
-    found = []
-    for folder in sorted((root / "sys/bus/usb/devices").glob("*")):
-        if not (folder / "idVendor").exists():
+def _usb_devices(root: Path) -> list[_UsbDevice]:
+    devices = []
+    for link in sorted((root / "sys/bus/usb/devices").glob("*")):
+        if not (link / "idVendor").exists():
             continue
-        real = folder.resolve()
-        usb = _Usb(
-            real,
-            f"{_text(real / 'idVendor')}:{_text(real / 'idProduct')}",
-            _text(real / "product"),
-            _text(real / "bcdDevice"),
-        )
-        for interface in sorted(real.glob("*:*")):
+        folder = link.resolve()
+        usb_id = f"{_text(folder / 'idVendor')}:{_text(folder / 'idProduct')}"
+        product, release = _text(folder / "product"), _text(folder / "bcdDevice")
+        usb = _UsbDevice(folder, usb_id, product, release)
+        for interface in sorted(folder.glob("*:*")):
             driver = interface / "driver"
-            usb.interfaces.append(
-                (
-                    _text(interface / "bInterfaceClass"),
-                    driver.resolve().name if driver.exists() else None,
-                )
-            )
-        found.append(usb)
-    return found
+            name = driver.resolve().name if driver.exists() else None
+            usb.interfaces.append(_Interface(_text(interface / "bInterfaceClass"), name))
+        devices.append(usb)
+    return devices
 
 
-def _serial_profile(profiles: list[Profile], usb: _Usb) -> Profile | None:
-    found = profile_of_usb(profiles, usb.id, usb.speaks)
-    return found if found is not None and found.transport == "serial" else None
+def _serial_profile(profiles: list[Profile], usb: _UsbDevice) -> Profile | None:
+    profile = profile_of_usb(profiles, usb.id, usb.interface_names)
+    return profile if profile is not None and profile.transport == "serial" else None
 
 
-def _path_of(usb: _Usb, profile: Profile, root: Path) -> str | None:
+def _path_of(usb: _UsbDevice, profile: Profile, root: Path) -> str | None:
     """Return the stable path of a USB reader's port or keyboard."""
-    kind, pattern = (
-        ("serial", "tty/tty*") if profile.transport == "serial" else ("input", "input/event*")
-    )
+    is_serial = profile.transport == "serial"
+    kind, pattern = ("serial", "tty/tty*") if is_serial else ("input", "input/event*")
     for node in sorted((root / "sys/class").glob(pattern)):
-        if (node / "device").exists() and _usb_parent(
-            (node / "device").resolve(), root
-        ) == usb.folder:
+        device = node / "device"
+        if device.exists() and _usb_parent(device.resolve(), root) == usb.folder:
             return stable_path(root, kind, node.name)
     return None
 
@@ -201,61 +222,55 @@ def _usb_parent(device: Path, root: Path) -> Path | None:
     return None
 
 
-def _in_the_way(usb: _Usb, profile: Profile, root: Path) -> Iterator[Obstacle]:
-    for driver in sorted({name for _, name in usb.interfaces if name}):
-        modules = KERNEL_NFC | {
-            quirk.value
-            for quirk in profile.quirk
-            if quirk.id == "kernel-module" and quirk.value is not UNSET
-        }
-        if profile.transport == "pcsc" and driver in modules:
-            line = f"printf 'blacklist pn533_usb\\nblacklist pn533\\nblacklist port100\\nblacklist nfc\\n' | sudo tee {BLACKLIST}"
-            yield Obstacle(
-                f"the kernel's module {driver} holds it", f"{line}; sudo modprobe -r {driver}"
-            )
+def _obstacles(usb: _UsbDevice, profile: Profile, root: Path) -> Iterator[Obstacle]:
+    modules = KERNEL_NFC | {
+        str(quirk.value) for quirk in profile.quirk if quirk.id == "kernel-module"
+    }
+    drivers = {interface.driver for interface in usb.interfaces if interface.driver in modules}
+    for driver in sorted(map(str, drivers)) if profile.transport == "pcsc" else ():
+        fix = f"{KERNEL_FIX}; sudo modprobe -r {driver}"
+        yield Obstacle(f"the kernel module {driver} has taken the reader", fix)
     for quirk in profile.quirk:
-        if quirk.id == "firmware-refused" and _bcd(usb.release) < _version(str(quirk.value)):
-            yield Obstacle(
-                f"its firmware {usb.release[:2]}.{usb.release[2:]} is refused by libccid below {quirk.value}",
-                "another unit of it",
-            )
-        if (
-            quirk.id == "driver-since"
-            and (here := _installed(root, "libccid"))
-            and _version(here) < _version(str(quirk.value))
-        ):
-            yield Obstacle(
-                f"libccid {here} does not know it, {quirk.value} does",
-                "sudo apt-get install -t bookworm-backports libccid",
-            )
-        if (
-            quirk.id == "modem-manager"
-            and (root / "usr/sbin/ModemManager").exists()
-            and not (root / UDEV_RULES).exists()
-        ):
-            yield Obstacle("ModemManager takes it for a modem and eats its frames", UDEV_MEND)
+        yield from _quirk_obstacles(usb, quirk, root)
 
 
-def _not_allowed(root: Path, place: str | None) -> Iterator[Obstacle]:
-    if place is not None and not os.access(root / place.removeprefix("/"), os.R_OK | os.W_OK):
-        group = "input" if "/input/" in place else "dialout"
+def _quirk_obstacles(usb: _UsbDevice, quirk: Quirk, root: Path) -> Iterator[Obstacle]:
+    if quirk.id == "firmware-refused" and _bcd(usb.release) < _version(str(quirk.value)):
+        firmware = f"{usb.release[:2]}.{usb.release[2:]}"
         yield Obstacle(
-            f"{place} may not be opened by this user",
-            f"sudo usermod -aG {group} $USER, and log in anew",
+            f"libccid refuses firmware {firmware}; it needs {quirk.value} or newer",
+            "replace it by a newer unit of the model",
         )
+    if quirk.id == "driver-since":
+        installed = _installed(root, "libccid")
+        if installed is not None and _version(installed) < _version(str(quirk.value)):
+            problem = f"libccid {installed} does not support this reader; {quirk.value} does"
+            yield Obstacle(problem, LIBCCID_FIX)
+    if quirk.id == "modem-manager":
+        is_installed = (root / "usr/sbin/ModemManager").exists()
+        if is_installed and not (root / UDEV_RULES).exists():
+            yield Obstacle("ModemManager probes it as a modem and reads its frames", UDEV_FIX)
+
+
+def _permission(root: Path, location: str | None) -> Iterator[Obstacle]:
+    if location is None or os.access(root / location.removeprefix("/"), os.R_OK | os.W_OK):
+        return
+    group = "input" if "/input/" in location else "dialout"
+    yield Obstacle(
+        f"this user has no permission to open {location}",
+        f"sudo usermod -aG {group} $USER, and log in again",
+    )
 
 
 def _installed(root: Path, package: str) -> str | None:
+    """Return the installed version of a Debian package, without epoch and revision."""
     try:
         status = (root / "var/lib/dpkg/status").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    found = re.search(
-        rf"^Package: {re.escape(package)}$.*?^Version: (?:\d+:)?([0-9.]+)",
-        status,
-        re.MULTILINE | re.DOTALL,
-    )
-    return found[1] if found else None
+    pattern = rf"^Package: {re.escape(package)}$.*?^Version: (?:\d+:)?([0-9.]+)"
+    match = re.search(pattern, status, re.MULTILINE | re.DOTALL)
+    return match[1] if match else None
 
 
 def _version(text: str) -> tuple[int, ...]:
@@ -264,9 +279,8 @@ def _version(text: str) -> tuple[int, ...]:
 
 def _bcd(release: str) -> tuple[int, ...]:
     """Return USB's bcdDevice `0214` as (2, 14)."""
-    return (
-        (int(release[:2]), int(release[2:])) if len(release) == 4 and release.isdigit() else (99,)
-    )
+    is_bcd = len(release) == 4 and release.isdigit()
+    return (int(release[:2]), int(release[2:])) if is_bcd else (99,)
 
 
 def _text(file: Path) -> str:

@@ -1,89 +1,93 @@
-"""One tap a presence, however often a reader repeats it, and one at all readers of a terminal. Pure."""
+"""One tap for each time a card is held to a reader, however often the reader repeats it. Pure.
+
+A card that moves from one reader of a terminal to the next is one tap as well.
+"""
 
 from contextlib import AbstractContextManager
-from typing import Any
 
 from msgspec import UNSET
 
 from agent.domain.card import CardId
 from agent.readers.faults import Fault
-from agent.readers.identity import Seen
+from agent.readers.identity import Detection
 from agent.readers.profile import Profile
 
-NOISE = frozenset(
-    {None, Fault.CHECKSUM, Fault.DEVICE}
-)  # not about a card: the reader repeats it, or is asked again
-HELD_MAX = 64  # cards remembered at once: more than ever lie before the readers of one terminal
+# Not about a card: the reader repeats it, or is asked again.
+NOISE = frozenset({None, Fault.CHECKSUM, Fault.DEVICE})
+# How many cards are remembered: more than are ever held to the readers of one terminal at once.
+HELD_MAX = 64
 
 
-class LateTaps:
-    """The cards tapped a moment ago at any reader of the terminal: a hand that wobbles, or wanders to the next reader.
+class RecentTaps:
+    """The cards that were tapped a moment ago at any reader of the terminal.
 
-    `lock` keeps the readers' threads apart.
+    They debounce an unsteady hand, and a card that moves to the next reader. `lock` protects them
+    from the readers' threads.
     """
 
-    def __init__(self, lock: AbstractContextManager[Any]) -> None:
+    def __init__(self, lock: AbstractContextManager[object]) -> None:
         self._tapped: dict[object, int] = {}
         self._lock = lock
 
-    def begins(self, shown: object, now_ms: int, debounce_ms: int) -> bool:
-        """Return whether `shown` was not tapped within `debounce_ms`, and note that it is now."""
+    def add(self, key: object, now_ms: int, debounce_ms: int) -> bool:
+        """Remember a tap. Return False, and keep the earlier tap, within `debounce_ms` of it."""
         with self._lock:
-            before = self._tapped.get(shown)
-            if before is not None and now_ms - before < debounce_ms:
+            tapped_ms = self._tapped.get(key)
+            if tapped_ms is not None and now_ms - tapped_ms < debounce_ms:
                 return False
-            _remember(self._tapped, shown, now_ms)
+            _remember(self._tapped, key, now_ms)
             return True
 
 
 class Presence:
-    """What lies before one reader.
+    """What is held to one reader.
 
-    A card seen again within `gone_after_ms` has not gone: it is the same presence, even with another card seen between.
-    Several cards at once are one fault, and none of them a tap until all have gone: who takes one away has not chosen.
+    A card that is detected again within `gone_after_ms` was never away, even when another card was
+    detected in between. Several cards at once (a collision) are one fault. After a collision,
+    removing one card is not a tap: all cards must go first.
     """
 
     def __init__(
-        self, reader: str, late: LateTaps, *, gone_after_ms: int, debounce_ms: int
+        self, reader: str, recent: RecentTaps, *, gone_after_ms: int, debounce_ms: int
     ) -> None:
         self._reader = reader
-        self._late = late
+        self._recent = recent
         self._gone_after_ms = gone_after_ms
         self._debounce_ms = debounce_ms
-        self._seen: dict[object, int] = {}
-        self._crowded_ms: int | None = None
+        self._detected: dict[object, int] = {}
+        self._collision_ms: int | None = None
 
-    def is_tap(self, shown: Seen, now_ms: int) -> bool:
-        """Return whether this reading begins a new presence. `shown` is a card, the fault of what was not readable, or no card."""
-        if shown in NOISE:
+    def is_tap(self, detection: Detection, now_ms: int) -> bool:
+        """Return whether a detection is a new tap of a card, or a new fault to show."""
+        if detection in NOISE:
             return False
-        before = self._seen.get(shown)
-        _remember(self._seen, shown, now_ms)
-        if before is not None and now_ms - before <= self._gone_after_ms:
-            if shown is Fault.MANY or self._is_crowded(now_ms):
-                self._crowded_ms = now_ms
+        detected_ms = self._detected.get(detection)
+        _remember(self._detected, detection, now_ms)
+        if detected_ms is not None and now_ms - detected_ms <= self._gone_after_ms:
+            if detection is Fault.MANY or self._is_collision(now_ms):
+                self._collision_ms = now_ms
             return False
-        if shown is Fault.MANY:
-            self._crowded_ms = now_ms
-        elif self._is_crowded(now_ms):
-            self._crowded_ms = now_ms
+        if detection is Fault.MANY:
+            self._collision_ms = now_ms
+        elif self._is_collision(now_ms):
+            self._collision_ms = now_ms
             return False
-        key = shown if isinstance(shown, CardId) else (self._reader, shown)
-        return self._late.begins(key, now_ms, self._debounce_ms)
+        key = detection if isinstance(detection, CardId) else (self._reader, detection)
+        return self._recent.add(key, now_ms, self._debounce_ms)
 
-    def _is_crowded(self, now_ms: int) -> bool:
-        return self._crowded_ms is not None and now_ms - self._crowded_ms <= self._gone_after_ms
-
-
-def _remember(seen: dict[object, int], shown: object, now_ms: int) -> None:
-    seen.pop(shown, None)
-    seen[shown] = now_ms
-    if len(seen) > HELD_MAX:
-        del seen[next(iter(seen))]
+    def _is_collision(self, now_ms: int) -> bool:
+        return self._collision_ms is not None and now_ms - self._collision_ms <= self._gone_after_ms
 
 
-def presence_of(name: str, profile: Profile, late: LateTaps) -> Presence:
-    """Return what keeps a reader's repetitions to one tap."""
+def _remember(times_ms: dict[object, int], key: object, now_ms: int) -> None:
+    times_ms.pop(key, None)
+    times_ms[key] = now_ms
+    if len(times_ms) > HELD_MAX:
+        del times_ms[next(iter(times_ms))]
+
+
+def presence_of(name: str, profile: Profile, recent: RecentTaps) -> Presence:
+    """Return the presence rules of a reader by its profile."""
     rule = profile.presence
     gone_after_ms = 0 if rule.gone_after_ms is UNSET else rule.gone_after_ms
-    return Presence(name, late, gone_after_ms=gone_after_ms, debounce_ms=rule.debounce_ms)
+    return Presence(name, recent, gone_after_ms=gone_after_ms, debounce_ms=rule.debounce_ms)

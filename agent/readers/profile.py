@@ -1,8 +1,8 @@
-"""A firmware profile: what a reader model does, stated as facts and bytes in one TOML file.
+"""A firmware profile: what a reader model does, as facts and bytes in one TOML file.
 
-The keys, and what follows from them. A profile states no algorithm: framings, checksums, encodings and quirks are code
-under closed names. `profile_rules` checks a profile when it is loaded, its self-tests included: a file without proof does
-not load.
+This module defines the keys. A profile contains no algorithm: framings, checksums, encodings and
+quirks are code with closed names. `profile_rules.py` checks a profile and runs its self-tests when
+it is loaded; a file without self-tests does not load.
 """
 
 import hashlib
@@ -14,7 +14,17 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from agent.readers.apdu import parse_hex
 from agent.readers.events import Signal
-from agent.readers.framing import Counted, Delimited, Framer, Line, Pn53x, Prefixed, Shape, Xor8
+from agent.readers.framing import (
+    Counted,
+    Delimited,
+    FrameFormat,
+    Framer,
+    Line,
+    Pn53x,
+    Prefixed,
+    Span,
+    Xor8,
+)
 
 SCHEMA = 1
 TECHNOLOGIES = {
@@ -27,15 +37,18 @@ TECHNOLOGIES = {
 }
 
 Technology = Literal["iso14443a", "iso14443b", "em4100", "felica", "iso15693", "printed-code"]
+FaultWord = Literal[
+    "none", "checksum", "status", "device", "rejected-uid", "many", "lossy", "form", "technology",
+    "length", "random", "truncated", "blank", "order",
+]  # fmt: skip
 Milliseconds = Annotated[int, Meta(ge=1, le=60_000)]
-Place = Annotated[int, Meta(ge=0, le=255)]
+Offset = Annotated[int, Meta(ge=0, le=255)]
 Sends = Annotated[list[str], Meta(min_length=1)]
-Span = tuple[int, int]
 _Set = TypeVar("_Set")
 
 
 class Model(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[device]`: `notes` are for the technician: what must be set on the reader by hand."""
+    """`[device]`: the reader model. `notes` say what the technician must set by hand."""
 
     vendor: str
     model: str
@@ -45,7 +58,8 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Match(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is plugged in when it is this model. `interface` is the USB class that tells one device's transports apart."""
+    """`[match]`: how to recognise the model. `interface` is the USB class that tells the transports
+    of one device apart."""
 
     pcsc_name: str | UnsetType = UNSET
     usb: list[Annotated[str, Meta(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")]] = []
@@ -53,7 +67,8 @@ class Match(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Serial(Struct, frozen=True, forbid_unknown_fields=True):
-    """`dtr` false for a converter that resets its board when DTR rises; `open_delay_ms` until it has started again."""
+    """`[serial]`: `dtr` is false for a board that restarts when DTR rises; `open_delay_ms` is how
+    long it takes to start."""
 
     baud: Annotated[int, Meta(ge=300, le=1_000_000)]
     dtr: bool = True
@@ -61,7 +76,10 @@ class Serial(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FramingChecksum(Struct, frozen=True, forbid_unknown_fields=True):
-    """`over` and `at` are places in the frame, [first, end); below zero they count from its end, an end of 0 is its end."""
+    """`over` and `at` are spans in the frame, [first, end).
+
+    Below zero they count from the frame's end; an end of 0 is the frame's end.
+    """
 
     algo: Literal["xor8"]
     encoding: Literal["ascii-hex", "raw"]
@@ -70,9 +88,13 @@ class FramingChecksum(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Framing(Struct, frozen=True, forbid_unknown_fields=True):
-    """`delimited`: start, end, length, checksum. `counted`: length, checksum. `prefixed`: start, length_at, length_adds, length,
-    checksum, perhaps end and stuffing. `line`: length; `text` hex where the digits stand for bytes. `pn53x`: nothing.
-    `length` is the whole frame's, and the most where frames differ."""
+    """`[framing]`: the keys of each `kind`.
+
+    `delimited`: start, end, length, checksum. `counted`: length, checksum. `prefixed`: start,
+    length_at, length_adds, length, checksum, optionally end and stuffing. `line`: length, and
+    `text` where hex digits stand for bytes. `pn53x`: none. `length` is that of the whole frame,
+    the greatest one where frames differ. A pause longer than `max_gap_ms` drops a partial frame.
+    """
 
     kind: Literal["delimited", "counted", "prefixed", "line", "pn53x"]
     start: str | UnsetType = UNSET
@@ -87,9 +109,10 @@ class Framing(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Step(Struct, frozen=True, forbid_unknown_fields=True):
-    """Bytes to send, several commands one after the other, and the answer to each; without `expect` none is awaited.
+    """Commands to send one after the other, and the pattern that begins each answer.
 
-    `via` (PC/SC): apdu needs a card, escape works without one. `raw` (serial): sent as it is, without the framing.
+    Without `expect` no answer is awaited. `via` (PC/SC): apdu needs a card, escape does not. `raw`
+    (serial): send the bytes as they are, without the framing.
     """
 
     send: str | Sends
@@ -103,10 +126,13 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Poll(Struct, frozen=True, forbid_unknown_fields=True):
-    """How cards are seen. `event`: PC/SC tells. `push`: frames come. `request`: each of `send` is asked in turn, every `interval_ms`.
+    """`[poll]`: how cards are detected.
 
-    `expect` begins an answer that goes on (the last one: with a card), `none` one that says there is no card; where both
-    fit, `expect` counts. The number of cards stands at [count_at]; more than one are refused.
+    `event`: PC/SC reports them. `push`: the reader sends frames by itself. `request`: the commands
+    of `send` are sent in turn, every `interval_ms`. `expect` begins an answer after which the next
+    command follows; the last one begins an answer with a card. `none` begins an answer without a
+    card. Where both fit, `expect` counts. The number of cards is at [count_at]; more than one are
+    refused.
     """
 
     mode: Literal["event", "push", "request"]
@@ -115,15 +141,18 @@ class Poll(Struct, frozen=True, forbid_unknown_fields=True):
     none: list[str] = []
     interval_ms: Milliseconds | UnsetType = UNSET
     timeout_ms: Milliseconds = 500
-    count_at: Place | UnsetType = UNSET
+    count_at: Offset | UnsetType = UNSET
 
 
 class Uid(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the UID stands and how. `slice` are places; else as many bytes as [length_at] says, from `start`.
+    """`[uid]`: where the UID stands and how it is encoded.
 
-    `encoding`: raw; ascii-hex; ascii-dec (a decimal number of `width` bytes); text (a printed code, which must fit `pattern`).
-    `type_at` is a byte that says what it is, by `types`. `bcc`: the byte behind it must be its XOR (ISO 14443-3), else it
-    is only the beginning of a longer one. `lossy` is a pattern of texts that drop a part of the number and so identify nobody.
+    It stands at `slice`, or from `start` on with the length at [length_at], or it is everything.
+    `encoding`: raw; ascii-hex; ascii-dec (a decimal number of `width` bytes); text (a printed code,
+    which must match `pattern`). `type_at`: the byte that names the technology, by `types`. `bcc`:
+    the byte behind the UID must be its XOR (ISO 14443-3); otherwise it is the beginning of a longer
+    UID. `lossy`: a pattern of texts that drop a part of the number, and so identify nobody.
+    `reject`: UIDs, as lower-case hex, that are no card. `clonable`: such cards are easily copied.
     """
 
     encoding: Literal["raw", "ascii-hex", "ascii-dec", "text"]
@@ -132,11 +161,11 @@ class Uid(Struct, frozen=True, forbid_unknown_fields=True):
     send: str | UnsetType = UNSET
     status: str = "9000"
     slice: Span | UnsetType = UNSET
-    length_at: Place | UnsetType = UNSET
-    start: Place | UnsetType = UNSET
+    length_at: Offset | UnsetType = UNSET
+    start: Offset | UnsetType = UNSET
     width: Annotated[int, Meta(ge=1, le=10)] | UnsetType = UNSET
     pattern: str | UnsetType = UNSET
-    type_at: Place | UnsetType = UNSET
+    type_at: Offset | UnsetType = UNSET
     types: dict[str, Technology] = {}
     reject: list[str] = []
     bcc: bool = False
@@ -145,7 +174,11 @@ class Uid(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PresenceRule(Struct, frozen=True, forbid_unknown_fields=True):
-    """`level`: the reader knows when the card has gone, or is asked often enough. `repeat`: it repeats while the card is near. `once`."""
+    """`[presence]`: how long a card counts as present.
+
+    `level`: the reader knows when the card goes, or is asked often. `repeat`: it sends the number
+    every `repeat_ms` while the card is near. `once`: it sends the number once.
+    """
 
     mode: Literal["level", "repeat", "once"]
     debounce_ms: Milliseconds
@@ -154,7 +187,7 @@ class PresenceRule(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Feedback(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the reader can show. A signal without a step of its own shows as the next more general one."""
+    """`[feedback]`: what the reader can show. `again` falls back to `deny`."""
 
     ok: Step | UnsetType = UNSET
     again: Step | UnsetType = UNSET
@@ -162,7 +195,7 @@ class Feedback(Struct, frozen=True, forbid_unknown_fields=True):
     busy: Step | UnsetType = UNSET
 
     def named(self) -> list[tuple[str, Step]]:
-        """Return the steps there are, by their keys."""
+        """Return the steps that are set, each with its key."""
         steps = {"ok": self.ok, "again": self.again, "deny": self.deny, "busy": self.busy}
         return [(name, step) for name, step in steps.items() if step is not UNSET]
 
@@ -171,7 +204,10 @@ class Feedback(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Keepalive(Struct, frozen=True, forbid_unknown_fields=True):
-    """Asked when nothing came for `idle_ms`; after `max_failures` without the answer the port is opened anew."""
+    """`[keepalive]`: sent when no answer came for `idle_ms`.
+
+    After `max_failures` without an answer, the port is opened again.
+    """
 
     send: str
     expect: str
@@ -180,10 +216,11 @@ class Keepalive(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Quirk(Struct, frozen=True, forbid_unknown_fields=True):
-    """A fact about the world around the reader, for `canteen-agent readers`; `value` is what the id needs.
+    """`[[quirk]]`: a known problem around the reader, which `canteen-agent readers` checks.
 
-    `kernel-module`: this module grabs the reader from pcscd. `firmware-refused`: libccid refuses USB releases below this.
-    `driver-since`: the first libccid that knows the reader. `modem-manager`: it may be taken for a modem.
+    `kernel-module`: the module `value` takes the reader away from pcscd. `firmware-refused`:
+    libccid refuses USB releases below `value`. `driver-since`: the first libccid that knows the
+    reader. `modem-manager`: ModemManager may take it for a modem.
     """
 
     id: Literal["kernel-module", "firmware-refused", "driver-since", "modem-manager"]
@@ -192,9 +229,10 @@ class Quirk(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Selftest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Bytes as they come from the reader (keyboards: the characters' bytes), and the UID or the fault they must give.
+    """`[[selftest]]`: bytes from the reader, and the UID or the fault that they must give.
 
-    `atr` (PC/SC) is the card's, where its technology shows there; `printed` are numbers that must stand on that card.
+    Keyboards: the bytes of the characters. `atr` (PC/SC) is the card's, where it names the
+    technology. `printed` are the numbers that are printed on that card.
     """
 
     name: str
@@ -203,17 +241,15 @@ class Selftest(Struct, frozen=True, forbid_unknown_fields=True):
     atr: str | UnsetType = UNSET
     tech: Technology | UnsetType = UNSET
     printed: dict[str, str] = {}
-    error: (
-        Literal[
-            "none", "checksum", "status", "device", "rejected-uid", "many", "lossy", "form", "technology",
-            "length", "random", "truncated", "blank", "order",
-        ]
-        | UnsetType
-    ) = UNSET  # fmt: skip
+    error: FaultWord | UnsetType = UNSET
 
 
 class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
-    """`support` is honest: untested; fixtures (bytes from documents); bench (a reader on a desk); field (a school)."""
+    """A whole profile.
+
+    `support` says what was tried: untested; fixtures (bytes from documents); bench (a reader on a
+    desk); field (a school).
+    """
 
     schema: int
     id: str
@@ -236,11 +272,11 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dic
 
     @cached_property
     def prefixes(self) -> tuple[str, ...]:
-        """Return how the card ids begin that this reader gives: `a`, `em`, …"""
+        """Return the technologies as card ids begin with them: `a`, `em`, …"""
         return tuple(TECHNOLOGIES[tech] for tech in self.device.tech)
 
     def step_for(self, signal: Signal) -> Step | None:
-        """Return what to send for a signal, None where the reader cannot show it."""
+        """Return what to send for a signal, or None where the reader cannot show it."""
         match signal:
             case Signal.SERVED:
                 chain = [self.feedback.ok]
@@ -252,8 +288,11 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dic
                 chain = [self.feedback.deny]
         return next((step for step in chain if step is not UNSET), None)
 
-    def shape(self) -> Shape:
-        """Return how the frames of a serial or keyboard reader look. The rules have seen to it that everything is there."""
+    def frame_format(self) -> FrameFormat:
+        """Return how the frames of a serial or keyboard reader look.
+
+        `profile_rules` has checked that all keys are set.
+        """
         framing = given(self.framing)
         match framing.kind:
             case "delimited":
@@ -281,32 +320,34 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dic
                 return Pn53x()
 
     def framer(self, now_ms: int) -> Framer:
+        """Return a new framer for the reader's stream."""
         return Framer(
-            self.shape(),
+            self.frame_format(),
             gap_ms_max=given(self.framing).max_gap_ms,
             now_ms=now_ms,
-            unasked=self.poll.mode == "push",
+            unsolicited=self.poll.mode == "push",
         )
 
 
 def given(value: _Set | UnsetType) -> _Set:
-    """Return a value that the rules have made sure of."""
+    """Return the value of a key that `profile_rules` requires."""
     assert value is not UNSET and not isinstance(value, UnsetType)
     return value
 
 
 def profiles_dir() -> Path:
-    """Return where the profiles are: beside the package in a checkout, inside it in an installed wheel."""
+    """Return the folder of the profiles: inside an installed package, beside it in a checkout."""
     package = Path(__file__).resolve().parent.parent
     inside = package / "firmware-profiles"
     return inside if inside.is_dir() else package.parent / "firmware-profiles"
 
 
 def digest_of(text: bytes) -> str:
-    """Return what names a profile's very content in logs and traces: eight hex digits of its SHA-256."""
+    """Return what names a profile's content in logs and traces: 8 hex digits of its SHA-256."""
     return hashlib.sha256(text).hexdigest()[:8]
 
 
 def _checksum(framing: Framing) -> Xor8:
-    sum_ = given(framing.checksum)
-    return Xor8(over=sum_.over, at=sum_.at, hexadecimal=sum_.encoding == "ascii-hex")
+    checksum = given(framing.checksum)
+    hexadecimal = checksum.encoding == "ascii-hex"
+    return Xor8(over=checksum.over, at=checksum.at, hexadecimal=hexadecimal)

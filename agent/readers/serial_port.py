@@ -1,7 +1,8 @@
-"""The wall to serial ports: the only file that imports pyserial.
+"""The wall to serial ports, and the only file that imports pyserial.
 
-Opens a port, carries bytes to and from a `Dialogue`, and sees a signal come without waiting for the reader. Every way in which a
-port dies becomes a `ReaderError`; the thread opens it again. Bytes that waited from before the opening are thrown away.
+Opens a port and carries bytes to and from a `Dialogue`. It wakes at once when a signal comes, and
+does not wait for the reader first. Every way in which a port fails becomes a `ReaderError`, after
+which the thread opens it again. Bytes from before the opening are thrown away.
 """
 
 import contextlib
@@ -17,80 +18,86 @@ import serial
 from msgspec import UNSET
 
 from agent.errors import ReaderError
+from agent.readers.channel import Channel
 from agent.readers.dialogue import Dialogue
 from agent.readers.profile import Profile, given
-from agent.readers.thread import Channel
 
-WAIT_MS_MAX = 1_000
-SIGNAL_WAIT_MS = 100  # *wait* is to be shown in time
-READ_BYTES_MAX = 4_096
+# The longest wait while a tap has no signal yet, so that *wait* is shown in time.
+SIGNAL_WAIT_MS = 100
+# One read takes all there is: a tty buffers 4,095 bytes.
+READ_BYTES = 4_096
+# How long a stopping agent may still send the last signal.
 GOODBYE_MS_MAX = 700
 
 log = logging.getLogger("agent.readers.serial_port")
 
 
-class _Bell:
-    """A descriptor that becomes readable when it is rung, from any thread, and that nobody rings any more once it is closed."""
+class _Waker:
+    """A descriptor that another thread makes readable. After `close`, waking has no effect."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._bell, self._rope = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._closed = False
 
     def fileno(self) -> int:
-        return self._bell
+        return self._wake_read
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         with self._lock:
             if not self._closed:
-                with contextlib.suppress(BlockingIOError):  # full: it rings already
-                    os.write(self._rope, b"\0")
+                with contextlib.suppress(BlockingIOError):  # full: it is readable already
+                    os.write(self._wake_write, b"\0")
 
-    def hear(self) -> None:
-        os.read(self._bell, 512)
+    def drain(self) -> None:
+        os.read(self._wake_read, 512)
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            os.close(self._rope)
-            os.close(self._bell)
+            os.close(self._wake_write)
+            os.close(self._wake_read)
 
 
 class SerialReader:
-    """One serial reader at `port`, a path that does not change when it is plugged in again."""
+    """One serial reader at `port`, a path that survives re-plugging."""
 
     def __init__(self, profile: Profile, port: str) -> None:
         self._profile = profile
         self._port = port
 
-    def serve(self, channel: Channel) -> None:
-        """Read frames until `channel.stopping`. Raise `ReaderError` when the port goes, or the reader does not answer."""
-        bell = _Bell()
-        channel.wake_by(bell.ring)
+    def run(self, channel: Channel) -> None:
+        """Read frames until `channel.stopping`.
+
+        Raise `ReaderError` when the port fails, or when the reader does not answer.
+        """
+        waker = _Waker()
+        channel.wake_by(waker.wake)
         try:
             with self._opened(channel) as port:
-                self._talk(port, bell, channel)
+                _Connection(self._profile, port, waker, channel).run()
+        except ReaderError as error:
+            raise self._error(str(error)) from error
         except (OSError, termios.error) as error:  # pyserial's own error is an OSError
             raise self._error(str(error)) from error
         finally:
-            bell.close()
+            waker.close()
 
     @contextlib.contextmanager
     def _opened(self, channel: Channel) -> Iterator[serial.Serial]:
         settings = given(self._profile.serial)
         port = serial.Serial(baudrate=settings.baud, timeout=0, exclusive=True)
-        port.dtr = settings.dtr  # before it is opened: some boards start anew when it rises
+        port.dtr = settings.dtr  # before the opening: some boards restart when DTR rises
         port.port = self._port
         try:
             channel.call(port.open)
-        except ValueError as error:  # a path that is none, a speed the port does not know
-            raise self._error(str(error)) from error
+        except ValueError as error:  # not a path, or a baud rate that the port does not know
+            raise ReaderError(str(error)) from error
         try:
-            with contextlib.suppress(OSError):  # keeps other programs off; a pty has none
+            with contextlib.suppress(OSError):  # keeps other programs off; a pty does not have it
                 fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
-            with contextlib.suppress(
-                ValueError, OSError, NotImplementedError
-            ):  # USB converters gather bytes for 16 ms otherwise
+            # Without it, an FTDI converter buffers for 16 ms.
+            with contextlib.suppress(ValueError, OSError, NotImplementedError):
                 port.set_low_latency_mode(True)
             if settings.open_delay_ms is not UNSET:
                 channel.pause(settings.open_delay_ms / 1000)
@@ -99,81 +106,94 @@ class SerialReader:
         finally:
             channel.call(port.close)
 
-    def _talk(self, port: serial.Serial, bell: _Bell, channel: Channel) -> None:
+    def _error(self, what: str) -> ReaderError:
+        return ReaderError(f"{self._profile.device.model}: {self._port}: {what}")
+
+
+class _Connection:
+    """An open port, from its opening to its end."""
+
+    def __init__(
+        self, profile: Profile, port: serial.Serial, waker: _Waker, channel: Channel
+    ) -> None:
+        self._profile = profile
+        self._port = port
+        self._waker = waker
+        self._channel = channel
         now_ms = channel.now_ms()
-        dialogue = Dialogue(self._profile, now_ms)
-        channel.note("open", at_ms=now_ms)
-        begun = garbled = False
+        self._dialogue = Dialogue(profile, now_ms)
+        channel.trace("open", at_ms=now_ms)
+
+    def run(self) -> None:
+        channel, dialogue = self._channel, self._dialogue
+        is_up = is_garbled = False
         while not channel.stopping:
-            now_ms = channel.now_ms()
-            try:
-                sent = dialogue.send(now_ms)
-            except ReaderError as error:
-                raise self._error(str(error)) from None
-            if sent:
-                channel.note(">", sent, now_ms)
-                if os.write(port.fileno(), sent) < len(sent):  # opened without blocking
-                    raise self._error("takes no more bytes")
-            if not begun and dialogue.is_ready:
-                begun = True
-                channel.up(self._port)
-            self._receive(port, dialogue, channel, self._wait(port, bell, dialogue, channel))
-            if channel.is_waiting and (signal := channel.signal()) is not None:
+            self._send()
+            if not is_up and dialogue.is_ready:
+                is_up = True
+                channel.up(str(self._port.port))
+            self._receive(self._wait())
+            if channel.is_waiting and (signal := channel.next_signal()) is not None:
                 dialogue.show(signal)
-            if dialogue.is_garbled and not garbled:
-                garbled = True
+            if dialogue.is_garbled and not is_garbled:
+                is_garbled = True
                 log.warning(
-                    "reader '%s': %s",
+                    "reader '%s': %s: %s: bytes arrive but no frame;"
+                    " check the profile's model and baud rate",
                     channel.name,
-                    self._error("no frame of this model comes: another model, or another speed?"),
+                    self._profile.device.model,
+                    self._port.port,
                 )
             for reason in dialogue.failures():
                 channel.signal_failed(reason)
-        self._say_goodbye(port, bell, dialogue, channel)
+        self._show_last_signal()
 
-    def _say_goodbye(
-        self, port: serial.Serial, bell: _Bell, dialogue: Dialogue, channel: Channel
-    ) -> None:
-        """Show the last signal, *out of order* when the agent stops by a fault: a card may lie there."""
-        signal = channel.signal()
+    def _send(self) -> None:
+        now_ms = self._channel.now_ms()
+        sent = self._dialogue.send(now_ms)
+        if sent:
+            self._channel.trace(">", sent, now_ms)
+            if os.write(self._port.fileno(), sent) < len(sent):  # the port does not block
+                raise ReaderError("accepts no more bytes")
+
+    def _receive(self, is_readable: bool) -> None:
+        received = os.read(self._port.fileno(), READ_BYTES) if is_readable else b""
+        if is_readable and not received:
+            raise ReaderError("unplugged")
+        now_ms = self._channel.now_ms()
+        if received:
+            self._channel.trace("<", received, now_ms)
+        for detection in self._dialogue.receive(received, now_ms):
+            if self._channel.report(detection):
+                self._dialogue.forget_signals()
+
+    def _wait(self, wait_ms_max: int | None = None) -> bool:
+        """Wait for bytes, for a signal, or until it is time to send. Return whether bytes came."""
+        times_ms = [
+            self._dialogue.wake_ms(self._channel.now_ms()),
+            SIGNAL_WAIT_MS if self._channel.is_waiting else None,
+            wait_ms_max,
+        ]
+        wait_ms = min((time_ms for time_ms in times_ms if time_ms is not None), default=None)
+        wait_s = None if wait_ms is None else wait_ms / 1000
+        descriptors = [self._port.fileno(), self._waker.fileno()]
+        readable, _, _ = select.select(descriptors, [], [], wait_s)
+        if self._waker.fileno() in readable:
+            self._waker.drain()
+        return self._port.fileno() in readable
+
+    def _show_last_signal(self) -> None:
+        """Show the last signal: *out of order* when the agent stops by a fault during a tap."""
+        channel, dialogue = self._channel, self._dialogue
+        signal = channel.next_signal()
         if signal is not None:
             dialogue.forget_signals()
             dialogue.show(signal)
         ends_ms = channel.now_ms() + GOODBYE_MS_MAX
         with contextlib.suppress(ReaderError):
-            while dialogue.has_signals and channel.now_ms() < ends_ms:
+            while dialogue.has_signals and (left_ms := ends_ms - channel.now_ms()) > 0:
                 sent = dialogue.send(channel.now_ms())
                 if sent:
-                    os.write(port.fileno(), sent)
-                if self._wait(port, bell, dialogue, channel):
-                    dialogue.receive(os.read(port.fileno(), READ_BYTES_MAX), channel.now_ms())
-
-    def _wait(self, port: serial.Serial, bell: _Bell, dialogue: Dialogue, channel: Channel) -> bool:
-        """Wait until bytes have come, a signal has come, or something is to be sent. Return whether bytes have come."""
-        wait_ms = dialogue.wake_ms(channel.now_ms())
-        wait_ms = WAIT_MS_MAX if wait_ms is None else min(wait_ms, WAIT_MS_MAX)
-        if channel.is_waiting:
-            wait_ms = min(wait_ms, SIGNAL_WAIT_MS)
-        ready, _, _ = select.select([port.fileno(), bell.fileno()], [], [], wait_ms / 1000)
-        if bell.fileno() in ready:
-            bell.hear()
-        return port.fileno() in ready
-
-    def _receive(
-        self, port: serial.Serial, dialogue: Dialogue, channel: Channel, has_come: bool
-    ) -> None:
-        received = os.read(port.fileno(), READ_BYTES_MAX) if has_come else b""
-        if has_come and not received:
-            raise self._error("is gone")
-        now_ms = channel.now_ms()
-        if received:
-            channel.note("<", received, now_ms)
-        try:
-            for seen in dialogue.receive(received, now_ms):
-                if channel.saw(seen):
-                    dialogue.forget_signals()
-        except ReaderError as error:
-            raise self._error(str(error)) from None
-
-    def _error(self, what: str) -> ReaderError:
-        return ReaderError(f"{self._profile.device.model}: {self._port}: {what}")
+                    os.write(self._port.fileno(), sent)
+                if self._wait(left_ms):
+                    dialogue.receive(os.read(self._port.fileno(), READ_BYTES), channel.now_ms())

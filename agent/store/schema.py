@@ -1,69 +1,75 @@
-"""The terminal's database, one readable constant a version, forward only.
+"""The terminal's database: one constant per schema version, forward only.
 
-Two tables carry the promises. `entry` is the ledger and the outbox at once: what the central has not booked is
-`n > acked`. `record` holds the central's records whole, as they came: fields we do not know yet stay in the digest,
-and no balance is ever updated in place. Balance shown = the record's balance + own entries after the record's `h`.
+Two tables carry the promises. `entry` is the ledger and the outbox: an entry is unacknowledged
+while `n > acked`. `record` holds the central's records whole, as they came, so unknown fields
+stay in the digest. No balance is stored by the terminal itself: the balance shown is the record's
+balance plus the own entries after the record's `h`.
 """
 
 from agent.domain.ledger import SEQ_BITS, SEQ_MAX
 
-APPLICATION_ID = 0x43414E54  # "CANT": sqlite3 shows it, and a file of another program is refused
-PAGE_BYTES = 1024  # a tap writes a few pages: with small ones a lunch stays within the write-ahead log that is there already
+APPLICATION_ID = 0x43414E54  # "CANT": shown by sqlite3; a file of another program is refused
+PAGE_BYTES = 1024  # a tap changes a few pages; small pages keep a lunch within the reserved log
 
-# One text a version; migration n brings the file from n-1 to n, in one transaction.
+# One text per version. Migration n brings the file from version n-1 to n in one transaction.
 MIGRATIONS: tuple[str, ...] = (
     f"""
 CREATE TABLE epoch (
-    n         INTEGER PRIMARY KEY,          -- 1, 2, …: this file's lives in order
+    n         INTEGER PRIMARY KEY,          -- 1, 2, …: epochs of this file in order
     id        TEXT NOT NULL UNIQUE,         -- n-<64 random bits>
     base_seq  INTEGER NOT NULL,             -- newest entry pruned, 0 if none
-    base_hash BLOB NOT NULL                 -- its hash, at first the epoch's genesis: the kept chain starts from it
+    base_hash BLOB NOT NULL                 -- its hash, or the genesis hash
 ) STRICT;
 
 CREATE TABLE entry (
-    n        INTEGER PRIMARY KEY,           -- its place in this file: epoch * 2^{SEQ_BITS} + seq. Appending writes at the end of the file's tree
+    n        INTEGER PRIMARY KEY,           -- place in this file: epoch number * 2^{SEQ_BITS} + seq
     epoch    INTEGER NOT NULL GENERATED ALWAYS AS (n >> {SEQ_BITS}) VIRTUAL,
     seq      INTEGER NOT NULL GENERATED ALWAYS AS (n & {SEQ_MAX}) VIRTUAL CHECK (seq >= 1),
-    kind     TEXT    NOT NULL CHECK (kind IN ('meal', 'storno', 'unknown_meal', 'refusal', 'closing')),
-    eater    TEXT,                          -- account, or the token of a card whose account is not known here; NULL: unreadable, closing
+    kind     TEXT    NOT NULL
+        CHECK (kind IN ('meal', 'storno', 'unknown_meal', 'refusal', 'closing')),
+    eater    TEXT,                          -- account, or token of a card without one
     service  TEXT,
-    day      TEXT,                          -- the meal's day in the town's zone
-    meal_number  INTEGER NOT NULL CHECK (meal_number >= 0),  -- 1: first meal of that eater, service and day; 2: after a storno; 0: no meal
-    cents    INTEGER NOT NULL CHECK (CASE kind WHEN 'meal' THEN cents <= 0 WHEN 'storno' THEN cents >= 0 ELSE cents = 0 END),
-    reverses INTEGER CHECK ((reverses IS NULL) = (kind <> 'storno')),  -- the place of the meal a storno undoes
+    day      TEXT,                          -- day of the meal in the town's zone
+    -- 1: first meal of eater, service and day; 2: after a storno; 0: no meal
+    meal_number INTEGER NOT NULL CHECK (meal_number >= 0),
+    cents    INTEGER NOT NULL CHECK (
+        CASE kind WHEN 'meal' THEN cents <= 0 WHEN 'storno' THEN cents >= 0 ELSE cents = 0 END),
+    -- place of the meal that a storno undoes
+    reverses INTEGER CHECK ((reverses IS NULL) = (kind <> 'storno')),
     hash     BLOB    NOT NULL CHECK (length(hash) = 32),
-    body     TEXT    NOT NULL               -- canonical JSON without the hash: what was hashed is what is sent
+    body     TEXT    NOT NULL               -- canonical JSON without the hash, as hashed
 ) STRICT;
--- Own entries after h, and meals of today, without reading the ledger.
+-- Own entries after h, and meals of today, without a scan of the ledger.
 CREATE INDEX entry_with_cents ON entry (eater, n) WHERE cents <> 0;
 CREATE UNIQUE INDEX meal_once ON entry (eater, day, service, meal_number) WHERE meal_number > 0;
 CREATE UNIQUE INDEX storno_once ON entry (reverses) WHERE reverses IS NOT NULL;
 CREATE TRIGGER entry_never_changes BEFORE UPDATE ON entry BEGIN
     SELECT RAISE(ABORT, 'an entry is never changed');
 END;
-CREATE TRIGGER entry_goes_by_pruning BEFORE DELETE ON entry
+CREATE TRIGGER entry_only_pruned BEFORE DELETE ON entry
 WHEN (SELECT pruning FROM terminal) = 0 BEGIN
-    SELECT RAISE(ABORT, 'an entry is only ever pruned');
+    SELECT RAISE(ABORT, 'an entry is only removed by pruning');
 END;
 
 CREATE TABLE record (
-    kind    TEXT NOT NULL,                  -- account, card, policy, service, or one this version cannot read
+    kind    TEXT NOT NULL,                  -- account, card, policy, service, or unknown
     id      TEXT NOT NULL,
     p       INTEGER NOT NULL,               -- the central's position at which it last changed
-    h       INTEGER NOT NULL,               -- a balance in it contains own entries up to this place
-    named   INTEGER NOT NULL,               -- the resynchronisation that named it last
-    body    TEXT NOT NULL CHECK (json_valid(body)),  -- canonical JSON as the central sent it
+    h       INTEGER NOT NULL,               -- its balance contains own entries up to this place
+    named   INTEGER NOT NULL,               -- number of the resynchronisation that last sent it
+    -- canonical JSON as the central sent it
+    body    TEXT NOT NULL CHECK (json_valid(body)),
     PRIMARY KEY (kind, id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE note (                         -- the central's remarks on own entries
-    n      INTEGER NOT NULL,                -- of the entry
+    n      INTEGER NOT NULL,                -- place of the entry
     status TEXT NOT NULL,
     reason TEXT NOT NULL,
     PRIMARY KEY (n, status, reason)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE set_aside (                    -- messages that could not be used, kept with the reason
+CREATE TABLE set_aside (                    -- messages that could not be used, with the reason
     n       INTEGER PRIMARY KEY,
     at      TEXT NOT NULL,
     topic   TEXT NOT NULL,
@@ -72,7 +78,7 @@ CREATE TABLE set_aside (                    -- messages that could not be used, 
     reason  TEXT NOT NULL
 ) STRICT;
 
-CREATE TABLE incident (                     -- what a technician should know of later
+CREATE TABLE incident (                     -- what a technician should know
     n      INTEGER PRIMARY KEY,
     at     TEXT NOT NULL,
     kind   TEXT NOT NULL,
@@ -80,18 +86,19 @@ CREATE TABLE incident (                     -- what a technician should know of 
 ) STRICT;
 
 CREATE TABLE terminal (                     -- one row
-    one         INTEGER PRIMARY KEY CHECK (one = 1),
+    singleton   INTEGER PRIMARY KEY CHECK (singleton = 1),
     town        TEXT NOT NULL,
     id          TEXT NOT NULL,
     acked       INTEGER NOT NULL,           -- booked by the central up to this place
-    generation     TEXT,                       -- the central's life; NULL before its first message
-    position    INTEGER NOT NULL,           -- its position reached
+    generation  TEXT,                       -- the central's; NULL before its first message
+    position    INTEGER NOT NULL,           -- the central's position reached here
     resync      INTEGER NOT NULL,           -- number of the newest resynchronisation
     resyncing   INTEGER NOT NULL CHECK (resyncing IN (0, 1)),
-    resync_to   INTEGER,                    -- where the central stood when it began to tell everything; NULL if it did not say
-    last_contact_at    TEXT,                       -- the central's time in its last answer
+    resync_to   INTEGER,                    -- the central's position when it began, if known
+    last_contact_at TEXT,                   -- the central's time in its last answer
     order_done  TEXT,
-    pruning     INTEGER NOT NULL CHECK (pruning IN (0, 1))  -- 1 only within the transaction that prunes
+    -- 1 only within the transaction that prunes
+    pruning     INTEGER NOT NULL CHECK (pruning IN (0, 1))
 ) STRICT;
 """,
 )

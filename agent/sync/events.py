@@ -1,4 +1,7 @@
-"""What a link tells its owner, and what it is told to do. Values only, so that a loop without a broker can use them too."""
+"""What a link reports to its owner, and what the owner asks of it.
+
+Values only, usable without a broker.
+"""
 
 from dataclasses import dataclass
 
@@ -10,12 +13,17 @@ class LinkUp:
 
 @dataclass(frozen=True, slots=True)
 class LinkDown:
+    """The connection ended."""
+
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
-    """A message. `receipt` is given back to the link once its effect is on the disk; to anybody else it means nothing."""
+    """A message arrived.
+
+    Its owner gives `receipt` back in `Acknowledge`; its content is the link's own.
+    """
 
     topic: str
     payload: bytes
@@ -27,6 +35,8 @@ LinkEvent = LinkUp | LinkDown | Arrived
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
+    """Send a message with QoS 1."""
+
     topic: str
     payload: bytes
     retain: bool
@@ -34,14 +44,14 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledge:
-    """Tell the broker that a message has been dealt with. Only ever after its effect is on the disk."""
+    """Acknowledge a message to the broker. Only after its effect is on the disk."""
 
     receipt: object
 
 
 @dataclass(frozen=True, slots=True)
 class DropLink:
-    """The connection is not believed any more: make another."""
+    """Close the connection and make another."""
 
 
 LinkEffect = Publish | Acknowledge | DropLink

@@ -1,12 +1,13 @@
 """The format of an exported ledger: the messages a terminal would send, one a line.
 
-A line is `{"terminal": …, "leaf": "hello" or "entries", "payload": the message}`. It carries entries to
-the central on a USB stick when there is no network. The central books them by the same rules as
-messages from the broker, so importing what was also sent is harmless.
+A line is `{"terminal": …, "leaf": "hello" or "entries", "payload": the message}`. It carries
+entries to the central on a USB stick when there is no network. The central books them by the same
+rules as messages from the broker, so importing what was also sent is harmless.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
@@ -23,6 +24,13 @@ class Line(Struct, frozen=True, kw_only=True):
     terminal: str
     leaf: Leaf
     payload: Raw
+
+
+class LedgerEnd(NamedTuple):
+    """The last entry of a file."""
+
+    epoch: str
+    seq: int
 
 
 class _Seq(Struct):
@@ -59,11 +67,14 @@ def read_export(file: Path) -> Iterator[Line]:
         raise AgentError(f"{file}: cannot be read: {error}") from error
 
 
-def end_of(file: Path) -> tuple[str, int] | None:
-    """Return (epoch, seq) of the last entry in an exported file, None for a file without entries."""
+def end_of(file: Path) -> LedgerEnd | None:
+    """Return the last entry of an exported file, None for a file without entries.
+
+    Raise `AgentError`.
+    """
     end = None
     for line in read_export(file):
         if line.leaf is Leaf.ENTRIES:
             batch = msgspec.json.decode(line.payload, type=_Batch)
-            end = (batch.epoch, batch.entries[-1].seq)
+            end = LedgerEnd(batch.epoch, batch.entries[-1].seq)
     return end

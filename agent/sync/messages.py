@@ -1,9 +1,10 @@
-"""The messages of the contract, version 1: their only definition in the program; docs/PROTOCOL.md's schemas are made from it.
+"""The messages of the contract, version 1: their only definition in the program.
 
-Decoding checks form and limits and raises `SyncError` with one sentence; unknown fields are ignored, as new ones may be added.
+The JSON Schemas of docs/protocol are printed from it. Decoding checks form and limits and raises
+`SyncError` with one sentence. Unknown fields are ignored, since later versions may add some.
 """
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct, field
@@ -31,15 +32,17 @@ Generation = Annotated[
     str,
     Meta(
         pattern=r"^[0-9a-f]{16,64}(?!\n)$",
-        description="random id of one life of the central's database",
+        description="random id of one generation of the central's database",
     ),
 ]
 
 
 class Hello(Struct, frozen=True, kw_only=True):
-    """Where a terminal stands. `oldest` is the first entry of the epoch it still keeps; `generation` null and `position` 0 when blank.
+    """Where a terminal stands.
 
-    `before` names the newest entry of the epochs before, while it is kept: a central that does not have it was restored.
+    `oldest` is the first entry of the epoch that it keeps. A blank terminal has `generation` null
+    and `position` 0. `before` is the newest kept entry of the epochs before: a central that does
+    not have it was restored.
     """
 
     epoch: Epoch
@@ -59,7 +62,10 @@ class Hello(Struct, frozen=True, kw_only=True):
 
 
 class Entries(Struct, frozen=True, kw_only=True):
-    """A batch of consecutive entries; `prev` is the hash before the first. Entries stay raw: their hash covers fields we may not know."""
+    """A batch of consecutive entries; `prev` is the hash before the first.
+
+    Entries stay raw, since their hashes may cover fields that this version does not know.
+    """
 
     epoch: Epoch
     prev: Hash
@@ -85,23 +91,27 @@ class Digest(Struct, frozen=True, kw_only=True):
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """`do`: resync, new_epoch or wipe. An order this version does not know is shown and left undone."""
+    """`do`: resync, new_epoch or wipe.
+
+    An order that this version does not know is reported, not done.
+    """
 
     id: Id
     do: str
 
 
 def is_done(order: str, done: str | None) -> bool:
-    """Return whether an order is the last one that was done, or one before it that comes late.
+    """Return whether an order is the last one done, or an earlier one that arrives late.
 
-    An id ends in a number that counts on, `o-<generation>-<n>`; what stands before the number names the life of the central that gave it.
-    No clock says which is newer: the central's may have been wrong.
+    An id is `o-<generation>-<n>`, and n counts up within a generation. Times are not compared: the
+    central's clock may have been wrong.
     """
     if done is None or order == done:
         return done is not None
-    (life, _, number), (life_done, _, number_done) = order.rpartition("-"), done.rpartition("-")
+    generation, _, number = order.rpartition("-")
+    generation_done, _, number_done = done.rpartition("-")
     return (
-        life == life_done
+        generation == generation_done
         and number.isdecimal()
         and number_done.isdecimal()
         and int(number) <= int(number_done)
@@ -111,10 +121,11 @@ def is_done(order: str, done: str | None) -> bool:
 class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All records a terminal may see that changed in (`from`, `to`], each once, in its newest form.
 
-    `until`, with `reset`, is where the central stands while it begins to tell everything: only there what was not named is gone.
-    `before` echoes the newest entry of the terminal's earlier epochs, when it is booked: balances contain those epochs.
-    `replaces` is the generation a terminal said it holds, when that is another: a late message of a life that is over replaces something
-    else. `notes` are all remarks on its entries after `notes_after` up to `acked`: a terminal acknowledged less far has missed some.
+    `until`, with `reset`, is the central's position when the snapshot begins: records that were not
+    sent by then are gone. `before` repeats the hello's `before` when that entry is booked: balances
+    contain those epochs. `replaces` is the hello's generation when that is another: a late message
+    of an abandoned generation replaces something else. `notes` are all remarks on the terminal's
+    entries after `notes_after` up to `acked`: a terminal acknowledged less far has missed some.
     """
 
     generation: Generation
@@ -135,10 +146,13 @@ class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TerminalState(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Retained, for people and monitoring; nothing relies on it. The last will is `online` false alone.
+    """Retained, for people and monitoring; no program relies on it.
 
-    `fault` is why the terminal answers every tap with *out of order*; what its file would tell is absent then. `mirror` is "ready" or
-    why there is no second copy of the ledger, absent where none is wanted.
+    The last will is `online` false alone.
+
+    `fault` is why the terminal answers every tap with *out of order*; members that its file would
+    give are absent then. `mirror` is "ready", or why there is no second copy of the ledger;
+    absent where none is configured.
     """
 
     online: bool
@@ -155,7 +169,7 @@ class TerminalState(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class CentralState(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Retained, also the last will. A terminal that sees the central come up says hello."""
+    """Retained, also the last will. A terminal sends a hello when the central comes up."""
 
     online: bool
     generation: Generation | None = None
@@ -170,17 +184,18 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode(message: Hello | Entries | Changes | TerminalState | CentralState) -> bytes:
+    """Return the JSON of a message."""
     return _encoder.encode(message)
 
 
 def decode(payload: bytes, form: type[_Message]) -> _Message:
-    """Return the message, or raise `SyncError` saying what is wrong with it."""
+    """Return the message. Raise `SyncError` with what is wrong with it."""
     if len(payload) > MESSAGE_BYTES_MAX:
         raise SyncError(
             f"{len(payload)} bytes are more than the {MESSAGE_BYTES_MAX} a message may have"
         )
     try:
-        payload.decode("utf-8")  # msgspec does not look at the texts of fields it skips
+        payload.decode("utf-8")  # msgspec does not check the texts of unknown fields
         message = msgspec.json.decode(payload, type=form)
     except _UNDECODABLE as error:
         raise SyncError(f"not a message of this kind: {error}") from error
@@ -197,7 +212,7 @@ class _Named(Struct):
 
 
 class UnknownRecord(Struct, frozen=True, kw_only=True):
-    """A record of a kind this version cannot read: kept unread and counted."""
+    """A record of a kind that this version does not know: kept unread and counted."""
 
     k: str
     id: str
@@ -208,9 +223,12 @@ KNOWN_KINDS = frozenset({"account", "card", "policy", "service", "gone"})
 
 
 def decode_record(raw: Raw) -> tuple[Record | UnknownRecord, str]:
-    """Return a record of a `changes` message and its canonical JSON. Raise `SyncError` for one that is malformed."""
+    """Return a record of a `changes` message and its canonical JSON.
+
+    Raise `SyncError` for a malformed one.
+    """
     try:
-        members: dict[str, Any] = msgspec.json.decode(raw)
+        members: object = msgspec.json.decode(raw)
         kind = members.get("k") if isinstance(members, dict) else None
         body = canonical(members).decode()
         if isinstance(kind, str) and kind not in KNOWN_KINDS:
@@ -222,12 +240,16 @@ def decode_record(raw: Raw) -> tuple[Record | UnknownRecord, str]:
 
 
 def record_key(record: Record | UnknownRecord) -> tuple[str, str]:
-    """Return (kind, id) under which a record is kept; a tombstone gives those of what is gone."""
+    """Return (kind, id) under which a record is kept; a tombstone gives the removed one's."""
     match record:
-        case AccountRecord() | CardRecord() | ServiceRecord() | UnknownRecord():
-            return record.k if isinstance(
-                record, UnknownRecord
-            ) else record.__struct_config__.tag, record.id  # type: ignore[return-value]
+        case AccountRecord():
+            return "account", record.id
+        case CardRecord():
+            return "card", record.id
+        case ServiceRecord():
+            return "service", record.id
+        case UnknownRecord():
+            return record.k, record.id
         case PolicyRecord():
             return "policy", record.from_day
         case GoneRecord():
@@ -235,7 +257,7 @@ def record_key(record: Record | UnknownRecord) -> tuple[str, str]:
 
 
 def decode_entry(raw: Raw) -> Entry:
-    """Return an entry of a batch. Raise `SyncError` for one that is malformed."""
+    """Return an entry of a batch. Raise `SyncError` for a malformed one."""
     try:
         entry = msgspec.json.decode(raw, type=Entry)
     except _UNDECODABLE as error:

@@ -1,11 +1,12 @@
 """The wall to the broker: the only file that imports paho. It carries bytes and decides nothing.
 
-Used by the terminal and by the reference central. Promises: a message is acknowledged to the broker only when `ack` is
-called for it, which the owner does after its commit; a network thread that dies is noticed within a second and replaced,
-with tenacity's back-off between attempts. Never raises into paho: its callbacks only enqueue, since one that raises kills
-the network thread while `is_connected()` stays true. MQTT 5 is asked for, and 3.1.1 of a broker that does not know it:
-what it adds only makes things fast. Every connection has a client of its own, so nothing is queued
-in memory across a loss: what matters is in SQLite and is sent again.
+Terminal and central use it. Promises: a message is acknowledged to the broker only when `ack` is
+called for it, which its owner does after the commit. A network thread that dies is noticed within
+a second and replaced, with tenacity's back-off between attempts. Callbacks of paho only enqueue
+and never raise: an exception there kills the network thread while `is_connected()` stays true.
+MQTT 5 is tried first, then 3.1.1 for a broker that does not know it. Every connection has a
+client of its own, so nothing is queued in memory across a loss: what matters is in SQLite and is
+sent again.
 """
 
 import logging
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import paho.mqtt.client as paho
@@ -38,32 +39,38 @@ from agent.sync.events import (
 )
 
 KEEPALIVE_S = 30
-SESSION_EXPIRY_S = (
-    7 * 24 * 3600
-)  # the broker keeps what came for us over a long weekend, if it keeps anything
-RECEIVE_MAX = 20  # unacknowledged messages the broker may have under way to us: bounds our queue
-PACKET_BYTES_MAX = 1024 * 1024  # four times a lawful message: a larger one is the broker's to drop
+SESSION_EXPIRY_S = 7 * 24 * 3600  # a broker that queues keeps our messages over a long weekend
+RECEIVE_MAX = 20  # unacknowledged messages that the broker may send us: bounds our queue
+PACKET_BYTES_MAX = 1024 * 1024  # four times a valid message; the broker drops larger ones
 CONNECT_TIMEOUT_S = 10.0
-UP_WITHIN_S = 30.0  # a broker that takes the connection and says nothing more is none
+UP_WITHIN_S = 30.0  # a broker that accepts the connection and then does not answer is given up
 BACK_OFF_MAX_S = 30
-RECONNECT_PAUSE_S = 0.5  # two boxes with one client id throw each other off: not in a tight loop
+RECONNECT_PAUSE_S = 0.5  # two boxes with one client id disconnect each other: no tight loop
 THREAD_CHECK_S = 1.0
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 log = logging.getLogger("agent.link")
 
 
+class Address(NamedTuple):
+    """A broker's address."""
+
+    host: str
+    port: int
+    is_tls: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broker:
-    """Where the broker is, and what to show it. Files are PEM; all None for `mqtt://`."""
+    """A broker's URL and the PEM files for it; all files are None for `mqtt://`."""
 
     url: str
     ca_file: Path | None
     certificate_file: Path | None
     key_file: Path | None
 
-    def address(self) -> tuple[str, int, bool]:
-        """Return (host, port, TLS or not). Raise `ConfigError` for an address that is none."""
+    def address(self) -> Address:
+        """Return the address in the URL. Raise `ConfigError` if there is none."""
         try:
             parts = urlsplit(self.url)
             host, port = parts.hostname, parts.port
@@ -71,9 +78,9 @@ class Broker:
             raise ConfigError(f"broker url {self.url!r}: {error}") from None
         if parts.scheme not in PORTS or not host or parts.path.strip("/"):
             raise ConfigError(
-                f"broker url {self.url!r}: write mqtts://host:8883, or mqtt://host:1883 in the clear"
+                f"broker url {self.url!r}: write mqtts://host:8883, or mqtt://host:1883 without TLS"
             )
-        return host, port or PORTS[parts.scheme], parts.scheme == "mqtts"
+        return Address(host, port or PORTS[parts.scheme], parts.scheme == "mqtts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +102,8 @@ class MqttLink:
         will: tuple[str, bytes],
         on_event: Callable[[LinkEvent], object],
     ) -> None:
-        self._host, self._port, tls = broker.address()
-        self._tls = _tls_context(broker) if tls else None
+        self._address = broker.address()
+        self._tls = _tls_context(broker) if self._address.is_tls else None
         self._client_id = client_id
         self._subscriptions = subscriptions
         self._will = will
@@ -104,8 +111,8 @@ class MqttLink:
         self._client: paho.Client | None = None  # set while connected and subscribed
         self._refusal = ""
         self._speaks_5 = True
-        self._answered = False  # the broker has said something to our CONNECT
-        self._absence_told = False
+        self._answered = False  # the broker has answered our CONNECT
+        self._absence_logged = False
         self._ended = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name="link", daemon=True)
@@ -114,7 +121,7 @@ class MqttLink:
         self._thread.start()
 
     def stop(self) -> None:
-        """Disconnect and end the threads; at most some seconds."""
+        """Disconnect and end the threads; takes at most some seconds."""
         self._stopping.set()
         self._ended.set()
         self._thread.join(timeout=CONNECT_TIMEOUT_S + THREAD_CHECK_S)
@@ -124,7 +131,7 @@ class MqttLink:
         self._ended.set()
 
     def perform(self, effect: LinkEffect) -> None:
-        """Do what the owner wants done."""
+        """Do what the owner asks for."""
         match effect:
             case Publish(topic=topic, payload=payload, retain=retain):
                 self.publish(topic, payload, retain=retain)
@@ -134,15 +141,20 @@ class MqttLink:
                 self.reconnect()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
-        """Hand a message to the network thread, QoS 1. False when there is no connection: the session sends it again."""
+        """Hand a message to the network thread, QoS 1.
+
+        Return False without a connection: the session sends it again.
+        """
         client = self._client
-        return (
-            client is not None
-            and client.publish(topic, payload, qos=1, retain=retain).rc == paho.MQTT_ERR_SUCCESS
-        )
+        if client is None:
+            return False
+        return client.publish(topic, payload, qos=1, retain=retain).rc == paho.MQTT_ERR_SUCCESS
 
     def ack(self, receipt: object) -> None:
-        """Tell the broker that a message has been dealt with. Without effect when its connection is gone: it comes again."""
+        """Acknowledge a message to the broker.
+
+        No effect when its connection is gone: then the broker sends it again.
+        """
         assert isinstance(receipt, _Receipt)
         receipt.client.ack(receipt.mid, receipt.qos)
 
@@ -156,40 +168,18 @@ class MqttLink:
             retry_error_callback=lambda _: None,
         )
         while not self._stopping.is_set():
-            attempts(self._one_connection)
+            attempts(self._serve)
             self._sleep(RECONNECT_PAUSE_S)
 
-    def _one_connection(self) -> None:
-        """Connect, serve until the connection ends, clean up. Raise `SyncError` when it could not be made at all."""
+    def _serve(self) -> None:
+        """Connect and serve until the connection ends. Raise `SyncError` if it never came up."""
         self._ended.clear()
         if self._stopping.is_set():
             return
-        client = self._new_client()
-        try:
-            if self._speaks_5:
-                client.connect(
-                    self._host,
-                    self._port,
-                    keepalive=KEEPALIVE_S,
-                    clean_start=False,
-                    properties=_wishes(),
-                )
-            else:
-                client.connect(self._host, self._port, keepalive=KEEPALIVE_S)
-        except (OSError, ValueError) as error:
-            raise SyncError(f"broker {self._host}:{self._port} not reached: {error}") from error
+        client = self._connected_client()
         client.loop_start()
         try:
-            up_by = time.monotonic() + UP_WITHIN_S
-            while not self._ended.wait(THREAD_CHECK_S):
-                if self._client is None and time.monotonic() > up_by:
-                    self._refusal = f"no answer to CONNECT and SUBSCRIBE within {UP_WITHIN_S:.0f} s"
-                    break
-                if (
-                    not client._thread or not client._thread.is_alive()
-                ):  # paho offers no public word on it
-                    self._refusal = self._refusal or "the network thread ended"
-                    break
+            self._watch(client)
         finally:
             was_up = self._client is client
             self._client = None
@@ -197,16 +187,41 @@ class MqttLink:
             client.disconnect()
             client.loop_stop()
         if not was_up and not self._answered:
-            self._speaks_5 = (
-                not self._speaks_5
-            )  # one that hangs up on a CONNECT may only know the other version
+            # A broker that hangs up on a CONNECT may know only the other version.
+            self._speaks_5 = not self._speaks_5
         if was_up:
-            self._absence_told = True
+            self._absence_logged = True
             self._on_event(LinkDown(self._refusal or "connection closed"))
         elif not self._stopping.is_set():
-            raise SyncError(
-                f"broker {self._host}:{self._port} refused us: {self._refusal or 'connection closed'}"
-            )
+            reason = self._refusal or "connection closed"
+            raise SyncError(f"broker {self._place()} refused the connection: {reason}")
+
+    def _watch(self, client: paho.Client) -> None:
+        """Return when the connection has ended, did not come up in time, or lost its thread."""
+        up_by = time.monotonic() + UP_WITHIN_S
+        while not self._ended.wait(THREAD_CHECK_S):
+            if self._client is None and time.monotonic() > up_by:
+                self._refusal = f"no answer to CONNECT and SUBSCRIBE within {UP_WITHIN_S:.0f} s"
+                return
+            # paho has no public name for its thread
+            if not client._thread or not client._thread.is_alive():
+                self._refusal = self._refusal or "the network thread ended"
+                return
+
+    def _connected_client(self) -> paho.Client:
+        """Return a client whose TCP connection is up. Raise `SyncError`."""
+        client = self._new_client()
+        host, port, _ = self._address
+        try:
+            if self._speaks_5:
+                client.connect(
+                    host, port, KEEPALIVE_S, clean_start=False, properties=_connect_properties()
+                )
+            else:
+                client.connect(host, port, KEEPALIVE_S)
+        except (OSError, ValueError) as error:
+            raise SyncError(f"broker {self._place()} not reached: {error}") from error
+        return client
 
     def _new_client(self) -> paho.Client:
         self._refusal = ""
@@ -229,8 +244,16 @@ class MqttLink:
         client.on_disconnect = self._on_disconnect
         return client
 
+    def _place(self) -> str:
+        return f"{self._address.host}:{self._address.port}"
+
     def _on_connect(
-        self, client: paho.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any
+        self,
+        client: paho.Client,
+        userdata: object,
+        flags: object,
+        reason: ReasonCode,
+        properties: object,
     ) -> None:
         self._answered = reason != "Unsupported protocol version"
         if reason.is_failure:
@@ -242,10 +265,10 @@ class MqttLink:
     def _on_subscribe(
         self,
         client: paho.Client,
-        userdata: Any,
+        userdata: object,
         mid: int,
         reasons: list[ReasonCode],
-        properties: Any,
+        properties: object,
     ) -> None:
         refused = [
             f"{topic} ({reason})"
@@ -253,38 +276,42 @@ class MqttLink:
             if reason.is_failure
         ]
         if refused:
-            self._refusal = "no right to read " + ", ".join(refused)
+            self._refusal = "no permission to read " + ", ".join(refused)
             self._ended.set()
             return
         if not self._ended.is_set():
             self._client = client
-            self._absence_told = False
+            self._absence_logged = False
             self._on_event(LinkUp())
 
-    def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
+    def _on_message(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:
         receipt = _Receipt(client, message.mid, message.qos)
-        self._on_event(
-            Arrived(topic=message.topic, payload=bytes(message.payload), receipt=receipt)
-        )
+        payload = bytes(message.payload)
+        self._on_event(Arrived(topic=message.topic, payload=payload, receipt=receipt))
 
     def _on_disconnect(
-        self, client: paho.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any
+        self,
+        client: paho.Client,
+        userdata: object,
+        flags: object,
+        reason: ReasonCode,
+        properties: object,
     ) -> None:
         self._refusal = self._refusal or str(reason)
         self._ended.set()
 
     def _log_attempt(self, state: RetryCallState) -> None:
-        """Say once why there is no connection; a loss was said by `LinkDown` already."""
-        if state.outcome is not None and not self._absence_told:
-            self._absence_told = True
-            log.warning("link: %s; trying again without end", state.outcome.exception())
+        """Log once why there is no connection; `LinkDown` has reported a lost one."""
+        if state.outcome is not None and not self._absence_logged:
+            self._absence_logged = True
+            log.warning("Link: %s; trying again until it works.", state.outcome.exception())
 
     def _sleep(self, seconds: float) -> None:
         self._stopping.wait(seconds)
 
 
-def _wishes() -> Properties:
-    """Return what a broker that speaks MQTT 5 is asked to do for us."""
+def _connect_properties() -> Properties:
+    """Return what a broker with MQTT 5 is asked for."""
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     properties.SessionExpiryInterval = SESSION_EXPIRY_S
     properties.ReceiveMaximum = RECEIVE_MAX
@@ -293,7 +320,7 @@ def _wishes() -> Properties:
 
 
 def _tls_context(broker: Broker) -> ssl.SSLContext:
-    """Return a context of TLS 1.2 or newer with the town's CA and the terminal's certificate. Raise `ConfigError`."""
+    """Return a context of TLS 1.2 or newer with the CA and the certificate. Raise `ConfigError`."""
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:

@@ -1,4 +1,4 @@
-"""The topics of the contract (PROTOCOL.md, "Transport"), made and taken apart in one place."""
+"""The topics and identities of the contract (PROTOCOL.md, "Transport")."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,6 +7,8 @@ ROOT = "canteen/v1"
 
 
 class Leaf(StrEnum):
+    """The last level of a terminal's topic."""
+
     HELLO = "hello"
     ENTRIES = "entries"
     STATE = "state"
@@ -18,16 +20,28 @@ _LEAVES = {leaf.value: leaf for leaf in Leaf}
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The topics of one town."""
+    """The topics of one town, and the identities under which its programs connect.
+
+    An identity is the MQTT client id and the common name of the TLS certificate. It holds town and
+    terminal, so two towns on one broker never disconnect each other, and the broker's access list
+    needs no town: a topic is `canteen/v1/<identity>/<leaf>`.
+    """
 
     town: str
 
-    def of(self, terminal: str, leaf: Leaf) -> str:
-        return f"{ROOT}/{self.town}/t/{terminal}/{leaf}"
+    @property
+    def central_identity(self) -> str:
+        return f"{self.town}/central"
 
     @property
     def central_state(self) -> str:
-        return f"{ROOT}/{self.town}/central/state"
+        return f"{ROOT}/{self.central_identity}/state"
+
+    def identity(self, terminal: str) -> str:
+        return f"{self.town}/t/{terminal}"
+
+    def of(self, terminal: str, leaf: Leaf) -> str:
+        return f"{ROOT}/{self.identity(terminal)}/{leaf}"
 
     def read_by_terminal(self, terminal: str) -> list[str]:
         return [self.of(terminal, Leaf.CHANGES), self.central_state]
@@ -36,7 +50,7 @@ class Topics:
         return [self.of("+", leaf) for leaf in (Leaf.HELLO, Leaf.ENTRIES, Leaf.STATE)]
 
     def parse(self, topic: str) -> tuple[str, Leaf] | None:
-        """Return (terminal, leaf) of a terminal's topic in this town, None for any other."""
+        """Return (terminal, leaf) of a terminal's topic in this town, None for any other topic."""
         prefix = f"{ROOT}/{self.town}/t/"
         terminal, _, leaf = topic.removeprefix(prefix).partition("/")
         if not topic.startswith(prefix) or leaf not in _LEAVES:

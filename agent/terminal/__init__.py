@@ -1,1 +1,1 @@
-"""One running terminal: configuration, process and main loop, core, counter, replication, commands."""
+"""One running terminal: configuration, process, core, counter, replication, commands."""

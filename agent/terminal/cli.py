@@ -1,4 +1,4 @@
-"""The command line of a terminal, `canteen-agent`: one function a subcommand."""
+"""The command line of a terminal, `canteen-agent`: one function per subcommand."""
 
 import logging
 import sys
@@ -8,27 +8,41 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.console import JSON, print_json, print_table, run_command, show_rows, text_of
+from agent.console import (
+    JSON,
+    Format,
+    print_json,
+    print_table,
+    run_command,
+    show_rows,
+    table_format,
+    text_of,
+)
 from agent.domain.ledger import SEQ_MAX
 from agent.domain.money import format_euro
 from agent.ops import journal
+from agent.ops.control_client import ask
 from agent.store import reads
 from agent.store.database import Database
+from agent.store.rows import ListedEntry
 from agent.store.salvage import salvage
-from agent.terminal import control
-from agent.terminal import process as app
+from agent.store.standing import standing
+from agent.store.verify import verify
+from agent.terminal import process
 from agent.terminal.cli_readers import profile, readers
 from agent.terminal.config import load_config, load_places
 from agent.terminal.export import write_export
 
+CONFIG_DEFAULT = "/etc/canteen-agent/agent.toml"
 CONFIG = click.option(
     "-c",
     "--config",
     "config_path",
     type=click.Path(path_type=Path),
-    default="/etc/canteen-agent/agent.toml",
+    default=CONFIG_DEFAULT,
     show_default=True,
 )
+TRAYS_MAX = 100_000
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,7 +51,7 @@ CONFIG = click.option(
     "-v",
     "--verbose",
     count=True,
-    help="-v: debugging; -vv: raw bytes of readers as well, which identify children.",
+    help="-v: debug messages; -vv: raw bytes of readers too, which identify children.",
 )
 def cli(verbose: int) -> None:
     """The canteen agent: one terminal beside its card readers."""
@@ -48,64 +62,46 @@ def cli(verbose: int) -> None:
 @cli.command()
 @CONFIG
 def run(config_path: Path) -> int:
-    """Run a terminal until it is told to stop."""
-    return app.run(load_config(config_path))
+    """Run a terminal until it is stopped."""
+    return process.run(load_config(config_path))
 
 
 @cli.command()
 @CONFIG
 @JSON
 def status(config_path: Path, as_json: bool) -> None:
-    """Tell what the running agent is doing."""
-    answer = control.ask(load_places(config_path).control_socket, "status")
-    readers, other = answer.pop("readers"), answer.pop("other_records")
+    """Show what the running agent is doing."""
+    answer = ask(load_places(config_path).control_socket, "status")
     if as_json:
-        return print_json({**answer, "readers": readers, "other_records": other})
-    answer["day"] = answer["day"] or "not known: say it with canteen-agent day"
+        return print_json(answer)
+    answer["day"] = answer["day"] or "unknown: set it with canteen-agent day"
+    groups = {"readers": "reader", "other_records": "records:"}
+    tables = {name: msgspec.convert(answer.pop(name), dict[str, object]) for name in groups}
     rows = [(name.replace("_", " "), text_of(value)) for name, value in answer.items()]
-    rows += [(f"reader {name}", state) for name, state in readers.items()]
-    rows += [(f"records: {kind}", str(count)) for kind, count in other.items()]
+    for name, table in tables.items():
+        rows += [(f"{groups[name]} {key}", text_of(value)) for key, value in table.items()]
     return print_table(("", "terminal"), rows)
 
 
 @cli.group(invoke_without_command=True)
 @CONFIG
-@JSON
+@table_format
 @click.option("-n", "--newest", type=click.IntRange(1, 1_000_000), default=20, show_default=True)
 @click.pass_context
-def ledger(context: click.Context, config_path: Path, as_json: bool, newest: int) -> None:
+def ledger(context: click.Context, config_path: Path, table_format: Format, newest: int) -> None:
     """List the newest entries of the terminal's ledger."""
     context.obj = config_path
     if context.invoked_subcommand is not None:
-        return
+        return None
     with closing(Database(load_places(config_path).database, read_only=True)) as db, db.reading():
         entries = reads.entries(db, newest=newest)
-    if as_json:
-        print_json(
-            [
-                {"epoch": epoch, **msgspec.to_builtins(entry), "acked": booked, "undone": undone}
-                for epoch, entry, booked, undone in entries
-            ]
-        )
-        return
-    rows = [
-        (
-            str(entry.seq),
-            entry.at,
-            entry.kind + (f" ({entry.reason})" if entry.reason else ""),
-            entry.account or "-",
-            entry.card[:8] if entry.card else "-",
-            format_euro(entry.cents),
-            f"{entry.day or '-'} {entry.service or ''}",
-            ", ".join([*entry.flags, *(["undone"] if undone else [])]),
-            "acked" if booked else "waiting",
-        )
-        for _, entry, booked, undone in entries
-    ]
-    print_table(("seq", "at", "kind", "account", "card", "euro", "day", "flags", "central"), rows)
+    if table_format is not Format.TABLE:
+        return show_rows([_entry_members(listed) for listed in entries], table_format)
+    columns = ("seq", "at", "kind", "account", "card", "euro", "day", "flags", "central")
+    return print_table(columns, [_entry_cells(listed) for listed in entries])
 
 
-@ledger.command()
+@ledger.command("verify")
 @click.option(
     "-c",
     "--config",
@@ -115,21 +111,20 @@ def ledger(context: click.Context, config_path: Path, as_json: bool, newest: int
     help="As for ledger.",
 )
 @click.pass_context
-def verify(context: click.Context, config_path: Path | None) -> int:
+def verify_ledger(context: click.Context, config_path: Path | None) -> int:
     """Recompute the hash chain and every balance."""
-    with (
-        closing(Database(load_places(config_path or context.obj).database, read_only=True)) as db,
-        db.reading(),
-    ):
-        differences = list(reads.verify(db))
-        here = reads.standing(db)
+    path = load_places(config_path or context.obj).database
+    with closing(Database(path, read_only=True)) as db, db.reading():
+        differences = list(verify(db))
+        own = standing(db)
         accounts = sum(1 for _ in reads.balances(db))
     for difference in differences:
         click.echo(difference)
     if differences:
         return 1
     click.echo(
-        f"{here.town}/{here.terminal}: {here.last} entries in epoch {here.epoch}, {accounts} balances: all correct"
+        f"{own.town}/{own.terminal}: {own.end.seq} entries in epoch {own.epoch},"
+        f" {accounts} balances: all correct"
     )
     return 0
 
@@ -138,40 +133,50 @@ def verify(context: click.Context, config_path: Path | None) -> int:
 @click.argument("damaged", type=click.Path(path_type=Path))
 @click.pass_obj
 def salvage_ledger(config_path: Path, damaged: Path) -> int:
-    """Bring what can be read and proved of a DAMAGED ledger into this terminal's own. The agent must not run."""
+    """Copy the entries of a DAMAGED ledger that can be proved into this terminal's ledger.
+
+    The agent must not run.
+    """
     places = load_places(config_path)
-    with app.lock_state_dir(places.database.parent):
-        found = salvage(damaged, places.database, app.new_epoch_bits())
-    for one in found:
-        first, last = one.base[0] + 1, one.base[0] + len(one.entries)
+    with process.lock_state_dir(places.database.parent):
+        salvaged = salvage(damaged, places.database, process.new_epoch_bits())
+    for epoch in salvaged:
+        first = epoch.newest.base.seq + 1
+        last = epoch.newest.base.seq + len(epoch.newest.entries)
         click.echo(
-            f"epoch {one.epoch}: entries {first} to {last}; {one.lost} places could not be read"
+            f"epoch {epoch.epoch}: entries {first} to {last}; {epoch.lost} places are not readable"
         )
-    if not found:
-        click.echo(f"{damaged}: nothing that could be proved and is not here already")
-    return 0 if found else 1
+    if not salvaged:
+        click.echo(f"{damaged}: no entry that can be proved and is missing in this ledger")
+    return 0 if salvaged else 1
 
 
 @ledger.command("export")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.pass_obj
 def export_ledger(config_path: Path, file: Path) -> None:
-    """Write the whole ledger into FILE, for a USB stick: the office imports it with central import-ledger."""
-    with closing(Database(load_places(config_path).database, read_only=True)) as db, db.reading():
+    """Write the whole ledger into FILE, for a USB stick.
+
+    The office imports it with canteen-central import-ledger.
+    """
+    path = load_places(config_path).database
+    with closing(Database(path, read_only=True)) as db, db.reading():
         count = write_export(db, file)
     click.echo(f"{file}: {count} entries")
 
 
 @cli.command("incidents")
 @CONFIG
-@JSON
-def terminal_incidents(config_path: Path, as_json: bool) -> None:
-    """List what someone should look at: incidents, messages set aside, the central's notes on entries."""
-    with closing(Database(load_places(config_path).database, read_only=True)) as db, db.reading():
+@table_format
+def terminal_incidents(config_path: Path, table_format: Format) -> None:
+    """List what someone should look at: incidents, set-aside messages, the central's notes."""
+    path = load_places(config_path).database
+    with closing(Database(path, read_only=True)) as db, db.reading():
         rows = [
-            dict(zip(("at", "kind", "detail"), row, strict=True)) for row in reads.incidents(db)
+            {"at": incident.at, "kind": incident.kind, "detail": incident.detail}
+            for incident in reads.incidents(db)
         ]
-    show_rows(rows, as_json)
+    show_rows(rows, table_format)
 
 
 @cli.command()
@@ -179,28 +184,24 @@ def terminal_incidents(config_path: Path, as_json: bool) -> None:
 @click.argument("seq", type=click.IntRange(1, SEQ_MAX), required=False)
 def storno(config_path: Path, seq: int | None) -> None:
     """Undo meal SEQ of this terminal, or its newest meal."""
-    answer = control.ask(load_places(config_path).control_socket, "storno", seq=seq)
+    answer = ask(load_places(config_path).control_socket, "storno", seq=seq)
     click.echo(
-        f"undone: account {answer['account']}, {format_euro(answer['cents'])} euro back (entry {answer['seq']})"
+        f"undone: account {answer['account']}, {_euro(answer)} euro back (entry {answer['seq']})"
     )
 
 
 @cli.command()
 @CONFIG
 @click.argument("account")
-@click.option("--day", help="The day it was eaten, as 2026-11-23, for a meal typed in later.")
-@click.option("--service", "service_id", help="Which service it was, where there are several.")
+@click.option("--day", help="The day of the meal, as 2026-11-23, for a meal typed in later.")
+@click.option("--service", "service_id", help="Its service, where the site has several.")
 def meal(config_path: Path, account: str, day: str | None, service_id: str | None) -> None:
     """Record a meal of ACCOUNT without its card."""
-    answer = control.ask(
-        load_places(config_path).control_socket,
-        "meal",
-        account=account,
-        day=day,
-        service=service_id,
-    )
+    socket = load_places(config_path).control_socket
+    answer = ask(socket, "meal", account=account, day=day, service=service_id)
     click.echo(
-        f"served: account {answer['account']}, {answer['day']}, {format_euro(answer['cents'])} euro (entry {answer['seq']})"
+        f"served: account {answer['account']}, {answer['day']}, {_euro(answer)} euro"
+        f" (entry {answer['seq']})"
     )
 
 
@@ -208,17 +209,17 @@ def meal(config_path: Path, account: str, day: str | None, service_id: str | Non
 @CONFIG
 @click.argument("day")
 def confirm_day(config_path: Path, day: str) -> None:
-    """Say that it is DAY, as 2026-11-23, while the clock is wrong: after a start without network."""
-    answer = control.ask(load_places(config_path).control_socket, "day", day=day)
-    click.echo(f"meals are of {answer['day']} from now on, until the clock is right")
+    """Set today's date to DAY, as 2026-11-23, while the clock is wrong."""
+    answer = ask(load_places(config_path).control_socket, "day", day=day)
+    click.echo(f"meals are recorded for {answer['day']} until the clock is right")
 
 
 @cli.command("close")
 @CONFIG
-@click.argument("trays", type=click.IntRange(0, 100_000))
+@click.argument("trays", type=click.IntRange(0, TRAYS_MAX))
 def close_service(config_path: Path, trays: int) -> None:
     """End a service: TRAYS counted by the staff, beside the terminal's own meals."""
-    answer = control.ask(load_places(config_path).control_socket, "closing", trays=trays)
+    answer = ask(load_places(config_path).control_socket, "closing", trays=trays)
     click.echo(
         f"closed: {trays} trays counted, {answer['served']} meals served (entry {answer['seq']})"
     )
@@ -232,3 +233,33 @@ def main() -> None:
     """Run `canteen-agent`."""
     journal.set_up(level=logging.INFO, program="canteen-agent")
     sys.exit(run_command(cli))
+
+
+def _entry_members(listed: ListedEntry) -> dict[str, object]:
+    members: dict[str, object] = msgspec.to_builtins(listed.entry)
+    return {
+        "epoch": listed.epoch,
+        **members,
+        "acked": listed.is_acked,
+        "undone": listed.is_undone,
+    }
+
+
+def _entry_cells(listed: ListedEntry) -> list[str]:
+    entry = listed.entry
+    flags = [*entry.flags, *(["undone"] if listed.is_undone else [])]
+    return [
+        str(entry.seq),
+        entry.at,
+        entry.kind + (f" ({entry.reason})" if entry.reason else ""),
+        entry.account or "-",
+        entry.card[:8] if entry.card else "-",
+        format_euro(entry.cents),
+        f"{entry.day or '-'} {entry.service or ''}",
+        ", ".join(flags),
+        "acked" if listed.is_acked else "waiting",
+    ]
+
+
+def _euro(answer: dict[str, object]) -> str:
+    return format_euro(msgspec.convert(answer["cents"], int))

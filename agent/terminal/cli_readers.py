@@ -1,4 +1,4 @@
-"""The technician's side of the command line: `canteen-agent readers …` and `canteen-agent profile …`."""
+"""The technician's commands: `canteen-agent readers …` and `canteen-agent profile …`."""
 
 import secrets
 import time
@@ -11,12 +11,13 @@ from agent.errors import AgentError, ProfileError, ReaderError
 from agent.readers import plugged
 from agent.readers.match import clashes
 from agent.readers.new_profile import template
-from agent.readers.open import ReaderConfig, record
-from agent.readers.pcsc import lets_escape_pass, reader_names
-from agent.readers.plugged import Obstacle, Plugged
+from agent.readers.open import ReaderConfig, record_trace
+from agent.readers.pcsc import allows_escape, reader_names
+from agent.readers.plugged import Device
 from agent.readers.profile import Profile, profiles_dir
 from agent.readers.profile_rules import all_profiles, load_profile, read_profile, run_selftest
-from agent.readers.trace import Trace, read_trace, replay, scrubbed, write_trace
+from agent.readers.scrub import scrubbed
+from agent.readers.trace import Trace, read_trace, replay, trace_text
 from agent.terminal import process as app
 from agent.terminal.config import load_places, load_readers
 
@@ -28,64 +29,75 @@ CONFIG = click.option(
     default="/etc/canteen-agent/agent.toml",
     show_default=True,
 )
+# A longer recording would reach the limit of a trace (`trace.LINES_MAX`).
+RECORD_S_MAX = 3_600
 
 
 @click.group(invoke_without_command=True)
 @JSON
 @click.pass_context
 def readers(context: click.Context, as_json: bool) -> None:
-    """List what is plugged in, which profile it got and why, and what is in its way."""
+    """List the readers that are plugged in, the profile of each, and what must be fixed."""
     if context.invoked_subcommand is not None:
         return
-    found = _plugged()
+    devices = _devices()
     if as_json:
-        print_json(
-            [
-                {
-                    "what": one.what,
-                    "place": one.place,
-                    "profile": one.profile.id if one.profile else None,
-                    "support": one.profile.support if one.profile else None,
-                    "why": one.why,
-                    "in_the_way": [
-                        {"what": obstacle.what, "mend": obstacle.mend} for obstacle in one.obstacles
-                    ],
-                }
-                for one in found
-            ]
-        )
-        return
-    for one in found:
-        name = f"{one.profile.id} ({one.profile.support})" if one.profile else "no profile"
-        click.echo(f"{one.what}: {one.place or '-'}\n    {name}: {one.why}")
-        for obstacle in one.obstacles:
-            click.echo(f"    in its way: {obstacle.what}\n      mend: {obstacle.mend}")
-    if not found:
-        click.echo("nothing is plugged in that may be a reader")
+        print_json([_row(device) for device in devices])
+    else:
+        _print_devices(devices)
+
+
+def _print_devices(devices: list[Device]) -> None:
+    for device in devices:
+        profile = device.profile
+        name = f"{profile.id} ({profile.support})" if profile else "no profile"
+        click.echo(f"{device.description}: {device.location or '-'}")
+        click.echo(f"    {name}: {device.reason}")
+        for obstacle in device.obstacles:
+            click.echo(f"    problem: {obstacle.problem}\n      fix: {obstacle.fix}")
+    if not devices:
+        click.echo("no device is plugged in that may be a reader")
+
+
+def _row(device: Device) -> dict[str, object]:
+    profile = device.profile
+    return {
+        "device": device.description,
+        "location": device.location,
+        "profile": profile.id if profile else None,
+        "support": profile.support if profile else None,
+        "reason": device.reason,
+        "obstacles": [
+            {"problem": obstacle.problem, "fix": obstacle.fix} for obstacle in device.obstacles
+        ],
+    }
 
 
 @readers.command("record")
 @CONFIG
-@click.option("--seconds", type=click.IntRange(1, 3_600), default=60, show_default=True)
+@click.option("--seconds", type=click.IntRange(1, RECORD_S_MAX), default=60, show_default=True)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: NAME.trace]"
 )
 @click.argument("name")
-def record_trace(config_path: Path, seconds: int, output: Path | None, name: str) -> int:
-    """Write what goes over the wire of reader NAME of agent.toml, without any card's number. The agent must not run."""
-    configured = load_readers(config_path)
-    reader = next((one for one in configured if one.name == name), None)
-    if reader is None:
-        raise AgentError(
-            f"{config_path}: no reader {name!r}; there are {', '.join(one.name for one in configured)}"
-        )
+def record_command(config_path: Path, seconds: int, output: Path | None, name: str) -> int:
+    """Write what goes over the wire of reader NAME of agent.toml, without card numbers.
+
+    The agent must not run meanwhile.
+    """
+    configured = {config.name: config for config in load_readers(config_path)}
+    if name not in configured:
+        names = ", ".join(configured)
+        raise AgentError(f"{config_path}: no reader {name!r}; there are {names}")
     output = output or Path(f"{name}.trace")
     if output.exists():
-        raise AgentError(f"{output}: is there already; name another with -o")
+        raise AgentError(f"{output}: exists already; name another file with -o")
     with app.lock_state_dir(load_places(config_path).database.parent):
-        click.echo(f"hold cards to '{name}' for {seconds} s; they are told out of order")
-        trace, told = record(reader, seconds)
-    return _write(reader, trace, told, output)
+        click.echo(
+            f"hold cards to '{name}' for {seconds} s; the reader answers each with out of order"
+        )
+        trace, words = record_trace(configured[name], seconds)
+    return _write(configured[name], trace, words, output)
 
 
 @readers.command("replay")
@@ -97,102 +109,100 @@ def record_trace(config_path: Path, seconds: int, output: Path | None, name: str
     help="A profile of your own, a .toml file.",
 )
 @click.argument("file", type=click.Path(path_type=Path))
-def replay_trace(own: Path | None, file: Path) -> int:
-    """Play the trace in FILE through today's code and profile, and tell what comes of it."""
+def replay_command(own: Path | None, file: Path) -> int:
+    """Replay the trace in FILE with the present code and profile, and print the taps."""
     trace = read_trace(file)
     profile = read_profile(own) if own is not None else load_profile(trace.profile)
-    expected = [(note.ms, note.data) for note in trace.notes if note.mark == "="]
-    found = [(note.ms, note.data) for note in replay(profile, trace)]
-    for ms, word in found:
+    expected = [(line.ms, line.data) for line in trace.lines if line.mark == "="]
+    taps = [(line.ms, line.data) for line in replay(profile, trace)]
+    for ms, word in taps:
         click.echo(f"{ms:8} ms  {word.decode('ascii')}")
-    if found != expected:
-        click.echo(
-            f"{file}: was otherwise when it was recorded: {', '.join(word.decode('ascii') for _, word in expected) or 'nothing'}"
-        )
+    if taps != expected:
+        words = ", ".join(word.decode("ascii") for _, word in expected) or "nothing"
+        click.echo(f"{file}: the recording had other taps: {words}")
         return 1
-    click.echo(f"{file}: {profile.id}, {len(found)} taps, as recorded")
+    click.echo(f"{file}: {profile.id}, {len(taps)} taps, the same as in the recording")
     return 0
 
 
 @click.group()
 def profile() -> None:
-    """Reader models: list, show, check, and begin a new one."""
+    """Profiles of reader models: list, show, check, and begin a new one."""
 
 
 @profile.command("list")
 @JSON
 def list_profiles(as_json: bool) -> None:
-    """List the profiles there are."""
+    """List the installed profiles."""
     rows = [
         {
-            "id": one.id,
-            "model": f"{one.device.vendor} {one.device.model}",
-            "transport": one.transport,
-            "support": one.support,
-            "cards": ", ".join(one.device.tech),
-            "signals": _signals(one),
+            "id": profile.id,
+            "model": f"{profile.device.vendor} {profile.device.model}",
+            "transport": profile.transport,
+            "support": profile.support,
+            "cards": ", ".join(profile.device.tech),
+            "signals": _signals(profile),
         }
-        for one in all_profiles()
+        for profile in all_profiles()
     ]
     if as_json:
         return print_json(rows)
-    return print_table(
-        ("profile", "model", "transport", "support", "cards", "signals"),
-        [list(row.values()) for row in rows],
-    )
+    columns = ("profile", "model", "transport", "support", "cards", "signals")
+    return print_table(columns, [list(row.values()) for row in rows])
 
 
 @profile.command("show")
 @click.argument("id")
 def show_profile(id: str) -> None:
-    """Tell what profile ID (or a .toml file) says, and what its self-tests give."""
-    one = _profile(id)
+    """Print the facts of profile ID (or of a .toml file) and the results of its self-tests."""
+    profile = _profile(id)
+    device = profile.device
     click.echo(
-        f"{one.id} revision {one.revision}, sha256 {one.digest}: {one.device.vendor} {one.device.model}, {one.transport}"
+        f"{profile.id} revision {profile.revision}, sha256 {profile.digest}:"
+        f" {device.vendor} {device.model}, {profile.transport}"
     )
-    click.echo(
-        f"support: {one.support}; cards: {', '.join(one.device.tech)}; signals: {_signals(one)}"
-    )
-    click.echo(f"matches: {_matches(one)}")
-    if one.uid.clonable:
-        click.echo("its cards can be copied with a tool for a few euros")
-    for source in one.device.sources:
+    cards = ", ".join(device.tech)
+    click.echo(f"support: {profile.support}; cards: {cards}; signals: {_signals(profile)}")
+    click.echo(f"matches: {_matches(profile)}")
+    if profile.uid.clonable:
+        click.echo("these cards can be copied with a tool that costs a few euros")
+    for source in device.sources:
         click.echo(f"source: {source}")
-    for note in one.device.notes:
+    for note in device.notes:
         click.echo(f"note: {note}")
-    for test in one.selftest:
-        click.echo(f"self-test: {test.name}: {run_selftest(one, test)[1]}")
+    for test in profile.selftest:
+        click.echo(f"self-test: {test.name}: {run_selftest(profile, test)[1]}")
 
 
 @profile.command("check")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 def check_profiles(files: tuple[Path, ...]) -> int:
-    """Hold each FILE (by default all there are) against the rules, its self-tests included."""
-    wrong = 0
+    """Check each profile in FILES (default: all installed ones) and run its self-tests."""
+    errors = 0
     good: list[Profile] = []
     for file in dict.fromkeys(files) or sorted(profiles_dir().glob("*.toml")):
         try:
-            one = read_profile(file)
+            profile = read_profile(file)
         except ProfileError as error:
-            wrong += 1
+            errors += 1
             click.echo(str(error))
         else:
-            good.append(one)
-            click.echo(f"{file}: right, {len(one.selftest)} self-tests, support {one.support}")
-    known = {one.id for one in good}
-    for complaint in clashes(
-        [*(one for one in all_profiles() if one.id not in known), *good] if files else good
-    ):
-        wrong += 1
-        click.echo(complaint)
-    return 1 if wrong else 0
+            good.append(profile)
+            count = len(profile.selftest)
+            click.echo(f"{file}: correct, {count} self-tests passed, support {profile.support}")
+    checked = {profile.id for profile in good}
+    others = [profile for profile in all_profiles() if profile.id not in checked] if files else []
+    for clash in clashes([*others, *good]):
+        errors += 1
+        click.echo(clash)
+    return 1 if errors else 0
 
 
 @profile.command("new")
-@click.option("--id", "profile_id", prompt="id (lower case, as the file is to be called)")
+@click.option("--id", "profile_id", prompt="id (lower case; also the name of the file)")
 @click.option("--vendor", prompt="vendor")
 @click.option("--model", prompt="model")
-@click.option("--kind", prompt="how it speaks", type=click.Choice(["pcsc", "serial", "keyboard"]))
+@click.option("--kind", prompt="transport", type=click.Choice(["pcsc", "serial", "keyboard"]))
 @click.option("-o", "--folder", type=click.Path(path_type=Path), default=Path())
 def new_profile(profile_id: str, vendor: str, model: str, kind: str, folder: Path) -> None:
     """Begin a profile: a commented file that fails its check until it has self-tests."""
@@ -202,11 +212,12 @@ def new_profile(profile_id: str, vendor: str, model: str, kind: str, folder: Pat
         with open(file, "x", encoding="utf-8") as output:
             output.write(text)
     except FileExistsError:
-        raise AgentError(f"{file}: is there already") from None
+        raise AgentError(f"{file}: exists already") from None
     except OSError as error:
         raise AgentError(f"{file}: cannot be written: {error}") from error
     click.echo(
-        f"{file}: fill in what is marked, add self-tests, then: canteen-agent profile check {file}"
+        f"{file}: fill in what is marked, add self-tests, then run:"
+        f" canteen-agent profile check {file}"
     )
 
 
@@ -214,43 +225,44 @@ def _profile(name: str) -> Profile:
     return read_profile(Path(name)) if name.endswith(".toml") else load_profile(name)
 
 
-def _signals(one: Profile) -> str:
-    return ", ".join(name for name, _ in one.feedback.named()) or "none"
+def _signals(profile: Profile) -> str:
+    return ", ".join(name for name, _ in profile.feedback.named()) or "none"
 
 
-def _matches(one: Profile) -> str:
-    match = one.match
-    parts = [f"PC/SC name {match.pcsc_name}"] if one.transport == "pcsc" else []
+def _matches(profile: Profile) -> str:
+    match = profile.match
+    parts = [f"PC/SC name {match.pcsc_name}"] if profile.transport == "pcsc" else []
     parts += [f"USB {usb}" for usb in match.usb]
-    return ", ".join(parts) or "nothing by itself: the technician names port and profile"
+    return ", ".join(parts) or "no device; set its profile and port in agent.toml"
 
 
-def _plugged() -> list[Plugged]:
+def _devices() -> list[Device]:
     profiles = all_profiles()
-    found = [*plugged.usb_readers(profiles), *plugged.serial_ports(profiles)]
+    devices = [*plugged.usb_readers(profiles), *plugged.serial_ports(profiles)]
     try:
         names = reader_names()
-        escapes = {name: lets_escape_pass(name) for name in names}
-        found += plugged.pcsc_readers(profiles, names, escapes)
+        escapes = {name: allows_escape(name) for name in names}
+        devices += plugged.pcsc_readers(profiles, names, escapes)
     except ReaderError as error:
-        obstacle: Obstacle = plugged.pcscd_obstacle(str(error))
-        found.append(Plugged("PC/SC", None, None, "readers are asked for at pcscd", [obstacle]))
-    return found
+        obstacle = plugged.pcscd_obstacle(str(error))
+        devices.append(Device("PC/SC", None, None, "pcscd lists the PC/SC readers", [obstacle]))
+    return devices
 
 
-def _write(reader: ReaderConfig, trace: Trace, told: list[str], output: Path) -> int:
-    """Write a trace without numbers; return 1 when its replay is not what the reader saw."""
+def _write(config: ReaderConfig, trace: Trace, words: list[str], output: Path) -> int:
+    """Write a scrubbed trace. Return 1 when its replay differs from what the reader detected."""
     trace.remarks.insert(0, time.strftime("recorded %Y-%m-%d"))
-    clean = scrubbed(reader.profile, trace, secrets.token_bytes(16))
+    clean = scrubbed(config.profile, trace, secrets.token_bytes(16))
     try:
-        output.write_text(write_trace(clean), encoding="utf-8")
+        output.write_text(trace_text(clean), encoding="utf-8")
     except OSError as error:
         raise AgentError(f"{output}: cannot be written: {error}") from error
-    played = [note.data.decode("ascii") for note in clean.notes if note.mark == "="]
-    click.echo(f"{output}: {len(clean.notes)} lines, {len(told)} taps")
-    if [word.partition(":")[0] for word in played] != told:
+    replayed = [line.data.decode("ascii") for line in clean.lines if line.mark == "="]
+    click.echo(f"{output}: {len(clean.lines)} lines, {len(words)} taps")
+    if [word.partition(":")[0] for word in replayed] != words:
         click.echo(
-            f"{output}: played again it gives {', '.join(played) or 'nothing'}, the reader gave {', '.join(told) or 'nothing'}"
+            f"{output}: the replay gives {', '.join(replayed) or 'nothing'},"
+            f" the reader gave {', '.join(words) or 'nothing'}"
         )
         return 1
     return 0

@@ -1,6 +1,7 @@
-"""agent.toml: one frozen `Config`. An unknown key is an error; secrets stand in files of their own.
+"""agent.toml as one frozen `Config`. An unknown key is an error; secrets are in files of their own.
 
-A file name is relative to agent.toml; `credential:NAME` is systemd's credential NAME ($CREDENTIALS_DIRECTORY).
+A file name is relative to agent.toml; `credential:NAME` is systemd's credential NAME
+($CREDENTIALS_DIRECTORY).
 """
 
 import os
@@ -20,10 +21,15 @@ from agent.sync.mqtt import Broker
 from agent.toml_file import load_toml
 
 SOCKET_PATH_BYTES_MAX = 107  # unix(7)
+# transport -> an example of `port`; a PC/SC reader has none
+PORT_EXAMPLES = {
+    "serial": "/dev/serial/by-path/…",
+    "keyboard": "/dev/input/by-path/…-event-kbd",
+}
 
 
 class BrokerTable(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[broker]`: url mqtts://host:8883 with the three files, or mqtt://host:1883 in the clear."""
+    """`[broker]`: url mqtts://host:8883 with the three files, or mqtt://host:1883 without TLS."""
 
     url: str
     ca_file: str | None = None
@@ -32,8 +38,11 @@ class BrokerTable(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReaderTable(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[[reader]]`: `profile` is an id, or a .toml file of your own; `port` for a serial or keyboard profile; `device`, a glob over
-    PC/SC names, where the profile's own does not fit."""
+    """`[[reader]]`: one card reader.
+
+    `profile` is an id, or a .toml file of your own. `port` is for serial and keyboard profiles.
+    `device` is a glob over PC/SC names, where the profile's own does not match.
+    """
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$")]
     profile: str
@@ -42,7 +51,10 @@ class ReaderTable(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class File(Struct, frozen=True, forbid_unknown_fields=True):
-    """agent.toml as written. `mirror` is a folder on another medium, for a second copy of the ledger."""
+    """agent.toml as written.
+
+    `mirror` is a folder on another medium for a second copy of the ledger.
+    """
 
     town: Id
     terminal: Id
@@ -56,7 +68,7 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What a terminal is. `card_key` is the town's secret: never logged, never sent."""
+    """What a terminal is. `card_key` is the town's secret: it is never logged or sent."""
 
     town: str
     terminal: str
@@ -81,25 +93,25 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What a command beside a running agent needs of agent.toml: no secret is read for it."""
+    """The paths that a command beside a running agent needs; reading them reads no secret."""
 
     database: Path
     control_socket: Path
 
 
 def load_places(path: Path) -> Places:
-    """Return where a terminal keeps its files. Raise `ConfigError`."""
+    """Return the paths of a terminal's files. Raise `ConfigError`."""
     state_dir = path.parent / load_toml(path, File, ConfigError).state_dir
     return Places(state_dir / "terminal.db", state_dir / "control.sock")
 
 
 def load_readers(path: Path) -> tuple[ReaderConfig, ...]:
-    """Return a terminal's readers, for a command that reads no secret. Raise `ConfigError`."""
+    """Return a terminal's readers without reading a secret. Raise `ConfigError`."""
     return _readers(path, load_toml(path, File, ConfigError).reader)
 
 
 def load_config(path: Path) -> Config:
-    """Return the whole configuration. Raise `ConfigError` with one sentence: file, key, and what to write instead."""
+    """Return the whole configuration. Raise `ConfigError`: file, key, and what to write instead."""
     file = load_toml(path, File, ConfigError)
     try:
         zone = ZoneInfo(file.zone)
@@ -107,39 +119,44 @@ def load_config(path: Path) -> Config:
         raise ConfigError(
             f"{path}: key 'zone': no time zone {file.zone!r}; write one like Europe/Rome"
         ) from None
-    broker = Broker(
-        url=file.broker.url,
-        ca_file=_file(path, "broker.ca_file", file.broker.ca_file),
-        certificate_file=_file(path, "broker.certificate_file", file.broker.certificate_file),
-        key_file=_file(path, "broker.key_file", file.broker.key_file),
-    )
-    try:
-        _, _, tls = broker.address()
-    except ConfigError as error:
-        raise ConfigError(f"{path}: key 'broker.url': {error}") from None
-    if not tls and (broker.ca_file or broker.certificate_file):
-        raise ConfigError(
-            f"{path}: key 'broker.url': certificates are given; write mqtts://, or remove them"
-        )
-    if (broker.certificate_file is None) != (broker.key_file is None):
-        raise ConfigError(f"{path}: key 'broker': certificate_file and key_file go together")
     return Config(
         town=file.town,
         terminal=file.terminal,
         zone=zone,
         state_dir=_state_dir(path, file.state_dir),
         card_key=_card_key(path, file.card_key_file),
-        broker=broker,
+        broker=_broker(path, file.broker),
         readers=_readers(path, file.reader),
         mirror=path.parent / file.mirror if file.mirror is not None else None,
     )
+
+
+def _broker(path: Path, table: BrokerTable) -> Broker:
+    broker = Broker(
+        url=table.url,
+        ca_file=_file(path, "broker.ca_file", table.ca_file),
+        certificate_file=_file(path, "broker.certificate_file", table.certificate_file),
+        key_file=_file(path, "broker.key_file", table.key_file),
+    )
+    try:
+        is_tls = broker.address().is_tls
+    except ConfigError as error:
+        raise ConfigError(f"{path}: key 'broker.url': {error}") from None
+    if not is_tls and (broker.ca_file or broker.certificate_file):
+        raise ConfigError(
+            f"{path}: key 'broker.url': certificates are given; write mqtts://, or remove them"
+        )
+    if (broker.certificate_file is None) != (broker.key_file is None):
+        raise ConfigError(f"{path}: key 'broker': certificate_file and key_file go together")
+    return broker
 
 
 def _state_dir(path: Path, name: str) -> Path:
     folder = path.parent / name
     if "\0" in name or len(os.fsencode(folder / "control.sock")) > SOCKET_PATH_BYTES_MAX:
         raise ConfigError(
-            f"{path}: key 'state_dir': too long for a socket in it, or not a path; write a shorter one"
+            f"{path}: key 'state_dir': not a path, or too long for the socket in it;"
+            " write a shorter one"
         )
     return folder
 
@@ -152,47 +169,50 @@ def _readers(path: Path, tables: list[ReaderTable]) -> tuple[ReaderConfig, ...]:
     names = [table.name for table in tables]
     readers: list[ReaderConfig] = []
     for n, table in enumerate(tables):
-        where = f"{path}: key 'reader[{n}]'"
+        key = f"{path}: key 'reader[{n}]'"
         if names.count(table.name) > 1:
             raise ConfigError(
-                f"{where}: the name {table.name!r} is given twice; each reader has its own"
+                f"{key}: two readers are named {table.name!r}; give each its own name"
             )
-        profile = (
-            read_profile(path.parent / table.profile)
-            if table.profile.endswith(".toml")
-            else load_profile(table.profile)
-        )
-        place = {
-            "serial": "/dev/serial/by-path/…",
-            "keyboard": "/dev/input/by-path/…-event-kbd",
-        }.get(profile.transport)
-        if place is not None and table.port is None:
+        reader = _reader(path, key, table)
+        if any(_is_same(reader, other) for other in readers):
             raise ConfigError(
-                f'{where}: profile {profile.id} is {profile.transport}; write port = "{place}"'
+                f"{key}: the same reader is given twice; tell them apart by 'device' or 'port'"
             )
-        if place is not None and table.device is not None:
-            raise ConfigError(
-                f"{where}: 'device' names a PC/SC reader; profile {profile.id} is {profile.transport}, remove it"
-            )
-        if place is None and table.port is not None:
-            raise ConfigError(
-                f"{where}: 'port' is for serial and keyboard profiles; {profile.id} is found by its PC/SC name, remove it"
-            )
-        one = ReaderConfig(name=table.name, profile=profile, port=table.port, device=table.device)
-        if any(
-            (other.profile.id, other.port, other.device) == (profile.id, table.port, table.device)
-            or (
-                other.profile.id == profile.id
-                and place is None
-                and None in (other.device, table.device)
-            )
-            for other in readers
-        ):
-            raise ConfigError(
-                f"{where}: the same reader is given twice; tell them apart by 'device' or 'port'"
-            )
-        readers.append(one)
+        readers.append(reader)
     return tuple(readers)
+
+
+def _reader(path: Path, key: str, table: ReaderTable) -> ReaderConfig:
+    if table.profile.endswith(".toml"):
+        profile = read_profile(path.parent / table.profile)
+    else:
+        profile = load_profile(table.profile)
+    port = PORT_EXAMPLES.get(profile.transport)
+    if port is not None and table.port is None:
+        raise ConfigError(
+            f'{key}: profile {profile.id} is {profile.transport}; write port = "{port}"'
+        )
+    if port is not None and table.device is not None:
+        raise ConfigError(
+            f"{key}: 'device' names a PC/SC reader; profile {profile.id} is"
+            f" {profile.transport}, remove it"
+        )
+    if port is None and table.port is not None:
+        raise ConfigError(
+            f"{key}: 'port' is for serial and keyboard profiles; {profile.id} is matched by its"
+            " PC/SC name, remove it"
+        )
+    return ReaderConfig(name=table.name, profile=profile, port=table.port, device=table.device)
+
+
+def _is_same(reader: ReaderConfig, other: ReaderConfig) -> bool:
+    """Return whether two tables may name one reader: a PC/SC profile without `device` takes any."""
+    if reader.profile.id != other.profile.id:
+        return False
+    if reader.port is None and None in (reader.device, other.device):
+        return True
+    return (reader.port, reader.device) == (other.port, other.device)
 
 
 def _card_key(path: Path, name: str) -> bytes:
@@ -214,6 +234,7 @@ def _file(path: Path, key: str, name: str | None) -> Path | None:
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     if credentials is None:
         raise ConfigError(
-            f"{path}: key '{key}': {name} needs systemd's LoadCredential; write a file name to run without systemd"
+            f"{path}: key '{key}': {name} needs systemd's LoadCredential; write a file name to run"
+            " without systemd"
         )
     return Path(credentials) / name.removeprefix("credential:")

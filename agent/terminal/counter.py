@@ -1,7 +1,7 @@
-"""The serving counter: from a card, or a word of the staff, to a committed entry.
+"""The serving counter: from a card, or a request of the staff, to a committed entry.
 
-For every tap: read the facts, decide, commit, and only then return what to show. What returns has been recorded; if
-anything raises, nothing was recorded and nothing may show green.
+For every tap: read the facts, decide, commit, and only then return what to show. If anything
+raises, nothing was recorded and nothing may show green.
 """
 
 import logging
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from agent.domain.canteen import ServiceNow, any_service, policy_on, service_now
+from agent.domain.canteen import PolicyRecord, ServiceNow, any_service, policy_on, service_now
 from agent.domain.card import Token, card_token
 from agent.domain.clock import (
     ClockTrust,
@@ -21,7 +21,7 @@ from agent.domain.clock import (
     is_day,
     parse_instant,
 )
-from agent.domain.ledger import Entry, How, Key
+from agent.domain.ledger import Entry, How, Kind
 from agent.domain.tap import (
     AlreadyServed,
     Facts,
@@ -31,37 +31,53 @@ from agent.domain.tap import (
     UndoRefusal,
     closing,
     decide,
-    unanswered,
+    out_of_order_refusal,
     undo,
 )
-from agent.domain.timekeeper import STAFFS_DAY_MS
+from agent.domain.timekeeper import STAFF_DAY_MS
 from agent.errors import AgentError
 from agent.readers.events import CardPresented, CardUnreadable, Signal
 from agent.store import reads, writes
 from agent.store.database import Database
+from agent.store.rows import Holder
+from agent.store.standing import newest_epoch, standing
 
-log = logging.getLogger("agent.terminal.counter")
+UNDO_LOOKS_BACK = 50  # entries among which "the newest meal" is searched
 
 UNDO_SENTENCES = {
     UndoRefusal.NOT_A_MEAL: "is not a meal; only a meal can be undone",
-    UndoRefusal.ALREADY_UNDONE: "has been undone already",
-    UndoRefusal.TOO_LATE: "is older than the town lets a terminal undo; ask the office",
+    UndoRefusal.ALREADY_UNDONE: "was undone already",
+    UndoRefusal.TOO_LATE: "is older than the town allows a terminal to undo; ask the office",
 }
+
+log = logging.getLogger("agent.counter")
+
+
+@dataclass(frozen=True, slots=True)
+class LateMeal:
+    """A meal typed in later: its day, and its service where a site has several (story 5)."""
+
+    day: Day
+    service: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """Serves from one database. `card_key` is the town's."""
+    """Serves from one database. `card_key` is the town's secret."""
 
     db: Database
     zone: ZoneInfo
     card_key: bytes
 
     def tap(self, event: CardPresented | CardUnreadable, moment: Moment) -> tuple[Signal, Entry]:
-        """Return the signal to show and the entry that was recorded. Raise `StoreError` with nothing recorded."""
+        """Return the signal to show and the recorded entry.
+
+        Raise `StoreError` with nothing recorded.
+        """
         card = event.card if isinstance(event, CardPresented) else None
-        outcome = decide(self._facts(moment, card_token(self.card_key, card) if card else None))
-        entry = writes.record(self.db, outcome.entry)
+        token = card_token(self.card_key, card) if card else None
+        outcome = decide(self._facts(moment, token))
+        entry = writes.append(self.db, outcome.entry)
         _log_tap(event, outcome, entry)
         match outcome:
             case Served():
@@ -71,45 +87,39 @@ class Counter:
             case Refused():
                 return Signal.REFUSED, entry
 
-    def unanswered(self, told: list[tuple[Token | None, Moment]]) -> None:
-        """Record that cards (None: an unreadable one) were told *out of order*, each at its moment, all or none. Raise `StoreError`."""
-        entries = writes.record_all(
-            self.db, [unanswered(self._facts(moment, token)) for token, moment in told]
-        )
-        for entry in entries:
-            card = f"card {entry.card[:8]}" if entry.card else "no card"
-            extra = _fields(entry, "told out of order")
+    def record_unanswered(self, taps: list[tuple[Token | None, Moment]]) -> None:
+        """Record cards (None: unreadable) that got *out of order*, each at its moment, all or none.
+
+        Raise `StoreError`.
+        """
+        drafts = [out_of_order_refusal(self._facts(moment, token)) for token, moment in taps]
+        for entry in writes.append_all(self.db, drafts):
             log.info(
-                "was told out of order: %s, account %s, entry %d",
-                card,
+                "out of order: %s, account %s, entry %d (recorded later)",
+                _card_words(entry),
                 entry.account or "unknown",
                 entry.seq,
-                extra=extra,
+                extra=_fields(entry, "out of order"),
             )
 
     def undo(self, seq: int | None, moment: Moment) -> Entry:
-        """Record the storno of entry `seq` of this epoch (None: of the newest meal) and return it. Raise `AgentError` if it may not be."""
-        if seq is None:
-            meals = [
-                Key(epoch=epoch, seq=entry.seq)
-                for epoch, entry, _, undone in reads.entries(self.db, newest=50)
-                if _is_meal(entry) and not undone
-            ]
-            if not meals:
-                raise AgentError("there is no meal to undo")
-        key = meals[-1] if seq is None else Key(epoch=reads.newest_epoch(self.db), seq=seq)
-        found = reads.entry(self.db, key)
-        if found is None:
-            raise AgentError(f"there is no entry {key.seq} here")
-        meal, undone = found
+        """Record the storno of entry `seq` of this epoch, None for the newest meal, and return it.
+
+        Raise `AgentError` when it is refused.
+        """
+        epoch, seq = self._newest_meal() if seq is None else (newest_epoch(self.db), seq)
+        known = reads.entry(self.db, epoch, seq)
+        if known is None:
+            raise AgentError(f"this terminal has no entry {seq}")
+        meal, is_undone = known
         policy = policy_on(reads.policies(self.db), self._today(moment))
-        draft = undo(meal, key=key, undone=undone, policy=policy, moment=moment)
+        draft = undo(meal, epoch=epoch, undone=is_undone, policy=policy, moment=moment)
         if isinstance(draft, UndoRefusal):
-            raise AgentError(f"entry {key.seq} {UNDO_SENTENCES[draft]}")
-        entry = writes.record(self.db, draft)
+            raise AgentError(f"entry {seq} {UNDO_SENTENCES[draft]}")
+        entry = writes.append(self.db, draft)
         log.info(
             "storno of entry %d: account %s, %+d cents",
-            key.seq,
+            seq,
             entry.account,
             entry.cents,
             extra=_fields(entry, "storno"),
@@ -117,137 +127,140 @@ class Counter:
         return entry
 
     def meal_by_name(
-        self, account: str, day: Day | None, service_id: str | None, moment: Moment
+        self, account: str, late: LateMeal | None, moment: Moment
     ) -> tuple[Outcome, Entry]:
-        """Record a meal of an account chosen by the staff: now, or with `day` typed in later (story 5).
+        """Record a meal of an account that the staff chose: now, or `late` (story 5).
 
-        `service_id` says which service a late meal was, where there are several.
+        Raise `AgentError` for an unknown account, or a day or service that cannot be.
         """
         record = reads.account(self.db, account)
         if record is None:
-            raise AgentError(f"there is no account {account} here")
-        service = (
-            self._service(moment) if day is None else self._late_service(day, service_id, moment)
-        )
-        how = How.MANUAL if day is None else How.LATE
-        own_meal, own_meals = (
-            reads.own_meals(self.db, account, None, service.service, service.day)
-            if service
-            else (None, 0)
-        )
+            raise AgentError(f"this terminal has no account {account}")
+        service = self._service(moment) if late is None else self._late_service(late, moment)
+        own_meal, own_meals = None, 0
+        if service is not None:
+            own_meal, own_meals = reads.own_meals(
+                self.db, account, None, service.service, service.day
+            )
         outcome = decide(
             Facts(
                 moment=moment,
-                how=how,
+                how=How.MANUAL if late is None else How.LATE,
                 token=None,
                 card=None,
                 account=record,
                 balance_cents=reads.balance_cents(self.db, account) or 0,
                 own_meal=own_meal,
                 own_meals=own_meals,
-                policy=policy_on(
-                    reads.policies(self.db), service.day if service else self._today(moment)
-                ),
+                policy=self._policy(service, moment),
                 service=service,
                 data_age_ms=self.data_age_ms(moment),
             )
         )
-        entry = writes.record(self.db, outcome.entry)
-        log.info(
-            "%s by the staff: account %s",
-            _word(outcome),
-            account,
-            extra=_fields(entry, _word(outcome)),
-        )
+        entry = writes.append(self.db, outcome.entry)
+        words = _words(outcome)
+        log.info("%s by the staff: account %s", words, account, extra=_fields(entry, words))
         return outcome, entry
 
     def close(self, trays: int, moment: Moment) -> Entry:
-        """Record the staff's count of trays beside the terminal's own of meals."""
+        """Record the staff's count of trays beside the terminal's own count of meals."""
         service = self._service(moment)
         if service is None:
             raise AgentError(
-                "no service is open; a service is closed within half an hour of its end"
+                "no service is open; close a service at most half an hour after its end"
             )
         served = reads.served(self.db, service.service, service.day)
-        entry = writes.record(
-            self.db,
-            closing(
-                moment=moment, service=service.service, day=service.day, trays=trays, served=served
-            ),
+        draft = closing(
+            moment=moment, service=service.service, day=service.day, trays=trays, served=served
         )
-        log.info(
-            "closing: %d trays counted, %d meals served",
-            trays,
-            served,
-            extra=_fields(entry, "closing"),
-        )
+        entry = writes.append(self.db, draft)
+        fields = _fields(entry, "closing")
+        log.info("closing: %d trays counted, %d meals served", trays, served, extra=fields)
         return entry
 
     def data_age_ms(self, moment: Moment) -> int | None:
-        """Return how long ago the central was heard, None for never."""
-        last_contact_at = reads.standing(self.db).last_contact_at
-        return None if last_contact_at is None else age_ms(last_contact_at, moment.at)
+        """Return the age of the central's last answer, None if there was none."""
+        contact_at = standing(self.db).last_contact_at
+        return None if contact_at is None else age_ms(contact_at, moment.at)
 
     def _facts(self, moment: Moment, token: Token | None) -> Facts:
-        record, account, balance_cents = reads.of_card(self.db, token) if token else (None, None, 0)
+        holder = reads.holder(self.db, token) if token else Holder(None, None, 0)
+        eater = holder.account.id if holder.account else None
         service = self._service(moment)
-        eater = account.id if account else None
-        own_meal, own_meals = (
-            reads.own_meals(self.db, eater, token, service.service, service.day)
-            if token and service
-            else (None, 0)
-        )
-        if (
-            own_meal is None and token and service and moment.trust is ClockTrust.UNSET
-        ):  # what day it was said to be may have changed since
-            own_meal = reads.meal_since(
-                self.db, eater, token, service.service, moment.boot, moment.mono_ms - STAFFS_DAY_MS
+        own_meal, own_meals = None, 0
+        if token and service:
+            own_meal, own_meals = reads.own_meals(
+                self.db, eater, token, service.service, service.day
             )
+            if own_meal is None and moment.trust is ClockTrust.UNSET:
+                # The staff may have changed the day since: a meal of this boot counts on any day.
+                since_ms = moment.mono_ms - STAFF_DAY_MS
+                own_meal = reads.meal_since(
+                    self.db, (eater, token), service.service, moment.boot, since_ms
+                )
         return Facts(
             moment=moment,
             how=How.CARD,
             token=token,
-            card=record,
-            account=account,
-            balance_cents=balance_cents,
+            card=holder.card,
+            account=holder.account,
+            balance_cents=holder.balance_cents,
             own_meal=own_meal,
             own_meals=own_meals,
-            policy=policy_on(
-                reads.policies(self.db), service.day if service else self._today(moment)
-            ),
+            policy=self._policy(service, moment),
             service=service,
             data_age_ms=self.data_age_ms(moment),
         )
 
+    def _policy(self, service: ServiceNow | None, moment: Moment) -> PolicyRecord:
+        day = service.day if service else self._today(moment)
+        return policy_on(reads.policies(self.db), day)
+
     def _today(self, moment: Moment) -> Day:
         return moment.day or day_of(moment.at, self.zone)
 
-    def _late_service(self, day: Day, service_id: str | None, moment: Moment) -> ServiceNow:
-        ids = sorted(one.id for one in reads.services(self.db))
-        if not is_day(day):
-            raise AgentError(f"{day} is not a day; write 2026-11-23")
+    def _newest_meal(self) -> tuple[str, int]:
+        meals = [
+            (listed.epoch, listed.entry.seq)
+            for listed in reads.entries(self.db, newest=UNDO_LOOKS_BACK)
+            if listed.entry.kind in (Kind.MEAL, Kind.UNKNOWN_MEAL) and not listed.is_undone
+        ]
+        if not meals:
+            raise AgentError("there is no meal to undo")
+        return meals[-1]
+
+    def _late_service(self, late: LateMeal, moment: Moment) -> ServiceNow:
+        """Return the service of a meal typed in later.
+
+        Raise `AgentError` where nobody here can know it.
+        """
+        if not is_day(late.day):
+            raise AgentError(f"{late.day} is not a day; write it as 2026-11-23")
+        service = self._named_service(late.service)
+        if late.day > self._today(moment):
+            raise AgentError(f"{late.day} is in the future")
+        keep_days = policy_on(reads.policies(self.db), self._today(moment)).keep_days
+        kept_since = format_instant(parse_instant(moment.at) - timedelta(days=keep_days))
+        if late.day <= day_of(kept_since, self.zone):
+            # Whether it was eaten already is no longer known here.
+            raise AgentError(
+                f"{late.day}: a terminal keeps its meals for {keep_days} days; ask the office"
+            )
+        # A rule that keeps longer brings nothing back that was pruned.
+        oldest = reads.remembers_from(self.db)
+        if oldest is not None and late.day <= day_of(oldest, self.zone):
+            raise AgentError(f"{late.day}: some meals of that day were pruned; ask the office")
+        return ServiceNow(service=service, day=late.day, outside_hours=False)
+
+    def _named_service(self, service: str | None) -> str:
+        ids = sorted(record.id for record in reads.services(self.db))
         if not ids:
             raise AgentError("the central has sent no service yet")
-        if service_id is None and len(ids) > 1:
-            raise AgentError(f"say which service it was: {', '.join(ids)}")
-        if service_id is not None and service_id not in ids:
-            raise AgentError(f"there is no service {service_id} here; there are {', '.join(ids)}")
-        if day > self._today(moment):
-            raise AgentError(f"{day} is still to come")
-        keep_days = policy_on(reads.policies(self.db), self._today(moment)).keep_days
-        if day <= day_of(
-            format_instant(parse_instant(moment.at) - timedelta(days=keep_days)), self.zone
-        ):
-            # whether it was eaten already is not known here any more
-            raise AgentError(
-                f"{day} is longer ago than the {keep_days} days a terminal keeps its meals; ask the office"
-            )
-        forgotten = reads.remembers_from(self.db)
-        if forgotten is not None and day <= day_of(
-            forgotten, self.zone
-        ):  # a rule that keeps longer brings nothing back
-            raise AgentError(f"{day}: meals of that day are not all here any more; ask the office")
-        return ServiceNow(service=service_id or ids[0], day=day, outside_hours=False)
+        if service is None and len(ids) > 1:
+            raise AgentError(f"name the service with --service: {', '.join(ids)}")
+        if service is not None and service not in ids:
+            raise AgentError(f"there is no service {service}; there are {', '.join(ids)}")
+        return service or ids[0]
 
     def _service(self, moment: Moment) -> ServiceNow | None:
         services = reads.services(self.db)
@@ -256,11 +269,7 @@ class Counter:
         return service_now(services, moment.at, self.zone)
 
 
-def _is_meal(entry: Entry) -> bool:
-    return entry.kind in ("meal", "unknown_meal")
-
-
-def _word(outcome: Outcome) -> str:
+def _words(outcome: Outcome) -> str:
     match outcome:
         case Served():
             return "served"
@@ -270,31 +279,29 @@ def _word(outcome: Outcome) -> str:
             return f"refused, {reason}"
 
 
+def _card_words(entry: Entry) -> str:
+    return f"card {entry.card[:8]}" if entry.card else "no card"
+
+
 def _log_tap(event: CardPresented | CardUnreadable, outcome: Outcome, entry: Entry) -> None:
-    what = (
-        f"card {entry.card[:8]}"
-        if entry.card
-        else f"no card ({event.fault}: {event.sentence})"
-        if isinstance(event, CardUnreadable)
-        else "no card"
-    )
+    card = _card_words(entry)
+    if isinstance(event, CardUnreadable):
+        card = f"{card} ({event.fault}: {event.sentence})"
+    words = _words(outcome)
     log.info(
         "%s: %s, account %s, %d cents, entry %d, reader %s",
-        _word(outcome),
-        what,
+        words,
+        card,
         entry.account or "unknown",
         entry.cents,
         entry.seq,
         event.reader,
-        extra=_fields(entry, _word(outcome)),
+        extra=_fields(entry, words),
     )
 
 
 def _fields(entry: Entry, outcome: str) -> dict[str, dict[str, object]]:
-    members = {
-        "outcome": outcome,
-        "seq": entry.seq,
-        "account": entry.account,
-        "card": entry.card[:8] if entry.card else None,
-    }
+    """Return the structured fields of a log line. A card is the first 8 digits of its token."""
+    card = entry.card[:8] if entry.card else None
+    members = {"outcome": outcome, "seq": entry.seq, "account": entry.account, "card": card}
     return {"fields": {name: value for name, value in members.items() if value is not None}}

@@ -7,7 +7,7 @@ import pytest
 
 from agent.domain.clock import ClockTrust
 from agent.domain.ledger import Entry, How, Kind, canonical, chain_hash, genesis, seal
-from agent.store import reads
+from agent.store.standing import standing
 from tests.conftest import CARD
 from tests.invariants import the_books_are_right
 from tests.parts.wire import TODAY, TOWN, Wire
@@ -224,6 +224,6 @@ def test_two_boxes_with_one_identity_are_both_booked_flagged_and_parted(wire: Wi
     assert wire.central.balance("a-2") == -366
     assert wire.central.one("SELECT forked FROM terminal WHERE id = 't-1'") == 1
     wire.pass_time(300_000)
-    assert reads.standing(clone.db).epoch != reads.standing(original.db).epoch
+    assert standing(clone.db).epoch != standing(original.db).epoch
     for account in ("a-1", "a-2"):
         assert clone.balance(account) == wire.central.balance(account)

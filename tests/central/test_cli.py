@@ -49,7 +49,7 @@ def test_the_office_does_its_day(db: Path) -> None:
     )
     assert "-1000" in office(db, "policy", "--from", "2027-01-01")
     accounts = {row["id"]: row for row in json.loads(office(db, "accounts", "--json"))}
-    assert accounts["a-1001"]["balance"] == 1_500
+    assert accounts["a-1001"]["balance_cents"] == 1_500
     assert "all correct" in office(db, "check")
     office(db, "new-generation", "--reason", "backup of last night")
     assert "new_generation" in office(db, "incidents")

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from agent.store import reads
+from agent.domain.ledger import ChainEnd
 from agent.store.database import Database
+from agent.store.standing import find_place, newest_epoch
+from agent.store.verify import verify
 from tests.parts.process import ROOT, require
 
 EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32), fs/ext4/ext4.h
@@ -46,14 +48,14 @@ def cut_a_real_file_system(folder: Path, cuts: int) -> tuple[int, int]:
 
 
 def _count_lost(path: Path, committed: dict[int, str]) -> int:
-    """Return how many entries are missing or differ, plus the faults of `reads.verify`."""
+    """Return how many entries are missing or differ, plus the faults that `verify` reports."""
     db = Database(path, headroom_bytes=0)
-    epoch = reads.newest_epoch(db)
+    epoch = newest_epoch(db)
     lost = 0
     for seq, digest in committed.items():
-        place = reads.place_of(db, epoch, seq)
-        lost += place is None or place[2] != digest
-    lost += len(list(reads.verify(db)))
+        place = find_place(db, ChainEnd(epoch=epoch, seq=seq, hash=digest))
+        lost += place is None or place.hash != digest
+    lost += len(list(verify(db)))
     db.close()
     return lost
 

@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 from agent.errors import AgentError
 from agent.sqlite_file import FAULTS, SqliteFile
-from agent.store import reads
 from agent.store.database import Database
+from agent.store.verify import verify
 from tests.crash.workload import MIGRATING, NEWER, STATES_FILE, fingerprint
 
 SECTOR_BYTES = 512
@@ -250,7 +250,7 @@ def _fault_in(db: Database, allowed: set[str | None]) -> str | None:
     (integrity,) = db.sql.execute("PRAGMA integrity_check").fetchone()
     if integrity != "ok":
         return f"integrity_check: {integrity}"
-    return next(reads.verify(db), None)
+    return next(verify(db), None)
 
 
 def state_of(path: Path) -> str:

@@ -4,8 +4,9 @@ import sys
 from datetime import date, timedelta
 from pathlib import Path
 
-from agent.store import reads, writes
+from agent.store import writes
 from agent.store.database import Database
+from agent.store.standing import standing
 from tests.crash.workload import meal
 
 DAYS_MAX = 100_000
@@ -17,8 +18,8 @@ def main(path: Path) -> None:
     db = Database(path, headroom_bytes=256 * 1024)
     writes.initialise(db, town="borgo", terminal="t-1", epoch="1-0123456789abcdef")
     db.reserve()
-    for n in range(reads.standing(db).last, DAYS_MAX):  # each meal has its own day
-        entry = writes.record(db, meal(n % SECONDS, f"{date(2000, 1, 1) + timedelta(days=n)}"))
+    for n in range(standing(db).end.seq, DAYS_MAX):  # each meal has its own day
+        entry = writes.append(db, meal(n % SECONDS, f"{date(2000, 1, 1) + timedelta(days=n)}"))
         print(entry.seq, entry.hash, flush=True)
         if n % CHECKPOINT_EVERY == 0:
             db.checkpoint()

@@ -9,17 +9,18 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from agent.domain.clock import ClockTrust
-from agent.domain.ledger import Entry, How, Kind, Reversed
+from agent.domain.ledger import Entry, How, Kind, Place, Reversed
 from agent.sqlite_file import SqliteFile
 from agent.store import database, reads, writes
 from agent.store.database import FORM, Database
-from agent.store.writes import NoteRow, RecordRow
+from agent.store.rows import Changeset, Incident, NoteRow, RecordRow, SetAside
+from agent.store.standing import newest_epoch, standing
 
 AT = "2026-11-23T11:{:02d}:{:02d}.000Z"
 GENERATION = "c0ffee" * 4
@@ -75,7 +76,7 @@ class WatchedDatabase(Database):
         if self.sql.execute("SELECT 1 FROM terminal").fetchone():
             self._states.put("transaction", self.sql)
 
-    def write_one(self, statement: str, values: tuple[object, ...]) -> None:
+    def write_one(self, statement: str, values: Sequence[object]) -> None:
         super().write_one(statement, values)
         self._states.put("entry", self.sql)
 
@@ -109,15 +110,15 @@ class Workload:
 
     def taps(self, count: int, day: str) -> None:
         for _ in range(count):
-            writes.record(self.db, meal(self.tapped, day))
+            writes.append(self.db, meal(self.tapped, day))
             self.tapped += 1
 
     def storno(self) -> None:
         newest = reads.latest_entry(self.db)
         assert newest is not None
-        undone = Reversed(epoch=reads.newest_epoch(self.db), seq=newest.seq, hash=newest.hash)
+        undone = Reversed(epoch=newest_epoch(self.db), seq=newest.seq, hash=newest.hash)
         draft = meal(self.tapped, "")
-        writes.record(
+        writes.append(
             self.db,
             Entry(
                 kind=Kind.STORNO, cents=366, at=draft.at, clock=draft.clock, boot="b",
@@ -133,13 +134,22 @@ class Workload:
             self.position += 1
             body = f'{{"balance":{self.position},"id":"a-{n}","k":"account","p":{self.position}}}'
             rows.append(RecordRow(kind="account", id=f"a-{n}", p=self.position, body=body))
-        number = reads.standing(self.db).epoch_number
-        writes.apply_changes(
-            self.db, generation=GENERATION, to=self.position, acked=(number, acked), rows=rows,
-            reset=reset, more=more, until=None, last_contact_at=AT.format(0, 0),
+        number = standing(self.db).epoch_number
+        at = AT.format(0, 0)
+        changeset = Changeset(
+            generation=GENERATION,
+            to=self.position,
+            acked=Place(number, acked),
+            rows=rows,
             notes=[NoteRow(seq=1, status="flagged", reason="x")],
-            unreadable=[("topic", b"{", "why")], incident=None,
-        )  # fmt: skip
+            reset=reset,
+            more=more,
+            until=None,
+            last_contact_at=at,
+            unreadable=[SetAside(at=at, topic="topic", payload=b"{", reason="why")],
+            incident=None,
+        )
+        writes.apply_changes(self.db, changeset)
 
     def run(self) -> None:
         writes.initialise(self.db, town="borgo", terminal="t-1", epoch="1-0123456789abcdef")
@@ -155,17 +165,17 @@ class Workload:
         self.changes(range(ACCOUNTS), acked=20)
         writes.prune(self.db, before="2027-01-01T00:00:00.000Z")
         writes.begin_resync(
-            self.db, None, writes.Incident(at=AT.format(1, 0), kind="digest", detail="a difference")
+            self.db, None, Incident(at=AT.format(1, 0), kind="digest", detail="a difference")
         )
         # The resynchronisation does not name the other half: it is deleted.
         self.changes(range(ACCOUNTS // 2), acked=24, reset=True)
         self.db.checkpoint()
-        self.changes(range(2), acked=reads.standing(self.db).last)
+        self.changes(range(2), acked=standing(self.db).end.seq)
         writes.begin_epoch(
             self.db,
             "f" * 16,
             "o-1",
-            writes.Incident(at=AT.format(2, 0), kind="new_epoch", detail="by order o-1"),
+            Incident(at=AT.format(2, 0), kind="new_epoch", detail="by order o-1"),
         )
         self.taps(6, "2026-11-24")
         self.storno()
@@ -176,7 +186,7 @@ class Workload:
         """Open the file with a newer program while entries are pending."""
         self.states.put(MIGRATING, self.db.sql)
         self.db.close()
-        file = SqliteFile(self.path, NEWER, "rw")
+        file: SqliteFile[object] = SqliteFile(self.path, NEWER, "rw")
         self.states.put("migrated", file.sql)
         file.close()
 

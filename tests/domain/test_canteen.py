@@ -1,20 +1,33 @@
-"""Prices, rules and services have a day."""
+"""Prices, policies and services have a day of effect; every record has limits."""
 
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.domain.canteen import (
+    CENTS_MAX,
     DEFAULT_POLICY,
+    ID_CHARACTERS_MAX,
+    NAME_CHARACTERS_MAX,
+    OUTSIDE_HOURS_GRACE_MIN,
+    POSITION_MAX,
+    PRICE_CENTS_MAX,
+    PRICES_MAX,
+    AccountRecord,
     PolicyRecord,
     Price,
     ServiceNow,
     ServiceRecord,
+    any_service,
     policy_on,
     price_on,
     service_now,
 )
-from agent.domain.clock import age_ms, day_of
+from agent.domain.clock import age_ms, day_of, format_instant, parse_instant
 
 ROME = ZoneInfo("Europe/Rome")
 LUNCH_EVERY_DAY = ServiceRecord(
@@ -36,42 +49,70 @@ def test_a_price_counts_from_its_day() -> None:
     assert price_on(prices, "snack", "2027-01-01") is None
 
 
-def test_the_newest_rules_in_effect_hold_and_none_refuses_by_default() -> None:
+def test_the_newest_policy_in_effect_counts_and_without_one_nobody_is_refused() -> None:
     old, new = PolicyRecord(from_day="2026-09-01", p=1), PolicyRecord(from_day="2027-01-01", p=2)
     assert policy_on([new, old], "2026-12-31") is old
     assert policy_on([new, old], "2027-01-01") is new
     assert policy_on([], "2027-01-01") is DEFAULT_POLICY
+    assert (DEFAULT_POLICY.shortage, DEFAULT_POLICY.unknown_card) == ("serve", "serve")
 
 
 @pytest.mark.parametrize(
-    ("at", "found"),
+    ("at", "outside_hours"),
     [
         ("2026-11-23T11:00:00.000Z", False),  # noon in winter
-        ("2026-11-23T13:15:00.000Z", False),
-        ("2026-11-23T13:44:00.000Z", True),  # the queue is long
+        ("2026-11-23T13:15:00.999Z", False),
+        ("2026-11-23T13:15:01.000Z", True),
         ("2026-11-23T10:30:00.000Z", True),
-        ("2026-11-23T13:46:00.000Z", None),
+        ("2026-11-23T10:29:59.999Z", None),
         ("2026-11-22T11:00:00.000Z", None),  # a Sunday
         ("2026-12-08T11:00:00.000Z", None),  # a holiday
         ("2026-06-15T10:00:00.000Z", False),  # noon in summer
     ],
 )
-def test_a_service_is_found_by_the_towns_own_clock(at: str, found: bool | None) -> None:
+def test_a_service_is_open_by_the_towns_clock(at: str, outside_hours: bool | None) -> None:
     service = service_now([LUNCH], at, ROME)
-    assert (service.outside_hours if service else None) == found
+    assert (service.outside_hours if service else None) == outside_hours
 
 
-def test_of_two_turns_the_one_that_is_open_counts() -> None:
+def test_a_service_serves_until_the_end_of_the_grace() -> None:
+    end = parse_instant("2026-11-23T13:15:00.000Z") + timedelta(minutes=OUTSIDE_HOURS_GRACE_MIN)
+    last = service_now([LUNCH], format_instant(end), ROME)
+    assert last == ServiceNow(service="lunch", day="2026-11-23", outside_hours=True)
+    assert service_now([LUNCH], format_instant(end + timedelta(seconds=1)), ROME) is None
+
+
+def test_of_two_turns_the_open_or_nearest_one_counts() -> None:
     second = ServiceRecord(id="second", p=2, name="Secondo turno", opens="13:00", closes="14:15")
     first = ServiceRecord(id="first", p=1, name="Primo turno", opens="12:00", closes="12:55")
-    open_at = [
-        service_now([second, first], f"2026-11-23T{at}:00.000Z", ROME) for at in ("11:54", "12:01")
-    ]
-    assert [service.service for service in open_at if service] == ["first", "second"]
+    times = ("11:54", "11:57", "11:58", "12:01")
+    open_at = [service_now([second, first], f"2026-11-23T{at}:00.000Z", ROME) for at in times]
+    services = [service.service for service in open_at if service]
+    assert services == ["first", "first", "second", "second"]
+
+
+@given(
+    at=st.datetimes(datetime(2020, 1, 1), datetime(2036, 12, 31)),
+    zone=st.sampled_from([ROME, ZoneInfo("America/St_Johns"), ZoneInfo("Asia/Kathmandu")]),
+)
+def test_local_time_by_the_minute_equals_local_time_by_the_second(
+    at: datetime, zone: ZoneInfo
+) -> None:
+    instant = f"{at.isoformat(timespec='milliseconds')}Z"
+    local = parse_instant(instant).astimezone(zone)
+    opens, closes = timedelta(hours=12), timedelta(hours=14, minutes=15)
+    now = timedelta(hours=local.hour, minutes=local.minute, seconds=local.second)
+    distance = max(opens - now, now - closes, timedelta(0))
+    is_open = distance <= timedelta(minutes=OUTSIDE_HOURS_GRACE_MIN)
+    expected = ServiceNow(
+        service="lunch", day=local.date().isoformat(), outside_hours=distance > timedelta(0)
+    )
+    assert service_now([LUNCH_EVERY_DAY], instant, zone) == (expected if is_open else None)
+    assert day_of(instant, zone) == local.date().isoformat()
 
 
 @pytest.mark.parametrize(
-    ("at", "day", "found"),
+    ("at", "day", "is_open"),
     [
         ("2026-03-28T11:00:00.000Z", "2026-03-28", True),  # noon; the night after loses an hour
         ("2026-03-29T10:00:00.000Z", "2026-03-29", True),  # noon by the new time
@@ -89,22 +130,85 @@ def test_of_two_turns_the_one_that_is_open_counts() -> None:
         ("2028-02-29T23:00:00.000Z", "2028-03-01", False),
     ],
 )
-def test_nights_of_the_clock_change_the_years_end_and_a_leap_day(
-    at: str, day: str, found: bool
+def test_a_day_is_the_towns_at_clock_changes_year_ends_and_leap_days(
+    at: str, day: str, is_open: bool
 ) -> None:
     service = service_now([LUNCH_EVERY_DAY], at, ROME)
-    assert (day_of(at, ROME), service.day if service else None) == (day, day if found else None)
+    assert (day_of(at, ROME), service.day if service else None) == (day, day if is_open else None)
 
 
-def test_both_hours_of_the_night_that_has_one_twice_are_in_order() -> None:
-    twice = [
-        "2026-10-25T00:30:00.000Z",
-        "2026-10-25T01:30:00.000Z",
-    ]  # half past two, by the town's clock, both times
+def test_both_hours_of_an_hour_that_comes_twice_are_in_order() -> None:
+    # half past two by the town's clock, both times
+    twice = ["2026-10-25T00:30:00.000Z", "2026-10-25T01:30:00.000Z"]
     snack = ServiceRecord(
         id="night", p=1, name="Notte", opens="02:00", closes="03:00", weekdays=[7]
     )
-    assert [service_now([snack], at, ROME) for at in twice] == [
-        ServiceNow(service="night", day="2026-10-25", outside_hours=False)
-    ] * 2
+    night = ServiceNow(service="night", day="2026-10-25", outside_hours=False)
+    assert [service_now([snack], at, ROME) for at in twice] == [night, night]
     assert age_ms(*twice) == 3_600_000
+
+
+def test_under_a_wrong_clock_the_first_service_by_id_counts_at_any_hour() -> None:
+    second = ServiceRecord(id="second", p=2, name="Secondo turno", opens="13:00", closes="14:15")
+    service = any_service([second, LUNCH], "1970-01-01")
+    assert service == ServiceNow(service="lunch", day="1970-01-01", outside_hours=False)
+    assert any_service([], "1970-01-01") is None
+
+
+def account(**members: object) -> AccountRecord:
+    return msgspec.convert(
+        {"k": "account", "id": "a-1", "p": 1, "balance": 0} | members, AccountRecord
+    )
+
+
+def price(cents: int) -> dict[str, object]:
+    return {"from": "2026-09-01", "service": "lunch", "cents": cents}
+
+
+@pytest.mark.parametrize(
+    ("largest", "too_large"),
+    [
+        ({"id": "a" * ID_CHARACTERS_MAX}, {"id": "a" * (ID_CHARACTERS_MAX + 1)}),
+        ({"label": "a" * NAME_CHARACTERS_MAX}, {"label": "a" * (NAME_CHARACTERS_MAX + 1)}),
+        ({"group": "a" * NAME_CHARACTERS_MAX}, {"group": "a" * (NAME_CHARACTERS_MAX + 1)}),
+        ({"dish": "a" * NAME_CHARACTERS_MAX}, {"dish": "a" * (NAME_CHARACTERS_MAX + 1)}),
+        ({"balance": CENTS_MAX}, {"balance": CENTS_MAX + 1}),
+        ({"balance": -CENTS_MAX}, {"balance": -CENTS_MAX - 1}),
+        ({"p": POSITION_MAX}, {"p": POSITION_MAX + 1}),
+        ({"prices": [price(PRICE_CENTS_MAX)]}, {"prices": [price(PRICE_CENTS_MAX + 1)]}),
+        ({"prices": [price(0)]}, {"prices": [price(-1)]}),
+        ({"prices": [price(1)] * PRICES_MAX}, {"prices": [price(1)] * (PRICES_MAX + 1)}),
+    ],
+)
+def test_an_account_is_refused_beyond_a_limit(
+    largest: dict[str, object], too_large: dict[str, object]
+) -> None:
+    account(**largest)
+    with pytest.raises(msgspec.ValidationError):
+        account(**too_large)
+
+
+@pytest.mark.parametrize(
+    ("member", "lowest", "highest"),
+    [
+        ("stale_after_h", 1, 10_000),
+        ("undo_min", 0, 1_440),
+        ("keep_days", 1, 3_660),
+        ("floor", -CENTS_MAX, CENTS_MAX),
+    ],
+)
+def test_a_policy_is_refused_beyond_a_limit(member: str, lowest: int, highest: int) -> None:
+    for value in (lowest, highest):
+        msgspec.convert({"k": "policy", "from": "2026-09-01", "p": 1, member: value}, PolicyRecord)
+    for value in (lowest - 1, highest + 1):
+        with pytest.raises(msgspec.ValidationError, match=member):
+            msgspec.convert(
+                {"k": "policy", "from": "2026-09-01", "p": 1, member: value}, PolicyRecord
+            )
+
+
+@pytest.mark.parametrize("hour", ["24:00", "12:60", "9:00", "12:00\n"])
+def test_an_hour_is_hh_mm(hour: str) -> None:
+    members = {"k": "service", "id": "lunch", "p": 1, "name": "", "opens": hour, "closes": "14:00"}
+    with pytest.raises(msgspec.ValidationError, match="opens"):
+        msgspec.convert(members, ServiceRecord)

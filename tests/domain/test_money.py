@@ -14,12 +14,12 @@ def test_an_amount_is_read_as_cents(text: str, cents: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["3.6", "3.666", "", "1e3", "NaN", "3.66 €", "1.000,00", "٣"])
-def test_what_is_no_amount_is_named(text: str) -> None:
+def test_a_text_that_is_no_amount_is_refused(text: str) -> None:
     with pytest.raises(AgentError, match="not an amount"):
         parse_euro(text)
 
 
-def test_cents_are_shown_with_two_decimals() -> None:
+def test_cents_are_formatted_with_two_decimals() -> None:
     assert [format_euro(cents) for cents in (0, 5, -5, -366, 120_000)] == [
         "0.00",
         "0.05",

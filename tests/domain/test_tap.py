@@ -1,8 +1,7 @@
-"""`decide`: one column of checks, in their order. The stories test the rest with a real store."""
-
-from dataclasses import replace
+"""`decide` and its checks in their order; storno, closing. The stories test them with a store."""
 
 import pytest
+from msgspec.structs import replace
 
 from agent.domain.canteen import (
     AccountRecord,
@@ -18,9 +17,21 @@ from agent.domain.canteen import (
 )
 from agent.domain.card import Token
 from agent.domain.clock import ClockTrust, Moment
-from agent.domain.ledger import Flag, How, Kind
-from agent.domain.tap import AlreadyServed, Facts, Refused, Served, decide
+from agent.domain.ledger import Entry, Flag, How, Kind, RefusalReason, Reversed, entry_fault, seal
+from agent.domain.tap import (
+    AlreadyServed,
+    Facts,
+    Refused,
+    Served,
+    UndoRefusal,
+    closing,
+    decide,
+    out_of_order_refusal,
+    undo,
+)
 
+DAY = "2026-11-23"
+EPOCH = "1-0123456789abcdef"
 TOKEN = Token("5b0c" * 8)
 MOMENT = Moment(at="2026-11-23T11:02:05.331Z", trust=ClockTrust.SYNCED, boot="b", mono_ms=1)
 STRICT = PolicyRecord(from_day="2026-09-01", p=1, shortage=Shortage.REFUSE)
@@ -47,13 +58,26 @@ def refusal(facts: Facts) -> str | None:
     return outcome.reason.value if isinstance(outcome, Refused) else None
 
 
-def test_credit_for_one_meal_serves_it_and_takes_its_price() -> None:
+def test_a_card_with_credit_for_one_meal_is_served_and_debited() -> None:
     outcome = decide(FACTS)
     assert isinstance(outcome, Served)
-    assert (outcome.entry.kind, outcome.entry.cents, outcome.entry.flags) == (Kind.MEAL, -366, [])
+    assert outcome.entry == Entry(
+        kind=Kind.MEAL,
+        cents=-366,
+        at=MOMENT.at,
+        clock=ClockTrust.SYNCED,
+        boot="b",
+        mono_ms=1,
+        how=How.CARD,
+        account="a-1",
+        card=TOKEN,
+        service="lunch",
+        day="2026-11-23",
+        assurance="uid",
+    )
 
 
-def test_one_cent_short_is_refused_where_the_town_refuses() -> None:
+def test_one_cent_too_little_is_refused_where_the_town_refuses() -> None:
     assert refusal(replace(FACTS, balance_cents=365)) == "no_credit"
 
 
@@ -66,7 +90,7 @@ def test_the_floor_is_the_lowest_balance_after_the_meal(balance: int, served: bo
         assert Flag.ON_CREDIT in outcome.entry.flags
 
 
-def test_the_exempt_are_served_whatever_they_hold() -> None:
+def test_an_exempt_account_is_served_at_any_balance() -> None:
     exempt = AccountRecord(
         id="a-1",
         p=1,
@@ -77,7 +101,7 @@ def test_the_exempt_are_served_whatever_they_hold() -> None:
     assert isinstance(outcome, Served) and outcome.entry.cents == 0 and outcome.entry.flags == []
 
 
-def test_the_first_reason_in_the_order_wins() -> None:
+def test_the_first_check_that_applies_decides() -> None:
     worst = replace(
         FACTS,
         token=None,
@@ -109,8 +133,11 @@ def test_an_unknown_card_is_refused_where_the_town_refuses_but_not_when_all_are_
     )
     assert refusal(unknown) == "unknown_card"
     everyone = PolicyRecord(
-        from_day="2026-09-01", p=1, unknown_card=UnknownCard.REFUSE, serve_all_until="2026-11-23T23:00:00.000Z"
-    )  # fmt: skip
+        from_day="2026-09-01",
+        p=1,
+        unknown_card=UnknownCard.REFUSE,
+        serve_all_until="2026-11-23T23:00:00.000Z",
+    )
     outcome = decide(replace(unknown, policy=everyone))
     assert (
         isinstance(outcome, Served)
@@ -140,7 +167,7 @@ def test_a_meal_at_another_terminal_is_already_served() -> None:
     assert outcome.entry.reason == "already_served"
 
 
-def test_a_meal_of_yesterday_elsewhere_is_not() -> None:
+def test_a_meal_of_yesterday_at_another_terminal_does_not_count() -> None:
     fed = AccountRecord(
         id="a-1",
         p=1,
@@ -153,3 +180,85 @@ def test_a_meal_of_yesterday_elsewhere_is_not() -> None:
 def test_a_name_chosen_by_the_staff_is_not_refused_for_credit_or_a_lost_card() -> None:
     outcome = decide(replace(FACTS, how=How.MANUAL, token=None, card=None, balance_cents=-9_999))
     assert isinstance(outcome, Served) and outcome.entry.assurance is None
+
+
+def test_serve_all_ends_at_its_instant() -> None:
+    policy = replace(STRICT, serve_all_until=MOMENT.at)
+    assert refusal(replace(FACTS, balance_cents=0, policy=policy)) == "no_credit"
+    later = replace(STRICT, serve_all_until="2026-11-23T11:02:05.332Z")
+    outcome = decide(replace(FACTS, balance_cents=0, policy=later))
+    assert isinstance(outcome, Served)
+    assert outcome.entry.flags == [Flag.ON_CREDIT, Flag.SERVE_ALL]
+
+
+MEAL, _ = seal(decide(FACTS).entry, seq=7, previous="00" * 32)
+
+
+def test_a_second_tap_is_already_served() -> None:
+    outcome = decide(replace(FACTS, own_meal=MEAL, own_meals=1))
+    assert isinstance(outcome, AlreadyServed) and outcome.terminal is None
+    assert (outcome.entry.kind, outcome.entry.cents) == (Kind.REFUSAL, 0)
+
+
+def test_an_undone_meal_may_be_eaten_again_though_the_central_still_knows_it() -> None:
+    account = replace(
+        ACCOUNT, last_meal=LastMeal(day="2026-11-23", service="lunch", terminal="t-1")
+    )
+    assert isinstance(decide(replace(FACTS, account=account, own_meals=1)), Served)
+
+
+@pytest.mark.parametrize(
+    ("boot", "day", "served"), [("b", None, False), ("before", None, True), ("before", DAY, False)]
+)
+def test_under_a_guessed_day_only_a_meal_of_this_boot_counts(
+    boot: str, day: str | None, served: bool
+) -> None:
+    moment = replace(MOMENT, trust=ClockTrust.UNSET, day=day)
+    facts = replace(FACTS, moment=moment, own_meal=replace(MEAL, boot=boot), own_meals=1)
+    outcome = decide(facts)
+    assert isinstance(outcome, Served) is served
+    if isinstance(outcome, Served):
+        assert Flag.CLOCK_UNSET in outcome.entry.flags
+
+
+def test_a_tap_outside_hours_is_served_with_a_flag() -> None:
+    service = ServiceNow(service="lunch", day=DAY, outside_hours=True)
+    outcome = decide(replace(FACTS, service=service))
+    assert isinstance(outcome, Served) and outcome.entry.flags == [Flag.OUTSIDE_HOURS]
+
+
+def test_a_tap_shown_out_of_order_is_recorded_as_no_meal() -> None:
+    entry = out_of_order_refusal(FACTS)
+    assert (entry.kind, entry.reason) == (Kind.REFUSAL, RefusalReason.OUT_OF_ORDER)
+    assert (entry.account, entry.card, entry.at) == ("a-1", TOKEN, MOMENT.at)
+
+
+def undone(
+    meal: Entry = MEAL, *, already: bool = False, at: str = MOMENT.at
+) -> Entry | UndoRefusal:
+    moment = replace(MOMENT, at=at)
+    return undo(meal, epoch=EPOCH, undone=already, policy=STRICT, moment=moment)
+
+
+def test_a_storno_gives_the_price_back_and_names_the_meal() -> None:
+    storno = undone()
+    assert isinstance(storno, Entry) and entry_fault(storno) is None
+    assert (storno.kind, storno.cents, storno.account) == (Kind.STORNO, 366, "a-1")
+    assert storno.reverses == Reversed(epoch=EPOCH, seq=7, hash=MEAL.hash)
+
+
+def test_a_meal_is_undone_once_and_only_a_meal() -> None:
+    assert undone(already=True) is UndoRefusal.ALREADY_UNDONE
+    assert undone(out_of_order_refusal(FACTS)) is UndoRefusal.NOT_A_MEAL
+
+
+def test_a_meal_can_be_undone_until_the_end_of_undo_min() -> None:
+    assert STRICT.undo_min == 120
+    assert isinstance(undone(at="2026-11-23T13:02:05.331Z"), Entry)
+    assert undone(at="2026-11-23T13:02:05.332Z") is UndoRefusal.TOO_LATE
+
+
+def test_a_closing_holds_both_counts() -> None:
+    entry = closing(moment=MOMENT, service="lunch", day=DAY, trays=21, served=22)
+    assert entry_fault(entry) is None
+    assert (entry.kind, entry.trays, entry.served) == (Kind.CLOSING, 21, 22)

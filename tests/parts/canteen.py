@@ -166,5 +166,5 @@ def write_backlog(terminal: Terminal, number: int, entries: int) -> None:
             clock=ClockTrust.HELD, boot="before", mono_ms=n, how=How.CARD,
             account=f"a-{n % len(CARDS)}", service="lunch", day=f"{day}",
         )  # fmt: skip
-        writes.record(db, meal)
+        writes.append(db, meal)
     db.close()

@@ -26,6 +26,7 @@ def package_of(tool: str) -> str:
         "systemd-analyze": "systemd",
         "faketime": "faketime",
         "gcc": "gcc",
+        "git": "git",
         "mkfs.ext4": "e2fsprogs",
         "mount": "mount",
         "umount": "mount",

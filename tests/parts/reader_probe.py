@@ -70,7 +70,7 @@ def main(seconds: float, answer_after_s: float, readers: list[str]) -> None:
 def tell(event: ReaderEvent, at_ns: int) -> None:
     match event:
         case CardPresented(card=card):
-            what = {"tap": str(card)}
+            what = {"tap": card.text}
         case CardUnreadable(fault=fault):
             what = {"fault": fault}
         case ReaderUp(at=place):

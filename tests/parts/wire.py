@@ -21,10 +21,13 @@ from agent.domain.ledger import Entry
 from agent.readers.events import CardPresented, CardUnreadable, Show, Signal
 from agent.store import reads, writes
 from agent.store.database import Database
+from agent.store.recovery import LedgerFile
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkUp, Publish
 from agent.terminal.control import Request
+from agent.terminal.core import Setup
 from agent.terminal.core import Terminal as Core
-from agent.terminal.storage_fault import Effect, Event
+from agent.terminal.events import Effect, Event
+from agent.terminal.export import write_export
 
 TOWN = "borgofiorito"
 SITE = "primaria"
@@ -147,6 +150,7 @@ class Box:
     wall_offset: timedelta = timedelta()
     lights: list[Signal] = field(default_factory=list)
     epochs: int = 0
+    checks_file: bool = False  # look for damage at the start, as the program does
     db: Database = field(init=False)
     core: Core = field(init=False)
 
@@ -154,12 +158,39 @@ class Box:
         self.start()
 
     def start(self) -> None:
-        """Start the process: what is on the disk is all it knows."""
-        self.db = Database(self.path)
-        writes.initialise(self.db, town=TOWN, terminal=self.name, epoch=f"1-{self._bits()}")
-        self.core = Core(
-            self.db, zone=ZONE, card_key=KEY, readers=["counter"], software="test", spread=lambda: 0.0, epoch_bits=self._bits
-        )  # fmt: skip
+        """Start the process: it knows only what is on the disk."""
+        self.core = Core(self.setup(), self.reading())
+
+    def setup(self) -> Setup:
+        return Setup(
+            town=TOWN,
+            terminal=self.name,
+            zone=ZONE,
+            card_key=KEY,
+            readers=("counter",),
+            software="test",
+            spread=lambda: 0.0,
+            epoch_bits=self._bits,
+            open_ledger=self._open_ledger,
+        )
+
+    def ledger_file(self) -> LedgerFile:
+        return LedgerFile(
+            path=self.path,
+            town=TOWN,
+            terminal=self.name,
+            epoch_bits=self._bits,
+            export=write_export,
+        )
+
+    def _open_ledger(self, known_damage: str | None) -> Database:
+        if self.checks_file or known_damage:
+            self.db = self.ledger_file().open(self.clock.instant, known_damage)
+        else:
+            self.db = Database(self.path)
+            epoch = f"1-{self._bits()}"
+            writes.initialise(self.db, town=TOWN, terminal=self.name, epoch=epoch)
+        return self.db
 
     def restart(self) -> None:
         self.db.close()
@@ -199,7 +230,7 @@ class Box:
         return reads.balance_cents(self.db, account)
 
     def entries(self) -> list[Entry]:
-        return [entry for _, entry, _, _ in reads.entries(self.db, newest=1_000_000)]
+        return [listed.entry for listed in reads.entries(self.db, newest=1_000_000)]
 
     def _bits(self) -> str:
         self.epochs += 1

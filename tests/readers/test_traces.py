@@ -226,4 +226,4 @@ def _cards(profile: Profile, data: bytes) -> list[str]:
         for frame in profile.framer(0).feed(data, 0)
         if isinstance(frame, Frame)
     ]
-    return [str(one) if isinstance(one, CardId) else getattr(one, "value", "none") for one in seen]
+    return [one.text if isinstance(one, CardId) else getattr(one, "value", "none") for one in seen]

@@ -13,7 +13,7 @@ from agent.readers.events import Show
 from agent.sync.events import Acknowledge, Arrived, DropLink, Publish
 from agent.sync.messages import Entries, decode
 from agent.sync.session import HEARTBEAT_MS
-from agent.terminal.storage_fault import Event
+from agent.terminal.events import Event
 from tests import invariants
 from tests.simulation.broker import Broker, Client, Mail
 from tests.simulation.model import Books, Facts

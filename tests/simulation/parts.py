@@ -21,8 +21,8 @@ from agent.store import writes
 from agent.store.database import Database
 from agent.sync.events import Publish
 from agent.sync.topics import Topics
-from agent.terminal.core import Terminal, last_will
-from agent.terminal.process import Inbox
+from agent.terminal.core import Setup, Terminal, last_will
+from agent.terminal.inbox import Inbox
 from tests.parts.wire import KEY, TOWN, ZONE
 from tests.simulation.model import Disk
 
@@ -83,14 +83,14 @@ class World:
         self.mono_ms += milliseconds
 
 
-class InMemory(SqliteFile):
+class InMemory(SqliteFile[Any]):
     """A file of ours whose bytes are in SQLite's own memory file: every connection of this process that names it shares it, and the
     last one takes it along. How a file on a disk tears, and what a flush costs, is for tests/crash and the benchmark to say.
 
     In the folder lies its name, for whoever looks whether it is there.
     """
 
-    def _make(self) -> None:
+    def _create(self) -> None:
         self.path.write_bytes(b"SQLite format 3\0")
 
     def _connect(self, path: Path, mode: str) -> sqlite3.Connection:
@@ -169,7 +169,7 @@ class Process:
         """Return whether its loop goes on at once when no event waits."""
         return False
 
-    def file(self) -> SqliteFile:
+    def file(self) -> SqliteFile[Any]:
         raise NotImplementedError
 
     def fill(self, full: bool) -> None:
@@ -202,22 +202,29 @@ class Box(Process):
 
     def start(self) -> None:
         """Start the process on what the disk holds. Raise `AgentError` if it cannot."""
-        self.db = Flash(self.path, headroom_bytes=0)
-        writes.initialise(self.db, town=TOWN, terminal=self.client_id, epoch=f"1-{self._bits()}")
-        if self.full:
-            self.fill(True)
-        self.core = Terminal(
-            self.db,
+        setup = Setup(
+            town=TOWN,
+            terminal=self.client_id,
             zone=ZONE,
             card_key=KEY,
-            readers=["counter"],
+            readers=("counter",),
             software="simulated",
             spread=self.world.random.random,
             epoch_bits=self._bits,
+            open_ledger=self._open_ledger,
         )
+        self.core = Terminal(setup, self.reading())
         self.inbox = Inbox()
         self.unrecorded = 0  # taps this process told *out of order* and has not recorded yet
         self.alive = True
+
+    def _open_ledger(self, known_damage: str | None) -> Flash:
+        self.db = Flash(self.path, headroom_bytes=0)
+        epoch = f"1-{self._bits()}"
+        writes.initialise(self.db, town=TOWN, terminal=self.client_id, epoch=epoch)
+        if self.full:
+            self.fill(True)
+        return self.db
 
     def stop(self) -> None:
         """The process is gone, whatever it was doing."""
@@ -276,7 +283,7 @@ class Box(Process):
         self.medium.execute("PRAGMA ignore_check_constraints = ON")
         self.medium.execute(f"{change} WHERE kind = 'account' AND id = ?", (account,))
 
-    def file(self) -> SqliteFile:
+    def file(self) -> SqliteFile[Any]:
         return self.db
 
     def will(self) -> tuple[str, bytes]:
@@ -327,7 +334,7 @@ class Central(Process):
         """Put a backup in the place of the file, while nothing runs."""
         backup.backup(self.medium)
 
-    def file(self) -> SqliteFile:
+    def file(self) -> SqliteFile[Any]:
         return self.ledger
 
     def will(self) -> tuple[str, bytes]:

@@ -129,11 +129,13 @@ class Simulation(OfficeWords):
     def storno(self, step: Step) -> None:
         """The newest meal, or one of the last entries, whatever it is."""
         box = self._box(step)
-        named = {"seq": max(1, box.disk.tail[1] - step.b % 4)} if step.c % 2 else {}
+        named: dict[str, object] = (
+            {"seq": max(1, box.disk.tail[1] - step.b % 4)} if step.c % 2 else {}
+        )
         self.engine.give(box, Request("storno", named))
 
     def late(self, step: Step) -> None:
-        asked = {
+        asked: dict[str, object] = {
             "account": self._account(step),
             "day": self.office.day(-(step.c % 3)),
             "service": "lunch",

@@ -2,18 +2,18 @@ PRAGMA application_id = 1128353364;
 PRAGMA user_version = 1;
 BEGIN TRANSACTION;
 CREATE TABLE entry (
-    n        INTEGER PRIMARY KEY,           -- its place in this file: epoch * 2^33 + seq. Appending writes at the end of the file's tree
+    n        INTEGER PRIMARY KEY,           -- place in this file: epoch number * 2^33 + seq
     epoch    INTEGER NOT NULL GENERATED ALWAYS AS (n >> 33) VIRTUAL,
-    seq      INTEGER NOT NULL GENERATED ALWAYS AS (n & 0x1FFFFFFFF) VIRTUAL CHECK (seq >= 1),
+    seq      INTEGER NOT NULL GENERATED ALWAYS AS (n & 8589934591) VIRTUAL CHECK (seq >= 1),
     kind     TEXT    NOT NULL CHECK (kind IN ('meal', 'storno', 'unknown_meal', 'refusal', 'closing')),
-    eater    TEXT,                          -- account, or the token of a card whose account is not known here; NULL: unreadable, closing
+    eater    TEXT,                          -- account, or token of a card without account; NULL: unreadable card, closing
     service  TEXT,
-    day      TEXT,                          -- the meal's day in the town's zone
-    meal_number  INTEGER NOT NULL CHECK (meal_number >= 0),  -- 1: first meal of that eater, service and day; 2: after a storno; 0: no meal
+    day      TEXT,                          -- day of the meal in the town's zone
+    meal_number INTEGER NOT NULL CHECK (meal_number >= 0),  -- 1: first meal of eater, service and day; 2: after a storno; 0: no meal
     cents    INTEGER NOT NULL CHECK (CASE kind WHEN 'meal' THEN cents <= 0 WHEN 'storno' THEN cents >= 0 ELSE cents = 0 END),
-    reverses INTEGER CHECK ((reverses IS NULL) = (kind <> 'storno')),  -- the place of the meal a storno undoes
+    reverses INTEGER CHECK ((reverses IS NULL) = (kind <> 'storno')),  -- place of the meal that a storno undoes
     hash     BLOB    NOT NULL CHECK (length(hash) = 32),
-    body     TEXT    NOT NULL               -- canonical JSON without the hash: what was hashed is what is sent
+    body     TEXT    NOT NULL               -- canonical JSON without the hash: the hashed text is the sent text
 ) STRICT;
 INSERT INTO "entry" VALUES(8589934612,'meal','a-6','lunch','2026-11-23',1,-366,NULL,X'59CAA10C44CE879DC8DC29256AEB5360C66BB235257678578520EAC2F7606480','{"account":"a-6","at":"2026-11-23T11:00:18.000Z","boot":"b","card":"00000000000000000000000000000006","cents":-366,"clock":"synced","day":"2026-11-23","how":"card","kind":"meal","mono_ms":18,"seq":20,"service":"lunch"}');
 INSERT INTO "entry" VALUES(8589934613,'meal','a-7','lunch','2026-11-23',1,-366,NULL,X'922B80F65C330D9C99C2D99C8C3EF5F0C6A442A3A4D68CBDD138818523855970','{"account":"a-7","at":"2026-11-23T11:00:19.000Z","boot":"b","card":"00000000000000000000000000000007","cents":-366,"clock":"synced","day":"2026-11-23","how":"card","kind":"meal","mono_ms":19,"seq":21,"service":"lunch"}');
@@ -33,14 +33,14 @@ INSERT INTO "entry" VALUES(17179869192,'meal','a-7','lunch','2026-11-25',1,-366,
 INSERT INTO "entry" VALUES(17179869193,'meal','a-8','lunch','2026-11-25',1,-366,NULL,X'B6CF0954F663A25C4A06F5F1F08A06B466896FFA8421C2ED81BA67C2F4E7D552','{"account":"a-8","at":"2026-11-23T11:00:32.000Z","boot":"b","card":"00000000000000000000000000000008","cents":-366,"clock":"synced","day":"2026-11-25","how":"card","kind":"meal","mono_ms":32,"seq":9,"service":"lunch"}');
 INSERT INTO "entry" VALUES(17179869194,'meal','a-9','lunch','2026-11-25',1,-366,NULL,X'39EF852ACAFB7299EC5A71F45B9535B7F5FCFFBE3F1AC32A67576A2CCFFDE1E5','{"account":"a-9","at":"2026-11-23T11:00:33.000Z","boot":"b","card":"00000000000000000000000000000009","cents":-366,"clock":"synced","day":"2026-11-25","how":"card","kind":"meal","mono_ms":33,"seq":10,"service":"lunch"}');
 CREATE TABLE epoch (
-    n         INTEGER PRIMARY KEY,          -- 1, 2, …: this file's lives in order
+    n         INTEGER PRIMARY KEY,          -- 1, 2, …: the epochs of this file in order
     id        TEXT NOT NULL UNIQUE,         -- n-<64 random bits>
     base_seq  INTEGER NOT NULL,             -- newest entry pruned, 0 if none
-    base_hash BLOB NOT NULL                 -- its hash, at first the epoch's genesis: the kept chain starts from it
+    base_hash BLOB NOT NULL                 -- its hash, or the epoch's genesis hash: the kept chain starts there
 ) STRICT;
 INSERT INTO "epoch" VALUES(1,'1-0123456789abcdef',19,X'070B961C39857925E1FD0232D64B064B1876134AE1CBAE2037451F1533994010');
 INSERT INTO "epoch" VALUES(2,'2-ffffffffffffffff',0,X'BFF026EB94DE2C0DDD711D65FDA86EBCC6C6CFDE0EE46C42CA87D297C7464238');
-CREATE TABLE incident (                     -- what a technician should know of later
+CREATE TABLE incident (                     -- what a technician should know
     n      INTEGER PRIMARY KEY,
     at     TEXT NOT NULL,
     kind   TEXT NOT NULL,
@@ -48,18 +48,18 @@ CREATE TABLE incident (                     -- what a technician should know of 
 ) STRICT;
 INSERT INTO "incident" VALUES(1,'2026-11-23T11:01:00.000Z','digest','a difference');
 CREATE TABLE note (                         -- the central's remarks on own entries
-    n      INTEGER NOT NULL,                -- of the entry
+    n      INTEGER NOT NULL,                -- place of the entry
     status TEXT NOT NULL,
     reason TEXT NOT NULL,
     PRIMARY KEY (n, status, reason)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO "note" VALUES(8589934593,'flagged','x');
 CREATE TABLE record (
-    kind    TEXT NOT NULL,                  -- account, card, policy, service, or one this version cannot read
+    kind    TEXT NOT NULL,                  -- account, card, policy, service, or a kind this version cannot read
     id      TEXT NOT NULL,
     p       INTEGER NOT NULL,               -- the central's position at which it last changed
-    h       INTEGER NOT NULL,               -- a balance in it contains own entries up to this place
-    named   INTEGER NOT NULL,               -- the resynchronisation that named it last
+    h       INTEGER NOT NULL,               -- its balance contains own entries up to this place
+    named   INTEGER NOT NULL,               -- number of the resynchronisation that last sent it
     body    TEXT NOT NULL CHECK (json_valid(body)),  -- canonical JSON as the central sent it
     PRIMARY KEY (kind, id)
 ) STRICT, WITHOUT ROWID;
@@ -69,7 +69,7 @@ INSERT INTO "record" VALUES('account','a-2',30,8589934616,3,'{"balance":30,"id":
 INSERT INTO "record" VALUES('account','a-3',31,8589934616,3,'{"balance":31,"id":"a-3","k":"account","p":31}');
 INSERT INTO "record" VALUES('account','a-4',32,8589934616,3,'{"balance":32,"id":"a-4","k":"account","p":32}');
 INSERT INTO "record" VALUES('account','a-5',33,8589934616,3,'{"balance":33,"id":"a-5","k":"account","p":33}');
-CREATE TABLE set_aside (                    -- messages that could not be used, kept with the reason
+CREATE TABLE set_aside (                    -- messages that could not be used, with the reason
     n       INTEGER PRIMARY KEY,
     at      TEXT NOT NULL,
     topic   TEXT NOT NULL,
@@ -84,16 +84,16 @@ INSERT INTO "set_aside" VALUES(4,'2026-11-23T11:00:00.000Z','topic',1,X'7B','why
 INSERT INTO "set_aside" VALUES(5,'2026-11-23T11:00:00.000Z','topic',1,X'7B','why');
 INSERT INTO "set_aside" VALUES(6,'2026-11-23T11:00:00.000Z','topic',1,X'7B','why');
 CREATE TABLE terminal (                     -- one row
-    one         INTEGER PRIMARY KEY CHECK (one = 1),
+    singleton   INTEGER PRIMARY KEY CHECK (singleton = 1),
     town        TEXT NOT NULL,
     id          TEXT NOT NULL,
     acked       INTEGER NOT NULL,           -- booked by the central up to this place
-    generation     TEXT,                       -- the central's life; NULL before its first message
-    position    INTEGER NOT NULL,           -- its position reached
+    generation  TEXT,                       -- the central's generation; NULL before its first message
+    position    INTEGER NOT NULL,           -- the central's position that this terminal has reached
     resync      INTEGER NOT NULL,           -- number of the newest resynchronisation
     resyncing   INTEGER NOT NULL CHECK (resyncing IN (0, 1)),
-    resync_to   INTEGER,                    -- where the central stood when it began to tell everything; NULL if it did not say
-    last_contact_at    TEXT,                       -- the central's time in its last answer
+    resync_to   INTEGER,                    -- the central's position when the resynchronisation began; NULL if unknown
+    last_contact_at TEXT,                   -- the central's time in its last answer
     order_done  TEXT,
     pruning     INTEGER NOT NULL CHECK (pruning IN (0, 1))  -- 1 only within the transaction that prunes
 ) STRICT;
@@ -104,8 +104,8 @@ CREATE UNIQUE INDEX storno_once ON entry (reverses) WHERE reverses IS NOT NULL;
 CREATE TRIGGER entry_never_changes BEFORE UPDATE ON entry BEGIN
     SELECT RAISE(ABORT, 'an entry is never changed');
 END;
-CREATE TRIGGER entry_goes_by_pruning BEFORE DELETE ON entry
+CREATE TRIGGER entry_only_pruned BEFORE DELETE ON entry
 WHEN (SELECT pruning FROM terminal) = 0 BEGIN
-    SELECT RAISE(ABORT, 'an entry is only ever pruned');
+    SELECT RAISE(ABORT, 'an entry is only removed by pruning');
 END;
 COMMIT;

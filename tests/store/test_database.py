@@ -10,6 +10,8 @@ from agent.errors import StoreError
 from agent.store import reads, writes
 from agent.store.database import Database
 from agent.store.schema import APPLICATION_ID, MIGRATIONS
+from agent.store.standing import epochs, standing, tail
+from agent.store.verify import verify
 
 
 def founded(path: Path) -> Database:
@@ -25,7 +27,7 @@ def untouched(path: Path) -> str:
 def test_a_new_file_is_a_terminals_and_opens_again(tmp_path: Path) -> None:
     founded(tmp_path / "t.db").close()
     db = founded(tmp_path / "t.db")
-    assert reads.standing(db).epoch == "1-0123456789abcdef"
+    assert standing(db).epoch == "1-0123456789abcdef"
     assert db.sql.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     assert db.sql.execute("PRAGMA synchronous").fetchone()[0] == 2
     assert db.sql.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
@@ -98,7 +100,7 @@ def test_a_file_that_another_process_holds_is_a_sentence_after_a_moment(tmp_path
     technician = sqlite3.connect(tmp_path / "t.db", isolation_level=None)
     technician.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError, match="locked"):
-        writes.hear(db, "2026-11-23T11:00:00.000Z")
+        writes.note_contact(db, "2026-11-23T11:00:00.000Z")
     technician.close()
 
 
@@ -115,8 +117,8 @@ def test_the_first_schema_is_frozen(tmp_path: Path) -> None:
         assert fresh.rows(made) == old.execute(made).fetchall()
     old.close()
     db = Database(tmp_path / "old.db")
-    assert list(reads.verify(db)) == []
-    assert (reads.standing(db).pending, len(reads.epochs(db)), reads.tail(db)[:2]) == (
+    assert list(verify(db)) == []
+    assert (standing(db).pending, len(epochs(db)), tail(db).place) == (
         10,
         2,
         (2, 10),

@@ -12,19 +12,15 @@ from agent.domain.card import parse_card_id
 from agent.errors import DamagedError, StoreError
 from agent.readers.events import CardPresented, Show
 from agent.store import reads
-from agent.store.salvage import (
-    close_without_checkpoint,
-    damage,
-    keep_aside,
-    open_ledger,
-    read_damaged,
-    salvage,
-)
-from agent.terminal.core import Terminal
+from agent.store.damage import find_damage
+from agent.store.recovery import close_without_checkpoint, keep_aside
+from agent.store.salvage import read_damaged, salvage
+from agent.store.standing import standing
+from agent.store.verify import verify
 from agent.terminal.export import write_export
 from tests.conftest import CARD, OTHER_CARD
 from tests.invariants import both_sides_are_equal, the_books_are_right
-from tests.parts.wire import KEY, TOWN, ZONE, Wire
+from tests.parts.wire import Wire
 
 PAGE_BYTES = 1024
 NUMBERS = itertools.count(1)
@@ -32,26 +28,10 @@ NUMBERS = itertools.count(1)
 
 def reopened(wire: Wire) -> None:
     """Start the terminal as the program does."""
-    box = wire.box
-    box.db.close()
-    bits = (f"{number:016x}" for number in NUMBERS)
-    box.db = open_ledger(
-        box.path,
-        town=TOWN,
-        terminal="t-1",
-        epoch_bits=lambda: next(bits),
-        at=wire.clock.instant,
-        export=write_export,
-    )
-    box.core = Terminal(
-        box.db,
-        zone=ZONE,
-        card_key=KEY,
-        readers=["counter"],
-        software="test",
-        spread=lambda: 0.0,
-        epoch_bits=lambda: "a" * 16,
-    )
+    wire.box.db.close()
+    wire.box.checks_file = True
+    wire.box.start()
+    wire.box.checks_file = False
 
 
 def lunches(wire: Wire, days: int) -> None:
@@ -84,7 +64,7 @@ def test_what_can_be_proved_of_a_damaged_ledger_is_sent_under_its_own_keys(wire:
     assert wire.central.balance("a-1") == wire.central.balance("a-2") == -20 * 366
     assert wire.central.one("SELECT count(*) FROM entry") == 40
     assert wire.box.balance("a-1") == -20 * 366
-    assert [kind for _, kind, _ in reads.incidents(wire.box.db)] == ["damaged_file"]
+    assert [incident.kind for incident in reads.incidents(wire.box.db)] == ["damaged_file"]
     assert wire.box.tap(CARD) == "already_served"  # what was eaten today is still known here
     wire.settle()
     both_sides_are_equal(wire)
@@ -107,10 +87,10 @@ def test_meals_before_a_damaged_place_that_nobody_has_booked_go_to_the_office_by
     wire.settle()
     assert wire.central.one("SELECT count(*) FROM entry") == 5
     (part,) = wire.box.path.parent.glob("*.ledger")
-    (told,) = [detail for _, kind, detail in reads.incidents(wire.box.db) if kind == "damaged_file"]
+    (told,) = [row.detail for row in reads.incidents(wire.box.db) if row.kind == "damaged_file"]
     assert (
         "5 entries of it are sent again" in told
-        and f"14 in {part.name}, is for the office: central import-ledger" in told
+        and f"entries before the damage: 14 in {part.name}; import them" in told
     )
     for _ in range(2):
         cli(["--db", str(wire.central.path), "import-ledger", str(part)], standalone_mode=False)
@@ -129,7 +109,7 @@ def test_after_an_exchange_without_a_network_children_eat_and_the_clock_keeps_it
     wire.clock.pass_ms(3 * 24 * 3_600_000)
     wire.settle()
     wire.pass_time(400_000)
-    last_contact_at = reads.standing(wire.box.db).last_contact_at
+    last_contact_at = standing(wire.box.db).last_contact_at
     assert last_contact_at is not None
     wire.disconnect()
     wire.box.db.sql.execute("DROP TRIGGER entry_never_changes")
@@ -169,11 +149,11 @@ def test_a_damaged_file_and_its_journal_are_kept_as_they_were(wire: Wire) -> Non
         ("UPDATE entry SET cents = cents - 1 WHERE seq = 2", "the columns of entry 2 differ"),
         (
             "UPDATE epoch SET base_hash = zeroblob(32)",
-            "does not begin as an epoch of this terminal does",
+            "does not begin with this terminal's genesis hash",
         ),
-        ("UPDATE terminal SET acked = acked + 50", "booked up to entry 54"),
-        ("UPDATE terminal SET id = 't-7'", "does not begin as an epoch of this terminal does"),
-        ("UPDATE epoch SET n = 3", "entries of an epoch that is not known here"),
+        ("UPDATE terminal SET acked = acked + 50", "acknowledged up to entry 54"),
+        ("UPDATE terminal SET id = 't-7'", "does not begin with this terminal's genesis hash"),
+        ("UPDATE epoch SET n = 3", "has entries of an epoch that is not in this file"),
         ("UPDATE epoch SET base_seq = 64", "does not match its hash"),
     ],
 )
@@ -186,7 +166,7 @@ def test_a_value_that_was_changed_is_seen_at_the_start_and_costs_no_meal(
     lunches(wire, 2)
     wire.box.db.sql.execute("DROP TRIGGER entry_never_changes")
     wire.box.db.sql.execute(change)
-    assert sentence in str(damage(wire.box.db))
+    assert sentence in str(find_damage(wire.box.db))
     reopened(wire)
     wire.connect()
     wire.settle()
@@ -210,9 +190,11 @@ def test_an_old_card_with_meals_of_the_same_day_is_salvaged_and_one_of_another_t
     two.connect()
     assert box.tap(CARD) == "served"  # a new card knows of no lunch before it
     box.db.close()
-    assert [len(one.entries) for one in salvage(tmp_path / "old.db", box.path, "b" * 16)] == [1]
+    assert [
+        len(one.newest.entries) for one in salvage(tmp_path / "old.db", box.path, "b" * 16)
+    ] == [1]
     with pytest.raises(
-        StoreError, match="is of borgofiorito/t-2, this terminal is borgofiorito/t-1"
+        StoreError, match="belongs to borgofiorito/t-2, this terminal is borgofiorito/t-1"
     ):
         salvage(other.path, box.path, "c" * 16)
     with pytest.raises(StoreError, match="no terminal has run here yet"):
@@ -263,8 +245,8 @@ def test_a_flipped_bit_anywhere_in_an_entry_is_seen_at_the_start(wire: Wire) -> 
             found = raw.find(body, found + 1)
         wire.box.path.write_bytes(rotten)
         reopened(wire)
-        assert damage(wire.box.db) is None and list(reads.verify(wire.box.db)) == []
-        assert [kind for _, kind, _ in reads.incidents(wire.box.db)] == ["damaged_file"]
+        assert find_damage(wire.box.db) is None and list(verify(wire.box.db)) == []
+        assert [incident.kind for incident in reads.incidents(wire.box.db)] == ["damaged_file"]
         wire.box.db.close()
 
 
@@ -282,7 +264,7 @@ def test_a_ledger_of_another_card_is_salvaged_by_hand(wire: Wire, tmp_path: Path
     wire.box.tap(CARD)
     wire.settle()
     wire.box.db.close()
-    assert [len(one.entries) for one in salvage(found, wire.box.path, "b" * 16)] == [4]
+    assert [len(one.newest.entries) for one in salvage(found, wire.box.path, "b" * 16)] == [4]
     assert salvage(found, wire.box.path, "c" * 16) == []  # once
     wire.box.start()
     newest = reads.latest_entry(wire.box.db)
@@ -343,7 +325,7 @@ def test_a_record_that_cannot_be_read_any_more_is_done_without_and_told_again(
     assert shown.signal == (
         "refused" if kind == "service" else "served"
     )  # a card or an account not known here is served
-    assert {what for _, what, _ in reads.incidents(wire.box.db)} == {"record"}
+    assert {row.kind for row in reads.incidents(wire.box.db)} == {"record"}
     wire.disconnect()
     wire.connect()
     wire.settle()
@@ -365,7 +347,7 @@ def test_an_entry_that_cannot_be_read_any_more_makes_the_file_a_damaged_one(
     wire.box.db.sql.execute("UPDATE entry SET body = CAST(? AS TEXT) WHERE seq = 1", (rotten,))
     with pytest.raises(DamagedError):
         reads.oldest_pending_at(wire.box.db)
-    assert sentence in str(damage(wire.box.db))
+    assert sentence in str(find_damage(wire.box.db))
 
 
 def test_a_records_name_that_is_no_text_any_more_makes_the_file_a_damaged_one(wire: Wire) -> None:
@@ -373,9 +355,9 @@ def test_a_records_name_that_is_no_text_any_more_makes_the_file_a_damaged_one(wi
     wire.box.db.sql.execute(
         "UPDATE record SET id = CAST(x'61ff' AS TEXT) WHERE kind = 'account' AND id = 'a-1'"
     )
-    assert "Could not decode" in str(damage(wire.box.db))
+    assert "Could not decode" in str(find_damage(wire.box.db))
     reopened(wire)
-    assert [kind for _, kind, _ in reads.incidents(wire.box.db)] == ["damaged_file"]
+    assert [incident.kind for incident in reads.incidents(wire.box.db)] == ["damaged_file"]
 
 
 def test_a_folder_that_looks_like_a_copy_of_ours_stays(wire: Wire, tmp_path: Path) -> None:
@@ -430,10 +412,10 @@ def test_a_plug_pulled_while_a_damaged_file_is_exchanged_loses_nothing(
         assert len(wire.box.entries()) == 9, (
             case
         )  # the tenth, the oldest, cannot be proved any more
-        assert [kind for _, kind, _ in reads.incidents(wire.box.db)] == ["damaged_file"]
+        assert [incident.kind for incident in reads.incidents(wire.box.db)] == ["damaged_file"]
         assert not list(folder.glob("*.whole")) and not list(folder.glob("*.damaged-2"))
         assert (
-            len(read_damaged(linked).found[0].entries) == 9
+            len(read_damaged(linked).epochs[0].newest.entries) == 9
         )  # with its journal, if it was not brought into it
         wire.box.db.close()
     wire.box.start()

@@ -26,7 +26,7 @@ CHANGES = {
     "generation": "c0ffee" * 4,
     "from": 0,
     "to": 5,
-    "acked": {"epoch": "1-0123456789abcdef", "seq": 0},
+    "acked": {"epoch": "1-0123456789abcdef", "seq": 0, "hash": "0" * 64},
     "at": "2026-11-23T11:02:08.004Z",
 }
 

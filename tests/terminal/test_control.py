@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.errors import AgentError
-from agent.terminal.control import ControlSocket, Request, ask
+from agent.ops.control_client import ask
+from agent.terminal.control import ControlSocket, Request
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_an_answer_comes_back(path: Path) -> None:
 
 
 def test_a_busy_agent_says_so(path: Path) -> None:
-    with pytest.raises(AgentError, match="too busy"):
+    with pytest.raises(AgentError, match="queue is full"):
         ask(path, "busy")
 
 
@@ -52,5 +53,5 @@ def test_a_peer_that_hangs_up_harms_nobody(path: Path) -> None:
 
 
 def test_where_no_agent_runs_a_sentence_says_so(tmp_path: Path) -> None:
-    with pytest.raises(AgentError, match="no agent answers here"):
+    with pytest.raises(AgentError, match="no agent answers"):
         ask(tmp_path / "control.sock", "status")

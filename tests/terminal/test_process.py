@@ -8,7 +8,7 @@ from agent.domain.card import parse_card_id
 from agent.errors import StoreError
 from agent.readers.events import CardPresented, ReaderUp
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkUp
-from agent.terminal.process import OTHERS_MAX, TAPS_MAX, Inbox
+from agent.terminal.inbox import OTHERS_MAX, TAPS_MAX, Inbox
 from tests.conftest import CARD
 from tests.parts.wire import TOWN, Wire
 
@@ -33,7 +33,7 @@ def test_a_full_queue_drops_the_newest_counts_and_says_so_once(
     inbox = Inbox()
     taken = [inbox.put(LinkUp()) for _ in range(OTHERS_MAX + 3)]
     assert taken.count(True) == OTHERS_MAX and inbox.dropped == 3
-    assert caplog.text.count("the queue is full") == 1
+    assert caplog.text.count("Queue full") == 1
     assert [inbox.put(TAP) for _ in range(TAPS_MAX + 1)].count(
         True
     ) == TAPS_MAX  # messages do not take a tap's place

@@ -1,12 +1,13 @@
 """The terminal's file fails in its place: no green, nothing acknowledged, one sentence; and as soon as it works again, all goes on."""
 
 import contextlib
+import dataclasses
+import itertools
 import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -17,22 +18,23 @@ from agent.domain.ledger import RefusalReason
 from agent.errors import StoreError
 from agent.readers.events import CardPresented, ReaderDown, ReaderUp, Show, Signal
 from agent.store import reads
+from agent.store.database import Database
+from agent.store.verify import verify
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkUp, Publish
 from agent.terminal.control import Request
+from agent.terminal.core import Terminal
+from agent.terminal.events import Effect, Event
 from agent.terminal.storage_fault import (
     KEPT_TAPS_MAX,
-    LOOK_AGAIN_MS,
-    Effect,
-    Event,
+    RETRY_MS,
     StorageFault,
-    UnavailableTerminal,
 )
 from tests.conftest import CARD, OTHER_CARD
 from tests.parts.wire import Wire
 
 
 def turn(wire: Wire, event: Event | None = None) -> list[Effect]:
-    wire.clock.pass_ms(LOOK_AGAIN_MS)
+    wire.clock.pass_ms(RETRY_MS)
     return list(wire.box.core.turn(event, wire.box.reading()))
 
 
@@ -97,17 +99,15 @@ def test_no_green_while_it_lasts_and_all_goes_on_afterwards(
         turn(wire, request)
         assert str(request.answers.get_nowait()["error"]).startswith("out of order: ")
         assert wire.box.core.summary().startswith("OUT OF ORDER: ")
-    assert caplog.text.count("out of order: ") == 1  # one line for the journal, however many taps
+    assert caplog.text.count("Out of order: ") == 1  # one line in the journal, however many taps
     assert DropLink() in turn(wire)  # what was not acknowledged comes again
     assert tap(wire, OTHER_CARD) is Signal.SERVED
     assert tap(wire, CARD) is Signal.ALREADY_SERVED  # nothing that was green is gone
     turn(wire, Arrived(topic=topic, payload=payload, receipt=8))
     assert wire.box.balance("a-1") == 500 - 366
-    (incident,) = [
-        detail for _, kind, detail in reads.incidents(wire.box.db) if kind == "store_fault"
-    ]
-    assert incident.endswith("2 taps were told out of order, 2 of them are recorded")
-    assert list(reads.verify(wire.box.db)) == []
+    (incident,) = [row.detail for row in reads.incidents(wire.box.db) if row.kind == "store_fault"]
+    assert incident.endswith("2 taps got 'out of order', 2 are recorded")
+    assert list(verify(wire.box.db)) == []
     wire.connect()
     wire.settle()
     told = [entry for entry in wire.box.entries() if entry.reason is RefusalReason.OUT_OF_ORDER]
@@ -131,11 +131,9 @@ def test_of_many_taps_the_first_are_recorded_and_all_are_counted(wire: Wire) -> 
             assert isinstance(shown, Show) and shown.signal is Signal.OUT_OF_ORDER
     turn(wire)
     assert len(wire.box.entries()) == KEPT_TAPS_MAX
-    (incident,) = [
-        detail for _, kind, detail in reads.incidents(wire.box.db) if kind == "store_fault"
-    ]
+    (incident,) = [row.detail for row in reads.incidents(wire.box.db) if row.kind == "store_fault"]
     assert incident.endswith(
-        f"{KEPT_TAPS_MAX + 5} taps were told out of order, {KEPT_TAPS_MAX} of them are recorded"
+        f"{KEPT_TAPS_MAX + 5} taps got 'out of order', {KEPT_TAPS_MAX} are recorded"
     )
 
 
@@ -156,46 +154,40 @@ def test_taps_that_cannot_be_recorded_yet_are_kept_and_recorded_once(wire: Wire)
 def test_another_fault_is_told_as_well_and_at_most_once_a_minute(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    fault = StorageFault.begun(StoreError("locked"), 0, b"k" * 16)
+    fault = StorageFault.begin(StoreError("locked"), None, 0)
     assert not fault.is_news(StoreError("locked"), 70_000)
     assert not fault.is_news(StoreError("full"), 59_999) and fault.summary == "OUT OF ORDER: full"
     assert fault.is_news(StoreError("gone"), 70_000) and not fault.is_news(
         StoreError("full"), 80_000
     )
     assert [record.message for record in caplog.records] == [
-        "out of order: locked",
-        "still out of order: gone",
+        "Out of order: locked",
+        "Still out of order: gone",
     ]
 
 
-def test_a_terminal_without_its_file_says_so_and_looks_less_and_less_often(wire: Wire) -> None:
-    heard: dict[str | None, Event | None] = {
-        "counter": ReaderUp(reader="counter", at="here"),
-        None: None,
-    }
-    unopened = UnavailableTerminal(
-        StorageFault.begun(StoreError("locked"), 0, b"k" * 16),
-        "town",
-        "t-1",
-        software="test",
-        heard=heard,
-    )
-    reading = replace(wire.box.reading(), mono_ms=0)
-    assert list(unopened.turn(heard["counter"], reading)) == []
-    heard[None] = LinkUp()
-    (state,) = unopened.turn(heard[None], reading)
-    assert isinstance(state, Publish) and msgspec.json.decode(state.payload)["readers"] == {
-        "counter": "ready"
-    }
-    heard["counter"] = ReaderDown(reader="counter", reason="unplugged")
-    (state,) = unopened.turn(heard["counter"], reading)
-    assert isinstance(state, Publish) and msgspec.json.decode(state.payload)["readers"] == {
-        "counter": "down"
-    }
-    waits = []
-    for _ in range(7):
-        waits.append(unopened.wake_ms(reading))
-        assert unopened.failed_again(StoreError("locked"), reading) == []
+def test_a_terminal_without_its_file_reports_it_and_tries_less_and_less_often(wire: Wire) -> None:
+    wire.box.db.close()
+    tries: list[int] = []
+
+    def open_ledger(known_damage: str | None) -> Database:
+        tries.append(wire.clock.mono_ms)
+        raise StoreError("locked")
+
+    terminal = Terminal(dataclasses.replace(wire.box.setup(), open_ledger=open_ledger), wire.box.reading())
+
+    def turned(event: Event | None) -> list[Effect]:
+        return list(terminal.turn(event, wire.box.reading()))
+
+    assert turned(ReaderUp(reader="counter", at="usb")) == []
+    (state,) = turned(LinkUp())
+    assert isinstance(state, Publish)
+    assert msgspec.json.decode(state.payload)["readers"] == {"counter": "ready"}
+    assert msgspec.json.decode(state.payload)["fault"] == "locked"
+    for _ in range(70):
+        wire.clock.pass_ms(1_000)
+        turned(None)
+    waits = [later - before for before, later in itertools.pairwise(tries)]
     assert waits == [1_000, 2_000, 4_000, 8_000, 16_000, 16_000, 16_000]
 
 
@@ -224,7 +216,9 @@ def test_a_journal_that_is_taken_away_costs_nothing(wire: Wire) -> None:
 def test_a_full_disk_takes_the_meals_of_a_week(wire: Wire) -> None:
     """The headroom is in the file: SQLite is told that it may not grow by a page."""
     wire.box.db.reserve()
-    wire.box.db.sql.execute(f"PRAGMA max_page_count = {wire.box.db.row('PRAGMA page_count')[0]}")
+    wire.box.db.sql.execute(
+        f"PRAGMA max_page_count = {wire.box.db.only_row('PRAGMA page_count')[0]}"
+    )
     for n in range(2_500 // 2):
         wire.clock.pass_ms(1 if n % 250 else 24 * 3_600_000)
         for card in (CARD, OTHER_CARD):
@@ -234,11 +228,13 @@ def test_a_full_disk_takes_the_meals_of_a_week(wire: Wire) -> None:
 
 def test_a_full_disk_is_out_of_order_and_free_again(wire: Wire, tmp_path: Path) -> None:
     wire.box.db.sql.execute("VACUUM")  # without its headroom
-    wire.box.db.sql.execute(f"PRAGMA max_page_count = {wire.box.db.row('PRAGMA page_count')[0]}")
+    wire.box.db.sql.execute(
+        f"PRAGMA max_page_count = {wire.box.db.only_row('PRAGMA page_count')[0]}"
+    )
     lights = {tap(wire, CARD) for _ in range(50)}
     assert Signal.OUT_OF_ORDER in lights
     assert tap(wire, CARD) is Signal.ALREADY_SERVED  # opened again, the limit is gone
-    assert list(reads.verify(wire.box.db)) == []
+    assert list(verify(wire.box.db)) == []
 
 
 def test_what_fails_behind_an_answer_is_not_answered_twice(wire: Wire) -> None:

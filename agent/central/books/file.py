@@ -12,14 +12,14 @@ from agent.central.books.schema import APPLICATION_ID, MIGRATIONS
 from agent.domain.canteen import Price
 from agent.domain.clock import Day, Instant
 from agent.errors import CentralError
-from agent.sqlite_file import Form, SqliteFile
+from agent.sqlite_file import FileKind, SqliteFile
 
 BUSY_TIMEOUT_MS = 10_000
 SET_ASIDE_PAYLOAD_BYTES_MAX = 65_536
 SET_ASIDE_ROWS_MAX = 10_000
 
 
-FORM = Form(
+FORM = FileKind(
     owner="a central's",
     application_id=APPLICATION_ID,
     migrations=MIGRATIONS,
@@ -31,7 +31,7 @@ FORM = Form(
 )
 
 
-class Books(SqliteFile):
+class Books(SqliteFile[sqlite3.Row]):
     """One connection to the central's database."""
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
@@ -44,7 +44,7 @@ class Books(SqliteFile):
 
     def version(self) -> int:
         """Return a number that changes when another process has committed."""
-        return int(self.row("PRAGMA data_version")[0])
+        return int(self.only_row("PRAGMA data_version")[0])
 
 
 def initialise(ledger: Books, *, town: str, zone: str, generation: str, at: Instant) -> None:

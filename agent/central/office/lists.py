@@ -22,7 +22,7 @@ def accounts(books: Books) -> list[dict[str, Any]]:
     """Return every account with its balance in cents and its standing meals."""
     return _rows(
         books,
-        "SELECT a.id, a.site, a.class, a.status, a.balance, (SELECT count(*) FROM entry m WHERE m.account = a.id"
+        "SELECT a.id, a.site, a.class, a.status, a.balance AS balance_cents, (SELECT count(*) FROM entry m WHERE m.account = a.id"
         " AND m.kind IN ('meal', 'unknown_meal') AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.terminal = m.terminal"
         " AND s.undoes_epoch = m.epoch AND s.undoes_seq = m.seq AND s.undoes_hash = m.hash)) AS meals FROM account a ORDER BY a.id",
     )
@@ -54,7 +54,7 @@ def cards_with(books: Books, numbers: Iterable[CardId], card_key: bytes) -> list
     for card in numbers:
         row = known.get(card_token(card_key, card))
         if row is not None:
-            found.append({"card": str(card), "account": row["account"], "status": row["status"]})
+            found.append({"card": card.text, "account": row["account"], "status": row["status"]})
     return found
 
 

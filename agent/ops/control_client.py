@@ -1,0 +1,53 @@
+"""The client side of the control socket: how commands on the same machine ask a running agent.
+
+One JSON line each way: `{"do": …, "arguments": {…}}`, and the answer's members, or `error` with a
+sentence.
+"""
+
+import json
+import socket
+import time
+from pathlib import Path
+
+from agent.errors import AgentError
+
+ANSWER_BYTES_MAX = 1_048_576
+ANSWER_WAIT_S = 5.0
+READ_BYTES = 4_096
+
+
+def ask(path: Path, do: str, **arguments: object) -> dict[str, object]:
+    """Ask the running agent and return its answer.
+
+    Raise `AgentError` when none runs or it refuses.
+    """
+    request = json.dumps({"do": do, "arguments": arguments}).encode() + b"\n"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        peer.settimeout(ANSWER_WAIT_S + 1)
+        try:
+            peer.connect(str(path))
+            peer.sendall(request)
+            answer: dict[str, object] = json.loads(read_line(peer, ANSWER_BYTES_MAX))
+        except (OSError, ValueError) as error:
+            raise AgentError(
+                f"{path}: no agent answers ({error}); check that it runs and that your user may"
+                " open this socket"
+            ) from error
+    if "error" in answer:
+        raise AgentError(str(answer["error"]))
+    return answer
+
+
+def read_line(peer: socket.socket, bytes_max: int) -> bytes:
+    """Return one line, cut at `bytes_max`, or what came within `ANSWER_WAIT_S`.
+
+    The time-out is for the whole line: a peer that sends byte by byte must not block others.
+    """
+    received = b""
+    deadline = time.monotonic() + ANSWER_WAIT_S
+    while not received.endswith(b"\n") and len(received) < bytes_max:
+        part = peer.recv(READ_BYTES)
+        if not part or time.monotonic() > deadline:
+            break
+        received += part
+    return received

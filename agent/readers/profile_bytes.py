@@ -1,0 +1,216 @@
+"""The rules of a profile's bytes: hex texts, patterns, framing, and what is sent to a reader."""
+
+import re
+from collections.abc import Iterator
+
+from msgspec import UNSET
+
+from agent.readers.apdu import begins, is_pattern, parse_hex
+from agent.readers.framing import resolve_span
+from agent.readers.profile import Framing, Profile, Step
+
+# A reader that blinks detects no card meanwhile (ACR122U API 2.04).
+FEEDBACK_MS_MAX = 1_000
+# The payload of a PN53x frame; a short APDU has no more.
+SEND_BYTES_MAX = 254
+# Counts of the form {m,n} in a row. A text is tried in as many ways as they can share it.
+OPEN_COUNTS_MAX = 2
+
+# The keys that each kind needs.
+_FRAMING_NEEDS = {
+    "delimited": {"start", "end", "length", "checksum"},
+    "counted": {"length", "checksum"},
+    "prefixed": {"start", "length", "length_at", "length_adds", "checksum"},
+    "line": {"length"},
+    "pn53x": set[str](),
+}
+# The keys that a kind may have besides, and those that every kind has.
+_FRAMING_ALLOWS = {"prefixed": {"end", "stuffing"}, "line": {"text"}}
+_FRAMING_COMMON = {"kind", "max_gap_ms"}
+# Commands that write a reader's non-volatile memory: they wear it out, or lock the reader up. They
+# must not be sent at every start or for every card.
+_MEMORY_WRITES = {
+    "ff70076b..a2..a1": "changes an OMNIKEY's configuration (HID sample codes)",
+    "..c6040800": "changes a scanner's configuration (Nadamoo manual p. 27)",
+    "e000002101": "changes an ACS reader's behaviour for good (ACR1552U, ACM1252U manuals)",
+    "e000002301": "changes an ACS reader's behaviour for good (ACR1552U, ACM1252U manuals)",
+}
+# A pattern is a row of characters and classes with counts, or alternatives of such rows in one
+# bracket. There is no repetition of a repetition, so that no text takes long to match.
+_ITEM = r"(?:\[[^\]\\^]+\]|\\[.]|[0-9A-Za-z,:/_-])(?:\{\d{1,2}(?:,\d{1,2})?\})?"
+_PATTERN = re.compile(rf"\^(?:(?:{_ITEM})+|\((?:{_ITEM})+(?:\|(?:{_ITEM})+)*\))\$")
+
+
+def steps_of(profile: Profile) -> list[tuple[str, Step]]:
+    """Return the steps of start-up and feedback, each with its key."""
+    init = [(f"init[{n}]", step) for n, step in enumerate(profile.init)]
+    return init + [(f"feedback.{name}", step) for name, step in profile.feedback.named()]
+
+
+def text_errors(profile: Profile) -> Iterator[str]:
+    """Yield the errors of the texts that stand for bytes."""
+    for key, text in _hex_texts(profile):
+        if not _is_bytes(text):
+            yield f"key {key!r}: {text!r} is not hex pairs; write FF CA 00 00 00"
+    for key, texts in (("uid.reject", profile.uid.reject), ("uid.types", profile.uid.types)):
+        for text in texts:
+            if not _is_bytes(text) or parse_hex(text).hex() != text:
+                yield f"key {key!r}: {text!r}: write lower-case hex without spaces"
+    for key, text in _patterns(profile):
+        if not is_pattern(text):
+            yield f"key {key!r}: {text!r} is not hex pairs with .. for any byte; write 90.."
+        elif (
+            profile.framing is not UNSET
+            and profile.framing.length is not UNSET
+            and _byte_count(text) > profile.framing.length
+        ):
+            longest = profile.framing.length
+            yield f"key {key!r}: longer than a frame, which has {longest} bytes at most"
+    for key, text in _sends(profile):
+        if _byte_count(text) > SEND_BYTES_MAX:
+            yield f"key {key!r}: more than {SEND_BYTES_MAX} bytes; no reader accepts so many"
+    for key, pattern in (("uid.pattern", profile.uid.pattern), ("uid.lossy", profile.uid.lossy)):
+        if pattern is not UNSET and (error := _expression_error(pattern)):
+            yield f"key {key!r}: {error}"
+
+
+def _expression_error(pattern: str) -> str | None:
+    if not (pattern.startswith("^") and pattern.endswith("$")):
+        return f"{pattern!r} is not anchored; begin with ^ and end with $"
+    has_open_counts = any(part.count(",") > OPEN_COUNTS_MAX for part in _counts(pattern))
+    if _PATTERN.fullmatch(pattern) is None or has_open_counts:
+        return (
+            f"{pattern!r} is not a simple pattern; write characters and classes with counts,"
+            " as ^[0-9]{10}$ or ^(AB[0-9]{6}|[0-9]{10})$"
+        )
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return f"{pattern!r} is not a regular expression: {error}"
+    return None
+
+
+def _counts(pattern: str) -> list[str]:
+    """Return the counts of each alternative."""
+    return ["".join(re.findall(r"\{[\d,]+\}", part)) for part in pattern.split("|")]
+
+
+def framing_errors(profile: Profile) -> Iterator[str]:
+    """Yield the errors of `[framing]`."""
+    framing = profile.framing
+    if framing is UNSET:
+        return
+    needed = _FRAMING_NEEDS[framing.kind]
+    allowed = needed | _FRAMING_ALLOWS.get(framing.kind, set()) | _FRAMING_COMMON
+    for key in Framing.__struct_fields__:
+        is_set = getattr(framing, key) is not UNSET
+        if key in needed and not is_set:
+            yield f"key 'framing.{key}': missing; kind {framing.kind} needs it"
+        elif is_set and key not in allowed:
+            yield f"key 'framing.{key}': has no meaning for kind {framing.kind}; remove it"
+    for key, text in (("start", framing.start), ("stuffing", framing.stuffing)):
+        is_one_byte = key == "stuffing" or framing.kind == "delimited"
+        if is_one_byte and text is not UNSET and len(parse_hex(text)) != 1:
+            yield f"key 'framing.{key}': {text!r} must be one byte"
+    yield from _span_errors(profile, framing)
+
+
+def _span_errors(profile: Profile, framing: Framing) -> Iterator[str]:
+    if framing.checksum is UNSET or framing.length is UNSET:
+        return
+    spans = {
+        "framing.checksum.over": framing.checksum.over,
+        "framing.checksum.at": framing.checksum.at,
+    }
+    if profile.uid.slice is not UNSET:
+        spans["uid.slice"] = profile.uid.slice
+    resolved = {key: resolve_span(framing.length, span) for key, span in spans.items()}
+    for key, (first, end) in resolved.items():
+        if first >= end or max(spans[key]) > framing.length:
+            yield f"key {key!r}: {list(spans[key])} is outside a frame of {framing.length} bytes"
+    over, at = resolved["framing.checksum.over"], resolved["framing.checksum.at"]
+    if max(over[0], at[0]) < min(over[1], at[1]):
+        yield "key 'framing.checksum.at': overlaps the bytes that the checksum covers"
+
+
+def step_errors(profile: Profile) -> Iterator[str]:
+    """Yield the errors of `[[init]]` and `[feedback]`, and of every command that is sent."""
+    is_pcsc = profile.transport == "pcsc"
+    for key, step in steps_of(profile):
+        if is_pcsc and step.via is UNSET:
+            yield f"key '{key}.via': write apdu or escape"
+        if not is_pcsc and step.via is not UNSET:
+            yield f"key '{key}.via': only PC/SC has it; remove it"
+        if key.startswith("init") and step.via == "apdu":
+            yield f"key '{key}.via': write escape; an apdu needs a card"
+        if step.raw and (profile.transport != "serial" or step.expect is not UNSET):
+            yield f"key '{key}.raw': is for serial readers, and without expect"
+        busy_ms = sum(_busy_ms(parse_hex(text)) for text in step.sends)
+        if key.startswith("feedback") and busy_ms > FEEDBACK_MS_MAX:
+            yield (
+                f"key '{key}.send': keeps the reader busy for {busy_ms} ms,"
+                f" more than {FEEDBACK_MS_MAX}"
+            )
+    for key, text in _sends(profile):
+        for pattern, what in _MEMORY_WRITES.items():
+            if begins(pattern, parse_hex(text)):
+                yield f"key {key!r}: {what}; do that once by hand, and write it in device.notes"
+
+
+def _busy_ms(command: bytes) -> int:
+    """Return how long a reader detects no card while it shows a signal. Units differ by family."""
+    if len(command) == 9 and command[:3] == b"\xff\x00\x40":
+        # ACS: (T1+T2) x N x 100 ms (ACR122U API 2.04)
+        return (command[5] + command[6]) * command[7] * 100
+    if command[:4] == b"\xe0\x00\x00\x28" and len(command) == 6:  # ACS buzzer: unit 10 ms
+        return command[5] * 10
+    if command[:4] == b"\xe0\x00\x00\x28" and len(command) == 8:  # T1 T2 N (ACR1552U)
+        return (command[5] + command[6]) * command[7] * 10
+    return 0
+
+
+def _sends(profile: Profile) -> Iterator[tuple[str, str]]:
+    """Yield every text that is ever sent to the reader, with its key."""
+    for key, step in steps_of(profile):
+        yield from ((f"{key}.send", text) for text in step.sends)
+    yield from ((f"poll.send[{n}]", text) for n, text in enumerate(profile.poll.send))
+    if profile.uid.send is not UNSET:
+        yield "uid.send", profile.uid.send
+    if profile.keepalive is not UNSET:
+        yield "keepalive.send", profile.keepalive.send
+
+
+def _hex_texts(profile: Profile) -> Iterator[tuple[str, str]]:
+    yield from _sends(profile)
+    for n, test in enumerate(profile.selftest):
+        yield f"selftest[{n}].rx", test.rx
+        if test.atr is not UNSET:
+            yield f"selftest[{n}].atr", test.atr
+    if profile.framing is not UNSET:
+        for key in ("start", "end", "stuffing"):
+            text = getattr(profile.framing, key)
+            if text is not UNSET:
+                yield f"framing.{key}", text
+
+
+def _patterns(profile: Profile) -> Iterator[tuple[str, str]]:
+    for key, step in steps_of(profile):
+        if step.expect is not UNSET:
+            yield f"{key}.expect", step.expect
+    yield from ((f"poll.expect[{n}]", text) for n, text in enumerate(profile.poll.expect))
+    yield from ((f"poll.none[{n}]", text) for n, text in enumerate(profile.poll.none))
+    if profile.keepalive is not UNSET:
+        yield "keepalive.expect", profile.keepalive.expect
+    if profile.transport == "pcsc":
+        yield "uid.status", profile.uid.status
+
+
+def _byte_count(text: str) -> int:
+    return len(text.replace(" ", "")) // 2
+
+
+def _is_bytes(text: str) -> bool:
+    try:
+        return bool(parse_hex(text))
+    except ValueError:
+        return False

@@ -1,0 +1,98 @@
+"""Finds damage when a file is opened: its pages, every hash of its chain, and where it stands."""
+
+import hashlib
+import sqlite3
+
+import msgspec
+
+from agent.domain.ledger import ChainEnd, Entry, Place, genesis
+from agent.errors import DamagedError
+from agent.store.database import Database
+from agent.store.standing import standing
+
+_entry = msgspec.json.Decoder(Entry)
+
+
+def find_damage(db: Database) -> str | None:
+    """Return what is wrong with a file, None if nothing.
+
+    A record that cannot be decoded is found when it is needed, and requested again. A record with
+    another content is found by the digest.
+    """
+    try:
+        with db.reading() as sql:
+            fault = _page_fault(sql) or _epoch_fault(sql) or _acked_fault(sql)
+            if fault is not None:
+                return f"{db.path}: {fault}"
+            _read_texts(sql)
+        standing(db)
+    except (DamagedError, TypeError, ValueError, AttributeError) as error:
+        return f"{db.path}: {error}"  # a value of another type than the schema's
+    return None
+
+
+def hash_of(previous: bytes, body: str) -> bytes:
+    """Return the hash of an entry that follows the entry with hash `previous`."""
+    return hashlib.sha256(previous + body.encode()).digest()
+
+
+def _page_fault(sql: sqlite3.Connection) -> str | None:
+    (word,) = sql.execute("PRAGMA quick_check(1)").fetchone()
+    return None if word == "ok" else str(word)
+
+
+def _epoch_fault(sql: sqlite3.Connection) -> str | None:
+    town, terminal = sql.execute("SELECT town, id FROM terminal").fetchone()
+    epochs = sql.execute("SELECT n, id, base_seq, base_hash FROM epoch").fetchall()
+    for number, epoch, base_seq, base_hash in epochs:
+        base = ChainEnd(epoch=epoch, seq=base_seq, hash=base_hash.hex())
+        if base_seq == 0 and base.hash != genesis(town, terminal, epoch):
+            return f"epoch {epoch}: does not begin with this terminal's genesis hash"
+        fault = _chain_fault(sql, number, base)
+        if fault is not None:
+            return f"epoch {epoch}: {fault}"
+    orphan = "SELECT 1 FROM entry WHERE epoch NOT IN (SELECT n FROM epoch) LIMIT 1"
+    if sql.execute(orphan).fetchone():
+        return "has entries of an epoch that is not in this file"
+    return None
+
+
+def _chain_fault(sql: sqlite3.Connection, number: int, base: ChainEnd) -> str | None:
+    """Return what is wrong with the entries of one epoch, None if nothing."""
+    expected, previous = base.seq, bytes.fromhex(base.hash)
+    for seq, digest, body, *columns in sql.execute(
+        "SELECT seq, hash, body, kind, eater, service, day, cents FROM entry"
+        " WHERE n > ? AND n < ? ORDER BY n",
+        (Place(number, 0).n, Place(number + 1, 0).n),
+    ):
+        expected += 1
+        if seq != expected or hash_of(previous, body) != digest:
+            return f"entry {seq} does not match its hash"
+        inside = _entry.decode(body)
+        hashed = [inside.kind, inside.account or inside.card]
+        if columns != [*hashed, inside.service, inside.day, inside.cents]:
+            return f"the columns of entry {seq} differ from the hashed text"
+        previous = digest
+    return None
+
+
+def _acked_fault(sql: sqlite3.Connection) -> str | None:
+    (acked,) = sql.execute("SELECT acked FROM terminal").fetchone()
+    place = Place.of(acked)
+    is_kept = (
+        "SELECT 1 FROM entry WHERE n = ?1 UNION SELECT 1 FROM epoch WHERE n = ?2 AND base_seq >= ?3"
+    )
+    if place.seq and sql.execute(is_kept, (acked, *place)).fetchone() is None:
+        return (
+            f"acknowledged up to entry {place.seq} of epoch number {place.epoch_number},"
+            " which is missing"
+        )
+    return None
+
+
+def _read_texts(sql: sqlite3.Connection) -> None:
+    """Read what `reads` expects to be text. Raise `sqlite3.Error` where it is not."""
+    for _ in sql.execute("SELECT kind, id FROM record"):
+        pass
+    for table in ("terminal", "note", "incident"):
+        sql.execute(f"SELECT * FROM {table}").fetchall()

@@ -1,0 +1,126 @@
+"""The rows of the terminal's database as named values."""
+
+from dataclasses import dataclass
+
+from agent.domain.canteen import AccountRecord, CardRecord
+from agent.domain.clock import Instant
+from agent.domain.ledger import ChainEnd, Entry, Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRow:
+    """A record as it came: `body` is its canonical JSON, None for a tombstone."""
+
+    kind: str
+    id: str
+    p: int
+    body: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteRow:
+    """The central's remark on entry `seq` of the epoch that the message is about."""
+
+    seq: int
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """What a technician should know later.
+
+    An incident about a write belongs into the transaction of that write, so neither exists without
+    the other after a power cut.
+    """
+
+    at: Instant
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """A message, or a record of one, that cannot be used, and why."""
+
+    at: Instant
+    topic: str
+    payload: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownPlace:
+    """Where this disk has an entry.
+
+    `hash` is None where only the place is known: the entry was pruned.
+    """
+
+    place: Place
+    hash: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochSpan:
+    """The kept entries of one epoch: those after `base`, up to `end`."""
+
+    number: int
+    base: ChainEnd
+    end: ChainEnd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochCopy:
+    """Entries of an epoch that another file held, proved by their hashes. They follow `base`."""
+
+    base: ChainEnd
+    entries: list["SealedBody"]
+
+
+@dataclass(frozen=True, slots=True)
+class SealedBody:
+    """An entry as the file keeps it: hash (32 bytes) and canonical JSON without the hash."""
+
+    hash: bytes
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A card, its account, and that account's balance in cents (0 without account)."""
+
+    card: CardRecord | None
+    account: AccountRecord | None
+    balance_cents: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedEntry:
+    """An entry for a list, with what happened to it since."""
+
+    epoch: str
+    entry: Entry
+    is_acked: bool
+    is_undone: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changeset:
+    """What a `changes` message brings into the file, in one transaction.
+
+    `acked` is the `h` of every record. `reset` begins a resynchronisation; it ends when the
+    position reaches `until`, the central's position when it began (None: with a message without
+    `more`). Records that it did not name by then are removed.
+    """
+
+    generation: str
+    to: int
+    acked: Place
+    rows: list[RecordRow]
+    notes: list[NoteRow]
+    reset: bool
+    more: bool
+    until: int | None
+    last_contact_at: Instant
+    unreadable: list[SetAside]
+    incident: Incident | None

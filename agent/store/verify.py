@@ -1,0 +1,67 @@
+"""Recomputes what the ledger promises from its rows: the hash chain and every balance.
+
+Reads only.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+import msgspec
+
+from agent.domain.ledger import Place, chain_hash
+from agent.errors import RecordError
+from agent.store import reads
+from agent.store.database import Database
+
+
+def verify(db: Database) -> Iterator[str]:
+    """Yield a sentence for each difference; nothing when all is correct."""
+    epochs = db.rows("SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n")
+    for number, epoch, base_seq, base_hash in epochs:
+        yield from _verify_epoch(db, number, epoch, base_seq, base_hash)
+    for (seq,) in db.rows("SELECT seq FROM entry WHERE epoch NOT IN (SELECT n FROM epoch)"):
+        yield f"entry {seq} belongs to an epoch that is not in this file"
+    yield from _verify_balances(db)
+
+
+def _verify_epoch(
+    db: Database, number: int, epoch: str, previous_seq: int, base_hash: bytes
+) -> Iterator[str]:
+    previous = base_hash.hex()
+    for seq, body, digest, eater, cents, kind in db.rows(
+        "SELECT seq, body, hash, eater, cents, kind FROM entry WHERE n >= ? AND n < ? ORDER BY n",
+        (Place(number, 0).n, Place(number + 1, 0).n),
+    ):
+        if seq != previous_seq + 1:
+            yield f"epoch {epoch}: entry {seq} follows entry {previous_seq}"
+        elif chain_hash(previous, body.encode()) != digest.hex():
+            yield f"epoch {epoch}: entry {seq} does not match its hash"
+        try:
+            inside = reads.decode_body(body, digest)
+        except msgspec.MsgspecError as error:
+            yield f"epoch {epoch}: entry {seq} cannot be read: {error}"
+        else:
+            columns = (inside.seq, inside.account or inside.card, inside.cents, inside.kind)
+            if columns != (seq, eater, cents, kind):
+                yield f"epoch {epoch}: the columns of entry {seq} differ from the hashed text"
+        previous_seq, previous = seq, digest.hex()
+
+
+def _verify_balances(db: Database) -> Iterator[str]:
+    """Sum the entries' own texts, not the columns that the tap's query uses, account by account."""
+    own: dict[str, list[tuple[int, int]]] = {}
+    for n, body, digest in db.rows("SELECT n, body, hash FROM entry ORDER BY n"):
+        with contextlib.suppress(msgspec.MsgspecError):  # reported by `_verify_epoch`
+            entry = reads.decode_body(body, digest)
+            if entry.account is not None:
+                own.setdefault(entry.account, []).append((n, entry.cents))
+    accounts = db.rows(f"SELECT id, {reads.BODY}, h FROM record WHERE kind = 'account'")
+    for account_id, body, h in accounts:
+        after = sum(cents for n, cents in own.get(account_id, []) if n > h)
+        try:
+            expected = reads.decode_account(account_id, body).balance + after
+        except RecordError as error:
+            yield str(error)
+            continue
+        if (shown := reads.balance_cents(db, account_id)) != expected:
+            yield f"account {account_id}: shows {shown} cents, its entries give {expected}"

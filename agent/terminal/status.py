@@ -1,0 +1,62 @@
+"""What a terminal reports: to `canteen-agent status`, `systemctl status`, and in `state`."""
+
+from agent.domain.clock import Moment, age_ms
+from agent.domain.timekeeper import Timekeeper
+from agent.store import reads
+from agent.store.database import Database
+from agent.store.standing import standing
+from agent.sync.messages import TerminalState
+from agent.terminal.control import Answer
+from agent.terminal.outages import Outages
+
+
+def summary(db: Database, outages: Outages) -> str:
+    """Return one line for `systemctl status`."""
+    pending = standing(db).pending
+    link = outages.link_word()
+    return f"{outages.reader_summary()}; link {link}; {pending} entries wait for the central"
+
+
+def status(db: Database, outages: Outages, time: Timekeeper, moment: Moment) -> Answer:
+    """Return what the terminal is doing, by name. docs/reference/commands.md explains the names."""
+    own = standing(db)
+    kept = reads.counts(db)
+    contact_at = own.last_contact_at
+    return {
+        "town": own.town,
+        "terminal": own.terminal,
+        "at": moment.at,
+        "clock": moment.trust.value,
+        "day": time.day(moment),
+        "readers": {name: health.sentence() for name, health in outages.readers.items()},
+        "link": outages.link_word(),
+        "last_contact_s": age_ms(contact_at, moment.at) // 1000 if contact_at else None,
+        "epoch": own.epoch,
+        "last": own.end.seq,
+        "acked": own.acked.seq,
+        "pending": own.pending,
+        "oldest_pending_at": reads.oldest_pending_at(db),
+        "generation": own.generation,
+        "position": own.position,
+        "resyncing": own.resyncing,
+        "accounts": kept.pop("account", 0),
+        "cards": kept.pop("card", 0),
+        "set_aside": kept.pop("set_aside"),
+        "notes": kept.pop("note"),
+        "incidents": kept.pop("incident"),
+        "other_records": kept,
+    }
+
+
+def state(db: Database) -> TerminalState:
+    """Return what the file adds to the `state` message."""
+    own = standing(db)
+    kept = reads.counts(db)
+    return TerminalState(
+        online=True,
+        pending=own.pending,
+        oldest_pending_at=reads.oldest_pending_at(db),
+        last_contact_at=own.last_contact_at,
+        set_aside=kept["set_aside"],
+        incidents=kept["incident"],
+    )

@@ -1,0 +1,1 @@
+"""House rules that no linter knows. `python -m tests.house_rules` prints what breaks them."""
