@@ -2,7 +2,8 @@
 
 A record has one form on the wire, on disk and in memory (PROTOCOL.md, "Down: changes"). Each record
 is whole and carries `p`, the central's position when it last changed. Prices and policies have a
-day of effect: a terminal that is offline on the day of a fare change already has the new price.
+day of effect: `price_on` and `policy_on` return what is in effect on a day. So a terminal that is
+offline on the day of a price change already has the new price.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,6 @@
-"""The wall to the broker: the only file that imports paho. It carries bytes and decides nothing.
+"""The connection to the broker, made again when it is lost, after at most `BACK_OFF_MAX_S`.
+
+The wall to the broker: the only file that imports paho. It carries bytes and decides nothing.
 
 Terminal and central use it. Promises: a message is acknowledged to the broker only when `ack` is
 called for it, which its owner does after the commit. A network thread that dies is noticed within
