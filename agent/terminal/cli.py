@@ -41,6 +41,7 @@ CONFIG = click.option(
     type=click.Path(path_type=Path),
     default=CONFIG_DEFAULT,
     show_default=True,
+    help="The terminal's agent.toml.",
 )
 TRAYS_MAX = 100_000
 
@@ -86,7 +87,14 @@ def status(config_path: Path, as_json: bool) -> None:
 @cli.group(invoke_without_command=True)
 @CONFIG
 @table_format
-@click.option("-n", "--newest", type=click.IntRange(1, 1_000_000), default=20, show_default=True)
+@click.option(
+    "-n",
+    "--newest",
+    type=click.IntRange(1, 1_000_000),
+    default=20,
+    show_default=True,
+    help="How many entries to list.",
+)
 @click.pass_context
 def ledger(context: click.Context, config_path: Path, table_format: Format, newest: int) -> None:
     """List the newest entries of the terminal's ledger."""
