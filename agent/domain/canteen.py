@@ -48,7 +48,7 @@ OUTSIDE_HOURS_GRACE_MIN = 30
 PRICE_CENTS_MAX = 100_000
 """1,000 euro: no meal costs more, so a larger number is a mistake."""
 PRICES_MAX = 64
-"""Prices of one account: some years of fare changes for several services, in a small record."""
+"""Prices of one account: some years of price changes for several services, in a small record."""
 
 
 class AccountStatus(StrEnum):
