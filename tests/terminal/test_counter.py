@@ -84,7 +84,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> str:
 def test_log_lines_have_eight_digits_of_the_token_and_no_uid(
     wire: Wire, counter: Counter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A UID identifies a child, and so does a whole token for whoever has the records."""
+    """A UID identifies a child, and so does a whole token beside the records."""
     caplog.set_level(logging.DEBUG)
     moment = wire.box.moment()
     for card in (CARD, CARD, UNKNOWN_CARD):
