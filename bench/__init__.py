@@ -1,1 +1,1 @@
-"""Measurements, each beside its floor in the same run."""
+"""Measurements. Each figure stands beside its floor, measured in turn in the same run."""

@@ -1,4 +1,8 @@
-"""All measures beside their floors: python -m bench [--write] [--compare FILE]. A benchmark, never a test: machines differ."""
+"""All measures beside their floors: `python -m bench`. It is no test, since machines differ.
+
+`--only` runs some of the measures. `--against DIR` runs them in turn with those of another tree of
+this project, on the same disk, and prints both: so a change is judged in one run.
+"""
 
 import argparse
 import os
@@ -6,12 +10,15 @@ import platform
 import sqlite3
 import sys
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from bench.chain import chain
+from bench.compare import compare
 from bench.measure import Row
 from bench.process import backlog, block_device, start_memory_and_idling
 from bench.readers import readers
@@ -23,39 +30,52 @@ from bench.taps import (
 )
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "reference" / "performance.md"
-TAPS = 2_000
 HEAD = """# What it costs
 
-Printed by `make bench`; every figure stands beside its floor, measured in turn in the same run. Machines differ and are
-noisy: read the ratios. Nothing here ran on a Raspberry Pi or on an SD card.
+Printed by `make bench`. Each figure stands beside its floor, measured in turn in the same run.
+Machines differ: compare the ratios. Nothing was measured on a Raspberry Pi or on an SD card.
 
 """
 
 
+class Measure(NamedTuple):
+    """A function that returns rows. `taps` is its second argument, 0 if it has none."""
+
+    run: Callable[..., list[Row]]
+    taps: int = 0
+
+    @property
+    def arguments(self) -> tuple[int, ...]:
+        return (self.taps,) if self.taps else ()
+
+
+MEASURES = {
+    "tap": Measure(tap_beside_its_floors, 2_000),
+    "large-file": Measure(tap_in_a_large_file, 2_000),
+    "busy-thread": Measure(tap_beside_a_busy_thread, 2_000),
+    "obvious-script": Measure(tap_beside_the_obvious_script, 1_000),
+    "block-device": Measure(block_device),
+    "start": Measure(start_memory_and_idling),
+    "backlog": Measure(backlog),
+    "chain": Measure(chain),
+    "readers": Measure(readers),
+}
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write docs/reference/performance.md")
-    parser.add_argument("--save", type=Path, default=None, help="keep the figures in this file")
-    parser.add_argument(
-        "--compare", type=Path, default=None, help="show the ratios of a saved run beside these"
-    )
-    given = parser.parse_args()
-    before = (
-        {row.what: row for row in msgspec.json.decode(given.compare.read_bytes(), type=list[Row])}
-        if given.compare
-        else {}
-    )
-    rows: list[Row] = []
+    given = _parser().parse_args()
+    chosen = {name: MEASURES[name] for name in given.only or MEASURES}
     with tempfile.TemporaryDirectory(dir=".", prefix="bench-of-") as text:
         folder = Path(text).resolve()
-        rows += tap_beside_its_floors(folder, TAPS)
-        rows += tap_in_a_large_file(folder, TAPS)
-        rows += tap_beside_a_busy_thread(folder, TAPS)
-        rows += tap_beside_the_obvious_script(folder, TAPS // 2)
-        rows += block_device(folder)
-        for number, measure in enumerate((start_memory_and_idling, backlog, chain, readers)):
-            (place := folder / str(number)).mkdir()
-            rows += measure(place)
+        if given.against is not None:
+            for measure in chosen.values():
+                print(compare(measure.run, measure.arguments, given.against.resolve(), folder))
+            return 0
+        rows: list[Row] = []
+        for name, measure in chosen.items():
+            (place := folder / name).mkdir()
+            rows += measure.run(place, *measure.arguments)
+    before = _saved(given.compare) if given.compare else {}
     table = _table(rows, before)
     print(table)
     if given.save is not None:
@@ -65,27 +85,51 @@ def main() -> int:
     return 0
 
 
-def _table(rows: list[Row], before: dict[str, Row]) -> str:
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}"
-    lines = [f"{machine}, SQLite {sqlite3.sqlite_version}, {datetime.now(UTC):%Y-%m-%d}", ""]
-    extra = " | before" if before else ""
-    lines += [
-        f"| measure | value | floor | ratio | p99 ratio | goal{extra} |",
-        "|---" * (7 if before else 6) + "|",
-    ]
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="write docs/reference/performance.md")
+    parser.add_argument("--save", type=Path, default=None, help="save the figures in this file")
+    parser.add_argument(
+        "--compare", type=Path, default=None, help="print the ratios of a saved run beside these"
+    )
+    parser.add_argument(
+        "--only", action="append", choices=MEASURES, default=None, help="run only this measure"
+    )
+    parser.add_argument(
+        "--against", type=Path, metavar="DIR", default=None, help="run another tree's bench in turn"
+    )
+    return parser
+
+
+def _saved(path: Path) -> dict[tuple[str, str], Row]:
+    rows = msgspec.json.decode(path.read_bytes(), type=list[Row])
+    return {_key(row): row for row in rows}
+
+
+def _key(row: Row) -> tuple[str, str]:
+    """Return what names a row: one measure may stand beside several floors."""
+    return row.what, row.floor.partition(":")[0]
+
+
+def _table(rows: list[Row], before: dict[tuple[str, str], Row]) -> str:
+    machine = (
+        f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, "
+        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
+    )
+    head = ["measure", "value", "floor", "ratio", "p99 ratio", "goal"]
+    head += ["before"] if before else []
+    lines = [f"{machine}, {datetime.now(UTC):%Y-%m-%d}", "", _line(head), "|---" * len(head) + "|"]
     for row in rows:
-        cells = [
-            row.what,
-            row.value,
-            row.floor,
-            _number(row.ratio),
-            _number(row.p99_ratio),
-            row.goal,
-        ]
+        ratios = [_number(row.ratio), _number(row.p99_ratio)]
+        cells = [row.what, row.value, row.floor, *ratios, row.goal]
         if before:
-            cells.append(_number(before[row.what].ratio) if row.what in before else "")
-        lines.append("| " + " | ".join(cells) + " |")
+            cells.append(_number(before[_key(row)].ratio) if _key(row) in before else "")
+        lines.append(_line(cells))
     return "\n".join(lines)
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _number(ratio: float | None) -> str:

@@ -1,4 +1,4 @@
-"""What the whole chain costs: from a UID to its light, from a payment to the terminal, and a tap while everything is told anew."""
+"""What the whole chain costs: UID to light, payment to terminal, taps during replication."""
 
 import contextlib
 import itertools
@@ -13,7 +13,8 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.central.books.file import Books
-from agent.central.office.desk import credit
+from agent.central.books.postings import Payment, PaymentKey
+from agent.central.office.credit import credit
 from agent.domain.card import CardId, card_token
 from agent.readers.events import CardPresented, Show
 from agent.store import writes
@@ -32,7 +33,9 @@ CREDITS = 100
 RECORDS = 100_000
 BACKLOG = 150_000
 ROUNDS = 3
-UNDER_WAY_MAX = 20  # messages the broker has under way to a terminal
+BALANCE = "SELECT body ->> '$.balance' FROM record WHERE kind = 'account' AND id = 'a-1'"
+IN_FLIGHT_MAX = 20  # messages that the broker sends before one is acknowledged
+# The floor of `light`: one program that waits for a card, commits its UID and sets the light.
 BARE = """
 import sqlite3, sys
 from smartcard import scard as s
@@ -51,7 +54,8 @@ while True:
     came = states[0][1] & s.SCARD_STATE_PRESENT and not known & s.SCARD_STATE_PRESENT
     known = states[0][1] & ~s.SCARD_STATE_CHANGED
     if came:
-        code, h, p = s.SCardConnect(c, name, s.SCARD_SHARE_SHARED, s.SCARD_PROTOCOL_T0 | s.SCARD_PROTOCOL_T1)
+        protocols = s.SCARD_PROTOCOL_T0 | s.SCARD_PROTOCOL_T1
+        code, h, p = s.SCardConnect(c, name, s.SCARD_SHARE_SHARED, protocols)
         pci = s.SCARD_PCI_T1 if p == s.SCARD_PROTOCOL_T1 else s.SCARD_PCI_T0
         code, answer = s.SCardTransmit(h, pci, [0xFF, 0xCA, 0, 0, 0])
         sql.execute("INSERT INTO row VALUES (?)", (bytes(answer).hex() * 20,))
@@ -69,7 +73,10 @@ def chain(folder: Path) -> list[Row]:
 
 
 def light(folder: Path) -> Row:
-    """The UID leaves the card until the command for its light is at the reader, a whole agent; floor: its parts, bare, in one program."""
+    """From the UID leaving the card to the light's command at the reader, in a whole agent.
+
+    Floor: the same calls in one bare program.
+    """
     uids = [b"\x04" + n.to_bytes(6, "big") for n in range(1, LIGHTS + 1)]
     took, floor = Series(), Series()
     bare_card = VirtualCard()
@@ -84,18 +91,12 @@ def light(folder: Path) -> Row:
         bare = stack.enter_context(Process(command, folder / "bare.log"))
         wait_for(lambda: "ready" in bare.output(), "the bare program")
         terminal.start(enter=pcscd.namespace.command())
-        wait_for(terminal.answers, "the agent answering")
-        wait_for(
-            lambda: (
-                terminal.balance(f"a-{LIGHTS - 1}") is not None
-                and terminal.status()["readers"]["counter"] == "ready"
-            ),
-            "roster",
-        )
+        terminal.wait_until_serving()
+        terminal.wait_for_account(f"a-{LIGHTS - 1}")
         for uid in uids:
-            for one, series in ((card, took), (bare_card, floor)):
-                one.tap(uid)
-                series.us.append((one.shown_ns[-1] - one.asked_ns[-1]) / 1_000)
+            for virtual, series in ((card, took), (bare_card, floor)):
+                virtual.tap(uid)
+                series.us.append(_light_us(virtual))
     return against(
         "UID leaves the card -> its light at the reader, whole process",
         took,
@@ -106,42 +107,33 @@ def light(folder: Path) -> Row:
 
 
 def credit_to_terminal(folder: Path) -> Row:
-    """The central has committed a payment until the terminal has; floor: one message through the broker, in turn."""
+    """From the central's commit of a payment to the terminal's.
+
+    Floor: one message through the broker, in turn.
+    """
     with (
         Mosquitto(folder / "broker") as broker,
         canteen(folder, central_url=broker.url, terminal_url=broker.url, terminals=1) as town,
     ):
         (terminal,) = town.terminals
-        wait_for(lambda: terminal.balance("a-1") is not None, "the roster")
-        ledger = Books(town.central.db)
+        terminal.wait_for_account("a-1")
+        books = Books(town.central.db)
         seen = sqlite3.connect(f"file:{terminal.db}?mode=ro", uri=True)
         hop = _Hop(broker.port)
         took, floor = Series(), Series()
         source = random.Random(1)
         for n in range(CREDITS):
             time.sleep(source.uniform(0.02, 0.07))
-            credit(
-                ledger,
-                account="a-1",
-                cents=1,
-                channel="pos",
-                external=f"r-{n}",
-                at="2026-11-23T11:00:00.000Z",
-                reason="",
-            )
+            payment = Payment("a-1", 1, PaymentKey("pos", f"r-{n}"))
+            credit(books, payment, at="2026-11-23T11:00:00.000Z")
             begun = time.perf_counter_ns()
-            while (
-                seen.execute(
-                    "SELECT body ->> '$.balance' FROM record WHERE kind = 'account' AND id = 'a-1'"
-                ).fetchone()[0]
-                != n + 1
-            ):
+            while seen.execute(BALANCE).fetchone()[0] != n + 1:
                 time.sleep(0.0001)
             took.us.append((time.perf_counter_ns() - begun) / 1_000)
             floor.time(hop.send)
         hop.close()
         seen.close()
-        ledger.close()
+        books.close()
     return against(
         "committed at the central -> committed at the terminal, a credit",
         took,
@@ -152,24 +144,12 @@ def credit_to_terminal(folder: Path) -> Row:
 
 
 def tap_during_reset(folder: Path) -> Row:
-    """A tap while 100,000 records arrive, from the inbox until its light; floor: the same loop, quiet."""
+    """A tap while 100,000 records arrive, from the inbox to its light.
+
+    Floor: the same loop without messages.
+    """
     wire = Wire(folder)
-    with wire.central.ledger.transaction() as sql:
-        half = RECORDS // 2
-        numbers = range(1, half + 1)
-        sql.executemany(
-            "INSERT INTO account VALUES (?, 'primaria', 'pupil', 'active', '1A', NULL, NULL, 0, ?)",
-            ((f"a-{n}", n) for n in numbers),
-        )
-        sql.executemany(
-            "INSERT INTO price VALUES (?, 'lunch', '2026-01-01', 366)",
-            ((f"a-{n}",) for n in numbers),
-        )
-        sql.executemany(
-            "INSERT INTO card VALUES (?, ?, 'active', ?)",
-            ((card_token(KEY, _card(n)), f"a-{n}", half + n) for n in numbers),
-        )
-        sql.execute("UPDATE central SET position = ?", (RECORDS,))
+    _fill(wire)
     wire.connect()
     wire.settle(20 * RECORDS)
     messages = [message for message in wire.log if message[0].endswith("/changes")]
@@ -189,52 +169,67 @@ def tap_during_reset(folder: Path) -> Row:
             time.sleep(0.01)
         feeder.join()
     loop.close()
+    wire.central.books.close()
     most = f"{max(busy.us) / 1_000:.0f} ms at most"
-    row = against(
-        f"a tap while {RECORDS:,} records of a reset arrive, {most}",
-        busy,
-        "quiet",
-        quiet,
-        "p99 3, none above 50 ms",
-    )
-    wire.central.ledger.close()
-    return row
+    what = f"a tap while {RECORDS:,} records of a reset arrive, {most}"
+    return against(what, busy, "quiet", quiet, "p99 3, none above 50 ms")
+
+
+def _fill(wire: Wire) -> None:
+    """Give the central half as many accounts as records, and one card each."""
+    with wire.central.books.transaction() as sql:
+        half = RECORDS // 2
+        numbers = range(1, half + 1)
+        sql.executemany(
+            "INSERT INTO account VALUES (?, 'primaria', 'pupil', 'active', '1A', NULL, NULL, 0, ?)",
+            ((f"a-{n}", n) for n in numbers),
+        )
+        sql.executemany(
+            "INSERT INTO price VALUES (?, 'lunch', '2026-01-01', 366)",
+            ((f"a-{n}",) for n in numbers),
+        )
+        sql.executemany(
+            "INSERT INTO card VALUES (?, ?, 'active', ?)",
+            ((card_token(KEY, _card(n)), f"a-{n}", half + n) for n in numbers),
+        )
+        sql.execute("UPDATE central SET position = ?", (RECORDS,))
 
 
 def tap_during_backlog(folder: Path) -> Row:
-    """UID until its light at a whole agent, while what it recorded in days without a network goes up; floor: the same agent, quiet."""
+    """From UID to light in a whole agent that replicates the entries of days without a network.
+
+    Floor: the same agent with nothing pending.
+    """
     uids = [b"\x04" + n.to_bytes(6, "big") for n in range(len(CARDS) + 3 * LIGHTS)]
-    children = iter(
-        uids[len(CARDS) :]
-    )  # not those whose thousands of meals go up: a child eats once a day
+    # The accounts of the backlog have eaten on these days: others tap.
+    children = iter(uids[len(CARDS) :])
     quiet, busy = Series(), Series()
     reader = '[[reader]]\nname = "counter"\nprofile = "acs-acr122u"\n'
     with counter(folder, [f"a:{uid.hex()}" for uid in uids], reader) as (card, pcscd, terminal):
         write_backlog(terminal, 1, BACKLOG)
         terminal.start(enter=pcscd.namespace.command())
-        wait_for(terminal.answers, "the agent answering")
-        wait_for(lambda: terminal.status()["readers"]["counter"] == "ready", "the reader")
-        wait_for(lambda: 0 < terminal.pending() < BACKLOG, "the backlog moving", 60)
+        terminal.wait_until_serving()
+        wait_for(lambda: 0 < terminal.pending() < BACKLOG, "the first batches", 60)
         while terminal.pending() > BATCH_ENTRIES_MAX and len(busy.us) < 2 * LIGHTS:
             card.tap(next(children))
-            busy.us.append((card.shown_ns[-1] - card.asked_ns[-1]) / 1_000)
+            busy.us.append(_light_us(card))
         wait_for(lambda: terminal.pending() == 0, "everything booked", 120)
         for uid in itertools.islice(children, LIGHTS):
-            terminal.pending()  # asked as in the busy loop: the question costs, too
+            terminal.pending()  # the busy loop pays for this query too
             card.tap(uid)
-            quiet.us.append((card.shown_ns[-1] - card.asked_ns[-1]) / 1_000)
+            quiet.us.append(_light_us(card))
     most = f"{len(busy.us)} taps, {max(busy.us) / 1_000:.0f} ms at most"
-    return against(
-        f"UID -> light while {BACKLOG:,} entries go up, {most}",
-        busy,
-        "quiet",
-        quiet,
-        "p99 3, none above 50 ms",
-    )
+    what = f"UID -> light while {BACKLOG:,} entries go up, {most}"
+    return against(what, busy, "quiet", quiet, "p99 3, none above 50 ms")
+
+
+def _light_us(card: VirtualCard) -> float:
+    """Return the time from the last reading of the UID to the last light."""
+    return (card.shown_ns[-1] - card.answered_ns[-1]) / 1_000
 
 
 class _Hop:
-    """A message to oneself, by the broker."""
+    """One MQTT message through the broker back to its sender."""
 
     def __init__(self, port: int) -> None:
         self._came = threading.Event()
@@ -258,7 +253,7 @@ class _Hop:
 
 
 class _Loop:
-    """A terminal and its inbox as the main loop drives them, on a thread that owns the file."""
+    """A main loop: a terminal and its inbox on the thread that owns the file."""
 
     def __init__(self, wire: Wire) -> None:
         self.inbox = Inbox()
@@ -268,7 +263,7 @@ class _Loop:
         self._wire = wire
         self._over = False
         self._taps = 0
-        wire.box.db.close()  # a connection belongs to one thread: the loop opens its own
+        wire.box.db.close()  # a connection belongs to one thread: the loop opens another
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
@@ -313,9 +308,10 @@ def _card(n: int) -> CardId:
 
 
 def _feed(loop: _Loop, messages: list[tuple[str, bytes]], over: threading.Event) -> None:
+    """Deliver messages as a broker does, then set `over`."""
     begun = loop.acknowledged
     for sent, (topic, payload) in enumerate(messages):
-        while sent - (loop.acknowledged - begun) >= UNDER_WAY_MAX:
+        while sent - (loop.acknowledged - begun) >= IN_FLIGHT_MAX:
             time.sleep(0.0005)
         loop.inbox.put(Arrived(topic=topic, payload=payload, receipt=None))
     wait_for(lambda: loop.acknowledged - begun == len(messages), "all acknowledged", 120)

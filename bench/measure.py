@@ -1,4 +1,4 @@
-"""How things are measured here: beside their floor, in turn, in the same run; medians, 99th percentiles and ratios."""
+"""How the bench measures: a figure and its floor in turn; medians, 99th percentiles, ratios."""
 
 import os
 import sqlite3
@@ -8,24 +8,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PAGE_BYTES = 1024
+PAGE_BYTES = 1024  # as agent/store/schema.py has it
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table. `ratio` is of the medians, `p99_ratio` of the 99th percentiles; `goal` is what was asked for."""
+    """One row of the table.
+
+    `ratio` is that of the medians, `p99_ratio` that of the 99th percentiles. `goal` is the required
+    ratio, unless it names a unit.
+    """
 
     what: str
     value: str
-    floor: str
-    ratio: float | None
-    p99_ratio: float | None
-    goal: str
+    floor: str = ""
+    ratio: float | None = None
+    p99_ratio: float | None = None
+    goal: str = ""
 
 
 @dataclass(slots=True)
 class Series:
-    """Times in µs."""
+    """Durations in µs."""
 
     us: list[float] = field(default_factory=list)
 
@@ -47,6 +51,7 @@ class Series:
 
 
 def against(what: str, own: Series, floor_name: str, floor: Series, goal: str) -> Row:
+    """Return the row of a series beside its floor."""
     return Row(
         what,
         str(own),
@@ -57,21 +62,64 @@ def against(what: str, own: Series, floor_name: str, floor: Series, goal: str) -
     )
 
 
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a file with the settings of a terminal's database."""
+    sql = sqlite3.connect(path, isolation_level=None)
+    for pragma in (f"page_size = {PAGE_BYTES}", "journal_mode = WAL", "synchronous = FULL"):
+        sql.execute(f"PRAGMA {pragma}")
+    return sql
+
+
 class BareInsert:
-    """A file with one row a tap, as plain as SQLite allows: the same bytes, the same promise."""
+    """A table with one row per tap: an entry's body, committed with the same guarantee."""
 
     def __init__(self, path: Path) -> None:
-        self._sql = sqlite3.connect(path, isolation_level=None)
-        for pragma in (f"page_size = {PAGE_BYTES}", "journal_mode = WAL", "synchronous = FULL"):
-            self._sql.execute(f"PRAGMA {pragma}")
-        self._sql.execute("CREATE TABLE row (n INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT")
+        self.sql = connect(path)
+        self.sql.execute("CREATE TABLE row (n INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT")
 
     def insert(self, body: str) -> None:
-        self._sql.execute("INSERT INTO row (body) VALUES (?)", (body,))
+        self.sql.execute("INSERT INTO row (body) VALUES (?)", (body,))
+
+
+class IndexedInsert:
+    """A table with an entry's columns and the two indexes that a meal enters.
+
+    The indexes are those of agent/store/schema.py. This floor shows what they cost: a tap cannot be
+    faster with them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.sql = connect(path)
+        self.sql.executescript(
+            """
+CREATE TABLE entry (
+    n           INTEGER PRIMARY KEY,
+    kind        TEXT    NOT NULL,
+    eater       TEXT,
+    service     TEXT,
+    day         TEXT,
+    meal_number INTEGER NOT NULL,
+    cents       INTEGER NOT NULL,
+    reverses    INTEGER,
+    hash        BLOB    NOT NULL,
+    body        TEXT    NOT NULL
+) STRICT;
+CREATE INDEX entry_with_cents ON entry (eater, n) WHERE cents <> 0;
+CREATE UNIQUE INDEX meal_once ON entry (eater, day, service, meal_number) WHERE meal_number > 0;
+"""
+        )
+
+    def insert(self, eater: str, day: str, body: str) -> None:
+        """Insert a meal of an account on a day. Each pair may occur once."""
+        self.sql.execute(
+            "INSERT INTO entry (kind, eater, service, day, meal_number, cents, hash, body)"
+            " VALUES ('meal', ?, 'lunch', ?, 1, -366, zeroblob(32), ?)",
+            (eater, day, body),
+        )
 
 
 class Overwrite:
-    """4 KiB written over, and flushed."""
+    """4 KiB overwritten in place and flushed."""
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT)

@@ -118,8 +118,8 @@ def pcsc_tap(folder: Path) -> Row:
         bare_ends = [int(line) for line in bare.output().split()]
     return _beside(
         "UID leaves the card -> CardPresented (PC/SC)",
-        [end - begun for end, begun in zip(our_ends, ours_card.asked_ns, strict=True)],
-        [end - begun for end, begun in zip(bare_ends, bare_card.asked_ns, strict=True)],
+        [end - begun for end, begun in zip(our_ends, ours_card.answered_ns, strict=True)],
+        [end - begun for end, begun in zip(bare_ends, bare_card.answered_ns, strict=True)],
         "pyscard SCardTransmit",
     )
 

@@ -1,4 +1,4 @@
-"""A missing tool fails with the name of its package; nothing is skipped."""
+"""A missing tool fails with the name of its package. No test is skipped for it."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tests.parts.process import require
 
 
 @pytest.mark.parametrize("tool", ["openssl", "unshare"])
-def test_a_missing_tool_fails_with_its_package(tool: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_tool_names_its_package(tool: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert require(tool).endswith(tool)
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(RuntimeError, match="apt-get install"):

@@ -1,6 +1,7 @@
-"""A day at two other brokers, amqtt and aedes: nothing hangs on mosquitto. Both speak MQTT 3.1.1 only.
+"""One day at two other brokers, amqtt and aedes, which support MQTT 3.1.1 only.
 
-Run by `make test-brokers`, which installs them; they are not among what `make test` needs.
+So nothing depends on mosquitto. `make test-brokers` installs both and runs this file; `make test`
+does not need them.
 """
 
 import socket
@@ -21,8 +22,8 @@ AEDES = Path(__file__).with_name("aedes.mjs")
 def amqtt(folder: Path, port: int) -> Process:
     config = folder / "amqtt.yaml"
     config.write_text(
-        f"listeners:\n  default:\n    type: tcp\n    bind: 127.0.0.1:{port}\n"
-        "plugins:\n  amqtt.plugins.authentication.AnonymousAuthPlugin:\n    allow_anonymous: true\n",
+        f"listeners:\n  default:\n    type: tcp\n    bind: 127.0.0.1:{port}\nplugins:\n"
+        "  amqtt.plugins.authentication.AnonymousAuthPlugin:\n    allow_anonymous: true\n",
         encoding="utf-8",
     )
     return Process([AMQTT, "-c", config], folder / "amqtt.log")
@@ -40,7 +41,9 @@ def listens(port: int) -> bool:
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("start", [amqtt, aedes])
-def test_a_day_at_another_broker(start: Callable[[Path, int], Process], tmp_path: Path) -> None:
+def test_both_sides_end_equal_at_another_broker(
+    start: Callable[[Path, int], Process], tmp_path: Path
+) -> None:
     port = free_port()
     url = f"mqtt://127.0.0.1:{port}"
     broker = start(tmp_path, port)

@@ -1,4 +1,4 @@
-"""A real file system cut in its life: ext4 on a loop device, told to forget what it has not written (needs root)."""
+"""Cut a real file system: ext4 on a loop device drops what it has not written yet. Needs root."""
 
 import contextlib
 import fcntl
@@ -20,34 +20,44 @@ from tests.parts.process import ROOT, require
 EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32), fs/ext4/ext4.h
 NO_LOG_FLUSH = 2
 IMAGE_BYTES = 64 * 1024 * 1024
-ENTRIES_MAX = 60  # a cut comes after so many at the latest
+ENTRIES_MAX = 60  # between two cuts
+HASH_DIGITS = 64
 
 
 def cut_a_real_file_system(folder: Path, cuts: int) -> tuple[int, int]:
-    """Return how many entries that were reported committed are lost, and how many were reported."""
+    """Return how many committed entries were lost after `cuts` cuts, and how many were committed.
+
+    An entry counts as committed when the writing process has printed it.
+    """
     draw = random.Random(1)
     image, mount = folder / "ext4.img", folder / "ext4"
     mount.mkdir()
     with open(image, "wb") as file:
         file.truncate(IMAGE_BYTES)
     subprocess.run([require("mkfs.ext4"), "-q", image], check=True, timeout=60)
-    lost = reported = 0
-    known: dict[int, str] = {}
+    lost = 0
+    committed: dict[int, str] = {}
     for _ in range(cuts):
         with mounted(image, mount):
-            said = tap_until_cut(mount, draw.randint(1, ENTRIES_MAX))
-            assert said, "nothing was recorded before the cut"
-            known |= said
+            printed = tap_until_cut(mount, draw.randint(1, ENTRIES_MAX))
+            assert printed, "the process printed no entry before the cut"
+            committed |= printed
         with mounted(image, mount):
-            db = Database(mount / "t.db", headroom_bytes=0)
-            epoch = newest_epoch(db)
-            for seq, digest in known.items():
-                place = find_place(db, ChainEnd(epoch=epoch, seq=seq, hash=digest))
-                lost += place is None or place.hash != digest
-            lost += len(list(verify(db)))
-            reported = len(known)
-            db.close()
-    return lost, reported
+            lost += _count_lost(mount / "t.db", committed)
+    return lost, len(committed)
+
+
+def _count_lost(path: Path, committed: dict[int, str]) -> int:
+    """Return how many entries are missing or differ, plus the faults that `verify` reports."""
+    db = Database(path, headroom_bytes=0)
+    epoch = newest_epoch(db)
+    lost = 0
+    for seq, digest in committed.items():
+        place = find_place(db, ChainEnd(epoch=epoch, seq=seq, hash=digest))
+        lost += place is None or place.hash != digest
+    lost += len(list(verify(db)))
+    db.close()
+    return lost
 
 
 @contextmanager
@@ -60,9 +70,12 @@ def mounted(image: Path, mount: Path) -> Iterator[None]:
 
 
 def tap_until_cut(mount: Path, entries: int) -> dict[int, str]:
-    """Let a process record entries as fast as it can, cut, and return seq and hash of those that it said were committed."""
+    """Append entries in a child process, cut the file system, and return what the child printed.
+
+    The result is seq -> hash. The child prints an entry after its commit.
+    """
     words = [sys.executable, "-m", "tests.crash.tapper", str(mount / "t.db")]
-    said: dict[int, str] = {}
+    printed: dict[int, str] = {}
     with subprocess.Popen(
         words,
         stdout=subprocess.PIPE,
@@ -73,17 +86,17 @@ def tap_until_cut(mount: Path, entries: int) -> dict[int, str]:
         assert child.stdout is not None
         for line in child.stdout:
             seq, digest = line.split()
-            said[int(seq)] = digest
-            if len(said) >= entries:
+            printed[int(seq)] = digest
+            if len(printed) >= entries:
                 break
         descriptor = os.open(mount, os.O_RDONLY)
         fcntl.ioctl(descriptor, EXT4_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
         os.close(descriptor)
         child.kill()
-        with contextlib.suppress(ValueError):  # a line that was cut in its middle was not said
-            said |= {
-                int(seq): digest
-                for seq, digest in (line.split() for line in child.stdout)
-                if len(digest) == 64
-            }
-    return said
+        # The kill may cut the last line in its middle. Such a line does not count as printed.
+        with contextlib.suppress(ValueError):
+            for line in child.stdout:
+                seq, digest = line.split()
+                if len(digest) == HASH_DIGITS:
+                    printed[int(seq)] = digest
+    return printed

@@ -1,13 +1,18 @@
-/* Interposed before libc: writes down, in order, every change that a process makes to the files of one folder, and every
- * sync that it asks for; or lets the disk fail while another file says so. What it cannot see: stores into mapped memory (of SQLite only the -shm file, which is rebuilt from
- * the write-ahead log), and what the kernel writes back by itself.
+/* Interposed before libc. It records, in order, every change that a process makes to the files of
+ * one folder, and every sync. It can also make the disk fail while a control file exists. It does
+ * not see stores into mapped memory, which is SQLite's -shm file, rebuilt from the write-ahead log.
+ * Nor does it see what the kernel writes back by itself.
  *
- * CRASH_FOLDER  the folder, absolute; files in it are named without it
- * CRASH_LOG     where the record goes: op byte, name length (1), name, offset (8), length (8), bytes; little-endian
- * CRASH_FAILS   a file: while it exists, what it names fails with EIO: any of the words read, write, sync
- * CRASH_NO_DIRECTORY_SYNC  if set, syncs of directories are not written down, as if the program had forgotten them
+ * CRASH_FOLDER  the folder, absolute; the recording names its files without it
+ * CRASH_LOG     the recording: op byte, name length (1), name, offset (8), length (8), bytes;
+ *               little-endian
+ * CRASH_FAILS   a control file: while it exists, the calls whose words it contains fail with EIO;
+ *               the words are read, write, sync
+ * CRASH_NO_DIRECTORY_SYNC  if set, syncs of directories are not recorded, as if the program had
+ *               omitted them
  *
- * op: W write, T truncate (offset = new size), S sync, D sync of the folder, C create, U unlink, R rename (bytes = new name)
+ * op: W write, T truncate (offset = new size), S sync, D sync of the folder, C create, U unlink,
+ *     R rename (bytes = new name)
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -82,7 +87,7 @@ static void put(const void *bytes, size_t length) {
     }
 }
 
-static void note(char op, const char *name, uint64_t offset, uint64_t length, const void *bytes) {
+static void record(char op, const char *name, uint64_t offset, uint64_t length, const void *bytes) {
     if (out < 0) return;
     uint8_t name_length = (uint8_t)strlen(name);
     pthread_mutex_lock(&lock);
@@ -96,8 +101,8 @@ static int opened(int fd, const char *path, int flags, int existed) {
     if (fd >= 0 && fd < FDS_MAX && name) {
         free(names[fd]);
         names[fd] = strdup(name);
-        if (*name && !existed && (flags & O_CREAT)) note('C', name, 0, 0, NULL);
-        if (*name && (flags & O_TRUNC)) note('T', name, 0, 0, NULL);
+        if (*name && !existed && (flags & O_CREAT)) record('C', name, 0, 0, NULL);
+        if (*name && (flags & O_TRUNC)) record('T', name, 0, 0, NULL);
     }
     return fd;
 }
@@ -142,7 +147,7 @@ int close(int fd) {
         if (fails(fd, "write")) return -1;                                       \
         REAL(ssize_t, function, int, const void *, size_t, offset_type);         \
         ssize_t done = real_##function(fd, bytes, length, at);                   \
-        if (of(fd) && done > 0) note('W', of(fd), (uint64_t)at, (uint64_t)done, bytes); \
+        if (of(fd) && done > 0) record('W', of(fd), (uint64_t)at, (uint64_t)done, bytes); \
         return done;                                                             \
     }
 PWRITE(pwrite, off_t)
@@ -164,7 +169,7 @@ ssize_t write(int fd, const void *bytes, size_t length) {
     struct stat status;
     if ((fcntl(fd, F_GETFL) & O_APPEND) && fstat(fd, &status) == 0) at = status.st_size;
     ssize_t done = real_write(fd, bytes, length);
-    if (done > 0) note('W', of(fd), (uint64_t)at, (uint64_t)done, bytes);
+    if (done > 0) record('W', of(fd), (uint64_t)at, (uint64_t)done, bytes);
     return done;
 }
 
@@ -172,7 +177,7 @@ ssize_t write(int fd, const void *bytes, size_t length) {
     int function(int fd, offset_type size) {                                     \
         REAL(int, function, int, offset_type);                                   \
         int result = real_##function(fd, size);                                  \
-        if (of(fd) && !result) note('T', of(fd), (uint64_t)size, 0, NULL);       \
+        if (of(fd) && !result) record('T', of(fd), (uint64_t)size, 0, NULL);       \
         return result;                                                           \
     }
 TRUNCATE(ftruncate, off_t)
@@ -185,8 +190,8 @@ TRUNCATE(ftruncate64, off64_t)
         int result = real_##function(fd);                                        \
         const char *name = of(fd);                                               \
         if (name && !result) {                                                   \
-            if (*name) note('S', name, 0, 0, NULL);                              \
-            else if (!getenv("CRASH_NO_DIRECTORY_SYNC")) note('D', "", 0, 0, NULL); \
+            if (*name) record('S', name, 0, 0, NULL);                              \
+            else if (!getenv("CRASH_NO_DIRECTORY_SYNC")) record('D', "", 0, 0, NULL); \
         }                                                                        \
         return result;                                                           \
     }
@@ -197,7 +202,7 @@ int unlink(const char *path) {
     REAL(int, unlink, const char *);
     int result = real_unlink(path);
     const char *name = inside(path);
-    if (name && *name && !result) note('U', name, 0, 0, NULL);
+    if (name && *name && !result) record('U', name, 0, 0, NULL);
     return result;
 }
 
@@ -205,6 +210,6 @@ int rename(const char *from, const char *to) {
     REAL(int, rename, const char *, const char *);
     int result = real_rename(from, to);
     const char *name = inside(from), *other = inside(to);
-    if (name && other && *name && *other && !result) note('R', name, 0, strlen(other), other);
+    if (name && other && *name && *other && !result) record('R', name, 0, strlen(other), other);
     return result;
 }

@@ -1,11 +1,12 @@
-"""A recorded life, cut at every point: the disks that a cut may leave, opened with the real store and looked at.
+"""Replay a recorded workload, cut it after every operation, and open each disk that may result.
 
-What a cut may leave, per file: what was synced; of the writes since, any subset, the last of them also torn at a multiple of 512
-bytes; and a 4 KiB block that was being rewritten, damaged whole. Between files nothing is ordered but by syncs. A name is there
-after a cut if the folder was synced since it was made, or by chance.
+A cut may leave, per file: all that was synced; any subset of the writes since, where the last write
+may be torn at a multiple of 512 bytes; and a rewritten 4 KiB block may be damaged as a whole. Only
+syncs order writes to different files. A name survives a cut if its folder was synced after the name
+was made. Otherwise it may survive or not.
 
-The record cannot show what the kernel writes back by itself (any subset covers it), nor stores into mapped memory: SQLite's -shm,
-which no cut keeps.
+The recording does not show what the kernel writes back by itself: the subsets cover that. Nor does
+it show stores into mapped memory, which is SQLite's -shm file: no cut keeps it.
 """
 
 import hashlib
@@ -23,16 +24,20 @@ from agent.errors import AgentError
 from agent.sqlite_file import FAULTS, SqliteFile
 from agent.store.database import Database
 from agent.store.verify import verify
-from tests.crash.workload import MIGRATING, NEWER, fingerprint
+from tests.crash.workload import MIGRATING, NEWER, STATES_FILE, fingerprint
 
 SECTOR_BYTES = 512
 BLOCK_BYTES = 4096
-SUBSETS = 24  # random ones at each point, beside none, all, each alone missing and the torn ones
+# Random subsets at each cut, besides all writes, none, all but each single one, and the torn ones.
+SUBSETS = 24
+SEED = 1  # of the random subsets
 DATABASE = "t.db"
+
+Image = dict[str, bytes]  # name -> content
 
 
 class Op(NamedTuple):
-    """One line of the record: see recorder.c."""
+    """One operation of the recording. recorder.c defines the letters of `op`."""
 
     op: str
     name: str
@@ -40,7 +45,14 @@ class Op(NamedTuple):
     data: bytes
 
 
-def read_record(path: Path) -> list[Op]:
+class Write(NamedTuple):
+    """A write that no sync has followed yet: the file's name and its number in `File.since`."""
+
+    name: str
+    number: int
+
+
+def read_recording(path: Path) -> list[Op]:
     raw, at, ops = path.read_bytes(), 0, []
     while at < len(raw):
         op, name_length = chr(raw[at]), raw[at + 1]
@@ -55,7 +67,7 @@ def read_record(path: Path) -> list[Op]:
 
 @dataclass(slots=True)
 class File:
-    """`synced` is surely on the disk; `since` was asked for after that, in order."""
+    """`synced` survives a cut. `since` are the writes after the last sync, in order."""
 
     synced: bytes = b""
     since: list[Op] = field(default_factory=list)
@@ -72,11 +84,8 @@ class File:
         return bytes(content)
 
 
-Image = dict[str, bytes]
-
-
 class Disk:
-    """Files by number, names that point to them: a rename moves a name, and is surely there only when the folder was synced."""
+    """Numbered files and the names that point to them. A rename moves a name."""
 
     def __init__(self) -> None:
         self.files: list[File] = []
@@ -101,97 +110,98 @@ class Disk:
                 self.names[op.data.decode()] = self.names.pop(op.name)
 
     def images(self, draw: random.Random) -> Iterator[Image]:
-        """Yield what a cut now may leave."""
-        for names in (
-            [self.names] if self.names == self.synced_names else [self.names, self.synced_names]
-        ):
-            shown = {name: self.files[number] for name, number in names.items()}
-            waiting = [(name, n) for name, file in shown.items() for n in range(len(file.since))]
-            yield self._with(shown, set(waiting))
-            if not waiting:
+        """Yield each disk that a cut at this point may leave."""
+        both = [self.names, self.synced_names]
+        for names in both[:1] if self.names == self.synced_names else both:
+            files = {name: self.files[number] for name, number in names.items()}
+            writes = [
+                Write(name, n) for name, file in files.items() for n in range(len(file.since))
+            ]
+            yield _image(files, set(writes))
+            if not writes:
                 continue
-            yield self._with(shown, set())
-            for missing in waiting:
-                yield self._with(shown, {one for one in waiting if one != missing})
+            yield _image(files, set())
+            for missing in writes:
+                yield _image(files, {write for write in writes if write != missing})
             for _ in range(SUBSETS):
-                yield self._with(shown, {one for one in waiting if draw.random() < 0.5})
-            yield from self._torn(shown, waiting, draw)
+                yield _image(files, {write for write in writes if draw.random() < 0.5})
+            for name, file in files.items():
+                if file.since and file.since[-1].op == "W":
+                    others = _image(files, {write for write in writes if write.name != name})
+                    for content in (*_torn(file), *_damaged(file, draw)):
+                        yield others | {name: content}
 
-    def _with(self, shown: dict[str, File], kept: set[tuple[str, int]]) -> Image:
-        return {
-            name: file.content([op for n, op in enumerate(file.since) if (name, n) in kept])
-            for name, file in shown.items()
-        }
 
-    def _torn(
-        self, shown: dict[str, File], waiting: list[tuple[str, int]], draw: random.Random
-    ) -> Iterator[Image]:
-        """Yield the newest write of each file torn, with all before it or none; and each block that was being rewritten, damaged."""
-        for name, file in shown.items():
-            if not file.since or file.since[-1].op != "W":
-                continue
-            others = {one for one in waiting if one[0] != name}
-            last = file.since[-1]
-            for end in range(
-                SECTOR_BYTES - last.offset % SECTOR_BYTES, len(last.data), SECTOR_BYTES
-            ):
-                for before in (file.since[:-1], []):
-                    image = self._with(shown, others)
-                    yield image | {
-                        name: file.content([*before, last._replace(data=last.data[:end])])
-                    }
-                    late = last._replace(offset=last.offset + end, data=last.data[end:])
-                    yield image | {name: file.content([*before, late])}
-            whole = file.content(file.since)
-            for block in sorted({op.offset // BLOCK_BYTES for op in file.since if op.op == "W"}):
-                noise = draw.randbytes(min(BLOCK_BYTES, len(whole) - block * BLOCK_BYTES))
-                for base in (whole, file.synced):
-                    damaged = bytearray(
-                        base[: block * BLOCK_BYTES].ljust(block * BLOCK_BYTES, b"\0")
-                    )
-                    yield self._with(shown, others) | {
-                        name: bytes(damaged + noise + base[block * BLOCK_BYTES + len(noise) :])
-                    }
+def _image(files: dict[str, File], kept: set[Write]) -> Image:
+    """Return a disk that has kept these writes since the last sync, and lost all others."""
+    return {
+        name: file.content([op for n, op in enumerate(file.since) if Write(name, n) in kept])
+        for name, file in files.items()
+    }
+
+
+def _torn(file: File) -> Iterator[bytes]:
+    """Yield contents with the newest write torn, after all writes before it or after none."""
+    last = file.since[-1]
+    first_end = SECTOR_BYTES - last.offset % SECTOR_BYTES
+    for end in range(first_end, len(last.data), SECTOR_BYTES):
+        for before in (file.since[:-1], []):
+            yield file.content([*before, last._replace(data=last.data[:end])])
+            tail = last._replace(offset=last.offset + end, data=last.data[end:])
+            yield file.content([*before, tail])
+
+
+def _damaged(file: File, draw: random.Random) -> Iterator[bytes]:
+    """Yield contents in which noise replaces one block that was being rewritten."""
+    whole = file.content(file.since)
+    for block in sorted({op.offset // BLOCK_BYTES for op in file.since if op.op == "W"}):
+        begin = block * BLOCK_BYTES
+        noise = draw.randbytes(min(BLOCK_BYTES, len(whole) - begin))
+        for base in (whole, file.synced):
+            yield base[:begin].ljust(begin, b"\0") + noise + base[begin + len(noise) :]
 
 
 @dataclass(slots=True)
-class Verdicts:
-    """`faults` are sentences, each with how often it was found; `images` distinct disks that were opened."""
+class Result:
+    """`images` distinct disks were opened. `faults` are sentences with how often each occurred."""
 
     images: int = 0
     faults: dict[str, int] = field(default_factory=dict)
 
 
-def replay(record: Path, folder: Path, *, every: int = 1, seed: int = 1) -> Verdicts:
-    """Cut at every point (or each `every`th), open every disk, and look. `folder` is used for the disks."""
-    draw = random.Random(seed)
-    ops = read_record(record)
-    marks = [json.loads(op.data) for op in ops if op.name == "marks" and op.op == "W"]
+def replay(recording: Path, folder: Path, *, every: int = 1, until_fault: bool = False) -> Result:
+    """Cut after every operation, or every `every`th, and check each disk that may result.
+
+    `folder` is used for the disks. With `until_fault` the first fault ends the replay.
+    """
+    draw = random.Random(SEED)
+    ops = read_recording(recording)
+    states = [json.loads(op.data) for op in ops if op.name == STATES_FILE and op.op == "W"]
     disk, seen, reached = Disk(), set[bytes](), -1
-    verdicts = Verdicts()
+    result = Result()
     for number, op in enumerate(ops):
-        if op.name == "marks":
+        if op.name == STATES_FILE:
             reached += op.op == "W"
             continue
         disk.do(op)
         if reached < 0 or number % every:
             continue
-        migrating = MIGRATING in (mark["done"] for mark in marks[: reached + 1])
-        allowed = (
-            {marks[-1]["state"]}
-            if migrating
-            else {mark["state"] for mark in marks[reached : reached + 2]}
-        )
+        is_migrating = MIGRATING in (state["done"] for state in states[: reached + 1])
+        # The transaction that was being committed may be on the disk or not.
+        possible = states[-1:] if is_migrating else states[reached : reached + 2]
+        allowed = {state["state"] for state in possible}
         for image in disk.images(draw):
             key = _key(image, reached)
             if key in seen:
                 continue
             seen.add(key)
-            verdicts.images += 1
-            fault = look(image, folder, allowed, migrating=migrating)
+            result.images += 1
+            fault = fault_of(image, folder, allowed, is_migrating=is_migrating)
             if fault is not None:
-                verdicts.faults[fault] = verdicts.faults.get(fault, 0) + 1
-    return verdicts
+                result.faults[fault] = result.faults.get(fault, 0) + 1
+                if until_fault:
+                    return result
+    return result
 
 
 def _key(image: Image, reached: int) -> bytes:
@@ -201,41 +211,46 @@ def _key(image: Image, reached: int) -> bytes:
     return total.digest()
 
 
-def look(image: Image, folder: Path, allowed: set[str | None], *, migrating: bool) -> str | None:
-    """Open a disk with the real store; return what is wrong with it. `allowed` are the states it may be in, None for no ledger yet.
+def fault_of(
+    image: Image, folder: Path, allowed: set[str | None], *, is_migrating: bool
+) -> str | None:
+    """Open a disk with the real store. Return what is wrong with it, or None.
 
-    When it was `migrating`, the newer program opens it, and ends what was begun.
+    `allowed` are the states it may be in; None stands for no ledger yet. If the cut came during the
+    migration, the newer program opens the disk and completes the migration.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for name, content in image.items():
         if name.startswith(DATABASE):
             (folder / name).write_bytes(content)
-    existed = (folder / DATABASE).exists()
-    if not existed and None not in allowed:
-        return "the file is gone"
+    path = folder / DATABASE
+    if not path.exists() and None not in allowed:
+        return "the file is missing"
     try:
-        if migrating:
-            SqliteFile(folder / DATABASE, NEWER, "rw").close()
-            return (
-                None if state_of(folder / DATABASE) in allowed else "the migration lost something"
-            )
-        db = Database(folder / DATABASE, headroom_bytes=0)
+        if is_migrating:
+            SqliteFile(path, NEWER, "rw").close()
+            return None if state_of(path) in allowed else "the migration lost something"
+        db = Database(path, headroom_bytes=0)
     except (AgentError, *FAULTS) as error:
-        return f"it does not open: {str(error).partition(': ')[2]}"
+        return f"the file does not open: {str(error).partition(': ')[2]}"
     try:
-        state = fingerprint(db.sql)
-        blank = db.sql.execute("SELECT 1 FROM terminal").fetchone() is None
-        if state not in allowed and not (blank and None in allowed):
-            return "it holds another state than what was committed, or was being committed"
-        (integrity,) = db.sql.execute("PRAGMA integrity_check").fetchone()
-        if integrity != "ok":
-            return f"integrity_check: {integrity}"
-        return next(verify(db), None)
+        return _fault_in(db, allowed)
     except (AgentError, *FAULTS) as error:
-        return f"it cannot be read: {error}"
+        return f"the file cannot be read: {error}"
     finally:
         db.close()
+
+
+def _fault_in(db: Database, allowed: set[str | None]) -> str | None:
+    state = fingerprint(db.sql)
+    is_blank = db.sql.execute("SELECT 1 FROM terminal").fetchone() is None
+    if state not in allowed and not (is_blank and None in allowed):
+        return "the rows are neither those committed nor those being committed"
+    (integrity,) = db.sql.execute("PRAGMA integrity_check").fetchone()
+    if integrity != "ok":
+        return f"integrity_check: {integrity}"
+    return next(verify(db), None)
 
 
 def state_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Records entries without end and says each one after its commit: python -m tests.crash.tapper FILE."""
+"""Append entries without end; print each after its commit: python -m tests.crash.tapper FILE."""
 
 import sys
 from datetime import date, timedelta
@@ -18,7 +18,7 @@ def main(path: Path) -> None:
     db = Database(path, headroom_bytes=256 * 1024)
     writes.initialise(db, town="borgo", terminal="t-1", epoch="1-0123456789abcdef")
     db.reserve()
-    for n in range(standing(db).end.seq, DAYS_MAX):  # each its own day
+    for n in range(standing(db).end.seq, DAYS_MAX):  # each meal has its own day
         entry = writes.append(db, meal(n % SECONDS, f"{date(2000, 1, 1) + timedelta(days=n)}"))
         print(entry.seq, entry.hash, flush=True)
         if n % CHECKPOINT_EVERY == 0:

@@ -1,7 +1,7 @@
-"""What a terminal's file lives through, written down by the recorder: python -m tests.crash.workload FOLDER [PLANTED BUG].
+"""All that happens to a terminal's file: python -m tests.crash.workload FOLDER [PLANTED FAULT].
 
-After every transaction a line is added to the file `marks`: what was done, and a fingerprint of all rows as they are now. So
-the record knows, for every point in time, between which two states the disk must be.
+After every transaction a line is appended to the file `states`: what was done, and a fingerprint of
+all rows. So the recording tells, for every cut, between which two states the disk must be.
 """
 
 import hashlib
@@ -26,43 +26,41 @@ AT = "2026-11-23T11:{:02d}:{:02d}.000Z"
 GENERATION = "c0ffee" * 4
 ACCOUNTS = 12
 HEADROOM_BYTES = 64 * 1024
+STATES_FILE = "states"
 MIGRATING = "about to migrate"
-NEWER = replace(
-    FORM,
-    migrations=(
-        *FORM.migrations,
-        "ALTER TABLE terminal ADD COLUMN added INTEGER NOT NULL DEFAULT 7",
-    ),
-)  # one to come
+# The form of a program with one more migration.
+MIGRATION = "ALTER TABLE terminal ADD COLUMN added INTEGER NOT NULL DEFAULT 7"
+NEWER = replace(FORM, migrations=(*FORM.migrations, MIGRATION))
 
 
 def fingerprint(sql: sqlite3.Connection) -> str:
-    """Return a digest over every row of every table, and the schema's version."""
+    """Return a digest over every row of every table and the schema's version."""
     total = hashlib.sha256(repr(sql.execute("PRAGMA user_version").fetchall()).encode())
-    for (table,) in sql.execute(
+    tables = (
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'headroom' ORDER BY name"
-    ).fetchall():
+    )
+    for (table,) in sql.execute(tables).fetchall():
         rows = sorted(map(repr, sql.execute(f"SELECT * FROM {table}").fetchall()))
         total.update(repr((table, rows)).encode())
     return total.hexdigest()
 
 
-class Marks:
-    """The file of marks. The last one says what the disk must hold at least."""
+class States:
+    """The file of states. Its last line says what the disk must hold at least."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = os.open(folder / "marks", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._file = os.open(folder / STATES_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def put(self, done: str, sql: sqlite3.Connection | None) -> None:
         state = fingerprint(sql) if sql is not None else None
         os.write(self._file, json.dumps({"done": done, "state": state}).encode() + b"\n")
 
 
-class Marked(Database):
-    """The store, with a mark after each of its transactions."""
+class WatchedDatabase(Database):
+    """The store, which puts down its state after each transaction."""
 
-    def __init__(self, path: Path, marks: Marks, split: bool) -> None:
-        self._marks = marks
+    def __init__(self, path: Path, states: States, *, split: bool) -> None:
+        self._states = states
         self._split = split
         super().__init__(path, headroom_bytes=HEADROOM_BYTES)
 
@@ -70,33 +68,33 @@ class Marked(Database):
     def transaction(self) -> Iterator[sqlite3.Connection]:
         with super().transaction() as sql:
             yield sql
-            if self._split:  # planted: what belongs together in two transactions
+            if self._split:  # planted: one transaction becomes two
                 sql.execute("COMMIT")
                 sql.execute("BEGIN IMMEDIATE")
                 sql.execute("UPDATE terminal SET order_done = 'split'")
-        if self.sql.execute(
-            "SELECT 1 FROM terminal"
-        ).fetchone():  # before it is a terminal's nothing is promised
-            self._marks.put("transaction", self.sql)
+        # A file without a terminal's row is blank: nothing is promised of it.
+        if self.sql.execute("SELECT 1 FROM terminal").fetchone():
+            self._states.put("transaction", self.sql)
 
     def write_one(self, statement: str, values: Sequence[object]) -> None:
         super().write_one(statement, values)
-        self._marks.put("entry", self.sql)
+        self._states.put("entry", self.sql)
 
 
 def meal(n: int, day: str) -> Entry:
     return Entry(
-        kind=Kind.MEAL, cents=-366, at=AT.format(n // 60, n % 60), clock=ClockTrust.SYNCED, boot="b", mono_ms=n, how=How.CARD,
-        account=f"a-{n % ACCOUNTS}", card=f"{n % ACCOUNTS:032x}", service="lunch", day=day,
+        kind=Kind.MEAL, cents=-366, at=AT.format(n // 60, n % 60), clock=ClockTrust.SYNCED,
+        boot="b", mono_ms=n, how=How.CARD, account=f"a-{n % ACCOUNTS}", card=f"{n % ACCOUNTS:032x}",
+        service="lunch", day=day,
     )  # fmt: skip
 
 
-class Life:
-    """A terminal's life, short and complete."""
+class Workload:
+    """A short run of a terminal's file that uses every kind of write."""
 
     def __init__(self, folder: Path, planted: str) -> None:
-        self.marks = Marks(folder)
-        self.marks.put("nothing", None)
+        self.states = States(folder)
+        self.states.put("nothing", None)
         if planted == "normal":
             pragmas = tuple(
                 pragma.replace("synchronous = FULL", "synchronous = NORMAL")
@@ -105,8 +103,8 @@ class Life:
             database.FORM = replace(FORM, pragmas=pragmas)
         elif planted == "psow":
             database.FORM = replace(FORM, options="&psow=1")
-        self.db = Marked(folder / "t.db", self.marks, planted == "split")
         self.path = folder / "t.db"
+        self.db = WatchedDatabase(self.path, self.states, split=planted == "split")
         self.tapped = 0
         self.position = 0
 
@@ -123,13 +121,14 @@ class Life:
         writes.append(
             self.db,
             Entry(
-                kind=Kind.STORNO, cents=366, at=draft.at, clock=draft.clock, boot="b", mono_ms=draft.mono_ms, how=How.MANUAL,
-                account=newest.account, card=newest.card, service="lunch", day=newest.day, reverses=undone,
+                kind=Kind.STORNO, cents=366, at=draft.at, clock=draft.clock, boot="b",
+                mono_ms=draft.mono_ms, how=How.MANUAL, account=newest.account, card=newest.card,
+                service="lunch", day=newest.day, reverses=undone,
             ),
         )  # fmt: skip
 
     def changes(self, names: range, *, acked: int, reset: bool = False, more: bool = False) -> None:
-        """A message: whole records whose balance is the position, so that one of another message would show."""
+        """Apply a message. A record's balance is its position: no two messages look alike."""
         rows = []
         for n in names:
             self.position += 1
@@ -137,24 +136,22 @@ class Life:
             rows.append(RecordRow(kind="account", id=f"a-{n}", p=self.position, body=body))
         number = standing(self.db).epoch_number
         at = AT.format(0, 0)
-        writes.apply_changes(
-            self.db,
-            Changeset(
-                generation=GENERATION,
-                to=self.position,
-                acked=Place(number, acked),
-                rows=rows,
-                notes=[NoteRow(seq=1, status="flagged", reason="x")],
-                reset=reset,
-                more=more,
-                until=None,
-                last_contact_at=at,
-                unreadable=[SetAside(at=at, topic="topic", payload=b"{", reason="why")],
-                incident=None,
-            ),
+        changeset = Changeset(
+            generation=GENERATION,
+            to=self.position,
+            acked=Place(number, acked),
+            rows=rows,
+            notes=[NoteRow(seq=1, status="flagged", reason="x")],
+            reset=reset,
+            more=more,
+            until=None,
+            last_contact_at=at,
+            unreadable=[SetAside(at=at, topic="topic", payload=b"{", reason="why")],
+            incident=None,
         )
+        writes.apply_changes(self.db, changeset)
 
-    def live(self) -> None:
+    def run(self) -> None:
         writes.initialise(self.db, town="borgo", terminal="t-1", epoch="1-0123456789abcdef")
         self.db.reserve()
         self.changes(range(ACCOUNTS // 2), acked=0, reset=True, more=True)
@@ -170,7 +167,8 @@ class Life:
         writes.begin_resync(
             self.db, None, Incident(at=AT.format(1, 0), kind="digest", detail="a difference")
         )
-        self.changes(range(ACCOUNTS // 2), acked=24, reset=True)  # the other half is gone
+        # The resynchronisation does not name the other half: it is deleted.
+        self.changes(range(ACCOUNTS // 2), acked=24, reset=True)
         self.db.checkpoint()
         self.changes(range(2), acked=standing(self.db).end.seq)
         writes.begin_epoch(
@@ -185,18 +183,18 @@ class Life:
         self.taps(3, "2026-11-25")
 
     def migrate(self) -> None:
-        """A newer program starts on this file, its outbox full."""
-        self.marks.put(MIGRATING, self.db.sql)
+        """Open the file with a newer program while entries are pending."""
+        self.states.put(MIGRATING, self.db.sql)
         self.db.close()
         file: SqliteFile[object] = SqliteFile(self.path, NEWER, "rw")
-        self.marks.put("migrated", file.sql)
+        self.states.put("migrated", file.sql)
         file.close()
 
 
 def main(folder: Path, planted: str) -> None:
-    life = Life(folder, planted)
-    life.live()
-    life.migrate()
+    workload = Workload(folder, planted)
+    workload.run()
+    workload.migrate()
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Real parts for tests and demo: a broker, a PC/SC daemon with a virtual reader, a serial line. Each ends what it began."""
+"""Real parts for tests and demo: a broker, pcscd with a virtual reader, ptys. Each ends its own."""

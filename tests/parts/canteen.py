@@ -1,10 +1,11 @@
-"""A canteen at work: a central and agents on serial lines as processes, around a broker that a test brings."""
+"""A canteen at work: a central and agents as processes, around a broker that the test brings."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from agent.central.books.file import Books
 from agent.domain.clock import ClockTrust
@@ -16,14 +17,16 @@ from tests.parts.broker import Mosquitto
 from tests.parts.pcsc import Pcscd, VirtualCard
 from tests.parts.process import wait_for
 from tests.parts.serial_line import SerialLine
-from tests.parts.town import SITE, TOWN, Central, Terminal
+from tests.parts.town import SITE, TOWN, Access, Central, Terminal
 
 CARDS = [bytes.fromhex(f"0100000{n:03x}") for n in range(1, 41)]
+# A broker without MQTT 5 is tried with 3.1.1 only after half a minute.
+ROSTER_S = 60
 
 
 @dataclass
 class Canteen:
-    """Terminals with one reader each, in one site. `tapped` counts the cards held to them."""
+    """Terminals of one site, each with one serial reader. `tapped` counts the cards presented."""
 
     central: Central
     terminals: list[Terminal] = field(default_factory=list)
@@ -31,7 +34,7 @@ class Canteen:
     tapped: int = 0
 
     def tap(self, number: int) -> None:
-        """Let a child eat at a terminal; return when its entry is on the disk."""
+        """Present the next card at a terminal. Return when its entry is on the disk."""
         terminal, line = self.terminals[number], self.lines[number]
         before = self.recorded(terminal)
         line.hold(CARDS[self.tapped % len(CARDS)])
@@ -47,19 +50,16 @@ class Canteen:
         enter: list[str] | None = None,
         environment: dict[str, str] | None = None,
     ) -> None:
-        """Start an agent; return when it serves."""
+        """Start an agent. Return when it serves."""
         terminal.start(enter, environment)
-        wait_for(terminal.answers, "the agent answering")
-        wait_for(lambda: terminal.status()["readers"]["counter"] == "ready", "the reader")
+        terminal.wait_until_serving()
 
     def all_booked(self) -> bool:
         return all(terminal.pending() == 0 for terminal in self.terminals)
 
     def all_equal(self, account: str) -> bool:
-        return all(
-            terminal.balance(account) == self.central.balance(account)
-            for terminal in self.terminals
-        )
+        balance = self.central.balance(account)
+        return all(terminal.balance(account) == balance for terminal in self.terminals)
 
     def stop(self) -> None:
         for terminal in self.terminals:
@@ -68,51 +68,50 @@ class Canteen:
         self.central.stop()
 
     def check(self) -> None:
-        """Hold the invariants against the real files of a canteen that was stopped."""
-        ledger = Books(self.central.db)
+        """Check the invariants on the files of a canteen that was stopped."""
+        books = Books(self.central.db)
         for terminal in self.terminals:
             db = Database(terminal.db, read_only=True)
             invariants.the_chain_holds(db)
-            invariants.everything_recorded_is_booked(db, ledger, terminal.name)
-            invariants.a_terminal_equals_the_central(db, ledger, terminal.name)
+            invariants.everything_recorded_is_booked(db, books, terminal.name)
+            invariants.a_terminal_equals_the_central(db, books, terminal.name)
             db.close()
-        invariants.the_books_are_right(ledger)
-        ledger.close()
+        invariants.the_books_are_right(books)
+        books.close()
         assert sum(self.recorded(terminal) for terminal in self.terminals) == self.tapped
 
 
+class Counter(NamedTuple):
+    """A virtual card, the private pcscd that sees it, and a terminal."""
+
+    card: VirtualCard
+    pcscd: Pcscd
+    terminal: Terminal
+
+
 @contextmanager
-def counter(
-    folder: Path, cards: list[str], readers: str
-) -> Iterator[tuple[VirtualCard, Pcscd, Terminal]]:
-    """Yield a virtual card, its private pcscd and a terminal, not started, with `readers` in its agent.toml; card n is account a-n's."""
+def counter(folder: Path, cards: list[str], readers: str) -> Iterator[Counter]:
+    """Yield a counter with a broker and a central. The terminal is not started.
+
+    Card n belongs to account a-n. `readers` is the `[[reader]]` part of agent.toml.
+    """
     card = VirtualCard()
     with ExitStack() as stack:
         broker = stack.enter_context(Mosquitto(folder / "broker"))
         pcscd = stack.enter_context(Pcscd(folder / "pcscd", card.port))
         stack.callback(card.take_away)
-        central = Central(folder / "central", broker.url)
-        rows = "".join(f"a-{n},{SITE},{one},lunch 2026-01-01 3.66\n" for n, one in enumerate(cards))
-        (folder / "roster.csv").write_text("account,site,cards,prices\n" + rows, encoding="utf-8")
-        central.office("import-roster", folder / "roster.csv")
-        central.office(
-            "service",
-            SITE,
-            "lunch",
-            "--opens",
-            "00:00",
-            "--closes",
-            "23:59",
-            "--weekdays",
-            "1234567",
+        central = Central(folder / "central", Access(broker.url))
+        central.add_roster(
+            "account,site,cards,prices",
+            [f"a-{n},{SITE},{card_id},lunch 2026-01-01 3.66" for n, card_id in enumerate(cards)],
         )
+        central.serve_lunch_all_day()
         central.office("terminals", "add", "t-1", SITE)
         central.start()
         stack.callback(central.stop)
-        terminal = Terminal(
-            folder / "t-1", "t-1", broker.url, folder / "central" / "central.db.card-key", readers
-        )
-        yield card, pcscd, terminal
+        key = central.card_key
+        terminal = Terminal(folder / "t-1", "t-1", Access(broker.url), key, readers)
+        yield Counter(card, pcscd, terminal)
         if terminal.process is not None:
             terminal.stop()
 
@@ -121,17 +120,15 @@ def counter(
 def canteen(
     folder: Path, *, central_url: str, terminal_url: str, terminals: int = 2, start: bool = True
 ) -> Iterator[Canteen]:
-    """Yield a canteen of a fictitious town, its agents serving unless `start` is false; end every process of it."""
-    central = Central(folder / "central", central_url)
-    rows = [f"a-{n},{SITE},lunch 2026-01-01 3.66,em:{card.hex()}" for n, card in enumerate(CARDS)]
-    (folder / "roster.csv").write_text(
-        "\n".join(["account,site,prices,cards", *rows]), encoding="utf-8"
+    """Yield a canteen and end all of its processes. Its agents serve unless `start` is false."""
+    central = Central(folder / "central", Access(central_url))
+    central.add_roster(
+        "account,site,prices,cards",
+        [f"a-{n},{SITE},lunch 2026-01-01 3.66,em:{card.hex()}" for n, card in enumerate(CARDS)],
     )
-    central.office("import-roster", folder / "roster.csv")
-    central.office(
-        "service", SITE, "lunch", "--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567"
-    )
+    central.serve_lunch_all_day()
     made = Canteen(central)
+    key = central.card_key
     try:
         for name in [f"t-{n + 1}" for n in range(terminals)]:
             central.office("terminals", "add", name, SITE)
@@ -139,22 +136,12 @@ def canteen(
             line.plug()
             made.lines.append(line)
             reader = f'[[reader]]\nname = "counter"\nprofile = "rdm6300"\nport = "{line.path}"\n'
-            made.terminals.append(
-                Terminal(
-                    folder / name,
-                    name,
-                    terminal_url,
-                    folder / "central" / "central.db.card-key",
-                    reader,
-                )
-            )
+            made.terminals.append(Terminal(folder / name, name, Access(terminal_url), key, reader))
         if start:
             central.start()
             for terminal in made.terminals:
                 made.start(terminal)
-                wait_for(
-                    lambda: terminal.balance("a-1") is not None, "the roster", 60
-                )  # a broker that does not answer MQTT 5 is tried with 3.1.1 after half a minute
+                terminal.wait_for_account("a-1", ROSTER_S)
         yield made
     finally:
         made.stop()
@@ -163,19 +150,21 @@ def canteen(
 
 
 def write_backlog(terminal: Terminal, number: int, entries: int) -> None:
-    """Let a terminal have served for days: the real store, without waiting for the disk each time."""
+    """Give a terminal a ledger of several days, written without a flush per entry.
+
+    `number` is the terminal's: each terminal gets days of its own, so no meal is a second one.
+    """
     terminal.db.parent.mkdir()
     db = Database(terminal.db)
     db.sql.execute("PRAGMA synchronous = OFF")
     writes.initialise(db, town=TOWN, terminal=terminal.name, epoch=f"1-{number:016x}")
     for n in range(entries):
-        day = date(2026, 1, 1) + timedelta(
-            days=n // len(CARDS) + number * entries // len(CARDS)
-        )  # each terminal its own days
+        days = n // len(CARDS) + number * entries // len(CARDS)
+        day = date(2026, 1, 1) + timedelta(days=days)
         meal = Entry(
-            kind=Kind.MEAL, cents=-366, at=f"{day}T11:{n // 60 % 60:02d}:{n % 60:02d}.000Z", clock=ClockTrust.HELD, boot="before",
-            mono_ms=n,
-            how=How.CARD, account=f"a-{n % len(CARDS)}", service="lunch", day=f"{day}",
+            kind=Kind.MEAL, cents=-366, at=f"{day}T11:{n // 60 % 60:02d}:{n % 60:02d}.000Z",
+            clock=ClockTrust.HELD, boot="before", mono_ms=n, how=How.CARD,
+            account=f"a-{n % len(CARDS)}", service="lunch", day=f"{day}",
         )  # fmt: skip
         writes.append(db, meal)
     db.close()

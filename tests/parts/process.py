@@ -1,4 +1,4 @@
-"""A child process that is always ended by its id, and conditions that are waited for."""
+"""A child process, always ended by its id, and waiting for conditions."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ CENTRAL = Path(sys.executable).with_name("canteen-central")
 
 
 def package_of(tool: str) -> str:
-    """Return the Debian package that brings a tool, for the message of a test that misses it."""
+    """Return the Debian package that contains a tool, for the error of a test that misses it."""
     return {
         "mosquitto": "mosquitto",
         "pcscd": "pcscd",
@@ -35,17 +35,17 @@ def package_of(tool: str) -> str:
 
 
 def require(tool: str) -> str:
-    """Return a tool's path, or fail with the package that is missing."""
-    found = shutil.which(tool, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-    if found is None:
+    """Return a tool's path. Raise `RuntimeError` that names the missing package."""
+    path = shutil.which(tool, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if path is None:
         raise RuntimeError(
             f"{tool} is missing: apt-get install {package_of(tool)} (or: make setup)"
         )
-    return found
+    return path
 
 
 def wait_for(condition: Callable[[], object], what: str, seconds: float = 20) -> None:
-    """Wait until a condition holds. Raise `TimeoutError` naming what was waited for."""
+    """Wait until a condition holds. Raise `TimeoutError` that names `what`."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -54,7 +54,10 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 20) ->
 
 
 class Process:
-    """A child in a process group of its own; `log` takes both its outputs. It dies with us even if we are killed."""
+    """A child in a process group of its own. `log` receives stdout and stderr.
+
+    The kernel kills the child when the test process dies, even by kill -9.
+    """
 
     def __init__(
         self, command: Sequence[str | Path], log: Path, *, environment: dict[str, str] | None = None
@@ -79,12 +82,12 @@ class Process:
         return self.child.poll() is None
 
     def kill(self) -> None:
-        """End it as a pulled plug would: kill -9."""
+        """End the child with kill -9, as a power cut would."""
         self.signal(signal.SIGKILL)
         self.child.wait(timeout=10)
 
     def stop(self) -> int:
-        """Ask it to end and return its exit code; kill it if it does not within ten seconds."""
+        """Send SIGTERM and return the exit code. Kill the child if it runs on for ten seconds."""
         if self.is_running:
             self.signal(signal.SIGTERM)
         try:

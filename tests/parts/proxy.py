@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback between a terminal and its broker: it cuts, delays, throttles, half-closes and swallows."""
+"""A TCP proxy between a terminal and its broker that cuts, delays, throttles and discards."""
 
 import contextlib
 import selectors
@@ -13,7 +13,11 @@ TICK_S = 0.02
 
 
 class Proxy:
-    """`delay_s` and `bytes_per_s` slow every direction; `swallows` takes bytes and passes none, as a dead radio link does."""
+    """A listener on loopback that forwards to `target_port`.
+
+    `delay_s` and `bytes_per_s` slow both directions. A proxy that `discards` accepts bytes and
+    forwards none, as a dead radio link does. One that `refuses` closes every new connection.
+    """
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
@@ -24,7 +28,7 @@ class Proxy:
         self._threads: list[threading.Thread] = []
         self.delay_s = 0.0
         self.bytes_per_s: int | None = None
-        self.swallows = False
+        self.discards = False
         self.refuses = False
 
     @property
@@ -32,14 +36,14 @@ class Proxy:
         return f"mqtt://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def cut(self) -> None:
-        """End every connection at once."""
+        """End every connection."""
         for pair in list(self._pairs):
             for end in pair:
                 with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
 
     def half_close(self) -> None:
-        """Tell the terminals that nothing more comes, while they may go on sending."""
+        """Send FIN to every terminal. It may still send."""
         for near, _ in list(self._pairs):
             with contextlib.suppress(OSError):
                 near.shutdown(socket.SHUT_WR)
@@ -58,9 +62,9 @@ class Proxy:
                 near.close()
                 continue
             self._pairs.append((near, far))
-            self._run(self._carry, near, far)
+            self._run(self._forward, near, far)
 
-    def _carry(self, near: socket.socket, far: socket.socket) -> None:
+    def _forward(self, near: socket.socket, far: socket.socket) -> None:
         with selectors.DefaultSelector() as ready, near, far:
             ready.register(near, selectors.EVENT_READ, far)
             ready.register(far, selectors.EVENT_READ, near)
@@ -70,7 +74,7 @@ class Proxy:
                         data = key.fileobj.recv(CHUNK_BYTES)  # type: ignore[union-attr]
                         if not data:
                             return
-                        if self.swallows:
+                        if self.discards:
                             continue
                         time.sleep(
                             self.delay_s + (len(data) / self.bytes_per_s if self.bytes_per_s else 0)

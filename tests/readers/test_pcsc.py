@@ -158,8 +158,8 @@ def test_a_card_without_a_complete_answer_is_asked_some_times_and_then_refused(
     bench.card.answer_to_uid = b"\x90"
     assert bench.card.tap(UID) == RED
     assert bench.wait_for("fault").text == "status"
-    assert len(bench.card.asked_ns) == TRIES + 1
-    first, *_, last_at_once, late = bench.card.asked_ns
+    assert len(bench.card.answered_ns) == TRIES + 1
+    first, *_, last_at_once, late = bench.card.answered_ns
     assert last_at_once - first < late - last_at_once  # the last time after a second
 
 
@@ -168,7 +168,7 @@ def test_a_card_removed_during_the_command_is_no_tap_and_the_next_one_is_read(
 ) -> None:
     bench.card.pulled = True
     bench.card.present(UID)
-    wait_for(lambda: not bench.card.lies, "the card removed")
+    wait_for(lambda: not bench.card.is_present, "the card removed")
     bench.card.take_away()
     bench.card.pulled = False
     assert bench.card.tap(UID) == GREEN
@@ -210,7 +210,7 @@ def test_a_late_signal_does_not_delay_the_next_card(tmp_path: Path) -> None:
         assert second.at_ns - first.at_ns < 2_500_000_000  # before the first had its signal
 
 
-def test_a_card_that_went_before_its_light_gets_it_when_it_is_back(tmp_path: Path) -> None:
+def test_a_card_removed_before_its_light_gets_it_when_it_is_back(tmp_path: Path) -> None:
     with bench_of(tmp_path, answer_after_s=0.6) as bench:
         bench.card.present(UID)
         bench.wait_for("tap")
@@ -231,7 +231,7 @@ def test_no_child_sees_the_light_of_another(tmp_path: Path) -> None:
         counter.present(first)
         bench.wait_for("tap")
         counter.take_away()
-        wait_for(lambda: not counter.lies, "the first card gone")
+        wait_for(lambda: not counter.is_present, "the first card gone")
         other.present(second)
         bench.wait_for("tap", reader="other")
         counter.present(second)

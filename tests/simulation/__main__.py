@@ -1,4 +1,4 @@
-"""`python -m tests.simulation`: runs seeds, shrinks what fails, replays one run."""
+"""`python -m tests.simulation`: try seeds, shrink a failure, replay a run. See run.py."""
 
 import sys
 

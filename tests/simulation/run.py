@@ -1,8 +1,9 @@
-"""Runs of the simulator: many seeds, one failure made short, one run replayed.
+"""Runs of the simulator: try many seeds, shrink a failure, replay one run.
 
-A run is named `seed:steps` and, when shrunk, `seed:steps:kept`, where `kept` are the numbers of the steps that are done, as in
-`17:1000:4,90-93`. The same name is the same run, byte for byte, until the scripts of seeds are drawn in another way; a failure
-that was mended is kept as a file of its steps (tests/simulation/failures/).
+A run is named `seed:steps`, or `seed:steps:kept` after shrinking. `kept` are the numbers of the
+steps that remain, as in `17:1000:4,90-93`. One name gives the same bytes each time, until script.py
+draws scripts in another way. So a failure that was fixed is kept as a file of its steps, in
+tests/simulation/failures/.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.simulation.script import Step, Town, script, text_of, town_of
 from tests.simulation.simulation import Simulation
@@ -24,7 +26,7 @@ SHRINK_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A town and numbered steps. `name` is how it is called again."""
+    """A town and numbered steps. `name` identifies the run in `--replay`."""
 
     name: str
     town: Town
@@ -38,7 +40,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`after` is the number of the step that failed, None when it was the rest at the end. `kind` tells failures apart."""
+    """What broke.
+
+    `after` is the number of the step that failed, None if the final rest failed. Two failures with
+    the same `kind` count as the same failure when a run is shrunk.
+    """
 
     after: int | None
     sentence: str
@@ -46,64 +52,58 @@ class Failure:
     trace: str
 
 
-def of_seed(seed: int, steps: int) -> Run:
+class Explored(NamedTuple):
+    """How many seeds and steps passed, and the run that failed, if one did."""
+
+    seeds: int
+    steps: int
+    failed: tuple[Run, Failure] | None
+
+
+def run_of_seed(seed: int, steps: int) -> Run:
     town, chosen = script(seed, steps)
     return Run(f"{seed}:{steps}", town, tuple(enumerate(chosen)))
 
 
 def parse(name: str) -> Run:
-    """Return a run from its name or from a file of old failures. Raise `ValueError`."""
+    """Return a run from its name or from a file of failures/. Raise `ValueError`."""
     if name.endswith(".txt"):
-        lines = [
-            line
-            for line in Path(name).read_text(encoding="utf-8").splitlines()
-            if line and not line.startswith("#")
-        ]
-        return Run(
-            name, town_of(lines[0]), tuple(enumerate(Step.parse(line) for line in lines[1:]))
-        )
+        text = Path(name).read_text(encoding="utf-8")
+        lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+        steps = (Step.parse(line) for line in lines[1:])
+        return Run(name, town_of(lines[0]), tuple(enumerate(steps)))
     parts = name.split(":")
     if len(parts) not in (2, 3):
         raise ValueError(
-            f"{name!r} is no run; write seed:steps, as in 17:1000, or name a file of tests/simulation/failures/"
+            f"{name!r} is no run; write seed:steps, as in 17:1000, "
+            "or name a file of tests/simulation/failures/"
         )
-    run = of_seed(int(parts[0]), int(parts[1]))
+    run = run_of_seed(int(parts[0]), int(parts[1]))
     if len(parts) == 2:
         return run
     spans = [span.partition("-") for span in parts[2].split(",") if span]
-    return run.keeping(
-        [
-            run.steps[n]
-            for first, _, last in spans
-            for n in range(int(first), int(last or first) + 1)
-        ]
-    )
+    kept = [n for first, _, last in spans for n in range(int(first), int(last or first) + 1)]
+    return run.keeping([run.steps[n] for n in kept])
 
 
 def write(run: Run, sentence: str) -> str:
-    """Return a run as the text of a file of old failures: it stays what it is when the scripts of seeds change."""
-    return (
-        "\n".join(
-            [
-                f"# {sentence}",
-                f"# {run.name}",
-                text_of(run.town),
-                *(str(step) for _, step in run.steps),
-            ]
-        )
-        + "\n"
-    )
+    """Return a run as the text of a file of failures/, which names every step."""
+    steps = [str(step) for _, step in run.steps]
+    return "\n".join([f"# {sentence}", f"# {run.name}", text_of(run.town), *steps]) + "\n"
 
 
-def attempt(run: Run, tell: Callable[[int, Step], object] | None = None) -> Failure | None:
-    """Do a run; return what went wrong, None if nothing did."""
-    return watch(run, tell)[0]
+def attempt(run: Run) -> Failure | None:
+    """Do a run. Return its failure, or None."""
+    return watch(run)[0]
 
 
 def watch(
-    run: Run, tell: Callable[[int, Step], object] | None = None
+    run: Run, before_step: Callable[[int, Step], object] | None = None
 ) -> tuple[Failure | None, str]:
-    """Do a run; return what went wrong and SHA-256 over every message published. `tell` hears each step before it is done."""
+    """Do a run. Return its failure, or None, and SHA-256 over every message published.
+
+    `before_step` is called with each step and its number.
+    """
     folder = Path(tempfile.mkdtemp(prefix="canteen-sim-"))
     simulation: Simulation | None = None
     after: int | None = None
@@ -111,33 +111,35 @@ def watch(
         simulation = Simulation(folder, run.town)
         for number, step in run.steps:
             after = number
-            if tell is not None:
-                tell(number, step)
+            if before_step is not None:
+                before_step(number, step)
             simulation.do(step)
         after = None
         simulation.run([])
         return None, simulation.engine.messages.hexdigest()
     except Exception as error:  # whatever the code under test raises is a finding
-        frames = traceback.extract_tb(error.__traceback__)
-        where = next(
-            (frame for frame in reversed(frames) if "invariants" in frame.filename), frames[-1]
-        )
-        sentence = f"{type(error).__name__}: {error}"
-        failure = Failure(
-            after,
-            sentence,
-            f"{type(error).__name__} {where.name}",
-            "".join(traceback.format_exception(error)),
-        )
-        return failure, simulation.engine.messages.hexdigest() if simulation else ""
+        return _failure(error, after), simulation.engine.messages.hexdigest() if simulation else ""
     finally:
         if simulation is not None:
             simulation.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _failure(error: Exception, after: int | None) -> Failure:
+    """Return what an exception tells; its kind names the invariant that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    invariants = (frame for frame in reversed(frames) if "invariants" in frame.filename)
+    where = next(invariants, frames[-1])
+    name = type(error).__name__
+    trace = "".join(traceback.format_exception(error))
+    return Failure(after, f"{name}: {error}", f"{name} {where.name}", trace)
+
+
 def shrink(run: Run, failure: Failure, seconds: float = SHRINK_S) -> tuple[Run, Failure]:
-    """Leave out as many steps as possible so that it still fails in the same place (delta debugging, Zeller 1999)."""
+    """Remove as many steps as possible while the run still fails in the same place.
+
+    The method is delta debugging (Zeller 1999).
+    """
     deadline = time.monotonic() + seconds
     kept = [pair for pair in run.steps if failure.after is None or pair[0] <= failure.after]
     size = max(1, len(kept) // 2)
@@ -154,64 +156,66 @@ def shrink(run: Run, failure: Failure, seconds: float = SHRINK_S) -> tuple[Run, 
     return run.keeping(kept), failure
 
 
-def explore(
-    first: int, seeds: int, steps: int, seconds: float | None
-) -> tuple[int, int, tuple[Run, Failure] | None]:
-    """Run seeds in order until one fails, all are done or the time is over. Return (seeds, steps) done and the failure."""
+def explore(first: int, seeds: int, steps: int, seconds: float | None) -> Explored:
+    """Run seeds in order until one fails, all passed, or `seconds` are over."""
     begun, done = time.monotonic(), 0
     for seed in range(first, first + seeds):
-        run = of_seed(seed, steps)
+        run = run_of_seed(seed, steps)
         failure = attempt(run)
         if failure is not None:
-            return done, done * steps, (run, failure)
+            return Explored(done, done * steps, (run, failure))
         done += 1
         if seconds is not None and time.monotonic() - begun >= seconds:
             break
-    return done, done * steps, None
+    return Explored(done, done * steps, None)
 
 
 def report(run: Run, failure: Failure) -> str:
-    """Return what a person needs: the sentence, the steps, and the command that does it again."""
+    """Return the sentence, the steps, and the command that replays the run."""
     lines = [f"FAILED {':'.join(run.name.split(':')[:2])}", f"  {failure.sentence}", "  steps:"]
     lines += [f"    {number:5d}  {step}" for number, step in run.steps]
-    lines.append(f"  again: make sim-replay RUN={run.name}")
+    lines.append(f"  replay it: make sim-replay RUN={run.name}")
     return "\n".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=100)
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument(
-        "--first", type=int, default=None, help="the first seed; a fresh one if none is given"
-    )
-    parser.add_argument("--seconds", type=float, default=None, help="stop after so long")
-    parser.add_argument("--replay", metavar="RUN", type=parse, default=None)
-    parser.add_argument("--no-shrink", action="store_true")
-    parser.add_argument(
-        "--keep", metavar="FILE", type=Path, default=None, help="write a shrunk failure there"
-    )
-    given = parser.parse_args(arguments)
+    given = _parser().parse_args(arguments)
     if given.replay is not None:
         failure, messages = watch(given.replay, lambda number, step: print(f"{number:5d}  {step}"))
-        print(f"every message: {messages}")
+        print(f"SHA-256 of all messages: {messages}")
         print(failure.trace if failure else "nothing failed")
         return 1 if failure else 0
     first = secrets.randbelow(2**32) if given.first is None else given.first
     print(f"seeds from {first}, {given.steps} steps each")
     begun = time.monotonic()
-    seeds, steps, found = explore(first, given.seeds, given.steps, given.seconds)
-    seconds = time.monotonic() - begun
-    print(f"{seeds} seeds, {steps} steps, {steps / seconds:.0f} steps a second")
-    if found is None:
+    explored = explore(first, given.seeds, given.steps, given.seconds)
+    speed = explored.steps / (time.monotonic() - begun)
+    print(f"{explored.seeds} seeds, {explored.steps} steps, {speed:.0f} steps a second")
+    if explored.failed is None:
         return 0
-    run, failure = found
+    run, failure = explored.failed
     if not given.no_shrink:
         run, failure = shrink(run, failure)
     if given.keep is not None:
         given.keep.write_text(write(run, failure.sentence), encoding="utf-8")
     print(report(run, failure))
     return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=100, help="how many seeds; default 100")
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"per seed; default {STEPS}")
+    parser.add_argument("--first", type=int, default=None, help="the first seed; default random")
+    parser.add_argument("--seconds", type=float, default=None, help="stop after so long")
+    parser.add_argument(
+        "--replay", metavar="RUN", type=parse, default=None, help="do one run and print its steps"
+    )
+    parser.add_argument("--no-shrink", action="store_true", help="print a failure as it was found")
+    parser.add_argument(
+        "--keep", metavar="FILE", type=Path, default=None, help="write a shrunk failure there"
+    )
+    return parser
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -5,6 +5,7 @@ from itertools import count
 import pytest
 from msgspec.structs import replace
 
+from agent.domain.canteen import ServiceNow
 from agent.domain.digest import Tally, tally
 from agent.domain.ledger import Kind, Place
 from agent.errors import RecordError
@@ -50,10 +51,12 @@ def test_an_unknown_account_has_no_balance(disk: Disk) -> None:
 def test_the_holder_of_a_card_is_its_account_with_its_balance(disk: Disk) -> None:
     disk.changes(account("a-1", 500, 1), card(TOKEN, "a-1", 2), to=2, acked=0, reset=True)
     disk.meal()
-    holder = reads.holder(disk.db, TOKEN)
+    lunch = ServiceNow(service="lunch", day="2026-11-23", outside_hours=False)
+    holder = reads.holder(disk.db, TOKEN, lunch)
     assert holder.card is not None and holder.account is not None
+    assert holder.own_meal is not None and holder.own_meals == 1
     assert (holder.card.id, holder.account.id, holder.balance_cents) == (TOKEN, "a-1", 134)
-    unknown = reads.holder(disk.db, "cd" * 16)
+    unknown = reads.holder(disk.db, "cd" * 16, lunch)
     assert (unknown.card, unknown.account, unknown.balance_cents) == (None, None, 0)
 
 

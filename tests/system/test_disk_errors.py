@@ -1,60 +1,74 @@
-"""The disk under a real agent answers EIO: to reads, to writes, to syncs. Nothing green is lost, and it goes on by itself."""
+"""The disk under a real agent fails or is read-only: it serves nobody, then recovers."""
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.crash.record import shim
+from tests.crash.recording import compile_recorder
 from tests.parts.broker import Listener, Mosquitto
-from tests.parts.canteen import CARDS, canteen
-from tests.parts.process import require, wait_for
-from tests.parts.town import TOWN
+from tests.parts.canteen import CARDS, Canteen, canteen
+from tests.parts.process import Process, require, wait_for
+from tests.parts.town import TOWN, Terminal
+
+
+@contextmanager
+def one_terminal(folder: Path) -> Iterator[tuple[Canteen, Listener]]:
+    """Yield a canteen with one terminal, nothing started, and a listener to `state` messages."""
+    with (
+        Mosquitto(folder / "broker") as broker,
+        Listener(broker.port, f"canteen/v1/{TOWN}/t/+/state") as listener,
+        canteen(
+            folder, central_url=broker.url, terminal_url=broker.url, terminals=1, start=False
+        ) as town,
+    ):
+        yield town, listener
+
+
+def process_of(terminal: Terminal) -> Process:
+    assert terminal.process is not None
+    return terminal.process
+
+
+def wait_for_state(listener: Listener, *parts: bytes) -> None:
+    """Wait for a `state` message that contains all parts."""
+    wait_for(
+        lambda: any(all(part in state for part in parts) for state in listener.on("/state")),
+        f"a state message with {parts}",
+    )
 
 
 @pytest.mark.parametrize("fails", ["write", "sync", "read write sync"])
-def test_while_the_disk_fails_nothing_is_served_and_then_it_goes_on(
-    fails: str, tmp_path: Path
-) -> None:
-    with (
-        Mosquitto(tmp_path / "broker") as broker,
-        Listener(broker.port, f"canteen/v1/{TOWN}/t/+/state") as listener,
-        canteen(
-            tmp_path, central_url=broker.url, terminal_url=broker.url, terminals=1, start=False
-        ) as town,
-    ):
+def test_a_failing_disk_serves_nobody_and_the_agent_recovers(fails: str, tmp_path: Path) -> None:
+    with one_terminal(tmp_path) as (town, listener):
         (terminal,), (line,) = town.terminals, town.lines
         control = tmp_path / "fails"
         shimmed = {
-            "LD_PRELOAD": str(shim(tmp_path)),
+            "LD_PRELOAD": str(compile_recorder(tmp_path)),
             "CRASH_FOLDER": str(terminal.db.parent),
             "CRASH_FAILS": str(control),
         }
         town.central.start()
         town.start(terminal, environment=shimmed)
-        wait_for(lambda: terminal.balance("a-1") is not None, "the roster")
+        terminal.wait_for_account("a-1")
         town.tap(0)
+        process = process_of(terminal)
         control.write_text(fails, encoding="ascii")
-        process = terminal.process
-        assert process is not None
         for card in CARDS[11:14]:
             line.hold(card)
-        wait_for(lambda: "out of order: " in process.output(), "the sentence in the journal")
-        wait_for(
-            lambda: any(b'"fault":"' in state for state in listener.on("/state")),
-            "the sentence in `state`",
-        )
+        wait_for(lambda: "Out of order: " in process.output(), "the fault in the log")
+        wait_for_state(listener, b'"fault":"')
         control.unlink()
-        wait_for(lambda: "the file works again" in process.output(), "the file working again")
-        already = town.recorded(terminal)
-        assert (
-            already <= 1 + 3
-        )  # an entry whose commit was unknown is there or not, and nothing else
-        told = terminal.rows("SELECT body ->> '$.card' FROM entry")
-        assert len(told) == len(
-            set(told)
-        )  # a tap is a meal or was told out of order, also where its commit was unknown
-        town.tapped = already
+        wait_for(lambda: "The file works again" in process.output(), "the recovery")
+        recorded = town.recorded(terminal)
+        # An entry whose commit failed may be on the disk or not. There is nothing else.
+        assert recorded <= 1 + 3
+        # Nor is such a tap recorded twice, as a meal and as a refusal.
+        cards = terminal.rows("SELECT body ->> '$.card' FROM entry")
+        assert len(cards) == len(set(cards))
+        town.tapped = recorded
         town.tap(0)
         wait_for(town.all_booked, "everything booked")
         wait_for(lambda: town.all_equal("a-1"), "equal balances")
@@ -62,70 +76,48 @@ def test_while_the_disk_fails_nothing_is_served_and_then_it_goes_on(
         town.check()
 
 
-def test_a_state_folder_that_is_read_only_at_the_start_is_told_and_served_from_when_it_is_not(
-    tmp_path: Path,
-) -> None:
-    with (
-        Mosquitto(tmp_path / "broker") as broker,
-        Listener(broker.port, f"canteen/v1/{TOWN}/t/+/state") as listener,
-        canteen(
-            tmp_path, central_url=broker.url, terminal_url=broker.url, terminals=1, start=False
-        ) as town,
-    ):
+@contextmanager
+def tmpfs_at(folder: Path) -> Iterator[None]:
+    folder.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=64m"]
+    subprocess.run([require("mount"), *options, "none", folder], check=True, timeout=20)
+    try:
+        yield
+    finally:
+        subprocess.run([require("umount"), "-l", folder], check=True, timeout=20)
+
+
+def remount(folder: Path, how: str) -> None:
+    subprocess.run([require("mount"), "-o", f"remount,{how}", folder], check=True, timeout=20)
+
+
+def test_a_read_only_state_folder_is_reported_and_used_once_it_is_writable(tmp_path: Path) -> None:
+    with one_terminal(tmp_path) as (town, listener):
         (terminal,), (line,) = town.terminals, town.lines
         folder = terminal.db.parent
-        folder.mkdir()
-        subprocess.run(
-            [require("mount"), "-t", "tmpfs", "-o", "size=64m", "none", folder],
-            check=True,
-            timeout=20,
-        )
-        try:
+        with tmpfs_at(folder):
             town.central.start()
             town.start(terminal)
-            wait_for(lambda: terminal.balance("a-1") is not None, "the roster")
+            terminal.wait_for_account("a-1")
             assert terminal.stop() == 0
-            subprocess.run([require("mount"), "-o", "remount,ro", folder], check=True, timeout=20)
+            remount(folder, "ro")
             terminal.start()
-            process = terminal.process
-            assert process is not None
+            process = process_of(terminal)
+            wait_for(lambda: "Out of order: " in process.output(), "the fault in the log")
             wait_for(
-                lambda: (
-                    "out of order: " in process.output()
-                    and "commands are not heard" in process.output()
-                ),
-                "the sentences",
+                lambda: "commands cannot reach the agent" in process.output(), "the control socket"
             )
-            wait_for(
-                lambda: any(
-                    b'"fault":"' in state and b"Read-only" in state
-                    for state in listener.on("/state")
-                ),
-                "the sentence in `state`",
-            )
+            wait_for_state(listener, b'"fault":"', b"Read-only")
             line.hold(CARDS[0])
-            wait_for(
-                lambda: any(
-                    b'"counter":"ready"' in state and b'"fault":"' in state
-                    for state in listener.on("/state")
-                ),
-                "the reader",
-            )
-            subprocess.run([require("mount"), "-o", "remount,rw", folder], check=True, timeout=20)
-            wait_for(
-                lambda: "the file works again: 1 taps" in process.output(),
-                "the file working again",
-                40,
-            )
-            assert terminal.rows("SELECT kind, body ->> '$.reason' FROM entry") == [
-                ("refusal", "out_of_order")
-            ]
+            wait_for_state(listener, b'"fault":"', b'"counter":"ready"')
+            remount(folder, "rw")
+            wait_for(lambda: "The file works again: 1 taps" in process.output(), "the recovery", 40)
+            kind_and_reason = "SELECT kind, body ->> '$.reason' FROM entry"
+            assert terminal.rows(kind_and_reason) == [("refusal", "out_of_order")]
             town.tapped = 1
             town.tap(0)
-            wait_for(terminal.answers, "commands being heard again")
+            wait_for(terminal.answers, "the control socket")
             assert "Traceback" not in process.output()
             wait_for(town.all_booked, "everything booked")
             town.stop()
             town.check()
-        finally:
-            subprocess.run([require("umount"), "-l", folder], check=True, timeout=20)

@@ -1,4 +1,4 @@
-"""A green light is a fact: what the virtual card saw, against what is in the file, also when the disk does not take it."""
+"""A green light at the virtual card always has a meal in the file, also when the disk fails."""
 
 import random
 import sqlite3
@@ -9,59 +9,67 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.record import shim
-from tests.parts.canteen import counter
-from tests.parts.process import wait_for
+from tests.crash.recording import compile_recorder
+from tests.parts import canteen
+from tests.parts.canteen import Counter
+from tests.parts.pcsc import WAIT
+from tests.parts.process import Process, wait_for
 from tests.parts.town import run_agent
 
 GREEN = bytes.fromhex("FF00402E")
 KILLS = 8
 UIDS = [bytes.fromhex(f"04b0a1{n:02x}c2d3e4") for n in range(3)]
-
-
 READER = '[[reader]]\nname = "counter"\nprofile = "acs-acr122u"\n'
 
 
-def test_while_the_file_takes_nothing_nothing_is_green_and_afterwards_it_goes_on(
-    tmp_path: Path,
-) -> None:
-    with counter(tmp_path, [f"a:{uid.hex()}" for uid in UIDS], READER) as (card, pcscd, terminal):
-        terminal.start(enter=pcscd.namespace.command())
-        wait_for(terminal.answers, "the agent answering")
-        wait_for(
-            lambda: (
-                terminal.balance("a-2") == 0 and terminal.status()["readers"]["counter"] == "ready"
-            ),
-            "roster and reader",
-        )
-        assert card.tap(UIDS[0]).startswith(GREEN)
+@pytest.fixture
+def counter(tmp_path: Path) -> Iterator[Counter]:
+    with canteen.counter(tmp_path, [f"a:{uid.hex()}" for uid in UIDS], READER) as made:
+        yield made
 
-        technician = sqlite3.connect(terminal.db, isolation_level=None)
+
+def start(counter: Counter, environment: dict[str, str] | None = None) -> Process:
+    counter.terminal.start(enter=counter.pcscd.namespace.command(), environment=environment)
+    assert counter.terminal.process is not None
+    return counter.terminal.process
+
+
+def start_serving(counter: Counter, accounts: int = len(UIDS)) -> Process:
+    """Start the agent and wait until it serves the whole roster."""
+    process = start(counter)
+    counter.terminal.wait_until_serving()
+    counter.terminal.wait_for_account(f"a-{accounts - 1}")
+    return process
+
+
+def test_a_locked_file_shows_no_green_light_and_the_agent_recovers(counter: Counter) -> None:
+    card, _, terminal = counter
+    process = start_serving(counter)
+    assert card.tap(UIDS[0]).startswith(GREEN)
+
+    with closing(sqlite3.connect(terminal.db, isolation_level=None)) as technician:
         technician.execute("BEGIN IMMEDIATE")
-        process = terminal.process
-        assert process is not None
         card.present(UIDS[1])
-        wait_for(lambda: "out of order: " in process.output(), "the sentence")
+        wait_for(lambda: "Out of order: " in process.output(), "the fault in the log")
+        second = UIDS[1].hex()
         wait_for(
-            lambda: len([uid for uid, _ in card.shown if uid == UIDS[1].hex()]) >= 2,
+            lambda: any(uid == second and light != WAIT for uid, light in card.shown),
             "a light after the one for waiting",
         )
         card.take_away()
         technician.execute("ROLLBACK")
-        technician.close()
-        wait_for(lambda: " 1 taps were told out of order" in process.output(), "the file")
-        assert not any(
-            uid == UIDS[1].hex() and light.startswith(GREEN) for uid, light in card.shown
-        )
-        assert card.tap(UIDS[1]).startswith(GREEN)
-        greens = sum(light.startswith(GREEN) for _, light in card.shown)
-        assert terminal.rows("SELECT count(*) FROM entry WHERE kind = 'meal'") == [(greens,)]
-        assert terminal.stop() == 0
+    wait_for(lambda: "The file works again: 1 taps" in process.output(), "the recovery")
+    of_second_card = [light for uid, light in card.shown if uid == second]
+    assert not any(light.startswith(GREEN) for light in of_second_card)
+    assert card.tap(UIDS[1]).startswith(GREEN)
+    greens = sum(light.startswith(GREEN) for _, light in card.shown)
+    assert terminal.rows("SELECT count(*) FROM entry WHERE kind = 'meal'") == [(greens,)]
+    assert terminal.stop() == 0
 
 
 @contextmanager
-def exchanged_for_a_folder(path: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Cannot be opened, as after permission was lost."""
+def replaced_by_a_folder(path: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The file cannot be opened, as after a loss of permission."""
     away = path.rename(path.with_suffix(".away"))
     path.mkdir()
     yield {}
@@ -70,8 +78,8 @@ def exchanged_for_a_folder(path: Path, tmp_path: Path) -> Iterator[dict[str, str
 
 
 @contextmanager
-def held(path: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A technician's sqlite3 has it for itself."""
+def locked(path: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A technician's sqlite3 holds an exclusive lock."""
     with closing(sqlite3.connect(path, isolation_level=None)) as technician:
         technician.execute("PRAGMA locking_mode = EXCLUSIVE")
         technician.execute("BEGIN EXCLUSIVE")
@@ -80,11 +88,11 @@ def held(path: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def unreadable(path: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The card answers EIO to every read."""
+    """The SD card fails every read with EIO."""
     control = tmp_path / "fails"
     control.write_text("read", encoding="ascii")
     yield {
-        "LD_PRELOAD": str(shim(tmp_path)),
+        "LD_PRELOAD": str(compile_recorder(tmp_path)),
         "CRASH_FOLDER": str(path.parent),
         "CRASH_FAILS": str(control),
     }
@@ -93,7 +101,7 @@ def unreadable(path: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def newer(path: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A program that is older than the file: nothing of it is touched."""
+    """A newer program wrote the file. The older one must not change it."""
     with closing(sqlite3.connect(path, isolation_level=None)) as sql:
         sql.execute("PRAGMA user_version = 99")
         sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -104,107 +112,79 @@ def newer(path: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
         sql.execute("PRAGMA user_version = 1")
 
 
-@pytest.mark.parametrize("fault", [exchanged_for_a_folder, held, unreadable, newer])
-def test_a_file_that_does_not_work_at_the_start_is_told_at_the_counter_and_taps_are_recorded_when_it_does(
-    fault: Callable[[Path, Path], AbstractContextManager[dict[str, str]]], tmp_path: Path
-) -> None:
-    with counter(tmp_path, [f"a:{uid.hex()}" for uid in UIDS], READER) as (card, pcscd, terminal):
-        terminal.start(enter=pcscd.namespace.command())
-        wait_for(terminal.answers, "the agent answering")
-        wait_for(
-            lambda: (
-                terminal.balance("a-2") == 0 and terminal.status()["readers"]["counter"] == "ready"
-            ),
-            "roster and reader",
-        )
-        assert card.tap(UIDS[0]).startswith(GREEN)
-        assert terminal.stop() == 0
-
-        with fault(terminal.db, tmp_path) as environment:
-            terminal.start(enter=pcscd.namespace.command(), environment=environment)
-            process = terminal.process
-            assert process is not None
-            wait_for(
-                lambda: "out of order: " in process.output() and "serving" in process.output(),
-                "the sentence in the journal",
-            )
-            assert not card.tap(UIDS[1]).startswith(GREEN)
-            assert "out of order: " in run_agent("status", "-c", terminal.config, code=1)
-        wait_for(
-            lambda: "the file works again: 1 taps" in process.output(), "the file working again"
-        )
-        assert process.output().count(" ERROR ") == 1
-        assert card.tap(UIDS[1]).startswith(GREEN)
-        told = "SELECT kind, eater, body ->> '$.reason' FROM entry ORDER BY n"
-        assert terminal.rows(told) == [
-            ("meal", "a-0", None),
-            ("refusal", "a-1", "out_of_order"),
-            ("meal", "a-1", None),
-        ]
-        wait_for(lambda: terminal.pending() == 0, "everything booked")
-        assert terminal.stop() == 0
-
-
-def test_a_file_that_is_damaged_under_the_agent_is_exchanged_while_it_runs(tmp_path: Path) -> None:
-    with counter(tmp_path, [f"a:{uid.hex()}" for uid in UIDS], READER) as (card, pcscd, terminal):
-        terminal.start(enter=pcscd.namespace.command())
-        wait_for(terminal.answers, "the agent answering")
-        wait_for(
-            lambda: (
-                terminal.balance("a-2") == 0 and terminal.status()["readers"]["counter"] == "ready"
-            ),
-            "roster and reader",
-        )
-        assert card.tap(UIDS[0]).startswith(GREEN)
-        process = terminal.process
-        assert process is not None
-        with closing(sqlite3.connect(terminal.db, isolation_level=None)) as technician:
-            technician.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            technician.execute("BEGIN IMMEDIATE")
-            assert not card.tap(UIDS[1]).startswith(GREEN)
-            with open(terminal.db, "r+b") as file:
-                file.write(bytes(100))
-        wait_for(
-            lambda: "the file works again: 1 taps" in process.output(), "another file in its place"
-        )
-        assert "damaged: " in process.output() and process.is_running
-        assert terminal.db.with_name("terminal.db.damaged-1").read_bytes()[:100] == bytes(100)
-        wait_for(lambda: terminal.balance("a-2") == 0, "the roster, told anew")
-        assert card.tap(UIDS[1]).startswith(GREEN)
-        assert not card.tap(UIDS[0]).startswith(GREEN)  # has eaten: its meal was brought over
-        assert (
-            terminal.status()["readers"]["counter"] == "ready" and terminal.status()["link"] == "up"
-        )
-        wait_for(lambda: terminal.pending() == 0, "everything booked")
-        assert [terminal.balance(account) for account in ("a-0", "a-1", "a-2")] == [-366, -366, 0]
-        assert terminal.stop() == 0
-
-
-def test_every_green_that_was_seen_is_in_the_file_however_often_the_process_is_killed(
+@pytest.mark.parametrize("fault", [replaced_by_a_folder, locked, unreadable, newer])
+def test_a_file_that_fails_at_the_start_is_reported_and_its_taps_are_recorded_later(
+    fault: Callable[[Path, Path], AbstractContextManager[dict[str, str]]],
+    counter: Counter,
     tmp_path: Path,
 ) -> None:
+    card, _, terminal = counter
+    start_serving(counter)
+    assert card.tap(UIDS[0]).startswith(GREEN)
+    assert terminal.stop() == 0
+
+    with fault(terminal.db, tmp_path) as environment:
+        process = start(counter, environment)
+        wait_for(lambda: "Out of order: " in process.output(), "the fault in the log")
+        wait_for(lambda: "Serving" in process.output(), "the reader")
+        assert not card.tap(UIDS[1]).startswith(GREEN)
+        assert "out of order: " in run_agent("status", "-c", terminal.config, code=1)
+    wait_for(lambda: "The file works again: 1 taps" in process.output(), "the recovery")
+    assert process.output().count(" ERROR ") == 1
+    assert card.tap(UIDS[1]).startswith(GREEN)
+    assert terminal.rows("SELECT kind, eater, body ->> '$.reason' FROM entry ORDER BY n") == [
+        ("meal", "a-0", None),
+        ("refusal", "a-1", "out_of_order"),
+        ("meal", "a-1", None),
+    ]
+    wait_for(lambda: terminal.pending() == 0, "everything booked")
+    assert terminal.stop() == 0
+
+
+def test_a_file_damaged_under_a_running_agent_is_replaced(counter: Counter) -> None:
+    card, _, terminal = counter
+    process = start_serving(counter)
+    assert card.tap(UIDS[0]).startswith(GREEN)
+    wait_for(lambda: terminal.pending() == 0, "everything booked")
+    with closing(sqlite3.connect(terminal.db, isolation_level=None)) as technician:
+        # A header in the write-ahead log would hide the damage.
+        truncate = "PRAGMA wal_checkpoint(TRUNCATE)"
+        wait_for(lambda: technician.execute(truncate).fetchone()[0] == 0, "an empty log")
+        # The agent has the pages in memory. The lock makes it open the file again.
+        technician.execute("BEGIN IMMEDIATE")
+        with open(terminal.db, "r+b") as file:
+            file.write(bytes(100))
+        assert not card.tap(UIDS[1]).startswith(GREEN)
+    wait_for(lambda: "The file works again: 1 taps" in process.output(), "the replacement")
+    assert "Ledger damaged: " in process.output() and process.is_running
+    assert terminal.db.with_name("terminal.db.damaged-1").read_bytes()[:100] == bytes(100)
+    wait_for(lambda: terminal.balance("a-2") == 0, "the roster")
+    assert card.tap(UIDS[1]).startswith(GREEN)
+    # The first child has eaten: its meal was copied into the new file.
+    assert not card.tap(UIDS[0]).startswith(GREEN)
+    assert terminal.reader("counter") == "ready" and terminal.status()["link"] == "up"
+    wait_for(lambda: terminal.pending() == 0, "everything booked")
+    assert [terminal.balance(account) for account in ("a-0", "a-1", "a-2")] == [-366, -366, 0]
+    assert terminal.stop() == 0
+
+
+def test_every_green_light_seen_is_in_the_file_after_any_number_of_kills(tmp_path: Path) -> None:
     source = random.Random(4)
     uids = [bytes.fromhex(f"04b0a1{n:02x}c2d3e4") for n in range(KILLS * 3)]
-    with counter(tmp_path, [f"a:{uid.hex()}" for uid in uids], READER) as (card, pcscd, terminal):
+    with canteen.counter(tmp_path, [f"a:{uid.hex()}" for uid in uids], READER) as counter:
+        card, _, terminal = counter
         for kill in range(KILLS):
-            terminal.start(enter=pcscd.namespace.command())
-            wait_for(terminal.answers, "the agent answering")
-            wait_for(lambda: terminal.status()["readers"]["counter"] == "ready", "the reader")
-            wait_for(lambda: terminal.balance(f"a-{len(uids) - 1}") is not None, "the roster")
+            process = start_serving(counter, accounts=len(uids))
             for uid in uids[3 * kill : 3 * kill + 2]:
                 assert card.tap(uid).startswith(GREEN)
             card.present(uids[3 * kill + 2])
-            process = terminal.process
-            assert process is not None
-            threading.Event().wait(
-                source.uniform(0, 0.5)
-            )  # somewhere between the card and its light
+            # The kill comes somewhere between the card and its light.
+            threading.Event().wait(source.uniform(0, 0.5))
             process.kill()
             card.take_away()
         greens = {uid for uid, light in card.shown if light.startswith(GREEN)}
         assert len(greens) >= 2 * KILLS
         eaters = {row[0] for row in terminal.rows("SELECT eater FROM entry WHERE kind = 'meal'")}
         assert {f"a-{n}" for n, uid in enumerate(uids) if uid.hex() in greens} <= eaters
-        assert terminal.rows(
-            "SELECT count(*) - count(DISTINCT eater) FROM entry WHERE kind = 'meal'"
-        ) == [(0,)]
+        doubled = "SELECT count(*) - count(DISTINCT eater) FROM entry WHERE kind = 'meal'"
+        assert terminal.rows(doubled) == [(0,)]

@@ -1,4 +1,4 @@
-"""The demonstration itself: it ends with all equal, twice in a row, and leaves nothing behind, also after ^C."""
+"""The demonstration ends with equal balances and leaves no process behind, also after Ctrl-C."""
 
 import re
 import signal
@@ -23,41 +23,39 @@ def lunch(tmp_path: Path) -> Iterator[Process]:
 
 def folder_of(lunch: Process) -> str:
     wait_for(lambda: "canteen-lunch-" in lunch.output(), "the lunch's folder")
-    found = re.search(r"\S+canteen-lunch-\S+", lunch.output())
-    assert found is not None
-    return found[0]
+    match = re.search(r"\S+canteen-lunch-\S+", lunch.output())
+    assert match is not None
+    return match[0]
 
 
 def left_behind(folder: str) -> list[str]:
-    """Return the command lines of processes that have to do with a folder."""
-    found = []
+    """Return the command lines of running processes that name a folder."""
+    commands = []
     for entry in Path("/proc").iterdir():
         try:
             words = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
         except OSError:
             continue
         if folder.encode() in words:
-            found.append(words.decode(errors="replace").replace("\0", " "))
-    return found
+            commands.append(words.decode(errors="replace").replace("\0", " "))
+    return commands
 
 
 @pytest.mark.timeout(240)
-def test_a_lunch_ends_with_all_equal(lunch: Process) -> None:
+def test_the_demonstration_ends_with_equal_balances(lunch: Process) -> None:
     folder = folder_of(lunch)
     assert lunch.child.wait(200) == 0, lunch.output()
-    said = lunch.output()
-    assert said.rstrip().endswith("all equal")
-    assert "kill -9" in said and "the broker stops" in said
-    greens, meals = map(
-        int, re.findall(r"PC/SC reader: (\d+), meals\s+recorded behind them: (\d+)", said)[0]
-    )
-    assert greens == meals == 19
+    output = lunch.output()
+    assert output.rstrip().endswith("all equal")
+    assert "kill -9" in output and "the broker stops" in output
+    counts = re.findall(r"PC/SC reader: (\d+), meals\s+recorded behind them: (\d+)", output)[0]
+    assert [int(count) for count in counts] == [19, 19]
     assert left_behind(folder) == []
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("moment", ["lunch begins", "the broker stops"])
-def test_after_ctrl_c_nothing_is_left(lunch: Process, moment: str) -> None:
+def test_ctrl_c_leaves_no_process_behind(lunch: Process, moment: str) -> None:
     folder = folder_of(lunch)
     wait_for(lambda: moment in lunch.output(), moment, 60)
     assert left_behind(folder) != []

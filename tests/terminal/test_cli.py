@@ -50,8 +50,10 @@ class Offline:
 
 
 @pytest.fixture
-def offline(tmp_path: Path) -> Offline:
-    return Offline(tmp_path)
+def offline(tmp_path: Path) -> Iterator[Offline]:
+    terminal = Offline(tmp_path)
+    yield terminal
+    terminal.wire.close()
 
 
 @pytest.fixture

@@ -72,9 +72,9 @@ def test_the_central_acknowledges_only_what_it_has_committed(wire: Wire) -> None
     exchange = wire.central.exchange
     payload = json.dumps({"online": True}).encode()
     event = Arrived(topic=STATE_TOPIC, payload=payload, receipt=7)
-    wire.central.ledger.sql.execute("PRAGMA query_only = ON")
+    wire.central.books.sql.execute("PRAGMA query_only = ON")
     assert list(exchange.turn(event, wire.clock.instant)) == [DropLink()]
-    wire.central.ledger.sql.execute("PRAGMA query_only = OFF")
+    wire.central.books.sql.execute("PRAGMA query_only = OFF")
     assert list(exchange.turn(event, wire.clock.instant)) == [Acknowledge(7)]
 
 
@@ -177,7 +177,7 @@ def test_a_tap_is_answered_without_a_damaged_record_and_it_is_requested_again(
     wire.settle()
     assert wire.box.balance("a-1") == wire.central.balance("a-1")
     both_sides_are_equal(wire)
-    the_books_are_right(wire.central.ledger)
+    the_books_are_right(wire.central.books)
 
 
 def test_closing_writes_the_log_into_the_file(wire: Wire) -> None:

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from agent.central.office.desk import set_service
+from agent.central.office.rules import set_service
 from agent.domain.canteen import ServiceRecord, Shortage
 from agent.domain.card import card_token, parse_card_id
 from agent.domain.ledger import Kind, RefusalReason
@@ -156,7 +156,7 @@ def test_a_late_meal_is_not_older_than_what_the_terminal_keeps(
 
 def test_the_service_is_named_where_a_site_has_several(wire: Wire, counter: Counter) -> None:
     second = ServiceRecord(id="supper", p=0, name="Cena", opens="18:00", closes="20:00")
-    set_service(wire.central.ledger, SITE, second)
+    set_service(wire.central.books, SITE, second)
     wire.settle()
     with pytest.raises(AgentError, match="name the service with --service: lunch, supper"):
         counter.meal_by_name("a-1", LateMeal(YESTERDAY, None), wire.box.moment())

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from agent.central.feed import CHUNK_RECORDS
-from agent.central.office.desk import move_account, order
+from agent.central.office.cards import move_account
+from agent.central.office.terminals import order
 from agent.domain.clock import ClockTrust
 from agent.errors import StoreError
 from agent.readers.events import Signal
@@ -124,15 +125,15 @@ def test_the_digest_finds_a_lost_and_an_invented_record(wire: Wire) -> None:
 def test_a_difference_that_cannot_be_repaired_causes_few_messages(wire: Wire) -> None:
     before = len(wire.log)
     # A record that no terminal can read.
-    wire.central.ledger.sql.execute('UPDATE policy SET body = \'{"from":"never"}\'')
+    wire.central.books.sql.execute('UPDATE policy SET body = \'{"from":"never"}\'')
     wire.pass_time(300_000)
     wire.settle()
     assert len(wire.log) - before < 12
-    wire.central.ledger.sql.execute("DELETE FROM policy")
+    wire.central.books.sql.execute("DELETE FROM policy")
 
 
 def test_an_epoch_ends_only_when_the_central_has_all_its_entries(wire: Wire) -> None:
-    order(wire.central.ledger, "t-1", "new_epoch")
+    order(wire.central.books, "t-1", "new_epoch")
     wire.box.tap(CARD)
     wire.drop = lambda topic, payload: topic.endswith(ENTRIES)
     wire.settle()
@@ -151,7 +152,7 @@ def test_a_large_school_comes_in_chunks_and_continues_after_a_restart(wire: Wire
     assert sum(1 for _ in reads.balances(wire.box.db)) == 452
     chunks = [decode(payload, Changes) for topic, payload in wire.log if topic.endswith("/changes")]
     assert max(len(chunk.records) for chunk in chunks) == CHUNK_RECORDS
-    order(wire.central.ledger, "t-1", "resync")
+    order(wire.central.books, "t-1", "resync")
     hellos = 0
 
     def cut(topic: str, payload: bytes) -> bool:
@@ -176,15 +177,15 @@ def test_an_account_that_moves_to_another_school_loses_no_meal(
 ) -> None:
     wire.disconnect()
     wire.box.tap(CARD)
-    with wire.central.ledger.transaction() as sql:
-        move_account(sql, "a-1", SITE, "media")
+    with wire.central.books.transaction():
+        move_account(wire.central.books, "a-1", SITE, "media")
     wire.connect()
     assert wire.box.balance("a-1") is None
     assert wire.central.balance("a-1") == -366
     # The newest booked entry is kept.
     assert writes.prune(wire.box.db, before="2027-01-01T00:00:00.000Z") == 0
-    with wire.central.ledger.transaction() as sql:
-        move_account(sql, "a-1", "media", SITE)
+    with wire.central.books.transaction():
+        move_account(wire.central.books, "a-1", "media", SITE)
     wire.settle()
     all_is_well(wire)
 
@@ -284,9 +285,9 @@ def test_a_central_restored_to_before_the_kept_entries_records_a_hole_and_contin
         wire.pass_time(24 * 3_600_000)
     assert standing(wire.box.db).oldest > 1
     wire.disconnect()
-    with wire.central.ledger.transaction() as sql:  # a backup from before the first meal
-        sql.execute("DROP TRIGGER entry_stays")
-        sql.execute("DROP TRIGGER posting_stays")
+    with wire.central.books.transaction() as sql:  # a backup from before the first meal
+        sql.execute("DROP TRIGGER entry_never_deleted")
+        sql.execute("DROP TRIGGER posting_never_deleted")
         sql.execute("DELETE FROM entry")
         sql.execute("DELETE FROM posting")
         sql.execute("DELETE FROM chain")
@@ -335,7 +336,7 @@ def test_a_changed_file_is_noticed_within_one_heartbeat_and_repaired(
     wire.box.db.sql.execute(damage)
     assert wire.box.balance("a-1") != wire.central.balance("a-1")
     wire.pass_time(HEARTBEAT_MS)
-    a_difference_was_found_and_healed(wire.box.db, wire.central.ledger, "t-1", before=0)
+    a_difference_was_found_and_healed(wire.box.db, wire.central.books, "t-1", before=0)
 
 
 def test_a_central_that_lost_pruned_entries_is_followed(wire: Wire) -> None:
@@ -368,7 +369,7 @@ def test_after_a_new_epoch_an_entry_is_acknowledged_without_a_hello(wire: Wire) 
     """An answer to entries also says that the earlier epochs are booked."""
     wire.box.tap(CARD)
     wire.settle()
-    order(wire.central.ledger, "t-1", "new_epoch")
+    order(wire.central.books, "t-1", "new_epoch")
     wire.settle()
     wire.log.clear()
     wire.box.tap(OTHER_CARD)
@@ -380,7 +381,7 @@ def test_a_wipe_is_repeated_until_no_data_is_left(wire: Wire) -> None:
     reader = Database(wire.box.path, read_only=True)
     with reader.reading() as sql:
         sql.execute("SELECT * FROM record").fetchall()
-        order(wire.central.ledger, "t-1", "wipe")
+        order(wire.central.books, "t-1", "wipe")
         with pytest.raises(StoreError, match="another program is reading"):
             wire.settle()
         assert standing(wire.box.db).order_done is None

@@ -1,4 +1,4 @@
-"""A life recorded: the recorder compiled, the workload run under it."""
+"""Record a workload: compile recorder.c and run workload.py under it."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from tests.parts.process import ROOT, require
 
 SOURCE = Path(__file__).with_name("recorder.c")
 WITHOUT_DIRECTORY_SYNC = "no directory sync"
-# planted: what it is called, and what the workload is told
+# Planted faults: name -> the word that makes workload.py plant it. The last one is the recorder's.
 PLANTED = {
     "synchronous = NORMAL": "normal",
     "records and position in two transactions": "split",
@@ -18,8 +18,8 @@ PLANTED = {
 }
 
 
-def shim(folder: Path) -> Path:
-    """Compile recorder.c, once a folder."""
+def compile_recorder(folder: Path) -> Path:
+    """Return the library for LD_PRELOAD. It is compiled once per folder."""
     library = folder / "recorder.so"
     if not library.exists():
         flags = ["-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror"]
@@ -30,8 +30,11 @@ def shim(folder: Path) -> Path:
 
 
 def record(folder: Path, planted: str = "") -> Path:
-    """Run the workload in `folder`/disk and return the record. `planted` is one of `PLANTED` or empty."""
-    library, disk, log = shim(folder), folder / "disk", folder / "record"
+    """Run the workload in `folder`/disk and return the recording.
+
+    `planted` is a key of `PLANTED`, or empty for the unchanged program.
+    """
+    library, disk, log = compile_recorder(folder), folder / "disk", folder / "recording"
     disk.mkdir()
     environment = os.environ | {
         "LD_PRELOAD": str(library),

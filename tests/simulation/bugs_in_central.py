@@ -1,0 +1,154 @@
+"""Planted bugs of the central: agent/central. Data; see planted_bug.py."""
+
+from tests.simulation.planted_bug import Bug, Change
+
+CENTRAL_BUGS = (
+    Bug(
+        "the central acknowledges a message before its commit",
+        Change(
+            "agent/central/server.py",
+            "                try:\n                    answers = self.receive",
+            "                yield Acknowledge(receipt)\n"
+            "                try:\n"
+            "                    answers = self.receive",
+        ),
+        quick=True,
+    ),
+    Bug(
+        "entries and chain mark are written in two transactions",
+        Change(
+            "agent/central/booking.py",
+            "    chains.advance(",
+            '    books.sql.execute("COMMIT")\n'
+            '    books.sql.execute("BEGIN IMMEDIATE")\n'
+            "    chains.advance(",
+        ),
+        quick=True,
+    ),
+    Bug(
+        "the central ignores the epoch in an entry's key",
+        Change(
+            "agent/central/books/entries.py",
+            '        "SELECT seq, hash FROM entry WHERE terminal = ? AND epoch = ?'
+            ' AND seq BETWEEN ? AND ?", span\n',
+            '        "SELECT seq, hash FROM entry WHERE terminal = ?'
+            ' AND seq BETWEEN ? AND ?", (span[0], *span[2:])\n',
+        ),
+        Change(
+            "agent/central/booking.py",
+            "        if entry.hash not in known:",
+            "        if not known:",
+        ),
+    ),
+    Bug(
+        "the central drops a different entry under a known number",
+        Change(
+            "agent/central/booking.py",
+            "        if entry.hash not in known:",
+            "        if not known:",
+        ),
+    ),
+    Bug(
+        "the central sends balances with more entries than `acked` names",
+        Change(
+            "agent/central/feed.py",
+            "    if notes.is_cut or entries.is_booked_after(",
+            "    if notes.is_cut or False and entries.is_booked_after(",
+        ),
+    ),
+    Bug(
+        "the central looks up a storno's meal by its number alone",
+        Change(
+            "agent/central/verdict.py",
+            "    meal = entries.find(books, key)\n",
+            "    span = entries.Span(*key[:3], key.seq)\n"
+            "    known = sorted(entries.hashes(books, span).get(key.seq, ()))\n"
+            "    key = key._replace(hash=known[0]) if known else key\n"
+            "    meal = entries.find(books, key)\n",
+        ),
+        runs=1000,
+    ),
+    Bug(
+        "a payment reported twice is booked twice",
+        Change(
+            "agent/central/office/credit.py",
+            "        if known is None:\n",
+            "        if True:\n",
+        ),
+        Change(
+            "agent/central/office/credit.py",
+            "kind, at, reason, payment.key)",
+            "kind, at, reason)",
+        ),
+    ),
+    Bug(
+        "a booking gives its account no new position",
+        Change(
+            "agent/central/books/accounts.py",
+            '        "UPDATE account SET balance = balance + ?, p = ? WHERE id = ?",\n'
+            "        (cents, next_position(books), account),\n",
+            '        "UPDATE account SET balance = balance + ? WHERE id = ?",\n'
+            "        (cents, account),\n",
+        ),
+    ),
+    Bug(
+        "an account that moves to another site leaves no tombstone",
+        Change(
+            "agent/central/office/cards.py",
+            "        tombstones.add(books, old_site, kind, record_id)\n",
+            "        pass\n",
+        ),
+        runs=100,
+    ),
+    Bug(
+        "a restored central keeps its generation",
+        Change(
+            "agent/central/hello.py",
+            "        begin_generation(books, new_generation(), at=at, reason=reason)\n",
+            '        incidents.add(books, Incident(at, "new_generation", reason))\n',
+        ),
+    ),
+    Bug(
+        "a second meal of the same service is charged",
+        Change(
+            "agent/central/double_meals.py",
+            "        wanted_cents = -meal.cents if is_second and gives_back else 0\n",
+            "        wanted_cents = 0\n",
+        ),
+    ),
+    Bug(
+        "a second meal stays given back after a storno of the first",
+        Change(
+            "agent/central/verdict.py",
+            "    return _settle_later(batch, meal)\n",
+            "    return None\n",
+        ),
+        runs=100,
+    ),
+    Bug(
+        "a clock that was corrected before is not corrected again",
+        Change(
+            "agent/central/booking.py",
+            "        batch.corrected_boots.discard(entry.boot)\n",
+            "        pass\n",
+        ),
+        runs=1000,
+    ),
+    Bug(
+        "a corrected clock does not correct earlier entries",
+        Change(
+            "agent/central/booking.py",
+            "        correct_times(books, batch, entry)\n",
+            "",
+        ),
+    ),
+    Bug(
+        "an order under a number already done is not renumbered",
+        Change(
+            "agent/central/orders.py",
+            "        terminals.renumber_orders(books, terminal)\n",
+            "        pass\n",
+        ),
+        runs=3000,
+    ),
+)
