@@ -1,73 +1,116 @@
-# Everything the project needs on a machine is installed by these targets.
+# All commands of the project. `make` alone lists them.
 PYTHON ?= /usr/bin/python3
 VENV := .venv
 BIN := $(VENV)/bin
+WHEELS := .make/wheels
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := $(shell sed 's/\#.*//' system-packages.txt)
+INSTALL := pip install --quiet --disable-pip-version-check
+LOCKED := --require-hashes --only-binary :all:
+# The modules of docs/ that print pages.
+PRINTED := schemas examples readers bound commands configuration limits tested
+COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--no-header --no-emit-index-url
 
-.PHONY: help setup system-packages demo sim sim-replay sim-bite crash bench bench-compare test test-brokers fuzz traces check docs lock clean
+.PHONY: help setup demo test check docs figures sim sim-replay sim-bite crash bench bench-compare \
+	test-debian12 test-debian13 test-brokers fuzz traces lock clean
 
-help: ## what can be done here
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
+help: ## list these commands
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
-setup: .make/system-packages $(VENV)/.installed ## system packages, virtual environment, the package
+setup: .make/system-packages $(VENV)/.installed ## install system packages, and the project in .venv
 
 .make/system-packages: system-packages.txt
-	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q '^install ok installed' || echo $$p; done); \
-	if [ -n "$$missing" ]; then echo "installing:" $$missing; \
-	  $(SUDO) apt-get update && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing; fi
+	@missing=$$(for p in $(PACKAGES); do \
+	  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q '^install ok installed' || echo $$p; \
+	done); \
+	if [ -n "$$missing" ]; then \
+	  echo "installing:" $$missing; \
+	  if [ -n "$(SUDO)" ] && ! command -v sudo >/dev/null; then \
+	    echo "this needs root, or sudo"; exit 1; \
+	  fi; \
+	  $(SUDO) apt-get update && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y --no-install-recommends $$missing; \
+	fi
 	@mkdir -p $(@D) && touch $@
 
+# The wheels stay in .make/wheels: tests/system/test_install.py installs each product from them.
 $(VENV)/.installed: requirements/build.lock requirements/dev.lock pyproject.toml .make/system-packages
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/build.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation -r requirements/dev.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	$(BIN)/$(INSTALL) $(LOCKED) -r requirements/build.lock
+	@rm -rf $(WHEELS)
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --require-hashes --no-deps \
+	  --no-build-isolation --wheel-dir $(WHEELS) -r requirements/dev.lock
+	$(BIN)/$(INSTALL) --no-index --no-deps $(WHEELS)/*.whl
+	$(BIN)/$(INSTALL) --no-build-isolation --no-deps --editable .
 	@touch $@
 
-demo: setup ## one lunch from card to central and back, with real parts (about a minute)
+demo: setup ## play one lunch with real parts, from card to central and back (a minute)
 	@$(BIN)/python -m demo.lunch
 
-sim: setup ## both ledgers under attack: make sim SEEDS=1000 STEPS=600 (FIRST=seed)
-	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100) --steps $(or $(STEPS),600) $(if $(FIRST),--first $(FIRST))
-
-sim-replay: setup ## one run again: make sim-replay RUN=17:600:4,90-93
-	@$(BIN)/python -m tests.simulation --replay $(RUN)
-
-sim-bite: setup ## planted bugs, and how soon the simulator finds each (some minutes)
-	@$(BIN)/python -m tests.simulation.bugs
-
-crash: setup ## every cut of a terminal's life, and, as root, sixty of a real ext4 (some minutes)
-	@$(BIN)/python -m tests.crash
-
-bench: setup ## what it costs, each figure beside its floor; writes docs/PERFORMANCE.md (some minutes)
-	@$(BIN)/python -m bench --write --save .make/bench.json
-
-bench-compare: setup ## the same, beside the run before
-	@$(BIN)/python -m bench --compare .make/bench.json
-
-test: setup check ## all checks, all tests in random order, and a minute of seeds that nobody has seen
+test: setup check ## run all checks, all tests in random order, and a minute of new seeds
 	@$(BIN)/pytest
 	@$(BIN)/python -m tests.simulation --seeds 100000 --seconds 60
 
-test-brokers: setup $(VENV)-brokers/.installed tests/brokers/node_modules ## the same day at two other brokers: amqtt and aedes (needs nodejs and npm)
+check: setup ## check style, types, imports, house rules and printed pages
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.house_rules
+	@for page in $(PRINTED); do $(BIN)/python -m docs.$$page --check || exit 1; done
+	@$(BIN)/python -m docs.links
+
+docs: setup ## print the pages that are made from the code again
+	@for page in $(PRINTED); do $(BIN)/python -m docs.$$page || exit 1; done
+
+figures: setup ## print size and language figures of revisions: make figures REVISIONS="4881452 ."
+	@$(BIN)/python -m tests.figures $(REVISIONS)
+
+sim: setup ## simulate faults, many seeds: make sim SEEDS=1000 STEPS=600 (FIRST=seed)
+	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100) --steps $(or $(STEPS),600) \
+	  $(if $(FIRST),--first $(FIRST))
+
+sim-replay: setup ## repeat one simulated run: make sim-replay RUN=17:600:4,90-93
+	@$(BIN)/python -m tests.simulation --replay $(RUN)
+
+sim-bite: setup ## plant known bugs and show how soon the simulator finds each (some minutes)
+	@$(BIN)/python -m tests.simulation.bugs
+
+crash: setup ## cut the power at every write; as root also on a real ext4 (some minutes)
+	@$(BIN)/python -m tests.crash
+
+bench: setup ## measure times and sizes, write the performance page (some minutes)
+	@$(BIN)/python -m bench --write --save .make/bench.json
+
+bench-compare: setup ## measure again and compare with the last make bench
+	@$(BIN)/python -m bench --compare .make/bench.json
+
+test-debian13: ## run make demo and make test in a new Debian 13, as root and as a user (ONLY="demo")
+	@$(SUDO) $(PYTHON) -m tests.debian13 trixie $(ONLY)
+
+test-debian12: ## the same in a new Debian 12
+	@$(SUDO) $(PYTHON) -m tests.debian13 bookworm $(ONLY)
+
+test-brokers: setup $(VENV)-brokers/.installed tests/brokers/node_modules ## test with the brokers amqtt and aedes (needs npm)
 	@$(BIN)/pytest tests/brokers/other_brokers.py
 
-fuzz: setup $(VENV)-fuzz/.installed ## any bytes to the readers' code for SECONDS (300), chosen by what they reach
+fuzz: setup $(VENV)-fuzz/.installed ## send random bytes to the readers' code for SECONDS=300
 	@mkdir -p .make/fuzz
-	@$(VENV)-fuzz/bin/python -m tests.fuzz -max_total_time=$(or $(SECONDS),300) -max_len=400 -print_final_stats=1 -artifact_prefix=.make/ .make/fuzz
+	@$(VENV)-fuzz/bin/python -m tests.fuzz -max_total_time=$(or $(SECONDS),300) -max_len=400 \
+	  -print_final_stats=1 -artifact_prefix=.make/ .make/fuzz
 
-$(VENV)-fuzz/.installed: requirements/fuzz.lock requirements/dev.lock pyproject.toml .make/system-packages
+$(VENV)-fuzz/.installed: requirements/fuzz.lock $(VENV)/.installed
 	$(PYTHON) -m venv $(VENV)-fuzz
-	$(VENV)-fuzz/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/build.lock
-	$(VENV)-fuzz/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation -r requirements/dev.lock
-	$(VENV)-fuzz/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/fuzz.lock
-	$(VENV)-fuzz/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	$(VENV)-fuzz/bin/$(INSTALL) --no-index --no-deps $(WHEELS)/*.whl
+	$(VENV)-fuzz/bin/$(INSTALL) $(LOCKED) -r requirements/fuzz.lock
+	$(VENV)-fuzz/bin/$(INSTALL) $(LOCKED) -r requirements/build.lock
+	$(VENV)-fuzz/bin/$(INSTALL) --no-build-isolation --no-deps --editable .
 	@touch $@
 
 $(VENV)-brokers/.installed: requirements/brokers.lock .make/system-packages
 	$(PYTHON) -m venv $(VENV)-brokers
-	$(VENV)-brokers/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/brokers.lock
+	$(VENV)-brokers/bin/$(INSTALL) $(LOCKED) -r requirements/brokers.lock
 	@touch $@
 
 tests/brokers/node_modules: tests/brokers/package-lock.json
@@ -75,30 +118,17 @@ tests/brokers/node_modules: tests/brokers/package-lock.json
 	cd tests/brokers && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-traces: setup ## record tests/traces/ anew at the far ends of the tests
+traces: setup ## record tests/traces/ again from the simulated readers
 	@$(BIN)/python -m tests.parts.record_traces
 
-check: setup ## style, types, who imports whom, house rules, documents that are printed
-	@$(BIN)/ruff check --quiet .
-	@$(BIN)/ruff format --quiet --check .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports
-	@$(BIN)/python -m tests.house_rules
-	@$(BIN)/python -m docs.schemas --check
-	@$(BIN)/python -m docs.bound --check
-	@$(BIN)/python -m docs.readers --check
+lock: ## resolve requirements/*.lock again (needs uv)
+	$(COMPILE) requirements/build.in -o requirements/build.lock
+	$(COMPILE) --extra terminal --extra central --extra dev pyproject.toml -o requirements/dev.lock
+	$(COMPILE) requirements/brokers.in -o requirements/brokers.lock
+	$(COMPILE) requirements/fuzz.in -o requirements/fuzz.lock
+	cd tests/brokers && npm install --package-lock-only --omit-lockfile-registry-resolved \
+	  --no-audit --no-fund
 
-docs: setup ## print docs/protocol/ and the table of docs/READERS.md anew
-	@$(BIN)/python -m docs.schemas
-	@$(BIN)/python -m docs.readers
-	@$(BIN)/python -m docs.examples
-
-lock: ## resolve requirements/*.lock anew (needs uv)
-	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url requirements/build.in -o requirements/build.lock
-	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url --extra dev pyproject.toml -o requirements/dev.lock
-	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url requirements/brokers.in -o requirements/brokers.lock
-	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url requirements/fuzz.in -o requirements/fuzz.lock
-	cd tests/brokers && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
-
-clean: ## remove what setup made here
+clean: ## remove all that these commands installed or cached here
+	@[ ! -e .make/debian ] || $(SUDO) rm -rf .make/debian
 	rm -rf $(VENV) $(VENV)-brokers $(VENV)-fuzz tests/brokers/node_modules .make

@@ -142,13 +142,10 @@ class SqliteFile(Generic[Row]):
         return identity
 
     def _restore_removed(self) -> None:
+        """Write the contents of a removed file, which the connection has open, to a new one."""
         new = self.path.with_name(self.path.name + ".new")
         new.unlink(missing_ok=True)
-        copy = sqlite3.connect(new)
-        try:
-            self.sql.backup(copy)
-        finally:
-            copy.close()
+        self._copy_to(new)
         for end in ("-wal", "-shm"):
             self.path.with_name(self.path.name + end).unlink(missing_ok=True)
         os.replace(new, self.path)
@@ -277,7 +274,7 @@ class SqliteFile(Generic[Row]):
     def _migrate(self) -> None:
         (version,) = self.sql.execute("PRAGMA user_version").fetchone()
         if 0 < version < len(self._kind.migrations):
-            self._copy_aside(version)
+            self._copy_to(self.path.with_name(f"{self.path.name}.schema-{version}"))
         for number, script in enumerate(self._kind.migrations[version:], start=version + 1):
             with self.transaction() as sql:
                 for statement in _statements(script):
@@ -285,12 +282,9 @@ class SqliteFile(Generic[Row]):
                 sql.execute(f"PRAGMA application_id = {self._kind.application_id}")
                 sql.execute(f"PRAGMA user_version = {number}")
 
-    def _copy_aside(self, version: int) -> None:
-        copy = sqlite3.connect(self.path.with_name(f"{self.path.name}.schema-{version}"))
-        try:
+    def _copy_to(self, path: Path) -> None:
+        with contextlib.closing(sqlite3.connect(path)) as copy:
             self.sql.backup(copy)
-        finally:
-            copy.close()
 
 
 def sync_folder(folder: Path) -> None:

@@ -13,7 +13,8 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.central.books.file import Books
-from agent.central.office.desk import credit
+from agent.central.books.postings import Payment, PaymentKey
+from agent.central.office.credit import credit
 from agent.domain.card import CardId, card_token
 from agent.readers.events import CardPresented, Show
 from agent.store import writes
@@ -116,22 +117,15 @@ def credit_to_terminal(folder: Path) -> Row:
     ):
         (terminal,) = town.terminals
         terminal.wait_for_account("a-1")
-        ledger = Books(town.central.db)
+        books = Books(town.central.db)
         seen = sqlite3.connect(f"file:{terminal.db}?mode=ro", uri=True)
         hop = _Hop(broker.port)
         took, floor = Series(), Series()
         source = random.Random(1)
         for n in range(CREDITS):
             time.sleep(source.uniform(0.02, 0.07))
-            credit(
-                ledger,
-                account="a-1",
-                cents=1,
-                channel="pos",
-                external=f"r-{n}",
-                at="2026-11-23T11:00:00.000Z",
-                reason="",
-            )
+            payment = Payment("a-1", 1, PaymentKey("pos", f"r-{n}"))
+            credit(books, payment, at="2026-11-23T11:00:00.000Z")
             begun = time.perf_counter_ns()
             while seen.execute(BALANCE).fetchone()[0] != n + 1:
                 time.sleep(0.0001)
@@ -139,7 +133,7 @@ def credit_to_terminal(folder: Path) -> Row:
             floor.time(hop.send)
         hop.close()
         seen.close()
-        ledger.close()
+        books.close()
     return against(
         "committed at the central -> committed at the terminal, a credit",
         took,
@@ -175,7 +169,7 @@ def tap_during_reset(folder: Path) -> Row:
             time.sleep(0.01)
         feeder.join()
     loop.close()
-    wire.central.ledger.close()
+    wire.central.books.close()
     most = f"{max(busy.us) / 1_000:.0f} ms at most"
     what = f"a tap while {RECORDS:,} records of a reset arrive, {most}"
     return against(what, busy, "quiet", quiet, "p99 3, none above 50 ms")
@@ -183,7 +177,7 @@ def tap_during_reset(folder: Path) -> Row:
 
 def _fill(wire: Wire) -> None:
     """Give the central half as many accounts as records, and one card each."""
-    with wire.central.ledger.transaction() as sql:
+    with wire.central.books.transaction() as sql:
         half = RECORDS // 2
         numbers = range(1, half + 1)
         sql.executemany(
@@ -231,7 +225,7 @@ def tap_during_backlog(folder: Path) -> Row:
 
 def _light_us(card: VirtualCard) -> float:
     """Return the time from the last reading of the UID to the last light."""
-    return (card.shown_ns[-1] - card.asked_ns[-1]) / 1_000
+    return (card.shown_ns[-1] - card.answered_ns[-1]) / 1_000
 
 
 class _Hop:

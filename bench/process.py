@@ -171,7 +171,7 @@ def block_device(folder: Path) -> list[Row]:
                 block.write()
         block.close()
         counter.wire.box.db.close()
-        counter.wire.central.ledger.close()
+        counter.wire.central.books.close()
     value = f"{own.flushes / TAPS:.2f} flushes, {own.kib / TAPS:.1f} KiB"
     overwrite = f"4 KiB overwrite: {floor.flushes / TAPS:.2f}, {floor.kib / TAPS:.1f} KiB"
     return [Row(what, value, overwrite, goal="1.0 flush, 10 KiB")]

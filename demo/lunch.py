@@ -1,8 +1,9 @@
 """One lunch from card to central and back, with real parts: `make demo`.
 
-A mosquitto, the reference central, and two terminals of one school: one reads contactless cards through pcscd and a virtual
-reader, the other 125 kHz tags through a pty. In the middle the broker is gone while children eat and parents pay, and one
-agent is killed with kill -9. At the end every balance is compared, on both sides. Ends with 0 if all are equal, else 1.
+It starts a mosquitto, the reference central, and two terminals of one school. One terminal reads
+contactless cards through pcscd and a virtual reader, the other reads 125 kHz tags through a pty.
+In the middle the broker stops while children eat and parents pay, and one agent is killed with
+kill -9. At the end it compares every balance on both sides. Exits with 0 if all are equal, else 1.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -22,7 +24,7 @@ from tests.parts.broker import Mosquitto
 from tests.parts.pcsc import Pcscd, VirtualCard
 from tests.parts.process import wait_for
 from tests.parts.serial_line import SerialLine
-from tests.parts.town import SITE, Central, Terminal, run_agent
+from tests.parts.town import SITE, Access, Central, Terminal, run_agent
 
 ROSTER = Path(__file__).with_name("borgofiorito.csv")
 CONTACTLESS = [
@@ -38,22 +40,23 @@ console = Console()
 
 
 class Lunch:
-    """The stage, and what happens on it."""
+    """The town's broker, central, terminals and readers, and the steps of the lunch."""
 
     def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
         self.broker = stack.enter_context(Mosquitto(folder / "broker"))
-        self.central = Central(folder / "central", self.broker.url)
+        access = Access(self.broker.url)
+        self.central = Central(folder / "central", access)
         self.card = VirtualCard()
         stack.callback(self.card.take_away)
         self.pcscd = stack.enter_context(Pcscd(folder / "pcscd", self.card.port))
         self.line = SerialLine(folder / "reader-b")
         self.line.plug()
         stack.callback(self.line.unplug)
-        key = folder / "central" / "central.db.card-key"
+        key = self.central.card_key
         pcsc = '[[reader]]\nname = "counter"\nprofile = "acs-acr122u"\n'
         serial = f'[[reader]]\nname = "counter"\nprofile = "rdm6300"\nport = "{self.line.path}"\n'
-        self.a = Terminal(folder / "a", "t-a", self.broker.url, key, pcsc)
-        self.b = Terminal(folder / "b", "t-b", self.broker.url, key, serial)
+        self.a = Terminal(folder / "a", "t-a", access, key, pcsc)
+        self.b = Terminal(folder / "b", "t-b", access, key, serial)
         stack.callback(self._stop_agents)
         stack.callback(self.central.stop)
         self.greens = 0
@@ -65,17 +68,8 @@ class Lunch:
     def open(self) -> None:
         """Set up the town and start everything."""
         self.central.office("import-roster", ROSTER)
-        self.central.office(
-            "service",
-            SITE,
-            "lunch",
-            "--opens",
-            "00:00",
-            "--closes",
-            "23:59",
-            "--weekdays",
-            "1234567",
-        )
+        hours = ["--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567"]
+        self.central.office("service", SITE, "lunch", *hours)
         self.central.office("policy", "--shortage", "serve", "--unknown-card", "serve")
         for terminal in (self.a, self.b):
             self.central.office("terminals", "add", terminal.name, SITE)
@@ -85,17 +79,8 @@ class Lunch:
         self.a.start(enter=self.pcscd.namespace.command())
         self.b.start()
         for terminal in (self.a, self.b):
-            wait_for(terminal.answers, f"{terminal.name} answering")
-            wait_for(
-                lambda: terminal.balance("a-1040") is not None, f"the roster at {terminal.name}"
-            )
-            wait_for(
-                lambda: terminal.status()["readers"]["counter"] == "ready",
-                f"the reader of {terminal.name}",
-            )
-        self.say(
-            "broker, central, two terminals and their readers are up; 42 accounts are at both terminals"
-        )
+            self._wait_until_ready(terminal)
+        self.say("broker, central, readers are up; both terminals have 42 accounts")
 
     def pay(self, accounts: list[str], euro: str, batch: str) -> None:
         for account in accounts:
@@ -105,31 +90,30 @@ class Lunch:
 
     def eat_contactless(self, cards: list[bytes]) -> None:
         for uid in cards:
-            if self.card.tap(uid).startswith(GREEN):
-                self.greens += 1
-            self.say(
-                f"t-a  contactless card  {'green' if self.card.shown[-1][1].startswith(GREEN) else 'no meal'}"
-            )
+            is_green = self.card.tap(uid).startswith(GREEN)
+            self.greens += is_green
+            self.say(f"t-a  contactless card  {'green' if is_green else 'no meal'}")
 
     def eat_tags(self, tags: list[bytes]) -> None:
         for uid in tags:
-            seen = self._last(self.b)
+            before = self._last_seq(self.b)
             self.line.hold(uid)
-            wait_for(lambda: self._last(self.b) > seen, "a tap at t-b")
+            wait_for(partial(self._has_entry_after, before), "a tap at t-b")
             (kind, reason) = self.b.rows(
                 "SELECT kind, body ->> '$.reason' FROM entry ORDER BY n DESC LIMIT 1"
             )[0]
             self.say(f"t-b  125 kHz tag       {'served' if 'meal' in kind else reason}")
 
-    def together(self, *acts: Callable[[], None]) -> None:
-        """Let several things happen at once; a fault in one is raised here."""
-        pool = ThreadPoolExecutor(len(acts))
+    def together(self, *steps: Callable[[], None]) -> None:
+        """Run several steps at the same time, and raise the first error of any."""
+        pool = ThreadPoolExecutor(len(steps))
         try:
-            acting = [pool.submit(act) for act in acts]
-            while wait(acting, timeout=0.2).not_done:  # short waits, so that ^C is heard
+            running = [pool.submit(step) for step in steps]
+            # Short waits, so that Ctrl-C is handled soon.
+            while wait(running, timeout=0.2).not_done:
                 pass
-            for act in acting:
-                act.result()
+            for step in running:
+                step.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -140,26 +124,22 @@ class Lunch:
             lambda: self.eat_tags(TAGS[:8]),
             lambda: self.pay(["a-1002", "a-1030"], "10.00", "during"),
         )
-        self.say("[bold red]the broker stops[/]: children go on eating, parents go on paying")
+        self.say("[bold red]the broker stops[/]: children still eat, parents still pay")
         self.broker.stop()
         self.together(
             lambda: self.eat_contactless(CONTACTLESS[9:15]),
             lambda: self.eat_tags(TAGS[8:12]),
             lambda: self.pay(["a-1004", "a-1011", "a-1032"], "15.00", "outage"),
         )
-        self.say("[bold red]kill -9[/] of t-b's agent; it starts again without a network")
+        self.say("[bold red]kill -9[/] of t-b's agent; it restarts without a network")
         assert self.b.process is not None
         self.b.process.kill()
         self.b.start()
-        wait_for(self.b.answers, "t-b after kill -9")
-        wait_for(
-            lambda: self.b.status()["readers"]["counter"] == "ready", "t-b's reader after kill -9"
-        )
+        self._wait_until_ready(self.b)
         self.eat_tags([*TAGS[12:14], TAGS[11]])
-        self.say(
-            f"t-a holds {self.a.pending()} and t-b {self.b.pending()} entries the central does not know yet"
-        )
-        self.say("[bold green]the broker is back[/]")
+        pending = f"t-a {self.a.pending()}, t-b {self.b.pending()}"
+        self.say(f"entries that the central has not yet acknowledged: {pending}")
+        self.say("[bold green]the broker starts again[/]")
         self.broker.start()
         self.together(
             lambda: self.eat_contactless([*CONTACTLESS[15:], CONTACTLESS[0]]),
@@ -169,21 +149,35 @@ class Lunch:
         self.say("t-a  storno: " + run_agent("storno", "-c", self.a.config, str(seq)).strip())
 
     def differences(self) -> Iterator[str]:
-        """Yield what is not equal yet."""
+        """Yield a sentence for each difference between the central and the terminals."""
         for terminal in (self.a, self.b):
-            if terminal.pending():
-                yield f"{terminal.name} has {terminal.pending()} entries the central has not booked"
-        for account, central_cents, central_meals in self._at_central():
+            if pending := terminal.pending():
+                yield f"{terminal.name}: the central has not acknowledged {pending} entries"
+        for account, cents, central_meals in self._at_central():
             for terminal in (self.a, self.b):
-                if terminal.balance(account) != central_cents:
-                    yield f"account {account}: central {central_cents} cents, {terminal.name} {terminal.balance(account)}"
+                if (held := terminal.balance(account)) != cents:
+                    yield f"account {account}: central {cents} cents, {terminal.name} {held}"
             if (meals := self._meals(account)) != central_meals:
                 yield f"account {account}: central {central_meals} meals, terminals {meals}"
 
     def compare(self) -> int:
-        """Wait for both sides to agree, print the table, and return the exit code."""
+        """Wait until both sides agree, print both, and return the exit code."""
         with contextlib.suppress(TimeoutError):
             wait_for(lambda: not list(self.differences()), "both sides to agree", CONVERGENCE_S)
+        self._print_balances()
+        differences = [*self._compare_meals(), *self.differences()]
+        for terminal in (self.a, self.b):
+            verified = run_agent("ledger", "verify", "-c", terminal.config).strip()
+            console.print(verified, highlight=False)
+        console.print("central: " + self.central.office("check").strip(), highlight=False)
+        for sentence in differences:
+            console.print(f"[red]differs[/]: {sentence}", highlight=False)
+        if differences:
+            return 1
+        console.print("[bold green]all equal[/]")
+        return 0
+
+    def _print_balances(self) -> None:
         table = Table(
             "account",
             "central €",
@@ -202,50 +196,55 @@ class Lunch:
                 account, format_euro(cents), *shown, str(meals), str(self._meals(account))
             )
         console.print(table)
+
+    def _compare_meals(self) -> Iterator[str]:
+        """Print the meals of unknown cards and the green lights. Yield what differs."""
         unknown = sum(
             t.rows("SELECT count(*) FROM entry WHERE kind = 'unknown_meal'")[0][0]
             for t in (self.a, self.b)
         )
-        aside = self.central.rows(
+        ((aside,),) = self.central.rows(
             "SELECT count(*) FROM entry WHERE kind = 'unknown_meal' AND status = 'set_aside'"
-        )[0][0]
+        )
         console.print(
-            f"meals of unknown cards: {unknown} at terminals, {aside} kept at the central for the office"
+            f"meals of unknown cards: {unknown} at terminals, {aside} set aside at central"
         )
-        lights = self.a.rows("SELECT count(*) FROM entry WHERE kind IN ('meal', 'unknown_meal')")[
-            0
-        ][0]
-        console.print(
-            f"green lights seen on the PC/SC reader: {self.greens}, meals recorded behind them: {lights}"
+        ((meals,),) = self.a.rows(
+            "SELECT count(*) FROM entry WHERE kind IN ('meal', 'unknown_meal')"
         )
-        wrong = list(self.differences())
-        wrong += [f"unknown cards: {unknown} at terminals, {aside} at the central"] * (
-            unknown != aside
-        )
-        wrong += [f"{self.greens} green lights, {lights} meals"] * (self.greens != lights)
-        for terminal in (self.a, self.b):
-            console.print(
-                run_agent("ledger", "verify", "-c", terminal.config).strip(), highlight=False
-            )
-        console.print("central: " + self.central.office("check").strip(), highlight=False)
-        for sentence in wrong:
-            console.print(f"[red]differs[/]: {sentence}", highlight=False)
-        if wrong:
-            return 1
-        console.print("[bold green]all equal[/]")
-        return 0
+        console.print(f"green lights on the PC/SC reader: {self.greens}, meals recorded: {meals}")
+        if unknown != aside:
+            yield f"unknown cards: {unknown} at terminals, {aside} at the central"
+        if self.greens != meals:
+            yield f"{self.greens} green lights, {meals} meals"
 
     def _at_central(self) -> list[tuple[str, int, int]]:
         return self.central.rows(
-            "SELECT id, balance, (SELECT count(*) FROM entry m WHERE m.account = account.id AND kind = 'meal' AND NOT EXISTS (SELECT 1"
-            " FROM entry s WHERE s.terminal = m.terminal AND s.undoes_seq = m.seq AND s.undoes_epoch = m.epoch)) FROM account ORDER BY id"
+            "SELECT id, balance, (SELECT count(*) FROM entry m WHERE m.account = account.id"
+            " AND kind = 'meal' AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.terminal = m.terminal"
+            " AND s.undoes_seq = m.seq AND s.undoes_epoch = m.epoch)) FROM account ORDER BY id"
         )
 
     def _meals(self, account: str) -> int:
-        count = "SELECT count(*) FROM entry m WHERE eater = ? AND kind = 'meal' AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.reverses = m.n)"
+        count = (
+            "SELECT count(*) FROM entry m WHERE eater = ? AND kind = 'meal'"
+            " AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.reverses = m.n)"
+        )
         return sum(int(terminal.rows(count, account)[0][0]) for terminal in (self.a, self.b))
 
-    def _last(self, terminal: Terminal) -> int:
+    def _wait_until_ready(self, terminal: Terminal) -> None:
+        """Wait until a terminal answers, has the roster, and its reader is ready."""
+        name = terminal.name
+        wait_for(terminal.answers, f"{name} answering")
+        wait_for(lambda: terminal.balance("a-1040") is not None, f"the roster at {name}")
+        wait_for(
+            lambda: terminal.status()["readers"]["counter"] == "ready", f"the reader of {name}"
+        )
+
+    def _has_entry_after(self, seq: int) -> bool:
+        return self._last_seq(self.b) > seq
+
+    def _last_seq(self, terminal: Terminal) -> int:
         return int(terminal.rows("SELECT coalesce(max(seq), 0) FROM entry")[0][0])
 
     def _stop_agents(self) -> None:

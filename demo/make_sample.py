@@ -1,4 +1,7 @@
-"""Writes the roster of Borgofiorito, a town that does not exist: `python -m demo.make_sample > demo/borgofiorito.csv`."""
+"""Writes the roster of Borgofiorito, a fictitious town.
+
+Run it with `python -m demo.make_sample > demo/borgofiorito.csv`.
+"""
 
 import csv
 import sys
@@ -53,7 +56,8 @@ def main() -> None:
     for n, name in enumerate(NAMES):
         exempt = n % 7 == 3
         first, later = ("0.00", "0.00") if exempt else ("3.66", "3.80")
-        # the first twenty have contactless cards of seven bytes, the others 125 kHz tags; every tenth has one of four bytes
+        # The first twenty have contactless cards, the others 125 kHz tags. A contactless card's UID
+        # has seven bytes, but every tenth has four.
         card = f"a:04b0a1{n:02x}c2d3e4" if n < 20 else f"em:01006a{n:02x}ae"
         if n < 20 and n % 10 == 9:
             card = f"a:1c78f2{n:02x}"

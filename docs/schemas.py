@@ -1,8 +1,9 @@
-"""Prints docs/protocol/: JSON Schemas and an AsyncAPI 3 document made from the message types the program decodes with.
+"""Prints docs/protocol/: JSON Schemas and an AsyncAPI 3 document, made from the message types.
 
-`python -m docs.schemas` writes them, `--check` ends with 1 when what stands there differs.
+`python -m docs.schemas` writes the files. `--check` exits with 1 if a file differs from the types.
 """
 
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from agent.sync.topics import ROOT, Leaf
 FOLDER = Path(__file__).resolve().parent / "protocol"
 RECORDS = (AccountRecord, CardRecord, PolicyRecord, ServiceRecord, GoneRecord)
 MESSAGES: dict[str, tuple[type, str, str]] = {
-    # channel: (message type, address below the town, who sends it)
+    # channel: (message type, topic below the town, sender)
     "hello": (Hello, f"t/{{terminal}}/{Leaf.HELLO}", "terminal"),
     "entries": (Entries, f"t/{{terminal}}/{Leaf.ENTRIES}", "terminal"),
     "terminalState": (TerminalState, f"t/{{terminal}}/{Leaf.STATE}", "terminal"),
@@ -34,19 +35,27 @@ def schemas() -> dict[str, Any]:
     _, components = msgspec.json.schema_components(
         [*types, Entry, *RECORDS], ref_template="#/$defs/{name}"
     )
-    # entries and records travel raw, so that a hash or a digest covers fields a receiver does not know
+    # Entries and records are sent as raw JSON: a hash or a digest also covers the fields that a
+    # receiver does not know.
     components["Entries"]["properties"]["entries"]["items"] = _reference("Entry")
     records = [_reference(form.__name__) for form in RECORDS]
     components["Changes"]["properties"]["records"]["items"] = {
         "anyOf": [*records, {"type": "object", "required": ["k", "id", "p"]}]
     }
-    return dict(sorted(components.items()))
+    return {name: _clean(schema) for name, schema in sorted(components.items())}
+
+
+def _clean(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a type's schema with its docstring as Python 3.13 keeps it: without indentation."""
+    if "description" in schema:
+        return {**schema, "description": inspect.cleandoc(schema["description"])}
+    return schema
 
 
 def asyncapi() -> dict[str, Any]:
-    """Return the AsyncAPI 3 document, seen from a terminal: it sends what goes up and receives what comes down."""
+    """Return the AsyncAPI 3 document from a terminal's side: "send" means terminal to central."""
     town = {"description": "the town's id"}
-    terminal = {"description": "the terminal's id, also its certificate's common name"}
+    terminal = {"description": "the terminal's id"}
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}
     for name, (form, address, sender) in MESSAGES.items():
@@ -110,9 +119,8 @@ def main(check: bool) -> int:
             if not path.exists() or path.read_text(encoding="utf-8") != text
         ]
         for path in wrong:
-            print(
-                f"{path.relative_to(FOLDER.parent.parent)} is not what the program decodes; print it anew with: make docs"
-            )
+            name = path.relative_to(FOLDER.parent.parent)
+            print(f"{name} differs from the message types; print it again with: make docs")
         return 1 if wrong else 0
     FOLDER.mkdir(exist_ok=True)
     for path, text in printed.items():
@@ -125,7 +133,8 @@ def _reference(name: str) -> dict[str, str]:
 
 
 def _first_sentence(form: type) -> str:
-    return (form.__doc__ or "").partition(". ")[0].rstrip(".")
+    text = " ".join(inspect.cleandoc(form.__doc__ or "").split())
+    return text.partition(". ")[0].rstrip(".")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Fixtures shared by all tests."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,15 +13,17 @@ OTHER_CARD = "em:010063e9ae"
 
 
 @pytest.fixture
-def wire(tmp_path: Path) -> Wire:
+def wire(tmp_path: Path) -> Iterator[Wire]:
     """One terminal and a central with two accounts, connected and at rest."""
-    return _connected(Wire(tmp_path))
+    with closing(Wire(tmp_path)) as wire:
+        yield _connected(wire)
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Wire:
+def two(tmp_path: Path) -> Iterator[Wire]:
     """Two terminals of one school."""
-    return _connected(Wire(tmp_path, "t-1", "t-2"))
+    with closing(Wire(tmp_path, "t-1", "t-2")) as wire:
+        yield _connected(wire)
 
 
 def _connected(wire: Wire) -> Wire:

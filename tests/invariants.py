@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from agent.central.books.file import Books
-from agent.central.feed import site_records
+from agent.central.books.records import Interval, find
 from agent.central.office.check import check
 from agent.domain.ledger import ChainEnd, Entry, Place
 from agent.readers.events import Signal
@@ -113,8 +113,8 @@ def only_what_was_made_is_booked(digest: str, everything: Container[str]) -> Non
     assert digest in everything, f"the central has an entry {digest[:8]} that nobody made"
 
 
-def the_books_are_right(ledger: Books) -> None:
-    assert list(check(ledger)) == []
+def the_books_are_right(books: Books) -> None:
+    assert list(check(books)) == []
 
 
 def the_chain_holds(db: Database) -> None:
@@ -134,10 +134,10 @@ def nothing_acknowledged_is_missing(missing: Made | None) -> None:
     assert missing is None, f"acknowledged and not booked: {missing}"
 
 
-def everything_recorded_is_booked(db: Database, ledger: Books, terminal: str) -> None:
+def everything_recorded_is_booked(db: Database, books: Books, terminal: str) -> None:
     booked = {
         row[0]
-        for row in ledger.sql.execute("SELECT hash FROM entry WHERE terminal = ?", (terminal,))
+        for row in books.sql.execute("SELECT hash FROM entry WHERE terminal = ?", (terminal,))
     }
     missing = [
         (listed.epoch, listed.entry.seq)
@@ -147,20 +147,19 @@ def everything_recorded_is_booked(db: Database, ledger: Books, terminal: str) ->
     assert not missing, f"{terminal}: recorded and not booked: {missing[:5]}"
 
 
-def what_is_set_aside_is_listed_on_both_sides(db: Database, ledger: Books, terminal: str) -> None:
+def what_is_set_aside_is_listed_on_both_sides(db: Database, books: Books, terminal: str) -> None:
     """What the central put aside when it came is noted at the terminal that made it, while that keeps the entry."""
     ids = dict(db.sql.execute("SELECT n, id FROM epoch"))
     places = [
         Place.of(n) for (n,) in db.sql.execute("SELECT n FROM note WHERE status = 'set_aside'")
     ]
     noted = {(ids[place.epoch_number], place.seq) for place in places}
-    aside = {
-        row["hash"]: row["reason"]
-        for row in ledger.sql.execute(
+    aside = dict(
+        books.sql.execute(
             "SELECT hash, reason FROM entry WHERE terminal = ? AND status = 'set_aside'",
             (terminal,),
         )
-    }
+    )
     unheard = [
         (listed.epoch, listed.entry.seq, aside[listed.entry.hash])
         for listed in reads.entries(db, newest=1_000_000)
@@ -207,17 +206,17 @@ def only_what_was_booked_is_pruned(made: Made, was_booked: bool) -> None:
 # 6. At rest every terminal's view equals the central's, record by record, and nothing is pending.
 
 
-def a_terminal_equals_the_central(db: Database, ledger: Books, terminal: str) -> None:
+def a_terminal_equals_the_central(db: Database, books: Books, terminal: str) -> None:
     here = standing(db)
     assert here.pending == 0, f"{terminal}: {here.pending} entries wait"
-    (site,) = ledger.sql.execute("SELECT site FROM terminal WHERE id = ?", (terminal,)).fetchone()
+    (site,) = books.sql.execute("SELECT site FROM terminal WHERE id = ?", (terminal,)).fetchone()
     held = {body.encode() for (body,) in db.sql.execute("SELECT body FROM record")}
-    there = {body for _, kind, body in site_records(ledger.sql, site, 0) if kind != "gone"}
+    there = {record.body for record in find(books, Interval(site, 0))} if site else set()
     assert held == there, (
         f"{terminal}: only here {sorted(held - there)[:3]}, only at the central {sorted(there - held)[:3]}"
     )
     balances = dict(
-        ledger.sql.execute("SELECT id, balance FROM account WHERE site = ?", (site,)).fetchall()
+        books.sql.execute("SELECT id, balance FROM account WHERE site = ?", (site,)).fetchall()
     )
     shown = dict(reads.balances(db))
     assert shown == balances, (
@@ -227,7 +226,7 @@ def a_terminal_equals_the_central(db: Database, ledger: Books, terminal: str) ->
 
 def both_sides_are_equal(wire: Wire) -> None:
     for box in wire.boxes.values():
-        a_terminal_equals_the_central(box.db, wire.central.ledger, box.name)
+        a_terminal_equals_the_central(box.db, wire.central.books, box.name)
 
 
 # 7. A difference is found by the digest and healed.
@@ -239,13 +238,13 @@ def differences_found(db: Database) -> int:
 
 
 def a_difference_was_found_and_healed(
-    db: Database, ledger: Books, terminal: str, before: int
+    db: Database, books: Books, terminal: str, before: int
 ) -> None:
     """`before` is how many were found before."""
     assert differences_found(db) == before + 1, (
         f"{terminal}: {differences_found(db) - before} incidents tell of one difference"
     )
-    a_terminal_equals_the_central(db, ledger, terminal)
+    a_terminal_equals_the_central(db, books, terminal)
 
 
 def no_difference_came_of_itself(db: Database) -> None:
@@ -356,11 +355,10 @@ def a_kept_clock_is_believed(entry: Entry, now: str, day: str) -> None:
     )
 
 
-def no_order_waits(ledger: Books, terminal: str) -> None:
-    waiting = ledger.only_row("SELECT order_id, order_do FROM terminal WHERE id = ?", (terminal,))
-    assert waiting["order_id"] is None, (
-        f"{terminal}: {waiting['order_do']} {waiting['order_id']} waits"
-    )
+def no_order_waits(books: Books, terminal: str) -> None:
+    query = "SELECT order_id, order_do FROM terminal WHERE id = ?"
+    order_id, do = books.only_row(query, (terminal,))
+    assert order_id is None, f"{terminal}: {do} {order_id} waits"
 
 
 # What happened is recorded.
@@ -375,5 +373,5 @@ def all_is_well(wire: Wire) -> None:
     for box in wire.boxes.values():
         every_green_light_has_one_entry(box)
         the_chain_holds(box.db)
-    the_books_are_right(wire.central.ledger)
+    the_books_are_right(wire.central.books)
     both_sides_are_equal(wire)

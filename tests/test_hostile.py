@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.central.office.desk import add_terminal, order, retire_terminal
 from agent.central.office.roster import import_roster, read_roster
+from agent.central.office.terminals import add_terminal, order, retire_terminal
 from agent.domain.ledger import canonical, chain_hash, genesis
 from agent.errors import CentralError
 from agent.readers.events import Signal
@@ -83,14 +83,14 @@ BAD_UP = {
 def test_nothing_a_terminal_sends_stops_the_central_or_another_terminal(
     wire: Wire, name: str
 ) -> None:
-    add_terminal(wire.central.ledger, "t-9", SITE)
+    add_terminal(wire.central.books, "t-9", SITE)
     up(wire, *BAD_UP[name])
     wire.box.tap(OTHER_CARD)
     wire.central.credit("a-2", 1_000, "r-1")
     wire.settle()
     assert wire.box.balance("a-2") == wire.central.balance("a-2") == 1_000 - 366
     assert standing(wire.box.db).pending == 0
-    the_books_are_right(wire.central.ledger)
+    the_books_are_right(wire.central.books)
 
 
 @settings(
@@ -201,11 +201,11 @@ def test_a_request_whose_asker_was_told_no_answer_is_not_done(wire: Wire) -> Non
 
 
 def test_a_late_copy_of_an_order_done_long_ago_is_not_obeyed(wire: Wire) -> None:
-    retire_terminal(wire.central.ledger, "t-1")
+    retire_terminal(wire.central.books, "t-1")
     wire.settle()
     old = [payload for topic, payload in wire.log if b'"wipe"' in payload]
     wire.pass_time(300_000)
-    add_terminal(wire.central.ledger, "t-1", SITE)
+    add_terminal(wire.central.books, "t-1", SITE)
     wire.settle()
     wire.pass_time(300_000)
     assert wire.box.balance("a-1") == 0
@@ -215,11 +215,11 @@ def test_a_late_copy_of_an_order_done_long_ago_is_not_obeyed(wire: Wire) -> None
 
 
 def test_a_late_snapshot_of_a_journal_that_is_over_changes_nothing(wire: Wire) -> None:
-    from agent.central.office.desk import new_generation
+    from agent.central.office.terminals import new_generation
 
     first = next(payload for topic, payload in wire.log if topic.endswith("/changes"))
     wire.box.tap(CARD)
-    new_generation(wire.central.ledger, "f" * 32, at=wire.clock.instant, reason="test")
+    new_generation(wire.central.books, "f" * 32, at=wire.clock.instant, reason="test")
     wire.announce()
     wire.settle()
     before = standing(wire.box.db)
@@ -235,14 +235,14 @@ def test_a_central_restored_from_before_a_new_epoch_gets_the_earlier_epochs_meal
     shutil.copyfile(wire.central.path, backup)
     wire.box.tap(CARD)
     wire.settle()
-    order(wire.central.ledger, "t-1", "new_epoch")
+    order(wire.central.books, "t-1", "new_epoch")
     wire.settle()
     wire.clock.pass_ms(DAY_MS)
     wire.box.tap(OTHER_CARD)
     wire.settle()
     assert standing(wire.box.db).epoch.startswith("2-")
     wire.disconnect()
-    wire.central.ledger.close()
+    wire.central.books.close()
     shutil.copyfile(backup, wire.central.path)
     wire.central.restart()
     wire.connect()
@@ -267,7 +267,7 @@ def test_a_restored_central_begins_one_journal_however_many_terminals_have_prune
         wire.pass_time(DAY_MS)
     assert all(standing(box.db).oldest > 1 for box in wire.boxes.values())
     wire.disconnect()
-    wire.central.ledger.close()
+    wire.central.books.close()
     shutil.copyfile(backup, wire.central.path)
     wire.central.restart()
     wire.drop = lambda topic, payload: topic.endswith("/entries")  # nothing gets through at first
@@ -278,34 +278,35 @@ def test_a_restored_central_begins_one_journal_however_many_terminals_have_prune
         wire.pass_time(120_000)
     assert wire.central.one("SELECT count(*) FROM incident WHERE kind = 'new_generation'") == 1
     both_sides_are_equal(wire)
+    wire.close()
 
 
 def test_order_ids_of_another_life_of_the_central_are_other_ids(wire: Wire, tmp_path: Path) -> None:
     backup = tmp_path / "backup.db"
     shutil.copyfile(wire.central.path, backup)
-    first = order(wire.central.ledger, "t-1", "new_epoch")
+    first = order(wire.central.books, "t-1", "new_epoch")
     wire.settle()
     wire.disconnect()
-    wire.central.ledger.close()
+    wire.central.books.close()
     shutil.copyfile(backup, wire.central.path)
     wire.central.restart()
     wire.box.tap(CARD)
     wire.connect()
     wire.pass_time(5_000)
-    second = order(wire.central.ledger, "t-1", "new_epoch")
+    second = order(wire.central.books, "t-1", "new_epoch")
     wire.settle()
     assert first != second and standing(wire.box.db).epoch.startswith("3-")
 
 
 def test_a_wipe_that_waits_is_not_displaced(wire: Wire) -> None:
-    retire_terminal(wire.central.ledger, "t-1")
-    order(wire.central.ledger, "t-1", "new_epoch")
+    retire_terminal(wire.central.books, "t-1")
+    order(wire.central.books, "t-1", "new_epoch")
     assert wire.central.one("SELECT order_do FROM terminal") == "wipe"
 
 
 def test_a_wiped_box_holds_nothing_of_a_child_in_its_files(wire: Wire) -> None:
     wire.central.policy()
-    wire.central.ledger.sql.execute("UPDATE account SET class = 'Classe Girasole'")
+    wire.central.books.sql.execute("UPDATE account SET class = 'Classe Girasole'")
     wire.central.credit("a-1", 1, "r-1")
     wire.settle()
     wire.box.handle(
@@ -313,7 +314,7 @@ def test_a_wiped_box_holds_nothing_of_a_child_in_its_files(wire: Wire) -> None:
             topic=f"canteen/v1/{TOWN}/t/t-1/changes", payload=b'{"Classe Girasole', receipt=None
         )
     )
-    retire_terminal(wire.central.ledger, "t-1")
+    retire_terminal(wire.central.books, "t-1")
     wire.settle()
     files = b"".join(path.read_bytes() for path in wire.box.path.parent.glob("t-1.db*"))
     assert b"Girasole" not in files
@@ -349,13 +350,13 @@ def test_a_storno_on_a_restored_card_undoes_the_meal_of_its_own_line(
     )  # a hello no newer than the last may be an old one: it is believed when it is said again
     assert wire.central.balance("a-1") == 0
     both_sides_are_equal(wire)
-    the_books_are_right(wire.central.ledger)
+    the_books_are_right(wire.central.books)
 
 
 def test_meals_of_a_card_and_of_an_account_that_a_roster_brings_later_are_booked(
     wire: Wire, tmp_path: Path
 ) -> None:
-    add_terminal(wire.central.ledger, "t-9", SITE)
+    add_terminal(wire.central.books, "t-9", SITE)
     up(wire, "entries", batch({**MEAL, "account": "a-10"}))  # before any hello nothing is booked
     hello = {
         "epoch": EPOCH, "oldest": 1, "last": 1, "acked": 0, "head": HASH, "acked_head": genesis(TOWN, "t-9", EPOCH), "software": "x",
@@ -370,11 +371,11 @@ def test_meals_of_a_card_and_of_an_account_that_a_roster_brings_later_are_booked
         "account,site,cards,prices\na-10,primaria,,lunch 2026-09-01 3.66\na-11,primaria,em:0100000001,lunch 2026-09-01 2.00\n",
         "utf-8",
     )
-    import_roster(wire.central.ledger, read_roster(path, KEY), lambda: None, at=wire.clock.instant)
+    import_roster(wire.central.books, read_roster(path, KEY), lambda: None, at=wire.clock.instant)
     wire.settle()
     assert (wire.central.balance("a-10"), wire.central.balance("a-11")) == (-366, -200)
     assert wire.box.balance("a-11") == -200
-    the_books_are_right(wire.central.ledger)
+    the_books_are_right(wire.central.books)
 
 
 @pytest.mark.parametrize(
@@ -392,10 +393,10 @@ def test_a_roster_line_no_terminal_could_read_is_a_bad_line(tmp_path: Path, row:
 
 
 def test_a_blocked_card_is_blocked_even_where_its_account_is_not_known(wire: Wire) -> None:
-    wire.central.ledger.sql.execute(
+    wire.central.books.sql.execute(
         "UPDATE card SET status = 'blocked', p = 100 WHERE account = 'a-1'"
     )
-    wire.central.ledger.sql.execute("UPDATE central SET position = 100")
+    wire.central.books.sql.execute("UPDATE central SET position = 100")
     wire.settle()
     wire.box.db.sql.execute("DELETE FROM record WHERE id = 'a-1'")
     assert wire.box.tap(CARD) is Signal.REFUSED

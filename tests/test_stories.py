@@ -1,4 +1,4 @@
-"""The acceptance stories of docs/STORIES.md, by their numbers, with the real store, session, decisions and central."""
+"""The stories of docs/contribute/stories.md by number, with real store, session and central."""
 
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -107,7 +107,7 @@ def test_5_matera_a_meal_typed_in_later_counts_for_its_own_day(wire: Wire) -> No
 
 
 def test_6_and_15_a_new_fare_is_there_before_its_day(wire: Wire) -> None:
-    with wire.central.ledger.transaction() as sql:
+    with wire.central.books.transaction() as sql:
         sql.execute("INSERT INTO price VALUES ('a-1', 'lunch', '2026-11-24', 400)")
     wire.central.credit("a-1", 1000, "r-1")
     wire.settle()
@@ -121,7 +121,7 @@ def test_6_and_15_a_new_fare_is_there_before_its_day(wire: Wire) -> None:
 
 
 def test_6_before_fares_are_fixed_a_meal_costs_nothing_yet(wire: Wire) -> None:
-    with wire.central.ledger.transaction() as sql:
+    with wire.central.books.transaction() as sql:
         sql.execute("UPDATE price SET from_day = '2027-01-01' WHERE account = 'a-1'")
     wire.central.credit("a-1", 0, "r-1")
     wire.settle()
@@ -232,7 +232,7 @@ def test_11_a_lost_card_at_an_offline_box_counts_for_the_account_until_the_block
 ) -> None:
     wire.disconnect()
     new = "a:04010203040506"
-    with wire.central.ledger.transaction() as sql:
+    with wire.central.books.transaction() as sql:
         sql.execute("UPDATE card SET status = 'replaced' WHERE account = 'a-1'")
     wire.central.assign(new, "a-1")
     assert wire.box.tap(CARD) is Signal.SERVED
@@ -242,9 +242,9 @@ def test_11_a_lost_card_at_an_offline_box_counts_for_the_account_until_the_block
 
 
 def test_11_a_blocked_card_is_refused_once_the_block_has_arrived(wire: Wire) -> None:
-    from agent.central.office.desk import block_card
+    from agent.central.office.cards import block_card
 
-    block_card(wire.central.ledger, card_token(KEY, parse_card_id(CARD)))
+    block_card(wire.central.books, card_token(KEY, parse_card_id(CARD)))
     wire.settle()
     assert wire.box.tap(CARD) is Signal.REFUSED
     assert wire.box.entries()[-1].reason == "blocked"
@@ -398,7 +398,7 @@ def test_17_a_restored_sd_card_repeats_nothing_and_loses_nothing(
     wire.settle()
     assert wire.central.balance("a-1") == -4 * 366
     both_sides_are_equal(wire)
-    the_books_are_right(wire.central.ledger)
+    the_books_are_right(wire.central.books)
 
 
 def test_18_last_nights_backup_of_the_central_gets_back_what_it_lost(
@@ -414,7 +414,7 @@ def test_18_last_nights_backup_of_the_central_gets_back_what_it_lost(
     wire.box.tap(OTHER_CARD)
     wire.settle()
     wire.disconnect()
-    wire.central.ledger.close()
+    wire.central.books.close()
     shutil.copyfile(backup, wire.central.path)
     wire.central.restart()
     assert wire.central.balance("a-2") == 0

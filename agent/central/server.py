@@ -1,7 +1,8 @@
-"""The central at work: messages in, bookings, answers out; and credits pushed to the terminals of their site.
+"""The running central: messages come in, are booked and answered; changes are pushed to terminals.
 
-One loop owns the database. A message takes effect in one transaction, is acknowledged to the broker, and then answered.
-What an office command commits in another process is seen by the file's version within `WATCH_MS` and pushed.
+One loop owns the books. A message takes effect in one transaction, is acknowledged to the broker,
+and then answered. What an office command commits in another process is noticed by the file's
+version within `WATCH_MS`, and pushed.
 """
 
 import logging
@@ -9,12 +10,18 @@ import queue
 import secrets
 import signal
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from agent.central.booking import book_batch
-from agent.central.books.file import Books, set_aside, settle_labels
-from agent.central.feed import FeedCursor, changes, greet
-from agent.domain.clock import Instant, day_of
+from agent.central.booking import Sender, book_batch
+from agent.central.books import incidents, terminals, town
+from agent.central.books.file import Books
+from agent.central.books.incidents import UnusableMessage
+from agent.central.feed import FeedCursor, changes
+from agent.central.hello import Greeting, greet
+from agent.central.labels import apply_label_rule
+from agent.central.verdict import cut_reason
+from agent.domain.clock import Day, Instant, day_of
 from agent.errors import CentralError, SyncError
 from agent.sync.events import (
     Acknowledge,
@@ -39,105 +46,115 @@ from agent.sync.messages import (
 from agent.sync.mqtt import Broker, MqttLink
 from agent.sync.topics import Leaf, Topics
 
-WATCH_MS = 10  # how long an office command's commit may go unnoticed
-CLIENT_ID = "central"
+WATCH_MS = 10
+"""How long the commit of an office command may go unnoticed."""
+EVENTS_MAX = 1_000
+"""Events of the link that wait for the loop. The link's thread waits when they are more."""
 
 log = logging.getLogger("agent.central")
 
 
-class Exchange:
-    """The central's conversations, without threads and without a broker: messages in, messages out."""
+class _Pushed(NamedTuple):
+    """What decides whether a push finds anything new."""
 
-    def __init__(self, ledger: Books, *, new_generation: Callable[[], str]) -> None:
-        self._ledger = ledger
+    position: int
+    orders: list[str]
+
+
+class Exchange:
+    """The central's side of the contract, without threads and without a broker."""
+
+    def __init__(self, books: Books, *, new_generation: Callable[[], str]) -> None:
+        self._books = books
         self._new_generation = new_generation
-        row = ledger.only_row("SELECT town, zone FROM central")
-        self.topics = Topics(row["town"])
-        self._zone = ZoneInfo(row["zone"])
-        self._told: dict[str, FeedCursor] = {}
+        name, zone = town.find(books)
+        self.topics = Topics(name)
+        self._zone = ZoneInfo(zone)
+        self._cursors: dict[str, FeedCursor] = {}  # of terminals whose hello was answered
         self._digests: dict[str, Digest] = {}
-        self._pushed: tuple[int, str | None] | None = None
-        self._seen: int | None = ledger.version()
-        self._today = ""
+        self._pushed: _Pushed | None = None
+        self._version: int | None = books.version()
+        self._today: Day | None = None
 
     def turn(self, event: LinkEvent | None, at: Instant) -> Iterator[LinkEffect]:
-        """Do one turn of the loop: an event of the link, or none. Yield what is to be done, in that order.
+        """Handle one event of the link, or none; yield the effects in order.
 
-        A message is booked, then acknowledged, then answered; one that could not be written is not acknowledged and comes again.
+        A message is booked, then acknowledged, then answered. One that could not be written is not
+        acknowledged: the link is dropped, and the broker delivers it again.
         """
         match event:
             case LinkUp():
-                log.info("link up")
+                log.info("Connected to the broker.")
                 yield self.state(at, online=True)
             case LinkDown(reason=reason):
-                log.warning("link down: %s", reason)
+                log.warning("Connection to the broker lost: %s. Trying again.", reason)
             case Arrived(topic=topic, payload=payload, receipt=receipt):
                 try:
                     answers = self.receive(topic, payload, at)
                 except CentralError as error:
-                    log.error("message on %s not booked, it will come again: %s", topic, error)
+                    log.error(
+                        "Message on %s not booked: %s. The broker will deliver it again.",
+                        topic,
+                        error,
+                    )
                     yield DropLink()
                     return
                 yield Acknowledge(receipt)
                 yield from answers
-                yield from self._push(at)
+                yield from self._push_after_booking(at)
             case None:
                 yield from self._look(at)
 
     def receive(self, topic: str, payload: bytes, at: Instant) -> list[Publish]:
-        """Take in one message in one transaction; return what to publish."""
+        """Take in one message in one transaction; return what to publish.
+
+        A message that cannot be used is set aside. Raise `CentralError` for one that could not be
+        written.
+        """
         self.begin_day(at)
-        place = self.topics.parse(topic)
         try:
-            if place is None:
-                raise SyncError("not a topic of this town's terminals")
-            terminal, leaf = place
-            match leaf:
-                case Leaf.HELLO:
-                    return self._hello(terminal, decode(payload, Hello), at)
-                case Leaf.ENTRIES:
-                    return self._entries(terminal, decode(payload, Entries), at)
-                case Leaf.STATE:
-                    self._state(terminal, payload, at)
-                    return []
-                case Leaf.CHANGES:
-                    raise SyncError("only the central writes changes")
+            return self._receive(topic, payload, at)
         except SyncError as error:
-            set_aside(self._ledger, topic=topic, payload=payload, reason=str(error), at=at)
-            log.warning("message on %s set aside: %s", topic, error)
+            reason = cut_reason(str(error))
+            with self._books.transaction():
+                incidents.set_aside(self._books, UnusableMessage(at, topic, payload, reason))
+            log.warning(
+                "Message on %s set aside: %s. See: canteen-central incidents.", topic, reason
+            )
             return []
 
     def begin_day(self, at: Instant) -> None:
-        """Do what a new day brings: rules about names take effect."""
+        """Apply the rules that take effect with a new day."""
         today = day_of(at, self._zone)
         if today != self._today:
-            with self._ledger.transaction() as sql:
-                settle_labels(sql, today)
+            with self._books.transaction():
+                apply_label_rule(self._books, today)
             self._today = today
 
     def forget_day(self) -> None:
-        """Look at the rules again: an office command may have changed them."""
-        self._today = ""
+        """Apply the day's rules again: an office command may have changed them."""
+        self._today = None
 
     def push(self, at: Instant) -> list[Publish]:
-        """Return what is new for terminals that are being talked to; nothing while no record has changed since."""
+        """Return what is new for terminals that were answered; nothing if no record changed."""
         self.begin_day(at)
-        (position,) = self._ledger.only_row("SELECT position FROM central")
-        (orders,) = self._ledger.only_row("SELECT group_concat(order_id) FROM terminal")
-        if (position, orders) == self._pushed:
+        state = _Pushed(town.standing(self._books).position, terminals.waiting_orders(self._books))
+        if state == self._pushed:
             return []
         messages = []
-        for terminal, told in list(self._told.items()):
-            with self._ledger.reading() as sql:
-                news = changes(sql, terminal, told, at=at, digests=None)
-            if news is not None and (news.records or (news.order and news.order.id != told.order)):
-                messages.append(self._tell(terminal, told, news))
-        self._pushed = (position, orders)
+        for terminal, cursor in list(self._cursors.items()):
+            with self._books.reading():
+                news = changes(self._books, terminal, cursor, at=at, digests=None)
+            if news is not None and (
+                news.records or (news.order and news.order.id != cursor.order)
+            ):
+                messages.append(self._answer(terminal, cursor, news))
+        self._pushed = state
         return messages
 
     def state(self, at: Instant, *, online: bool) -> Publish:
-        """Return the retained message that says the central is there, or not."""
-        (generation,) = self._ledger.only_row("SELECT generation FROM central")
+        """Return the retained message that says whether the central is online."""
+        generation = town.standing(self._books).generation
         return Publish(
             topic=self.topics.central_state,
             payload=encode(CentralState(online=online, generation=generation, at=at)),
@@ -145,114 +162,118 @@ class Exchange:
         )
 
     def _look(self, at: Instant) -> list[Publish]:
-        """Return what another process has brought; nothing while it holds the file: the next look finds it."""
+        """Return what another process has committed since the last look.
+
+        Nothing while that process locks the file: the next look finds it.
+        """
         try:
-            version = self._ledger.version()
-            if version == self._seen:
+            version = self._books.version()
+            if version == self._version:
                 return []
             self.forget_day()
             messages = self.push(at)
         except CentralError as error:
-            log.error("what is new cannot be read now: %s", error)
+            log.error("Changes not pushed: %s. Trying again.", error)
             return []
-        self._seen = version
+        self._version = version
         return messages
 
-    def _push(self, at: Instant) -> list[Publish]:
-        """Return what is new; nothing while another process holds the file: then the next look finds it."""
+    def _push_after_booking(self, at: Instant) -> list[Publish]:
+        """Return what is new; nothing while another process locks the file."""
         try:
             return self.push(at)
         except CentralError as error:
-            log.error("what is new cannot be read now: %s", error)
-            self._seen = None
+            log.error("Changes not pushed: %s. Trying again.", error)
+            self._version = None
             return []
 
+    def _receive(self, topic: str, payload: bytes, at: Instant) -> list[Publish]:
+        address = self.topics.parse(topic)
+        if address is None:
+            raise SyncError("not a topic of a terminal of this town")
+        terminal, leaf = address
+        match leaf:
+            case Leaf.HELLO:
+                return self._hello(terminal, decode(payload, Hello), at)
+            case Leaf.ENTRIES:
+                return self._entries(terminal, decode(payload, Entries), at)
+            case Leaf.STATE:
+                self._state(terminal, payload)
+                return []
+            case Leaf.CHANGES:
+                raise SyncError("only the central publishes on this topic")
+
     def _hello(self, terminal: str, hello: Hello, at: Instant) -> list[Publish]:
-        (before,) = self._ledger.only_row("SELECT generation FROM central")
-        with self._ledger.transaction() as sql:
+        before = town.standing(self._books).generation
+        greeting = Greeting(self.topics.town, terminal, hello, at)
+        with self._books.transaction():
             self._require_known(terminal)
-            told = greet(
-                sql,
-                terminal,
-                hello,
-                town=self.topics.town,
-                at=at,
-                new_generation=self._new_generation,
-            )
-            news = changes(sql, terminal, told, at=at, digests=self._digests)
-            (generation,) = sql.execute("SELECT generation FROM central").fetchone()
-        if generation != before:
-            log.error(
-                "restored from a backup: generation %s follows %s; terminals compare everything again",
-                generation[:8],
-                before[:8],
-            )
-            self._told.clear()
+            cursor = greet(self._books, greeting, new_generation=self._new_generation)
+            news = changes(self._books, terminal, cursor, at=at, digests=self._digests)
         assert news is not None
-        messages = [self._tell(terminal, told, news)]
-        return messages if generation == before else [*messages, self.state(at, online=True)]
+        messages = [self._answer(terminal, cursor, news)]
+        if news.generation == before:
+            return messages
+        log.error(
+            "The central's database was restored from a backup: generation %s follows %s."
+            " Terminals send lost entries again. See: canteen-central incidents.",
+            news.generation[:8],
+            before[:8],
+        )
+        self._cursors = {terminal: self._cursors[terminal]}
+        return [*messages, self.state(at, online=True)]
 
     def _entries(self, terminal: str, message: Entries, at: Instant) -> list[Publish]:
-        told = self._told.get(terminal)
-        with self._ledger.transaction() as sql:
-            site = self._require_known(terminal)
-            booked = book_batch(
-                sql,
-                terminal=terminal,
-                site=site,
-                message=message,
-                at=at,
-                zone=self._zone,
-                town=self.topics.town,
-            )
-            news = (
-                changes(sql, terminal, told, at=at, digests=None)
-                if told and told.epoch == message.epoch
-                else None
-            )
+        cursor = self._cursors.get(terminal)
+        news = None
+        with self._books.transaction():
+            sender = Sender(self.topics.town, terminal, self._require_known(terminal))
+            booked = book_batch(self._books, sender, message, at=at, zone=self._zone)
+            if cursor is not None and cursor.epoch == message.epoch:
+                news = changes(self._books, terminal, cursor, at=at, digests=None)
         if not booked:
             log.info(
-                "terminal %s: a batch that does not join on; it learns where from the answer",
+                "Batch of terminal %s ignored: the entries before it are not booked."
+                " The answer tells it where to continue.",
                 terminal,
             )
-        return [self._tell(terminal, told, news)] if told and news else []
+        return [self._answer(terminal, cursor, news)] if cursor and news else []
 
-    def _state(self, terminal: str, payload: bytes, at: Instant) -> None:
+    def _state(self, terminal: str, payload: bytes) -> None:
         state = decode(payload, TerminalState)
-        with self._ledger.transaction() as sql:
+        with self._books.transaction():
             self._require_known(terminal)
-            sql.execute("UPDATE terminal SET state = ? WHERE id = ?", (payload.decode(), terminal))
+            terminals.set_state(self._books, terminal, payload)
         if not state.online:
-            self._told.pop(terminal, None)  # it says hello when it is back
-            log.info("terminal %s is offline", terminal)
+            self._cursors.pop(terminal, None)  # it sends a hello when it is online again
+            log.info("Terminal %s is offline.", terminal)
 
     def _require_known(self, terminal: str) -> str | None:
-        row = self._ledger.row("SELECT site FROM terminal WHERE id = ?", (terminal,))
-        if row is None:
+        """Return the site of a terminal, None for a retired one. Raise `SyncError`."""
+        known = terminals.find(self._books, terminal)
+        if known is None:
             raise SyncError(
-                f"there is no terminal {terminal!r}; add it with: canteen-agent central terminals add"
+                f"terminal {terminal!r} does not exist; add it with: canteen-central terminals add"
             )
-        site: str | None = row["site"]
-        return site
+        return known.site
 
-    def _tell(self, terminal: str, told: FeedCursor, news: Changes) -> Publish:
-        self._told[terminal] = FeedCursor(
-            news.generation,
-            news.to,
-            news.acked.epoch,
-            max(news.acked.seq, told.seq),
-            news.order.id if news.order else None,
-            told.before,
-        )
+    def _answer(self, terminal: str, cursor: FeedCursor, news: Changes) -> Publish:
+        """Return a message to publish, and move the terminal's cursor behind it."""
+        self._cursors[terminal] = cursor.after(news)
         return Publish(
             topic=self.topics.of(terminal, Leaf.CHANGES), payload=encode(news), retain=False
         )
 
 
-def serve(ledger: Books, broker: Broker, *, now: Callable[[], Instant]) -> None:
+def event_queue() -> "queue.Queue[LinkEvent]":
+    """Return the queue between the link's thread and the loop."""
+    return queue.Queue(maxsize=EVENTS_MAX)
+
+
+def serve(books: Books, broker: Broker, *, now: Callable[[], Instant]) -> None:
     """Serve until SIGTERM or SIGINT. Raise `AgentError`."""
-    exchange = Exchange(ledger, new_generation=lambda: secrets.token_hex(16))
-    events: queue.Queue[LinkEvent] = queue.Queue(maxsize=1_000)
+    exchange = Exchange(books, new_generation=lambda: secrets.token_hex(16))
+    events = event_queue()
     stopping = False
 
     def stop(number: int, frame: object) -> None:
@@ -261,16 +282,16 @@ def serve(ledger: Books, broker: Broker, *, now: Callable[[], Instant]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    absent = exchange.state(now(), online=False)
+    will = exchange.state(now(), online=False)
     link = MqttLink(
         broker,
-        client_id=CLIENT_ID,
+        client_id=exchange.topics.central_identity,
         subscriptions=exchange.topics.read_by_central(),
-        will=(absent.topic, absent.payload),
+        will=(will.topic, will.payload),
         on_event=events.put,
     )
     link.start()
-    log.info("central of %s serving", exchange.topics.town)
+    log.info("Central of %s started.", exchange.topics.town)
     while not stopping:
         try:
             event: LinkEvent | None = events.get(timeout=WATCH_MS / 1000)
@@ -280,4 +301,4 @@ def serve(ledger: Books, broker: Broker, *, now: Callable[[], Instant]) -> None:
             link.perform(effect)
     link.perform(exchange.state(now(), online=False))
     link.stop()
-    log.info("stopped")
+    log.info("Central stopped.")

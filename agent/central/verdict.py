@@ -1,25 +1,36 @@
-"""What becomes of one entry: applied, flagged (applied, someone should look) or set aside (kept, not applied), and why."""
+"""The verdict on one entry: applied, flagged (applied, someone should look) or set aside.
 
-import sqlite3
+An entry that is set aside is kept, and moves no balance. No entry is rejected.
+"""
+
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
-from agent.central.books.file import prices
+from agent.central.books import accounts, cards, entries, meals
+from agent.central.books.accounts import Account
+from agent.central.books.cards import Card
+from agent.central.books.entries import BookedEntry
+from agent.central.books.file import Books
+from agent.central.books.meals import Serving
 from agent.domain.canteen import price_on
 from agent.domain.clock import ClockTrust, Instant
-from agent.domain.ledger import Entry, Kind
+from agent.domain.ledger import Entry, EntryKey, Kind
 
-REASON_LENGTH_MAX = 200  # a decoder's complaint may quote what it read
+REASON_LENGTH_MAX = 200
+"""Bytes of one reason in JSON: a decoder's message may quote all of what it read."""
 SECOND_REASON = "already_served_elsewhere"
 
 
 @dataclass(slots=True)
 class Batch:
-    """What is the same for all entries of a batch, and what is done once after it: the meals to settle as (account, service, day), and
-    whatever its entries name as their account, with the cents by which its balance moves.
+    """What all entries of a batch share, and what must be done once after them.
 
-    What does not change within a batch, or only by it, is looked up once: accounts' status, cards as (account, status), the boots
-    without an entry whose clock is unset, the hashes booked by seq, and the seqs that a storno undoes.
+    Lookups that cannot change within a batch, or only by the batch itself, are kept here:
+    `hashes_by_seq` are the hashes booked, `undone_seqs` the seqs that a storno undoes,
+    `corrected_boots` the boots without an entry whose clock is unset.
+
+    To do after the entries: settle the `servings`, and renew every account of `moved_cents`, whose
+    balance moves by those cents.
     """
 
     terminal: str
@@ -27,152 +38,136 @@ class Batch:
     epoch: str
     at: Instant
     zone: ZoneInfo
-    booked: dict[int, set[str]]
-    undone: set[int]
-    meals: set[tuple[str, str, str]] = field(default_factory=set)
-    accounts: dict[str, int] = field(default_factory=dict)
-    statuses: dict[str, str | None] = field(default_factory=dict)
-    cards: dict[str, tuple[str, str] | None] = field(default_factory=dict)
+    hashes_by_seq: dict[int, set[str]]
+    undone_seqs: set[int]
+    servings: set[Serving] = field(default_factory=set)
+    moved_cents: dict[str, int] = field(default_factory=dict)
     corrected_boots: set[str] = field(default_factory=set)
+    _accounts: dict[str, Account | None] = field(default_factory=dict)
+    _cards: dict[str, Card | None] = field(default_factory=dict)
 
-    def status(self, sql: sqlite3.Connection, account: str) -> str | None:
-        """Return an account's status, None for one the central does not have."""
-        if account not in self.statuses:
-            row = sql.execute("SELECT status FROM account WHERE id = ?", (account,)).fetchone()
-            self.statuses[account] = row["status"] if row else None
-        return self.statuses[account]
+    def account(self, books: Books, account: str) -> Account | None:
+        """Return an account, None for one the central does not have."""
+        if account not in self._accounts:
+            self._accounts[account] = accounts.find(books, account)
+        return self._accounts[account]
 
-    def card(self, sql: sqlite3.Connection, token: str | None) -> tuple[str, str] | None:
-        """Return the account and status of a card, None for one the central does not have."""
+    def card(self, books: Books, token: str | None) -> Card | None:
+        """Return a card, None for no token and for a card the central does not have."""
         if token is None:
             return None
-        if token not in self.cards:
-            row = sql.execute(
-                "SELECT account, status FROM card WHERE token = ?", (token,)
-            ).fetchone()
-            self.cards[token] = (row["account"], row["status"]) if row else None
-        return self.cards[token]
+        if token not in self._cards:
+            self._cards[token] = cards.find(books, token)
+        return self._cards[token]
 
 
 @dataclass(slots=True)
 class Verdict:
-    """What becomes of one entry."""
+    """What is booked for one entry: `posting` is the posting's kind, `undoes` a storno's meal."""
 
     status: str = "applied"
     reasons: list[str] = field(default_factory=list)
     account: str | None = None
     cents: int | None = None
-    undoes: tuple[str, int, str] | None = None
+    undoes: EntryKey | None = None
     posting: str = ""
 
     def flag(self, reason: str) -> None:
+        """Mark the entry as one that someone should look at."""
         self.status = "flagged" if self.status == "applied" else self.status
-        self.reasons.append(reason[:REASON_LENGTH_MAX])
+        self.reasons.append(cut_reason(reason))
 
-    def put_aside(self, reason: str) -> None:
+    def set_aside(self, reason: str) -> None:
+        """Keep the entry without booking it."""
         self.status, self.account, self.cents = "set_aside", None, None
-        self.reasons.append(reason[:REASON_LENGTH_MAX])
+        self.reasons.append(cut_reason(reason))
 
 
-def judge(sql: sqlite3.Connection, batch: Batch, entry: Entry, verdict: Verdict) -> None:
-    """Say what becomes of a well-formed entry."""
+def cut_reason(text: str) -> str:
+    """Return a text of at most `REASON_LENGTH_MAX` characters, each of one byte in JSON.
+
+    A quoted character that JSON writes with more bytes becomes a question mark.
+    """
+    return "".join(
+        char if " " <= char <= "~" and char not in '"\\' else "?"
+        for char in text[:REASON_LENGTH_MAX]
+    )
+
+
+def judge(books: Books, batch: Batch, entry: Entry, verdict: Verdict) -> None:
+    """Fill in the verdict on a well-formed entry."""
     match entry.kind:
         case Kind.MEAL:
-            _judge_meal(sql, batch, entry, verdict)
+            _judge_meal(books, batch, entry, verdict)
         case Kind.UNKNOWN_MEAL:
-            _judge_unknown_meal(sql, batch, entry, verdict)
+            _judge_unknown_meal(books, batch, entry, verdict)
         case Kind.STORNO:
-            _judge_storno(sql, batch, entry, verdict)
+            _judge_storno(books, batch, entry, verdict)
         case Kind.REFUSAL | Kind.CLOSING:
             pass
 
 
-def _judge_meal(sql: sqlite3.Connection, batch: Batch, entry: Entry, verdict: Verdict) -> None:
+def _judge_meal(books: Books, batch: Batch, entry: Entry, verdict: Verdict) -> None:
     assert entry.account is not None
-    status = batch.status(sql, entry.account)
-    if status is None:
-        return verdict.put_aside("unknown_account")
-    verdict.account, verdict.cents, verdict.posting = entry.account, entry.cents, "meal"
-    if status == "closed":
+    account = batch.account(books, entry.account)
+    if account is None:
+        return verdict.set_aside("unknown_account")
+    verdict.account, verdict.cents, verdict.posting = account.id, entry.cents, "meal"
+    if account.status == "closed":
         verdict.flag("closed_account")
-    holder, card_status = batch.card(sql, entry.card) or (entry.account, "active")
-    if card_status != "active":
+    card = batch.card(books, entry.card)
+    if card is not None and card.status != "active":
         verdict.flag("card_blocked")
-    elif holder != entry.account:
+    elif card is not None and card.account != account.id:
         verdict.flag("card_of_another_account")
-    return _flag_second(sql, entry.account, entry, verdict)
+    return _flag_second(books, account.id, entry, verdict)
 
 
-def _judge_unknown_meal(
-    sql: sqlite3.Connection, batch: Batch, entry: Entry, verdict: Verdict
-) -> None:
-    card = batch.card(sql, entry.card)
+def _judge_unknown_meal(books: Books, batch: Batch, entry: Entry, verdict: Verdict) -> None:
+    card = batch.card(books, entry.card)
     if card is None:
-        return verdict.put_aside("unknown_card")
+        return verdict.set_aside("unknown_card")
     assert entry.service is not None and entry.day is not None
-    account, status = card
-    price = price_on(prices(sql, account), entry.service, entry.day)
-    verdict.account, verdict.cents, verdict.posting = account, -(price or 0), "unknown_meal"
+    price = price_on(accounts.prices(books, card.account), entry.service, entry.day)
+    verdict.account, verdict.cents, verdict.posting = card.account, -(price or 0), "unknown_meal"
     if price is None:
         verdict.flag("no_price")
-    if status != "active":
+    if card.status != "active":
         verdict.flag("card_blocked")
-    return _flag_second(sql, account, entry, verdict)
+    return _flag_second(books, card.account, entry, verdict)
 
 
-def _flag_second(
-    sql: sqlite3.Connection, account: str | None, entry: Entry, verdict: Verdict
-) -> None:
+def _flag_second(books: Books, account: str, entry: Entry, verdict: Verdict) -> None:
     if entry.clock is ClockTrust.UNSET:
         return  # its day is a guess until its clock is corrected
-    if sql.execute(
-        "SELECT 1 FROM entry m WHERE account = ? AND true_day = ? AND service = ? AND kind IN ('meal', 'unknown_meal')"
-        " AND cents IS NOT NULL AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.terminal = m.terminal"
-        " AND s.undoes_epoch = m.epoch AND s.undoes_seq = m.seq AND s.undoes_hash = m.hash)",
-        (account, entry.day, entry.service),
-    ).fetchone():
+    assert entry.service is not None and entry.day is not None
+    if meals.has_standing(books, Serving(account, entry.service, entry.day)):
         verdict.flag(SECOND_REASON)
 
 
-def _judge_storno(sql: sqlite3.Connection, batch: Batch, entry: Entry, verdict: Verdict) -> None:
-    meal = _meal_undone(sql, batch, entry)
+def _judge_storno(books: Books, batch: Batch, entry: Entry, verdict: Verdict) -> None:
     assert entry.reverses is not None
+    key = EntryKey(batch.terminal, entry.reverses.epoch, entry.reverses.seq, entry.reverses.hash)
+    meal = entries.find(books, key)
     if meal is None:
-        # its meal may still come, from another copy of that disk: then both are booked
-        verdict.undoes = (entry.reverses.epoch, entry.reverses.seq, entry.reverses.hash)
-    if meal is None or meal["kind"] not in ("meal", "unknown_meal"):
-        return verdict.put_aside("storno_of_no_meal")
-    key = (meal["epoch"], meal["seq"], meal["hash"])
-    if storno_of(sql, (batch.terminal, *key)) is not None:
-        return verdict.put_aside("storno_repeated")
+        # The meal may still come, from another copy of that disk. Then both are booked.
+        verdict.undoes = key
+    if meal is None or meal.kind not in ("meal", "unknown_meal"):
+        return verdict.set_aside("storno_of_no_meal")
+    if meals.storno_of(books, key) is not None:
+        return verdict.set_aside("storno_repeated")
     verdict.undoes = key
-    if meal["cents"] is None:
-        return verdict.put_aside("storno_of_a_meal_set_aside")
-    # the cents of an unknown card's meal were set here; for any other meal the terminal knows what it took
-    verdict.account, verdict.posting = meal["account"], "storno"
-    verdict.cents = -meal["cents"] if meal["kind"] == "unknown_meal" else entry.cents
-    if verdict.cents != -meal["cents"]:
+    if meal.cents is None or meal.account is None:
+        return verdict.set_aside("storno_of_a_meal_set_aside")
+    # The central priced an unknown card's meal. For any other meal the terminal knows its price.
+    verdict.account, verdict.posting = meal.account, "storno"
+    verdict.cents = -meal.cents if meal.kind == "unknown_meal" else entry.cents
+    if verdict.cents != -meal.cents:
         verdict.flag("not_the_amount_of_its_meal")
-    if meal["true_day"] is not None:
-        batch.meals.add((meal["account"], meal["service"], meal["true_day"]))
-    return None
+    return _settle_later(batch, meal)
 
 
-def _meal_undone(sql: sqlite3.Connection, batch: Batch, entry: Entry) -> sqlite3.Row | None:
-    """Return the entry that a storno names."""
-    assert entry.reverses is not None
-    row: sqlite3.Row | None = sql.execute(
-        "SELECT * FROM entry WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
-        (batch.terminal, entry.reverses.epoch, entry.reverses.seq, entry.reverses.hash),
-    ).fetchone()
-    return row
-
-
-def storno_of(sql: sqlite3.Connection, meal: tuple[str, str, int, str]) -> sqlite3.Row | None:
-    """Return the storno of a meal, given as (terminal, epoch, seq, hash); there is at most one."""
-    row: sqlite3.Row | None = sql.execute(
-        # named, since the planner takes the primary key's first column for the better choice and reads all of a terminal
-        "SELECT * FROM entry INDEXED BY entry_by_undone WHERE terminal = ? AND undoes_epoch = ? AND undoes_seq = ? AND undoes_hash = ?",
-        meal,
-    ).fetchone()
-    return row
+def _settle_later(batch: Batch, meal: BookedEntry) -> None:
+    """Let the other meals of an undone meal's serving be settled after the batch."""
+    if meal.account is not None and meal.service is not None and meal.true_day is not None:
+        batch.servings.add(Serving(meal.account, meal.service, meal.true_day))

@@ -145,7 +145,7 @@ def _is_day_guessed(moment: Moment) -> bool:
 def _meal_elsewhere(facts: Facts, account: AccountRecord, service: ServiceNow) -> str | None:
     """Return the terminal that served the account's meal of this service, as the central sent it.
 
-    The own ledger is newer than that: if it has meals of this service, they alone count.
+    This terminal's ledger is newer than that: if it has meals of this service, only they count.
     """
     last = account.last_meal
     if last is None or facts.own_meals > 0 or _is_day_guessed(facts.moment):

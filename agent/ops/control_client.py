@@ -1,7 +1,7 @@
-"""The client side of the control socket: how commands on the same machine ask a running agent.
+"""The client side of the control socket: commands on the same machine ask a running agent.
 
-One JSON line each way: `{"do": …, "arguments": {…}}`, and the answer's members, or `error` with a
-sentence.
+One JSON line each way: `{"do": …, "arguments": {…}}`, then the members of the answer, or `error`
+with a sentence.
 """
 
 import json
@@ -12,15 +12,14 @@ from pathlib import Path
 from agent.errors import AgentError
 
 ANSWER_BYTES_MAX = 1_048_576
+"""An answer is a status or an entry; a larger one comes from another program's socket."""
 ANSWER_WAIT_S = 5.0
+"""The main loop answers between two taps; a person waits no longer than this."""
 READ_BYTES = 4_096
 
 
 def ask(path: Path, do: str, **arguments: object) -> dict[str, object]:
-    """Ask the running agent and return its answer.
-
-    Raise `AgentError` when none runs or it refuses.
-    """
+    """Return the running agent's answer. Raise `AgentError` if none runs, or if it refuses."""
     request = json.dumps({"do": do, "arguments": arguments}).encode() + b"\n"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
         peer.settimeout(ANSWER_WAIT_S + 1)
@@ -38,13 +37,13 @@ def ask(path: Path, do: str, **arguments: object) -> dict[str, object]:
     return answer
 
 
-def read_line(peer: socket.socket, bytes_max: int) -> bytes:
-    """Return one line, cut at `bytes_max`, or what came within `ANSWER_WAIT_S`.
+def read_line(peer: socket.socket, bytes_max: int, wait_s: float = ANSWER_WAIT_S) -> bytes:
+    """Return one line, or what arrived of it after about `bytes_max` bytes or `wait_s` seconds.
 
     The time-out is for the whole line: a peer that sends byte by byte must not block others.
     """
     received = b""
-    deadline = time.monotonic() + ANSWER_WAIT_S
+    deadline = time.monotonic() + wait_s
     while not received.endswith(b"\n") and len(received) < bytes_max:
         part = peer.recv(READ_BYTES)
         if not part or time.monotonic() > deadline:

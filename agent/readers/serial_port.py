@@ -94,8 +94,11 @@ class SerialReader:
         except ValueError as error:  # not a path, or a baud rate that the port does not know
             raise ReaderError(str(error)) from error
         try:
-            with contextlib.suppress(OSError):  # keeps other programs off; a pty does not have it
-                fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
+            # Keeps other programs off. A pty (tests, socat) keeps this flag when the port is
+            # closed, and then only root could open the port again.
+            if not os.ttyname(port.fileno()).startswith("/dev/pts/"):
+                with contextlib.suppress(OSError):
+                    fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
             # Without it, an FTDI converter buffers for 16 ms.
             with contextlib.suppress(ValueError, OSError, NotImplementedError):
                 port.set_low_latency_mode(True)

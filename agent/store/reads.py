@@ -9,7 +9,13 @@ from typing import TypeVar
 
 import msgspec
 
-from agent.domain.canteen import AccountRecord, CardRecord, PolicyRecord, ServiceRecord
+from agent.domain.canteen import (
+    AccountRecord,
+    CardRecord,
+    PolicyRecord,
+    ServiceNow,
+    ServiceRecord,
+)
 from agent.domain.clock import Instant
 from agent.domain.digest import Tally, tally
 from agent.domain.ledger import SEQ_BITS, SEQ_MAX, Entry, Place
@@ -28,6 +34,15 @@ _policy = msgspec.json.Decoder(PolicyRecord)
 _service = msgspec.json.Decoder(ServiceRecord)
 _entry = msgspec.json.Decoder(Entry)
 BODY = "CAST(body AS BLOB)"  # as bytes: a damaged body may not be valid text
+_ACCOUNT = (
+    f"SELECT {BODY}, coalesce((SELECT sum(cents) FROM entry"
+    " WHERE eater = record.id AND n > h AND cents <> 0), 0)"
+)
+_MEALS = (
+    "(SELECT count(*) FROM entry WHERE eater IN (record.id, ?) AND day = ? AND service = ?"
+    " AND meal_number > 0)"
+)
+_OF_ACCOUNT = " FROM record WHERE kind = 'account' AND id = ?"
 
 
 def account(db: Database, account_id: str) -> AccountRecord | None:
@@ -35,32 +50,33 @@ def account(db: Database, account_id: str) -> AccountRecord | None:
     return decode_account(account_id, row[0]) if row else None
 
 
-def holder(db: Database, token: str) -> Holder:
-    """Return the card with this token, its account, and the account's balance."""
+def holder(db: Database, token: str, service: ServiceNow | None) -> Holder:
+    """Return the card with this token, its account, and what it ate at `service`.
+
+    One query finds balance and meals, since most children tap once a day: the meal itself is read
+    only for those who ate.
+    """
     row = db.row(f"SELECT {BODY} FROM record WHERE kind = 'card' AND id = ?", (token,))
-    if row is None:
-        return Holder(None, None, 0)
-    card = _decoded(_card, "card", token, row[0])
-    return Holder(card, *_account_and_balance(db, card.account))
+    card = _decoded(_card, "card", token, row[0]) if row else None
+    account, cents, meals = None, 0, 1
+    if card is not None:
+        service_id, day = (service.service, service.day) if service else (None, None)
+        row = db.row(f"{_ACCOUNT}, {_MEALS}{_OF_ACCOUNT}", (token, day, service_id, card.account))
+        if row is not None:
+            account = decode_account(card.account, row[0])
+            cents, meals = account.balance + row[1], row[2]
+    if service is None or meals == 0:
+        return Holder(card, account, cents, None, 0)
+    account_id = account.id if account else None
+    return Holder(
+        card, account, cents, *own_meals(db, account_id, token, service.service, service.day)
+    )
 
 
 def balance_cents(db: Database, account_id: str) -> int | None:
     """Return what an account holds as far as this terminal knows, None for an unknown account."""
-    account, cents = _account_and_balance(db, account_id)
-    return cents if account else None
-
-
-def _account_and_balance(db: Database, account_id: str) -> tuple[AccountRecord | None, int]:
-    row = db.row(
-        f"SELECT {BODY}, coalesce((SELECT sum(cents) FROM entry"
-        " WHERE eater = record.id AND n > h AND cents <> 0), 0)"
-        " FROM record WHERE kind = 'account' AND id = ?",
-        (account_id,),
-    )
-    if row is None:
-        return None, 0
-    account = decode_account(account_id, row[0])
-    return account, account.balance + row[1]
+    row = db.row(f"{_ACCOUNT}{_OF_ACCOUNT}", (account_id,))
+    return decode_account(account_id, row[0]).balance + int(row[1]) if row else None
 
 
 def policies(db: Database) -> list[PolicyRecord]:

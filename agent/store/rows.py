@@ -87,11 +87,16 @@ class SealedBody:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A card, its account, and that account's balance in cents (0 without account)."""
+    """A card, its account, that account's balance in cents (0 without account), and its meals.
+
+    `own_meal` is its standing meal at the service in question, `own_meals` how many there were.
+    """
 
     card: CardRecord | None
     account: AccountRecord | None
     balance_cents: int
+    own_meal: Entry | None
+    own_meals: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,6 +50,8 @@ UNDO_SENTENCES = {
     UndoRefusal.TOO_LATE: "is older than the town allows a terminal to undo; ask the office",
 }
 
+NOBODY = Holder(None, None, 0, None, 0)
+
 log = logging.getLogger("agent.counter")
 
 
@@ -184,20 +186,14 @@ class Counter:
         return None if contact_at is None else age_ms(contact_at, moment.at)
 
     def _facts(self, moment: Moment, token: Token | None) -> Facts:
-        holder = reads.holder(self.db, token) if token else Holder(None, None, 0)
-        eater = holder.account.id if holder.account else None
         service = self._service(moment)
-        own_meal, own_meals = None, 0
-        if token and service:
-            own_meal, own_meals = reads.own_meals(
-                self.db, eater, token, service.service, service.day
-            )
-            if own_meal is None and moment.trust is ClockTrust.UNSET:
-                # The staff may have changed the day since: a meal of this boot counts on any day.
-                since_ms = moment.mono_ms - STAFF_DAY_MS
-                own_meal = reads.meal_since(
-                    self.db, (eater, token), service.service, moment.boot, since_ms
-                )
+        holder = NOBODY if token is None else reads.holder(self.db, token, service)
+        own_meal = holder.own_meal
+        if token and service and own_meal is None and moment.trust is ClockTrust.UNSET:
+            # The staff may have changed the day since: a meal of this boot counts on any day.
+            eaters = (holder.account.id if holder.account else None, token)
+            since_ms = moment.mono_ms - STAFF_DAY_MS
+            own_meal = reads.meal_since(self.db, eaters, service.service, moment.boot, since_ms)
         return Facts(
             moment=moment,
             how=How.CARD,
@@ -206,7 +202,7 @@ class Counter:
             account=holder.account,
             balance_cents=holder.balance_cents,
             own_meal=own_meal,
-            own_meals=own_meals,
+            own_meals=holder.own_meals,
             policy=self._policy(service, moment),
             service=service,
             data_age_ms=self.data_age_ms(moment),

@@ -1,77 +1,27 @@
-"""No entry is refused: applied, flagged or set aside, and the account it names gets a new position."""
+"""Booking: no entry is rejected, each is booked once, and its account gets a new position."""
 
 import json
+import re
+import shutil
 from typing import Any
 
 import pytest
 
+from agent.central.booking import FORK_REASON, HASH_REASON
 from agent.domain.clock import ClockTrust
-from agent.domain.ledger import Entry, How, Kind, canonical, chain_hash, genesis, seal
+from agent.domain.ledger import SEQ_MAX, Entry, How, Kind, canonical, seal
 from agent.store.standing import standing
 from tests.conftest import CARD
 from tests.invariants import the_books_are_right
-from tests.parts.wire import TODAY, TOWN, Wire
-
-EPOCH = "1-00000000000000aa"
-TERMINAL = "t-9"
+from tests.parts.foreign_terminal import EPOCH, START, ForeignTerminal, meal, sealed
+from tests.parts.wire import TODAY, TOWN, Box, Wire
 
 
-class Foreign:
-    """A terminal of another maker: it says what it likes."""
-
-    def __init__(self, wire: Wire) -> None:
-        from agent.central.office.desk import add_terminal
-
-        self.wire = wire
-        self.seq = 0
-        self.previous = genesis(TOWN, TERMINAL, EPOCH)
-        add_terminal(wire.central.ledger, TERMINAL, "primaria")
-        self.hello()
-
-    def hello(self) -> dict[str, Any]:
-        hello = {
-            "epoch": EPOCH, "oldest": 1, "last": self.seq, "acked": 0, "head": self.previous, "acked_head": genesis(TOWN, TERMINAL, EPOCH),
-            "generation": None, "position": 0, "order_done": None, "software": "other", "schema": 1, "clock": "synced",
-            "at": "2026-11-23T11:00:00.000Z",
-        }  # fmt: skip
-        return self.answer("hello", hello)
-
-    def send(self, *entries: dict[str, Any], first: int | None = None) -> dict[str, Any]:
-        """Send entries as one batch, each sealed as it is, and return the answer."""
-        batch: dict[str, Any] = {"epoch": EPOCH, "prev": self.previous, "entries": []}
-        for entry in entries:
-            self.seq += 1
-            sealed = {**entry, "seq": first if first is not None else self.seq}
-            sealed["hash"] = chain_hash(self.previous, canonical(sealed))
-            self.previous = sealed["hash"]
-            batch["entries"].append(sealed)
-        return self.answer("entries", batch)
-
-    def answer(self, leaf: str, message: dict[str, Any]) -> dict[str, Any]:
-        topic = f"canteen/v1/{TOWN}/t/{TERMINAL}/{leaf}"
-        sent = self.wire.central.exchange.receive(
-            topic, json.dumps(message).encode(), self.wire.clock.instant
-        )
-        return json.loads(sent[0].payload) if sent else {}
-
-
-def meal(**changes: Any) -> dict[str, Any]:
-    return {
-        "kind": "meal", "account": "a-1", "cents": -366, "service": "lunch", "day": TODAY, "at": "2026-11-23T11:02:05.331Z",
-        "clock": "synced", "boot": "b", "mono_ms": 1, "how": "card", **changes,
-    }  # fmt: skip
-
-
-@pytest.fixture
-def foreign(wire: Wire) -> Foreign:
-    return Foreign(wire)
-
-
-def status(foreign: Foreign) -> tuple[str, str]:
-    row = foreign.wire.central.ledger.sql.execute(
-        "SELECT status, reason FROM entry WHERE terminal = ? ORDER BY seq DESC LIMIT 1", (TERMINAL,)
-    ).fetchone()
-    return row["status"], row["reason"]
+def incidents(foreign: ForeignTerminal, kind: str) -> int:
+    (count,) = foreign.central.books.rows("SELECT count(*) FROM incident WHERE kind = ?", (kind,))[
+        0
+    ]
+    return int(count)
 
 
 @pytest.mark.parametrize(
@@ -83,95 +33,81 @@ def status(foreign: Foreign) -> tuple[str, str]:
         (meal(account=["a-1"]), "not an entry: Expected `str | null`"),
         (meal(account="nobody"), "unknown_account"),
         (meal(day=None, service=None), "a meal without service and day"),
-        (meal(kind="storno", cents=366, reverses={"epoch": EPOCH, "seq": 77}), "storno_of_no_meal"),
+        (
+            meal(kind="storno", cents=366, reverses={"epoch": EPOCH, "seq": 77}),
+            "not an entry: Object missing required field `hash`",
+        ),
         (meal(kind="unknown_meal", account=None, card="ab" * 16, cents=0), "unknown_card"),
     ],
 )
-def test_what_cannot_be_booked_is_set_aside_and_the_mark_moves_on(
-    foreign: Foreign, entry: dict[str, Any], reason: str
+def test_an_entry_that_cannot_be_booked_is_set_aside_and_the_next_one_is_booked(
+    foreign: ForeignTerminal, entry: dict[str, Any], reason: str
 ) -> None:
-    entry = {name: value for name, value in entry.items() if value is not None}
     answer = foreign.send(entry, meal(account="a-2"))
     assert answer["acked"]["seq"] == 2
-    assert answer["notes"][0]["status"] == "set_aside" and answer["notes"][0]["reason"].startswith(
-        reason
-    )
-    assert foreign.wire.central.balance("a-2") == -366 and foreign.wire.central.balance("a-1") == 0
-    the_books_are_right(foreign.wire.central.ledger)
+    (note,) = answer["notes"]
+    assert note["status"] == "set_aside" and note["reason"].startswith(reason)
+    assert (foreign.central.balance("a-1"), foreign.central.balance("a-2")) == (0, -366)
+    the_books_are_right(foreign.central.books)
 
 
-def test_an_account_the_central_does_not_have_is_said_to_be_gone(foreign: Foreign) -> None:
+def test_a_terminal_that_names_an_unknown_account_gets_a_tombstone_for_it(
+    foreign: ForeignTerminal,
+) -> None:
     answer = foreign.send(meal(account="nobody"))
     assert {"k": "gone", "of": "account", "id": "nobody"}.items() <= answer["records"][-1].items()
 
 
-def test_an_entry_named_in_vain_still_renews_its_account(foreign: Foreign) -> None:
+def test_an_account_named_by_an_unusable_entry_is_sent_again(foreign: ForeignTerminal) -> None:
     answer = foreign.send(meal(cents=366))
     assert [record["id"] for record in answer["records"] if record["k"] == "account"] == ["a-1"]
 
 
-def test_a_storno_twice_is_set_aside(foreign: Foreign) -> None:
-    storno = meal(kind="storno", cents=366, reverses={"epoch": EPOCH, "seq": 1})
-    foreign.send(meal(), storno)
-    foreign.send(storno)
-    assert status(foreign) == ("set_aside", "storno_repeated")
-    assert foreign.wire.central.balance("a-1") == 0
+def test_an_entry_whose_hash_does_not_match_is_booked_and_flagged(
+    foreign: ForeignTerminal,
+) -> None:
+    answer = foreign.send_raw([{**meal(), "seq": 1, "hash": "ab" * 32}], prev=START)
+    assert answer["notes"] == [{"seq": 1, "status": "flagged", "reason": HASH_REASON}]
+    assert foreign.central.balance("a-1") == -366
 
 
-def test_a_storno_that_comes_before_its_meal_undoes_it_when_it_comes(foreign: Foreign) -> None:
-    """Both are of one number: the meal is on another copy of that disk."""
-    start = foreign.previous
-    undone = chain_hash(start, canonical({**meal(), "seq": 1}))
-    foreign.send(
-        meal(kind="storno", cents=366, reverses={"epoch": EPOCH, "seq": 1, "hash": undone})
+def test_the_same_batch_again_is_answered_as_the_first_time(foreign: ForeignTerminal) -> None:
+    draft = Entry(
+        kind=Kind.MEAL,
+        cents=-366,
+        at="2026-11-23T11:02:05.331Z",
+        clock=ClockTrust.SYNCED,
+        boot="b",
+        mono_ms=1,
+        how=How.CARD,
+        account="a-1",
+        service="lunch",
+        day=TODAY,
     )
-    assert status(foreign) == ("set_aside", "storno_of_no_meal")
-    foreign.seq, foreign.previous = 0, start
-    foreign.send(meal())
-    assert foreign.wire.central.one("SELECT count(*) FROM entry WHERE hash = ?", undone) == 1
-    assert foreign.wire.central.balance("a-1") == 0
-    the_books_are_right(foreign.wire.central.ledger)
-
-
-def test_a_storno_of_another_amount_is_booked_and_flagged(foreign: Foreign) -> None:
-    foreign.send(meal(), meal(kind="storno", cents=100, reverses={"epoch": EPOCH, "seq": 1}))
-    assert status(foreign) == ("flagged", "not_the_amount_of_its_meal")
-    assert foreign.wire.central.balance("a-1") == -266
-
-
-def test_a_hash_that_does_not_fit_is_flagged_and_booked(foreign: Foreign) -> None:
-    batch = {
-        "epoch": EPOCH,
-        "prev": foreign.previous,
-        "entries": [{**meal(), "seq": 1, "hash": "ab" * 32}],
-    }
-    answer = foreign.answer("entries", batch)
-    assert answer["notes"] == [{"seq": 1, "status": "flagged", "reason": "its hash does not fit"}]
-    assert foreign.wire.central.balance("a-1") == -366
-
-
-def test_the_same_batch_again_is_answered_as_the_first_time(foreign: Foreign) -> None:
-    sealed, _ = seal(
-        Entry(
-            kind=Kind.MEAL, cents=-366, at="2026-11-23T11:02:05.331Z", clock=ClockTrust.SYNCED, boot="b", mono_ms=1, how=How.CARD,
-            account="a-1", service="lunch", day=TODAY,
-        ),
-        seq=1,
-        previous=foreign.previous,
-    )  # fmt: skip
-    batch = {"epoch": EPOCH, "prev": foreign.previous, "entries": [json.loads(canonical(sealed))]}
-    first, second = foreign.answer("entries", batch), foreign.answer("entries", batch)
+    entry = json.loads(canonical(seal(draft, seq=1, previous=START)[0]))
+    first, second = (foreign.send_raw([entry], prev=START) for _ in range(2))
     assert first["acked"] == second["acked"]
-    assert foreign.wire.central.balance("a-1") == -366
+    assert foreign.central.balance("a-1") == -366
 
 
-def test_a_batch_behind_a_gap_is_ignored_and_the_answer_shows_where_the_prefix_ends(
-    foreign: Foreign,
+def test_a_batch_behind_a_gap_books_nothing_and_the_answer_says_where_to_continue(
+    foreign: ForeignTerminal,
 ) -> None:
     foreign.seq, foreign.previous = 5, "cd" * 32
     answer = foreign.send(meal())
     assert answer["acked"]["seq"] == 0
-    assert foreign.wire.central.balance("a-1") == 0
+    assert foreign.central.balance("a-1") == 0
+
+
+def test_a_batch_behind_entries_that_are_on_no_disk_is_booked_and_the_hole_recorded(
+    foreign: ForeignTerminal,
+) -> None:
+    foreign.hello(oldest=6, last=6, head="cd" * 32)
+    foreign.seq, foreign.previous = 5, "cd" * 32
+    assert foreign.send(meal())["acked"]["seq"] == 6
+    assert foreign.central.balance("a-1") == -366
+    assert incidents(foreign, "hole") == 1
+    the_books_are_right(foreign.central.books)
 
 
 @pytest.mark.parametrize(
@@ -179,31 +115,42 @@ def test_a_batch_behind_a_gap_is_ignored_and_the_answer_shows_where_the_prefix_e
     [
         [{**meal(), "seq": 1, "hash": "ab" * 32}, {**meal(), "seq": 3, "hash": "ab" * 32}],
         [{**meal(), "seq": "1", "hash": "ab" * 32}],
+        [{**meal(), "seq": SEQ_MAX + 1, "hash": "ab" * 32}],
         [7],
         [],
     ],
 )
-def test_a_batch_without_consecutive_keys_is_set_aside_whole(
-    foreign: Foreign, entries: list[Any]
+def test_a_batch_that_is_not_numbered_consecutively_is_set_aside_whole(
+    foreign: ForeignTerminal, entries: list[Any]
 ) -> None:
-    foreign.answer("entries", {"epoch": EPOCH, "prev": foreign.previous, "entries": entries})
-    assert foreign.wire.central.one("SELECT count(*) FROM set_aside") == 1
+    foreign.send_raw(entries, prev=START)
+    assert foreign.central.one("SELECT count(*) FROM set_aside") == 1
     foreign.send(meal())
-    assert foreign.wire.central.balance("a-1") == -366
+    assert foreign.central.balance("a-1") == -366
 
 
-def test_a_terminal_nobody_added_is_set_aside_with_what_to_do(wire: Wire) -> None:
-    wire.central.exchange.receive(
-        f"canteen/v1/{TOWN}/t/stranger/state", b'{"online":true}', wire.clock.instant
+def test_an_entry_with_the_largest_seq_is_booked(foreign: ForeignTerminal) -> None:
+    foreign.hello(oldest=SEQ_MAX, last=SEQ_MAX, head="cd" * 32)
+    entry = sealed(meal(), SEQ_MAX, "cd" * 32)
+    assert foreign.send_raw([entry], prev="cd" * 32)["acked"]["seq"] == SEQ_MAX
+
+
+def test_a_different_entry_with_a_known_number_is_booked_flagged_and_a_new_epoch_ordered(
+    foreign: ForeignTerminal,
+) -> None:
+    foreign.send(meal())
+    other = sealed(meal(account="a-2"), 1, START)
+    answer = foreign.send_raw([other], prev=START)
+    assert answer["order"]["do"] == "new_epoch"
+    reasons = foreign.central.books.rows(
+        "SELECT reason FROM entry WHERE hash = ?", (other["hash"],)
     )
-    assert "central terminals add" in str(wire.central.one("SELECT reason FROM set_aside"))
+    assert reasons[0][0] == FORK_REASON
+    assert (foreign.central.balance("a-1"), foreign.central.balance("a-2")) == (-366, -366)
+    assert incidents(foreign, "fork") == 1
 
 
-def test_two_boxes_with_one_identity_are_both_booked_flagged_and_parted(wire: Wire) -> None:
-    import shutil
-
-    from tests.parts.wire import Box
-
+def test_two_boxes_with_one_identity_are_both_booked_and_get_separate_epochs(wire: Wire) -> None:
     wire.box.tap(CARD)
     wire.settle()
     wire.box.db.checkpoint()
@@ -211,7 +158,7 @@ def test_two_boxes_with_one_identity_are_both_booked_flagged_and_parted(wire: Wi
     shutil.copyfile(wire.box.path, clone_path)
     wire.disconnect()
     clone = Box("t-1", clone_path, wire.clock)
-    clone.epochs = 50  # its own randomness
+    clone.epochs = 50  # its own random numbers
     wire.clock.pass_ms(24 * 3_600_000)
     wire.box.tap(CARD)
     clone.tap("em:010063e9ae")
@@ -227,3 +174,32 @@ def test_two_boxes_with_one_identity_are_both_booked_flagged_and_parted(wire: Wi
     assert standing(clone.db).epoch != standing(original.db).epoch
     for account in ("a-1", "a-2"):
         assert clone.balance(account) == wire.central.balance(account)
+
+
+def test_a_batch_is_booked_without_reading_all_entries(foreign: ForeignTerminal) -> None:
+    """Every statement of a batch uses an index: its cost does not grow with the years."""
+    books = foreign.central.books
+    foreign.send(meal())
+    foreign.send(foreign.storno(1))
+    statements: list[str] = []
+    books.sql.set_trace_callback(statements.append)
+    foreign.send(meal(clock="unset"), meal(mono_ms=2), foreign.storno(1, mono_ms=3))
+    books.sql.set_trace_callback(None)
+    plans = [
+        step[3]
+        for statement in statements
+        if statement.startswith(("SELECT", "UPDATE", "INSERT"))
+        for step in books.sql.execute(f"EXPLAIN QUERY PLAN {statement}")
+    ]
+    assert any("entry_by_undone" in plan for plan in plans)
+    too_wide = re.compile(r"SCAN (entry|m|s|p|posting)\b|SEARCH (entry|m|s) .*\(terminal=\?\)")
+    assert [plan for plan in plans if too_wide.match(plan)] == []
+
+
+def test_a_batch_of_an_unregistered_terminal_is_set_aside_with_the_command_to_register_it(
+    wire: Wire,
+) -> None:
+    topic = f"canteen/v1/{TOWN}/t/stranger/state"
+    wire.central.exchange.receive(topic, b'{"online":true}', wire.clock.instant)
+    reason = str(wire.central.one("SELECT reason FROM set_aside"))
+    assert "canteen-central terminals add" in reason

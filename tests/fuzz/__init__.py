@@ -1,1 +1,1 @@
-"""Bytes chosen by what they reach, against the readers' pure code: `make fuzz`."""
+"""Coverage-guided fuzzing of the readers' pure code: `make fuzz`."""

@@ -16,6 +16,7 @@ COMMAND_PARAMETERS_MAX = 10
 TUPLE_PARTS_MAX = 2
 
 ONLY_BROAD_EXCEPT = "agent/console.py"
+UNTYPED_WALL = "agent/readers/pcsc.py"
 MONEY_ROOMS = ("agent/domain/", "agent/store/", "agent/central/")
 VAGUE_MODULES = frozenset({"utils", "helpers", "common", "manager", "service", "handler"})
 # not in the project: what would be no test, or hide a fault
@@ -57,14 +58,18 @@ def check_functions(source: Source) -> Iterator[Complaint]:
 
 
 def check_signatures(source: Source) -> Iterator[Complaint]:
-    """Find large tuples and `Any` in signatures and in the fields of classes in agent/."""
+    """Find large tuples, and `Any` in public signatures and fields of classes, in agent/.
+
+    `Any` may stay in a private function and in the wall to pyscard, which has no types.
+    """
     if not source.in_agent:
         return
     for function in source.functions():
         if any(map(has_large_tuple, annotations(function))):
             sentence = f"{function.name}: a tuple of three or more parts; name it"
             yield Complaint("tuples", source.name, function.lineno, sentence)
-        if any(map(has_any, annotations(function))):
+        is_wall = function.name.startswith("_") or source.name == UNTYPED_WALL
+        if any(map(has_any, annotations(function))) and not is_wall:
             sentence = f"{function.name}: Any in its signature; say the type"
             yield Complaint("any", source.name, function.lineno, sentence)
     for node in ast.walk(source.tree):

@@ -16,7 +16,7 @@ from tests.parts.process import Process, require, wait_for
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody uses, below those that the kernel gives to whoever calls out (32768 and above)."""
+    """Return an unused TCP port below 32768; the kernel takes the higher ports for connections."""
     while True:
         port = random.randrange(20_000, 32_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -25,7 +25,7 @@ def free_port() -> int:
 
 
 class Mosquitto:
-    """`extra` are lines of mosquitto.conf; sessions are kept in memory only, so a stop forgets everything."""
+    """A mosquitto with `extra` lines in its configuration. It keeps no sessions across a stop."""
 
     def __init__(
         self, folder: Path, *, extra: str = "allow_anonymous true", port: int | None = None
@@ -34,9 +34,8 @@ class Mosquitto:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._config = folder / "mosquitto.conf"
-        user = (
-            "user root\n" if os.geteuid() == 0 else ""
-        )  # as root it would become a user who may not read the test's folder
+        # Started as root, mosquitto changes to a user who cannot read the test's folder.
+        user = "user root\n" if os.geteuid() == 0 else ""
         self._config.write_text(
             f"listener {self.port} 127.0.0.1\npersistence false\n{user}{extra}\n", encoding="utf-8"
         )
@@ -86,15 +85,15 @@ class Mosquitto:
 
 
 class Listener:
-    """A plain MQTT client: what it hears on its topics, and a way to publish anything."""
+    """A plain MQTT client that records what it receives on `topics`, and can publish anything."""
 
     def __init__(self, port: int, *topics: str, client_id: str = "listener") -> None:
-        self.heard: list[tuple[str, bytes]] = []
+        self.received: list[tuple[str, bytes]] = []
         self._subscribed = threading.Event()
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5
         )
-        self._client.on_message = lambda client, userdata, message: self.heard.append(
+        self._client.on_message = lambda client, userdata, message: self.received.append(
             (message.topic, bytes(message.payload))
         )
         self._client.on_subscribe = lambda *_: self._subscribed.set()
@@ -108,8 +107,8 @@ class Listener:
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
 
     def on(self, ending: str) -> list[bytes]:
-        """Return the payloads heard on topics that end so."""
-        return [payload for topic, payload in self.heard if topic.endswith(ending)]
+        """Return the payloads received on topics with this ending."""
+        return [payload for topic, payload in self.received if topic.endswith(ending)]
 
     def __enter__(self) -> Self:
         return self

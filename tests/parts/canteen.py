@@ -17,7 +17,7 @@ from tests.parts.broker import Mosquitto
 from tests.parts.pcsc import Pcscd, VirtualCard
 from tests.parts.process import wait_for
 from tests.parts.serial_line import SerialLine
-from tests.parts.town import SITE, TOWN, Central, Terminal
+from tests.parts.town import SITE, TOWN, Access, Central, Terminal
 
 CARDS = [bytes.fromhex(f"0100000{n:03x}") for n in range(1, 41)]
 # A broker without MQTT 5 is tried with 3.1.1 only after half a minute.
@@ -69,15 +69,15 @@ class Canteen:
 
     def check(self) -> None:
         """Check the invariants on the files of a canteen that was stopped."""
-        ledger = Books(self.central.db)
+        books = Books(self.central.db)
         for terminal in self.terminals:
             db = Database(terminal.db, read_only=True)
             invariants.the_chain_holds(db)
-            invariants.everything_recorded_is_booked(db, ledger, terminal.name)
-            invariants.a_terminal_equals_the_central(db, ledger, terminal.name)
+            invariants.everything_recorded_is_booked(db, books, terminal.name)
+            invariants.a_terminal_equals_the_central(db, books, terminal.name)
             db.close()
-        invariants.the_books_are_right(ledger)
-        ledger.close()
+        invariants.the_books_are_right(books)
+        books.close()
         assert sum(self.recorded(terminal) for terminal in self.terminals) == self.tapped
 
 
@@ -100,7 +100,7 @@ def counter(folder: Path, cards: list[str], readers: str) -> Iterator[Counter]:
         broker = stack.enter_context(Mosquitto(folder / "broker"))
         pcscd = stack.enter_context(Pcscd(folder / "pcscd", card.port))
         stack.callback(card.take_away)
-        central = Central(folder / "central", broker.url)
+        central = Central(folder / "central", Access(broker.url))
         central.add_roster(
             "account,site,cards,prices",
             [f"a-{n},{SITE},{card_id},lunch 2026-01-01 3.66" for n, card_id in enumerate(cards)],
@@ -109,8 +109,8 @@ def counter(folder: Path, cards: list[str], readers: str) -> Iterator[Counter]:
         central.office("terminals", "add", "t-1", SITE)
         central.start()
         stack.callback(central.stop)
-        key = folder / "central" / "central.db.card-key"
-        terminal = Terminal(folder / "t-1", "t-1", broker.url, key, readers)
+        key = central.card_key
+        terminal = Terminal(folder / "t-1", "t-1", Access(broker.url), key, readers)
         yield Counter(card, pcscd, terminal)
         if terminal.process is not None:
             terminal.stop()
@@ -121,14 +121,14 @@ def canteen(
     folder: Path, *, central_url: str, terminal_url: str, terminals: int = 2, start: bool = True
 ) -> Iterator[Canteen]:
     """Yield a canteen and end all of its processes. Its agents serve unless `start` is false."""
-    central = Central(folder / "central", central_url)
+    central = Central(folder / "central", Access(central_url))
     central.add_roster(
         "account,site,prices,cards",
         [f"a-{n},{SITE},lunch 2026-01-01 3.66,em:{card.hex()}" for n, card in enumerate(CARDS)],
     )
     central.serve_lunch_all_day()
     made = Canteen(central)
-    key = folder / "central" / "central.db.card-key"
+    key = central.card_key
     try:
         for name in [f"t-{n + 1}" for n in range(terminals)]:
             central.office("terminals", "add", name, SITE)
@@ -136,7 +136,7 @@ def canteen(
             line.plug()
             made.lines.append(line)
             reader = f'[[reader]]\nname = "counter"\nprofile = "rdm6300"\nport = "{line.path}"\n'
-            made.terminals.append(Terminal(folder / name, name, terminal_url, key, reader))
+            made.terminals.append(Terminal(folder / name, name, Access(terminal_url), key, reader))
         if start:
             central.start()
             for terminal in made.terminals:

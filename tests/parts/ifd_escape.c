@@ -1,7 +1,8 @@
-/* A pcscd driver that is vpcd's, and takes escape commands and mute cards besides, as a CCID reader's does.
+/* A driver for pcscd: vpcd's, with escape commands and mute cards, as a CCID reader's driver has.
  *
- * It names its own control code when asked for its features (PC/SC part 10), one that no other driver uses; it writes every
- * escape command to the file LOG, one line of hex each, and answers as ACS readers do. Compile with -DVPCD, -DLOG, -DESCAPE (0: names none).
+ * When asked for its features (PC/SC part 10) it names a control code that no other driver uses.
+ * It appends every escape command as a line of hex to the file LOG, and answers as ACS readers do.
+ * Compile with -DVPCD, -DLOG and -DESCAPE (the control code; 0: it names none).
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -18,19 +19,29 @@ static void *vpcd(const char *name)
 }
 
 #define PASS(name, types, ...) \
-	RESPONSECODE name types { RESPONSECODE (*real) types = vpcd(#name); return real ? real(__VA_ARGS__) : IFD_COMMUNICATION_ERROR; }
+	RESPONSECODE name types \
+	{ \
+		RESPONSECODE (*real) types = vpcd(#name); \
+		return real ? real(__VA_ARGS__) : IFD_COMMUNICATION_ERROR; \
+	}
 
 PASS(IFDHCreateChannel, (DWORD lun, DWORD channel), lun, channel)
 PASS(IFDHCreateChannelByName, (DWORD lun, LPSTR device), lun, device)
 PASS(IFDHCloseChannel, (DWORD lun), lun)
-PASS(IFDHGetCapabilities, (DWORD lun, DWORD tag, PDWORD length, PUCHAR value), lun, tag, length, value)
-PASS(IFDHSetCapabilities, (DWORD lun, DWORD tag, DWORD length, PUCHAR value), lun, tag, length, value)
-PASS(IFDHSetProtocolParameters, (DWORD lun, DWORD protocol, UCHAR flags, UCHAR a, UCHAR b, UCHAR c), lun, protocol, flags, a, b, c)
-PASS(IFDHTransmitToICC, (DWORD lun, SCARD_IO_HEADER in, PUCHAR sent, DWORD count, PUCHAR got, PDWORD length, PSCARD_IO_HEADER out),
+PASS(IFDHGetCapabilities, (DWORD lun, DWORD tag, PDWORD length, PUCHAR value),
+     lun, tag, length, value)
+PASS(IFDHSetCapabilities, (DWORD lun, DWORD tag, DWORD length, PUCHAR value),
+     lun, tag, length, value)
+PASS(IFDHSetProtocolParameters,
+     (DWORD lun, DWORD protocol, UCHAR flags, UCHAR a, UCHAR b, UCHAR c),
+     lun, protocol, flags, a, b, c)
+PASS(IFDHTransmitToICC,
+     (DWORD lun, SCARD_IO_HEADER in, PUCHAR sent, DWORD count,
+      PUCHAR got, PDWORD length, PSCARD_IO_HEADER out),
      lun, in, sent, count, got, length, out)
 PASS(IFDHICCPresence, (DWORD lun), lun)
 
-/* A card whose ATR is one zero byte does not answer to reset: vpcd itself takes any ATR. */
+/* A card whose ATR is one zero byte is mute. vpcd itself accepts any ATR. */
 RESPONSECODE IFDHPowerICC(DWORD lun, DWORD action, PUCHAR atr, PDWORD length)
 {
 	RESPONSECODE (*real)(DWORD, DWORD, PUCHAR, PDWORD) = vpcd("IFDHPowerICC");
@@ -42,9 +53,12 @@ RESPONSECODE IFDHPowerICC(DWORD lun, DWORD action, PUCHAR atr, PDWORD length)
 	return code;
 }
 
-RESPONSECODE IFDHControl(DWORD lun, DWORD code, PUCHAR sent, DWORD count, PUCHAR got, DWORD room, PDWORD length)
+RESPONSECODE IFDHControl(DWORD lun, DWORD code, PUCHAR sent, DWORD count,
+			 PUCHAR got, DWORD room, PDWORD length)
 {
-	static const UCHAR escape[4] = { ESCAPE >> 24 & 0xFF, ESCAPE >> 16 & 0xFF, ESCAPE >> 8 & 0xFF, ESCAPE & 0xFF };
+	static const UCHAR escape[4] = {
+		ESCAPE >> 24 & 0xFF, ESCAPE >> 16 & 0xFF, ESCAPE >> 8 & 0xFF, ESCAPE & 0xFF
+	};
 	(void)lun;
 	*length = 0;
 	if (code == CM_IOCTL_GET_FEATURE_REQUEST) {

@@ -1,8 +1,9 @@
-"""A private pcscd with vpcd's virtual reader, and the virtual card's side of it.
+"""A private pcscd with vpcd's virtual reader, and the virtual card that is laid on it.
 
-pcscd runs in a mount namespace of its own with an empty /run/pcscd, so that it can be stopped and started without touching
-the machine's; a process that is to use it enters the namespace. vpcd listens for the card on a port of its own and cannot be
-bound to loopback; the card calls it there. (Its other form, in which it calls the card, aborts pcscd when no card is there.)
+pcscd runs in a mount namespace of its own with an empty /run/pcscd. So tests start and stop it
+without touching the machine's pcscd. A process that uses it enters the namespace.
+vpcd listens on a TCP port, and the virtual card connects to it. vpcd cannot be bound to loopback.
+(vpcd can also connect to the card, but then it aborts pcscd when there is no card.)
 """
 
 import contextlib
@@ -23,8 +24,10 @@ VPCD = Path("/usr/lib/pcsc/drivers/serial/libifdvpcd.so")
 ATR_CLASSIC_1K = bytes.fromhex("3B8F8001804F0CA000000306030001000000006A")
 GET_UID = bytes.fromhex("FFCA000000")
 LED = bytes.fromhex("FF0040")
-WAIT = bytes.fromhex("FF00400C0400000000")  # the ACR122U profile's
-ESCAPE_CODE = 0x42000ABC  # no driver's own: only who asks for it can know it
+# The ACR122U profile's light for "wait".
+WAIT = bytes.fromhex("FF00400C0400000000")
+# No real driver uses this code, so a client can know it only from the driver's answer.
+ESCAPE_CODE = 0x42000ABC
 READER_NAME = "ACS ACR122U PICC Interface"
 
 _SET_UP = """
@@ -38,7 +41,10 @@ exec sleep 1000000
 
 
 class Namespace:
-    """A mount namespace with its own /run/pcscd, held open by a sleeping process. Needs root, or user namespaces."""
+    """A mount namespace with its own /run/pcscd, held open by a sleeping process.
+
+    Needs root, or a kernel that lets ordinary users make user namespaces.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,10 +86,11 @@ class Namespace:
 
 
 class Pcscd:
-    """A pcscd of our own with a virtual reader for each of `card_ports`, on which it listens for cards.
+    """A private pcscd with one virtual reader per port in `card_ports`; vpcd listens on that port.
 
-    `driver` is another driver that stands before vpcd. Several readers are called `READER_NAME A`, `B`, …; each has a copy of
-    the driver, since vpcd lets no two of its readers work at once, as a CCID driver does.
+    `driver` replaces vpcd's own driver. Several readers are called `READER_NAME A`, `B`, and so on.
+    Each has its own copy of the driver: two readers of one vpcd library cannot work at once, but
+    two readers of a CCID driver can.
     """
 
     def __init__(self, folder: Path, *card_ports: int, driver: Path = VPCD) -> None:
@@ -98,12 +105,13 @@ class Pcscd:
             else [READER_NAME]
         )
         for name, port in zip(names, card_ports, strict=False):
-            own = driver
+            library = driver
             if len(card_ports) > 1:
-                own = folder / f"driver-{port}.so"
-                shutil.copyfile(driver, own)
+                library = folder / f"driver-{port}.so"
+                shutil.copyfile(driver, library)
             (drivers / f"vpcd-{port}").write_text(
-                f'FRIENDLYNAME "{name}"\nDEVICENAME /dev/null:{port:#x}\nLIBPATH {own}\nCHANNELID {port:#x}\n',
+                f'FRIENDLYNAME "{name}"\nDEVICENAME /dev/null:{port:#x}\n'
+                f"LIBPATH {library}\nCHANNELID {port:#x}\n",
                 encoding="ascii",
             )
         self._drivers = drivers
@@ -115,15 +123,16 @@ class Pcscd:
         return self._process
 
     def start(self) -> Self:
+        pcscd = require("pcscd")
         command = self.namespace.command(
-            require("pcscd"), "--foreground", "--config", self._drivers
+            pcscd, "--foreground", *_without_polkit(pcscd), "--config", self._drivers
         )
         self._process = Process(command, self._folder / "pcscd.log")
         wait_for(self._is_ready, "pcscd listening for clients and cards")
         return self
 
     def _is_ready(self) -> bool:
-        """Look without connecting: vpcd takes every connection for a card."""
+        """Return whether pcscd listens. Does not connect: to vpcd, a connection is a card."""
         if not self.process.is_running:
             raise RuntimeError(f"pcscd ended: {self.process.output()}")
         sockets = [
@@ -158,11 +167,24 @@ class Pcscd:
         self.namespace.close()
 
 
+def _without_polkit(pcscd: str) -> list[str]:
+    """Return the option that makes pcscd serve every caller without asking polkit.
+
+    pcscd 2 (Debian 13) asks polkit. polkit refuses callers from a user namespace. Without a system
+    bus pcscd refuses every caller, root too. pcscd 1.9 (Debian 12) does not have this option.
+    """
+    options = subprocess.run([pcscd, "--help"], capture_output=True, text=True, timeout=10).stdout
+    return ["--disable-polkit"] if "--disable-polkit" in options else []
+
+
 def escape_driver(folder: Path, *, allowed: bool = True) -> tuple[Path, Path]:
-    """Return a driver, compiled here, that is vpcd's and takes escape commands if it is `allowed` to; and the file it writes them to."""
+    """Compile a driver around vpcd's; return its path and the path of its log of escape commands.
+
+    The driver accepts escape commands only if they are `allowed`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    driver, said = folder / "libifdescape.so", folder / "escape.log"
-    said.touch()
+    driver, log = folder / "libifdescape.so", folder / "escape.log"
+    log.touch()
     subprocess.run(
         [
             *(
@@ -175,22 +197,24 @@ def escape_driver(folder: Path, *, allowed: bool = True) -> tuple[Path, Path]:
                 "-I/usr/include/PCSC",
                 "-I/usr/include",
             ),
-            *(f'-DVPCD="{VPCD}"', f'-DLOG="{said}"', f"-DESCAPE={ESCAPE_CODE if allowed else 0}"),
+            *(f'-DVPCD="{VPCD}"', f'-DLOG="{log}"', f"-DESCAPE={ESCAPE_CODE if allowed else 0}"),
             *("-o", str(driver), str(Path(__file__).with_name("ifd_escape.c")), "-ldl"),
         ],
         check=True,
         timeout=60,
     )
-    return driver, said
+    return driver, log
 
 
 class VirtualCard:
-    """The air above the reader: present a card, take it away, and see what the reader was told to show.
+    """A card that a test lays on the virtual reader; it records the lights of the reader.
 
-    `shown` are the LED commands received, each with the UID that lay on the reader: the light as the child sees it.
-    A card may misbehave: `answer_to_uid` instead of the UID and 9000; `delay_s` before each answer; `silent` never answers
-    the UID command; `pulled` is taken away in the middle of it; `mute` does not
-    answer to reset (with `escape_driver`).
+    `shown` holds the LED commands received, each with the UID of the card on the reader.
+    These attributes make the card misbehave:
+    `answer_to_uid` is sent instead of the UID and 9000; `delay_s` passes before each answer;
+    a `silent` card never answers the UID command; a `pulled` card is taken away during it;
+    a `mute` card does not answer a reset (this needs `escape_driver`).
+    `answered_ns` and `shown_ns` are monotonic times: UID command answered, LED command received.
     """
 
     def __init__(self) -> None:
@@ -202,23 +226,23 @@ class VirtualCard:
         self.delay_s = 0.0
         self.silent = self.pulled = self.mute = False
         self.atr = ATR_CLASSIC_1K
-        self.asked_ns: list[int] = []  # when the answers to the UID command left
-        self.shown_ns: list[int] = []  # when the LED commands came
+        self.answered_ns: list[int] = []
+        self.shown_ns: list[int] = []
 
     def present(self, uid: bytes) -> None:
-        """Lay a card on the reader; pcscd looks for it every 0.4 s."""
+        """Lay a card on the reader. pcscd polls for a card every 0.4 s."""
         self.take_away()
         peer = socket.create_connection(("127.0.0.1", self.port), timeout=10)
         peer.settimeout(None)
         self._peer = peer
         self._thread = threading.Thread(
-            target=self._lie, args=(peer, uid), name="virtual-card", daemon=True
+            target=self._answer_reader, args=(peer, uid), name="virtual-card", daemon=True
         )
         self._thread.start()
 
     @property
-    def lies(self) -> bool:
-        """Return whether the card still answers."""
+    def is_present(self) -> bool:
+        """Return whether the card is on the reader and still answers."""
         return self._thread is not None and self._thread.is_alive()
 
     def take_away(self) -> None:
@@ -231,11 +255,14 @@ class VirtualCard:
         self._peer = self._thread = None
 
     def tap(self, uid: bytes, *, seconds: float = 10) -> bytes:
-        """Present a card, wait for the reader's light, take the card away, and return the command of the light: the last, not *wait*."""
-        seen = len(self.shown)
+        """Present a card until the reader shows a light, and return that light's command.
+
+        The light for "wait" does not count.
+        """
+        before = len(self.shown)
 
         def lights() -> list[bytes]:
-            return [light for _, light in self.shown[seen:] if light != WAIT]
+            return [light for _, light in self.shown[before:] if light != WAIT]
 
         self.present(uid)
         try:
@@ -244,7 +271,7 @@ class VirtualCard:
             self.take_away()
         return lights()[0]
 
-    def _lie(self, peer: socket.socket, uid: bytes) -> None:
+    def _answer_reader(self, peer: socket.socket, uid: bytes) -> None:
         with contextlib.suppress(OSError, EOFError):
             while True:
                 message = self._receive(peer)
@@ -260,7 +287,7 @@ class VirtualCard:
                 time.sleep(self.delay_s)
                 answer = self._answer(message, uid)
                 if message == GET_UID:
-                    self.asked_ns.append(time.monotonic_ns())
+                    self.answered_ns.append(time.monotonic_ns())
                 self._send(peer, answer)
 
     def _answer(self, apdu: bytes, uid: bytes) -> bytes:
@@ -273,7 +300,6 @@ class VirtualCard:
         return b"\x6a\x81"
 
     def _receive(self, peer: socket.socket) -> bytes:
-        # vpcd writes length and body apart: without this the second waits 40 ms for an acknowledgement of the first
         head = self._exactly(peer, 2)
         return self._exactly(peer, int.from_bytes(head))
 
@@ -281,6 +307,8 @@ class VirtualCard:
     def _exactly(peer: socket.socket, count: int) -> bytes:
         received = b""
         while len(received) < count:
+            # vpcd writes length and body separately. Without this the body waits 40 ms until the
+            # kernel acknowledges the length.
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             part = peer.recv(count - len(received))
             if not part:

@@ -1,4 +1,7 @@
-"""A pty behind a path that can be unplugged and plugged in again, and the readers' side of every serial profile."""
+"""A pty behind a path that can be unplugged, and the far end of every serial profile.
+
+A far end speaks the reader's side of the protocol.
+"""
 
 import contextlib
 import os
@@ -9,24 +12,24 @@ from functools import reduce
 from operator import xor
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 REPEAT_S = 0.065
 
 
 def rdm6300_frame(uid: bytes) -> bytes:
-    """Return the 14 bytes an RDM6300 sends for a tag of five bytes."""
+    """Return the 14 bytes that an RDM6300 sends for a card of five bytes."""
     return b"\x02" + _hex_and_xor(uid) + b"\x03"
 
 
 class SerialLine:
-    """`path` is a link to the pty, as udev's by-path links are."""
+    """`path` is a link to the pty, like a by-path link of udev."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._master: int | None = None
         self._slave: int | None = None
-        self._lock = threading.Lock()  # a far end's thread reads while a test pulls the plug
+        self._lock = threading.Lock()  # a far end's thread reads while a test unplugs
 
     def plug(self) -> None:
         with self._lock:
@@ -49,7 +52,7 @@ class SerialLine:
             os.write(self._master, sent)
 
     def read(self, wait_s: float) -> bytes:
-        """Return what the agent has sent, b"" if nothing came in time or nothing is plugged in."""
+        """Return what the agent sent; b"" if nothing came in time, or nothing is plugged in."""
         with self._lock:
             if self._master is None:
                 return b""
@@ -57,15 +60,15 @@ class SerialLine:
             return os.read(self._master, 4096) if ready else b""
 
     def hold(self, uid: bytes, repeats: int = 3) -> None:
-        """Hold a tag to the antenna of an RDM6300: the module repeats its frame."""
+        """Hold a card to an RDM6300, which repeats its frame."""
         for n in range(repeats):
             if n:
-                time.sleep(REPEAT_S)  # the module's own pace, not a wait for something
+                time.sleep(REPEAT_S)  # the reader's own interval, not a wait for something
             self.write(rdm6300_frame(uid))
 
 
 class FarEnd:
-    """A reader that pushes: `hold` says what it says while a card is near."""
+    """A reader that sends by itself. `hold` holds a card to it."""
 
     profile = ""
     cards = (bytes.fromhex("010063e9ae"), bytes.fromhex("62e3086ced"))
@@ -77,6 +80,7 @@ class FarEnd:
         self.shown: list[bytes] = []
 
     def frame(self, uid: bytes) -> bytes:
+        """Return what the reader sends for a card."""
         raise NotImplementedError
 
     def hold(self, uid: bytes) -> None:
@@ -147,9 +151,19 @@ class Scanner(FarEnd):
         return uid + b"\r\n"
 
 
-class AskedFarEnd(FarEnd):
-    """A reader that answers questions, in a thread of its own. `field` are the cards before it; `deaf` answers nothing, `lost` answers
-    get lost."""
+class Reply(NamedTuple):
+    """The answer to the first whole command, and the received bytes behind it."""
+
+    answer: bytes
+    rest: bytes
+
+
+class PolledFarEnd(FarEnd):
+    """A reader that answers commands, in a thread of its own.
+
+    `field` are the cards at the reader. A `silent` one answers nothing; the next `lost` answers do
+    not arrive. `polls` counts the commands.
+    """
 
     cards = (bytes.fromhex("04a1b2c3d4e5f6"), bytes.fromhex("1c78f2bf"))
     prefix = "a"
@@ -157,9 +171,9 @@ class AskedFarEnd(FarEnd):
     def __init__(self, line: SerialLine) -> None:
         super().__init__(line)
         self.field: list[bytes] = []
-        self.deaf = False
+        self.silent = False
         self.lost = 0
-        self.asked = 0
+        self.polls = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="far-end", daemon=True)
 
@@ -169,8 +183,8 @@ class AskedFarEnd(FarEnd):
     def take_away(self) -> None:
         self.field = []
 
-    def answer(self, received: bytes) -> tuple[bytes, bytes]:
-        """Return the answer to the first whole command in `received`, and what is left of it."""
+    def reply(self, received: bytes) -> Reply:
+        """Return the reply to the received bytes; all of them are `rest` without a command."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -187,99 +201,96 @@ class AskedFarEnd(FarEnd):
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        held = b""
+        received = b""
         while not self._ended.wait(0.002):
             with contextlib.suppress(OSError, AssertionError):  # unplugged meanwhile
-                held += self.line.read(0.02)
-                while held and not self._ended.is_set():
-                    answer, rest = self.answer(held)
-                    if rest == held:
+                received += self.line.read(0.02)
+                while received and not self._ended.is_set():
+                    answer, rest = self.reply(received)
+                    if rest == received:
                         break
-                    held = rest
+                    received = rest
                     if self.lost and answer:
                         self.lost -= 1
-                    elif not self.deaf:
+                    elif not self.silent:
                         self.line.write(answer)
 
 
-class Pn532(AskedFarEnd):
+class Pn532(PolledFarEnd):
     profile = "pn532-hsu"
 
-    def answer(self, received: bytes) -> tuple[bytes, bytes]:
+    def reply(self, received: bytes) -> Reply:
         start = received.find(b"\x00\x00\xff")
         if start < 0 or len(received) < start + 5:
-            return b"", b"" if received.strip(b"\x55\x00") == b"" and start < 0 else received
+            is_wake_up = received.strip(b"\x55\x00") == b"" and start < 0
+            return Reply(b"", b"" if is_wake_up else received)
         length = received[start + 3]
         end = start + 5 + length + 2
         if len(received) < end:
-            return b"", received
-        self.asked += 1
+            return Reply(b"", received)
+        self.polls += 1
         command = received[start + 6 : start + 5 + length]
-        return b"\x00\x00\xff\x00\xff\x00" + self._frame(self._body(command)), received[end:]
+        acknowledgement = b"\x00\x00\xff\x00\xff\x00"
+        return Reply(acknowledgement + self._frame(self._body(command)), received[end:])
 
     def _body(self, command: bytes) -> bytes:
         match command[0]:
             case 0x02:
                 return b"\xd5\x03\x32\x01\x06\x07"
             case 0x4A:
-                targets = self.field[:2]
-                told = [
-                    bytes([n + 1, 0x00, 0x04, 0x08, len(uid)]) + uid
-                    for n, uid in enumerate(targets)
+                targets = [
+                    bytes([n, 0x00, 0x04, 0x08, len(uid)]) + uid
+                    for n, uid in enumerate(self.field[:2], start=1)
                 ]
-                return b"\xd5\x4b" + bytes([len(targets)]) + b"".join(told)
+                return b"\xd5\x4b" + bytes([len(targets)]) + b"".join(targets)
             case code:
                 return bytes([0xD5, code + 1])
 
     @staticmethod
     def _frame(body: bytes) -> bytes:
-        return (
-            b"\x00\x00\xff"
-            + bytes([len(body), -len(body) & 0xFF])
-            + body
-            + bytes([-sum(body) & 0xFF, 0])
-        )
+        head = b"\x00\x00\xff" + bytes([len(body), -len(body) & 0xFF])
+        return head + body + bytes([-sum(body) & 0xFF, 0])
 
 
-class Twn4(AskedFarEnd):
+class Twn4(PolledFarEnd):
     profile = "elatec-twn4-simple"
+    _VERSION = b"001D54574E342F42312E30332F434346312E35372F505253312E30332F5049\r"
 
-    def answer(self, received: bytes) -> tuple[bytes, bytes]:
+    def reply(self, received: bytes) -> Reply:
         line, end, rest = received.partition(b"\r")
         if not end:
-            return b"", received
-        self.asked += 1
+            return Reply(b"", received)
+        self.polls += 1
         if line == b"050010":
-            found = (
-                "".join(
-                    f"0180{8 * len(uid):02X}{len(uid):02X}{uid.hex().upper()}"
-                    for uid in self.field[:1]
-                )
-                or "00"
-            )
-            return f"00{found}\r".encode("ascii"), rest
+            return Reply(self._search_tag(), rest)
         if line == b"0004FF":
-            return b"001D54574E342F42312E30332F434346312E35372F505253312E30332F5049\r", rest
+            return Reply(self._VERSION, rest)
         if line == b"0005":
-            return b"0001\r", rest
+            return Reply(b"0001\r", rest)
         if line.startswith(b"0407"):
             self.shown.append(line)
-            return b"00\r", rest
-        return b"01\r", rest
+            return Reply(b"00\r", rest)
+        return Reply(b"01\r", rest)
+
+    def _search_tag(self) -> bytes:
+        if not self.field:
+            return b"0000\r"
+        uid = self.field[0]
+        return f"000180{8 * len(uid):02X}{len(uid):02X}{uid.hex().upper()}\r".encode("ascii")
 
 
-class Yhy632(AskedFarEnd):
+class Yhy632(PolledFarEnd):
     profile = "yhy632"
     cards = (bytes.fromhex("4caa0180"), bytes.fromhex("1c78f2bf"))  # AA is stuffed
 
-    def answer(self, received: bytes) -> tuple[bytes, bytes]:
+    def reply(self, received: bytes) -> Reply:
         start = received.find(b"\xaa\xbb")
         if start < 0 or len(received) < start + 4:
-            return b"", received
+            return Reply(b"", received)
         end = start + 4 + int.from_bytes(received[start + 2 : start + 4], "little")
         if len(received) < end:
-            return b"", received
-        self.asked += 1
+            return Reply(b"", received)
+        self.polls += 1
         command = received[start + 6 : start + 8]
         status, data = b"\x00", b""
         match command:
@@ -291,7 +302,7 @@ class Yhy632(AskedFarEnd):
                 data = b"1.05"
             case _:
                 self.shown.append(received[start:end])
-        return self._frame(command, status + data), received[end:]
+        return Reply(self._frame(command, status + data), received[end:])
 
     @staticmethod
     def _frame(command: bytes, data: bytes) -> bytes:
@@ -302,7 +313,7 @@ class Yhy632(AskedFarEnd):
 
 
 PUSHING: tuple[type[FarEnd], ...] = (Rdm6300, Em18, Id12la, Dual7941e, Yhy52x, Scanner)
-ASKED: tuple[type[AskedFarEnd], ...] = (Pn532, Twn4, Yhy632)
+POLLED: tuple[type[PolledFarEnd], ...] = (Pn532, Twn4, Yhy632)
 
 
 def _hex_and_xor(uid: bytes) -> bytes:

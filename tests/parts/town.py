@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +31,48 @@ def _run(program: Path, *words: str | Path, code: int) -> str:
     return done.stdout if code == 0 else printed
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a town reaches its broker.
+
+    `pki` is a folder of certificates from docs/broker/certificates.sh. Without it there is no TLS.
+    """
+
+    url: str
+    town: str = TOWN
+    pki: Path | None = None
+
+    @property
+    def central_options(self) -> list[str]:
+        """Return the options of the central's `serve`."""
+        options = ["--broker", self.url]
+        if self.pki is not None:
+            own = self.pki / self.town / "central"
+            options += ["--ca", f"{self.pki}/ca.crt"]
+            options += ["--certificate", f"{own}.crt", "--key", f"{own}.key"]
+        return options
+
+    def terminal_settings(self, terminal: str) -> str:
+        """Return the table `broker` of a terminal's agent.toml."""
+        lines = ["[broker]", f'url = "{self.url}"']
+        if self.pki is not None:
+            own = self.pki / self.town / "t" / terminal
+            lines += [f'ca_file = "{self.pki}/ca.crt"']
+            lines += [f'certificate_file = "{own}.crt"', f'key_file = "{own}.key"']
+        return "\n".join([*lines, ""])
+
+
 class Central:
     """The reference central in `folder`, with a database of its own."""
 
-    def __init__(self, folder: Path, broker_url: str, *options: str | Path) -> None:
+    def __init__(self, folder: Path, access: Access) -> None:
         self.folder = folder
         self.db = folder / "central.db"
-        self._broker_url = broker_url
-        self._options = options
+        self.card_key = folder / "central.db.card-key"
+        self._access = access
         self.process: Process | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        self.office("init", "--town", TOWN)
+        self.office("init", "--town", access.town)
 
     def office(self, *words: str | Path, code: int = 0) -> str:
         return run_central("--db", self.db, *words, code=code)
@@ -57,8 +89,8 @@ class Central:
         self.office("service", SITE, "lunch", *hours)
 
     def start(self) -> None:
-        options = (self._broker_url, *self._options)
-        command = [CENTRAL, "--db", self.db, "serve", "--broker", *options]
+        command: list[str | Path] = [CENTRAL, "--db", self.db, "serve"]
+        command += self._access.central_options
         self.process = Process(command, self.folder / "central.log")
 
     def stop(self) -> None:
@@ -84,16 +116,15 @@ class Terminal:
     """
 
     def __init__(
-        self, folder: Path, name: str, broker_url: str, card_key: Path, settings: str
+        self, folder: Path, name: str, access: Access, card_key: Path, settings: str
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.name = name
         self.folder = folder
         self.config = folder / "agent.toml"
         self.config.write_text(
-            f'town = "{TOWN}"\nterminal = "{name}"\n'
-            f'state_dir = "state"\ncard_key_file = "{card_key}"\n\n'
-            f'[broker]\nurl = "{broker_url}"\n{settings}',
+            f'town = "{access.town}"\nterminal = "{name}"\nstate_dir = "state"\n'
+            f'card_key_file = "{card_key}"\n\n{access.terminal_settings(name)}\n{settings}',
             encoding="utf-8",
         )
         self.db = folder / "state" / "terminal.db"

@@ -11,10 +11,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from agent.central.books import file as books
-from agent.central.office.desk import add_terminal, assign_card, credit, set_policy, set_service
+from agent.central.books import accounts, town
+from agent.central.books.accounts import Account
+from agent.central.books.file import Books
+from agent.central.books.postings import Payment, PaymentKey
+from agent.central.books.town import Town
+from agent.central.office.cards import assign_card
+from agent.central.office.credit import credit
+from agent.central.office.rules import set_policy, set_service
+from agent.central.office.terminals import add_terminal
 from agent.central.server import Exchange
-from agent.domain.canteen import PolicyRecord, ServiceRecord, Shortage, UnknownCard
+from agent.domain.canteen import PolicyRecord, Price, ServiceRecord, Shortage, UnknownCard
 from agent.domain.card import CardId, card_token, parse_card_id
 from agent.domain.clock import Moment, Reading, format_instant
 from agent.domain.ledger import Entry
@@ -60,51 +67,38 @@ class Central:
         self.clock = clock
         self.path = folder / "central.db"
         self._generations = 0
-        self.ledger = books.Books(self.path, create=True)
-        books.initialise(
-            self.ledger, town=TOWN, zone=ZONE.key, generation=self._generation(), at=clock.instant
-        )
-        self.exchange = Exchange(self.ledger, new_generation=self._generation)
+        self.books = Books(self.path, create=True)
+        town.initialise(self.books, Town(TOWN, ZONE.key), self._generation(), at=clock.instant)
+        self.exchange = Exchange(self.books, new_generation=self._generation)
         set_service(
-            self.ledger,
+            self.books,
             SITE,
             ServiceRecord(id="lunch", p=0, name="Pranzo", opens="12:00", closes="14:15"),
         )
 
     def restart(self) -> None:
-        self.ledger.close()
-        self.ledger = books.Books(self.path)
-        self.exchange = Exchange(self.ledger, new_generation=self._generation)
+        self.books.close()
+        self.books = Books(self.path)
+        self.exchange = Exchange(self.books, new_generation=self._generation)
 
     def add_account(
         self, account: str, *, cards: tuple[str, ...] = (), price_cents: int = 366, site: str = SITE
     ) -> None:
-        with self.ledger.transaction() as sql:
-            sql.execute(
-                "INSERT INTO account VALUES (?, ?, 'pupil', 'active', '1A', NULL, NULL, 0, ?)",
-                (account, site, books.next_position(sql)),
-            )
-            sql.execute(
-                "INSERT INTO price VALUES (?, 'lunch', '2026-09-01', ?)", (account, price_cents)
-            )
+        price = Price(service="lunch", from_day="2026-09-01", cents=price_cents)
+        with self.books.transaction():
+            accounts.add(self.books, Account(account, site, "pupil", "active", "1A"))
+            accounts.set_price(self.books, account, price)
         for card in cards:
             self.assign(card, account)
 
     def assign(self, card: str, account: str) -> int:
         return assign_card(
-            self.ledger, card_token(KEY, parse_card_id(card)), account, at=self.clock.instant
+            self.books, card_token(KEY, parse_card_id(card)), account, at=self.clock.instant
         )
 
     def credit(self, account: str, cents: int, external: str) -> bool:
-        return credit(
-            self.ledger,
-            account=account,
-            cents=cents,
-            channel="pos",
-            external=external,
-            at=self.clock.instant,
-            reason="",
-        )
+        payment = Payment(account, cents, PaymentKey("pos", external))
+        return credit(self.books, payment, at=self.clock.instant)
 
     def policy(
         self,
@@ -121,17 +115,17 @@ class Central:
             from_day=from_day, p=0, shortage=shortage, floor=floor, unknown_card=unknown_card, serve_all_until=serve_all_until,
             keep_days=keep_days,
         )  # fmt: skip
-        set_policy(self.ledger, policy, double_meal, at=self.clock.instant)
+        set_policy(self.books, policy, double_meal, at=self.clock.instant)
 
     def balance(self, account: str) -> int:
         return int(
-            self.ledger.sql.execute(
+            self.books.sql.execute(
                 "SELECT balance FROM account WHERE id = ?", (account,)
             ).fetchone()[0]
         )
 
     def one(self, sql: str, *values: object) -> object:
-        return self.ledger.sql.execute(sql, values).fetchone()[0]
+        return self.books.sql.execute(sql, values).fetchone()[0]
 
     def _generation(self) -> str:
         self._generations += 1
@@ -253,8 +247,14 @@ class Wire:
         )  # sees every answer as it is made
         self.connected: set[str] = set()
         for name in names or ("t-1",):
-            add_terminal(self.central.ledger, name, SITE)
+            add_terminal(self.central.books, name, SITE)
             self.boxes[name] = Box(name, folder / f"{name}.db", self.clock)
+
+    def close(self) -> None:
+        """Close every database: from Python 3.13 on, one that is left open is a warning."""
+        for box in self.boxes.values():
+            box.db.close()
+        self.central.books.close()
 
     @property
     def box(self) -> Box:

@@ -1,8 +1,15 @@
-"""Bytes as profiles write them."""
+"""Patterns of profiles, technologies of ATRs, and the escape code among a driver's features."""
 
 import pytest
 
-from agent.readers.apdu import begins, is_pattern, matches, technology_of_atr
+from agent.readers.apdu import (
+    begins,
+    escape_code_of,
+    is_pattern,
+    matches,
+    parse_hex,
+    technology_of_atr,
+)
 
 MIFARE = "3B8F8001804F0CA000000306030001000000006A"
 
@@ -11,17 +18,23 @@ MIFARE = "3B8F8001804F0CA000000306030001000000006A"
     ("pattern", "received", "fits"),
     [("90 ..", "9003", True), ("9000", "9003", False), ("90..", "900300", False)],
 )
-def test_a_pattern_fits_bytes_of_its_own_length(pattern: str, received: str, fits: bool) -> None:
+def test_a_pattern_matches_bytes_of_its_own_length(pattern: str, received: str, fits: bool) -> None:
     assert matches(pattern, bytes.fromhex(received)) is fits
 
 
-def test_a_beginning_fits_longer_bytes_and_never_shorter_ones() -> None:
+def test_a_beginning_matches_longer_bytes_and_no_shorter_ones() -> None:
     assert begins("4B ..", bytes.fromhex("4B01FF")) and not begins("4B ..", b"\x4b")
 
 
 @pytest.mark.parametrize("text", ["", "9", "9x", "90 .", "G0"])
-def test_what_is_no_pattern(text: str) -> None:
+def test_these_texts_are_not_patterns(text: str) -> None:
     assert not is_pattern(text)
+
+
+def test_half_a_byte_is_not_hex() -> None:
+    assert parse_hex("FF CA 00") == b"\xff\xca\x00"
+    with pytest.raises(ValueError):
+        parse_hex("FF CA 0")
 
 
 @pytest.mark.parametrize(
@@ -33,9 +46,24 @@ def test_what_is_no_pattern(text: str) -> None:
         ("3B8F8001804F0CA0000003060B00140000000077", "v"),
         ("3B8180018080", None),  # DESFire: computed from its ATS
         ("3B8F8001804F0CA0000003", None),  # cut
+        (MIFARE[:24], None),  # cut before the standard byte
         ("", None),
     ],
 )
-def test_what_an_atr_says_of_a_cards_technology(atr: str, technology: str | None) -> None:
+def test_an_atr_names_the_technology_of_a_storage_card(atr: str, technology: str | None) -> None:
     assert technology_of_atr(bytes.fromhex(atr)) == technology
-    assert technology_of_atr(bytes.fromhex(MIFARE)[:12]) is None
+
+
+@pytest.mark.parametrize(
+    ("features", "code"),
+    [
+        (b"\x13\x04\x42\x00\x00\x01", 0x42000001),
+        (b"\x06\x04\x42\x33\x00\x06\x13\x04\x42\x00\x0d\xac", 0x42000DAC),
+        (b"\x06\x04\x42\x33\x00\x06", None),
+        (b"\x13\x04\x42\x00", None),
+        (b"\x13\x02\x42\x00\x00\x00", None),
+        (b"", None),
+    ],
+)
+def test_a_drivers_features_name_its_escape_code_or_none(features: bytes, code: int | None) -> None:
+    assert escape_code_of(features) == code

@@ -1,37 +1,43 @@
-"""Every serial profile on a real pty with a far end that speaks the reader's side: cards, noise, signals, the port going and coming."""
+"""Every serial profile on a real pty: cards, noise, signals, and a port that is unplugged."""
 
-import queue
-import threading
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from agent.domain.card import CardId
+from agent.errors import ReaderError
+from agent.readers.channel import SIGNAL_SOON_MS
+from agent.readers.dialogue import GARBLED_CHUNKS
 from agent.readers.events import (
     CardPresented,
     CardUnreadable,
     ReaderDown,
-    ReaderEvent,
     ReaderUp,
     Signal,
     SignalFailed,
 )
-from agent.readers.open import ReaderConfig, reader_thread
-from agent.readers.presence import LateTaps
-from agent.readers.profile import Profile, given
+from agent.readers.profile import Feedback, Step, given
 from agent.readers.profile_rules import load_profile
-from agent.readers.thread import ReaderThread
+from agent.readers.serial_port import GOODBYE_MS_MAX, SerialReader
+from tests.parts.clocked_channel import ClockedChannel
 from tests.parts.process import wait_for
+from tests.parts.serial_bench import (
+    Bench,
+    bench_of,
+    card_of,
+    pause,
+    sends_of,
+    shown_texts,
+    thread_on,
+)
 from tests.parts.serial_line import (
-    ASKED,
+    POLLED,
     PUSHING,
-    AskedFarEnd,
     FarEnd,
     Pn532,
+    PolledFarEnd,
     Rdm6300,
     SerialLine,
     Twn4,
@@ -39,51 +45,22 @@ from tests.parts.serial_line import (
     rdm6300_frame,
 )
 
-TAG = bytes.fromhex("010063e9ae")
-PAUSE_S = 0.15  # longer than any profile's max_gap_ms
-every_serial_reader = pytest.mark.parametrize(
-    "kind", [*PUSHING, *ASKED], ids=lambda kind: kind.profile
-)
+CARD, OTHER_CARD = bytes.fromhex("010063e9ae"), bytes.fromhex("62e3086ced")
 
 
-@dataclass
-class Bench:
-    line: SerialLine
-    far: FarEnd
-    thread: ReaderThread
-    events: "queue.Queue[ReaderEvent]"
-
-    def next(self) -> ReaderEvent:
-        return self.events.get(timeout=10)
-
-    def card(self) -> str:
-        event = self.next()
-        assert isinstance(event, CardPresented), event
-        self.thread.show(event.tap, Signal.SERVED)
-        return event.card.text
-
-    def pause(self) -> None:
-        """Let the line be quiet for longer than a frame's longest gap."""
-        threading.Event().wait(PAUSE_S)
+def each(*kinds: type[FarEnd]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("kind", kinds, ids=lambda kind: kind.profile)
 
 
-@contextmanager
-def bench_of(kind: type[FarEnd], folder: Path, profile: Profile | None = None) -> Iterator[Bench]:
-    profile = profile or load_profile(kind.profile)
-    line = SerialLine(folder / "by-path")
+every_reader, every_polled_reader = each(*PUSHING, *POLLED), each(*POLLED)
+every_reader_with_lights = each(Twn4, Yhy632)
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> SerialLine:
+    line = SerialLine(tmp_path / "by-path")
     line.plug()
-    events: queue.Queue[ReaderEvent] = queue.Queue()
-    config = ReaderConfig(name="counter", profile=profile, port=str(line.path), device=None)
-    thread = reader_thread(config, events.put, LateTaps(threading.Lock()))
-    with ExitStack() as stack:
-        stack.callback(line.unplug)
-        far = stack.enter_context(kind(line))
-        thread.start()
-        stack.callback(thread.stop)
-        bench = Bench(line, far, thread, events)
-        assert bench.next() == ReaderUp(reader="counter", at=str(line.path))
-        bench.pause()
-        yield bench
+    return line
 
 
 @pytest.fixture
@@ -92,288 +69,269 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         yield bench
 
 
-def expected(far: FarEnd, uid: bytes) -> str:
-    return CardId(far.prefix if len(uid) != 4 else "a", uid).text
-
-
-@every_serial_reader
+@every_reader
 def test_each_card_held_to_a_reader_is_one_tap(kind: type[FarEnd], tmp_path: Path) -> None:
     with bench_of(kind, tmp_path) as bench:
-        for uid in bench.far.cards:
-            bench.far.hold(uid)
-            assert bench.card() == expected(bench.far, uid)
+        for uid in bench.far_end.cards:
+            bench.far_end.hold(uid)
+            assert bench.card() == card_of(bench.far_end, uid)
         assert bench.events.empty()
 
 
-@every_serial_reader
-def test_noise_and_half_frames_cost_no_card_that_comes_after_a_pause(
+@every_reader
+def test_noise_and_half_frames_cost_no_card_after_a_pause(
     kind: type[FarEnd], tmp_path: Path
 ) -> None:
     with bench_of(kind, tmp_path) as bench:
-        uid = bench.far.cards[0]
+        uid = bench.far_end.cards[0]
         bench.line.write(b"\x02\x00\xff\xaa\xbb\x03 \x7f")
-        if not isinstance(bench.far, AskedFarEnd):
-            bench.line.write(bench.far.frame(uid)[:-3])
-        bench.pause()
-        bench.far.hold(uid)
-        assert bench.card() == expected(bench.far, uid)
+        if not isinstance(bench.far_end, PolledFarEnd):
+            bench.line.write(bench.far_end.frame(uid)[:-3])
+        pause()
+        bench.far_end.hold(uid)
+        assert bench.card() == card_of(bench.far_end, uid)
 
 
-@every_serial_reader
+@every_reader
 def test_unplugged_and_plugged_in_again_is_one_down_and_one_up(
     kind: type[FarEnd], tmp_path: Path
 ) -> None:
     with bench_of(kind, tmp_path) as bench:
         bench.line.unplug()
-        down = bench.next()
-        assert isinstance(down, ReaderDown) and "by-path" in down.reason
+        assert "by-path" in bench.down_reason()
         bench.line.plug()
         assert isinstance(bench.next(), ReaderUp)
-        bench.pause()
-        bench.far.hold(bench.far.cards[0])
-        assert bench.card() == expected(bench.far, bench.far.cards[0])
+        pause()
+        bench.far_end.hold(bench.far_end.cards[0])
+        assert bench.card() == card_of(bench.far_end, bench.far_end.cards[0])
         assert bench.events.empty()
 
 
-@pytest.mark.parametrize("kind", [Twn4, Yhy632], ids=lambda kind: kind.profile)
+@every_reader_with_lights
 def test_a_signal_is_shown_while_the_reader_goes_on_reading(
-    kind: type[AskedFarEnd], tmp_path: Path
+    kind: type[PolledFarEnd], tmp_path: Path
 ) -> None:
     with bench_of(kind, tmp_path) as bench:
-        ok = load_profile(kind.profile).feedback.ok
-        sends = [text.replace(" ", "") for text in given(ok).sends]
-        bench.far.hold(bench.far.cards[0])
+        first, second = bench.far_end.cards
+        sends = sends_of(given(load_profile(kind.profile).feedback.ok))
+        bench.far_end.hold(first)
         bench.card()
-        wait_for(lambda: len(bench.far.shown) == len(sends), "the signal")
-        shown = [
-            sent.decode("ascii") if kind is Twn4 else sent.hex().upper() for sent in bench.far.shown
-        ]
-        assert shown == sends
-        bench.far.hold(bench.far.cards[1])
-        assert bench.card() == expected(bench.far, bench.far.cards[1])
+        wait_for(lambda: len(bench.far_end.shown) == len(sends), "the signal")
+        assert shown_texts(bench.far_end) == sends
+        bench.far_end.hold(second)
+        assert bench.card() == card_of(bench.far_end, second)
 
 
-def test_a_signal_that_is_not_taken_is_counted_and_not_fatal(tmp_path: Path) -> None:
-    ok = msgspec.structs.replace(
-        given(load_profile("yhy632").feedback.ok), expect="AA BB .. .. .. .. .. 09 09"
-    )
-    odd = msgspec.structs.replace(
-        load_profile("yhy632"),
-        feedback=msgspec.structs.replace(load_profile("yhy632").feedback, ok=ok),
-    )
+def test_a_signal_with_another_answer_is_reported_and_the_reader_goes_on(tmp_path: Path) -> None:
+    profile = load_profile("yhy632")
+    ok = msgspec.structs.replace(given(profile.feedback.ok), expect="AA BB .. .. .. .. .. 09 09")
+    feedback = msgspec.structs.replace(profile.feedback, ok=ok)
+    odd = msgspec.structs.replace(profile, feedback=feedback)
     with bench_of(Yhy632, tmp_path, odd) as bench:
-        bench.far.hold(bench.far.cards[0])
+        first, second = bench.far_end.cards
+        bench.far_end.hold(first)
         bench.card()
-        failed = bench.next()
-        assert isinstance(failed, SignalFailed) and "another answer" in failed.reason
+        for _ in ok.sends:
+            failed = bench.next()
+            assert isinstance(failed, SignalFailed) and "unexpected answer" in failed.reason
+        bench.far_end.hold(second)
+        assert bench.card() == card_of(bench.far_end, second)
 
 
-def test_two_cards_in_the_field_are_refused_and_none_of_them_counts_until_both_have_gone(
+def test_two_cards_are_refused_and_none_of_them_is_a_tap_until_both_are_removed(
     tmp_path: Path,
 ) -> None:
     with bench_of(Pn532, tmp_path) as bench:
-        assert isinstance(bench.far, Pn532)
-        bench.far.field = [*bench.far.cards]
+        first, second = bench.polled.cards
+        bench.polled.field = [first, second]
         event = bench.next()
-        assert isinstance(event, CardUnreadable) and (
-            event.fault,
-            "one card only" in event.sentence,
-        ) == ("many", True)
-        bench.far.field = [bench.far.cards[0]]  # one is taken away: nobody has chosen the other
-        asked = bench.far.asked
-        wait_for(lambda: bench.far.asked > asked + 8, "some polls")  # type: ignore[attr-defined]
+        assert isinstance(event, CardUnreadable) and event.fault == "many"
+        bench.polled.field = [first]
+        bench.wait_for_polls(9)
         assert bench.events.empty()
-        bench.far.take_away()
-        asked = bench.far.asked
-        wait_for(lambda: bench.far.asked > asked + 5, "some polls")  # type: ignore[attr-defined]
-        bench.far.hold(bench.far.cards[0])
-        assert bench.card() == "a:04a1b2c3d4e5f6"
+        bench.polled.take_away()
+        bench.wait_for_polls(6)
+        bench.polled.hold(first)
+        assert bench.card() == card_of(bench.far_end, first)
 
 
 def test_a_card_that_stays_is_one_tap_and_one_that_comes_back_another(tmp_path: Path) -> None:
     with bench_of(Pn532, tmp_path) as bench:
-        assert isinstance(bench.far, Pn532)
-        bench.far.hold(bench.far.cards[0])
+        uid = bench.polled.cards[0]
+        bench.polled.hold(uid)
         bench.card()
-        asked = bench.far.asked
-        wait_for(lambda: bench.far.asked > asked + 12, "some polls")  # type: ignore[attr-defined]
+        bench.wait_for_polls(13)
         assert bench.events.empty()
-        bench.far.take_away()
-        asked = bench.far.asked
-        wait_for(lambda: bench.far.asked > asked + 5, "some polls")  # type: ignore[attr-defined]
-        bench.far.hold(bench.far.cards[0])
-        assert bench.card() == "a:04a1b2c3d4e5f6"
+        bench.polled.take_away()
+        bench.wait_for_polls(6)
+        bench.polled.hold(uid)
+        assert bench.card() == card_of(bench.far_end, uid)
 
 
-@pytest.mark.parametrize("kind", ASKED, ids=lambda kind: kind.profile)
-def test_an_answer_that_is_lost_makes_no_second_tap_of_a_card_that_lies(
-    kind: type[AskedFarEnd], tmp_path: Path
+@every_polled_reader
+def test_a_lost_answer_makes_no_second_tap_of_a_card_that_stays(
+    kind: type[PolledFarEnd], tmp_path: Path
 ) -> None:
     with bench_of(kind, tmp_path) as bench:
-        far = bench.far
-        assert isinstance(far, AskedFarEnd)
-        far.hold(far.cards[0])
+        bench.polled.hold(bench.polled.cards[0])
         bench.card()
         for _ in range(3):
-            far.lost = 1
-            asked = far.asked
-            wait_for(lambda: far.asked > asked + 12, "polls after a lost answer")
+            bench.polled.lost = 1
+            bench.wait_for_polls(13)
         while not bench.events.empty():
-            assert isinstance(
-                bench.next(), SignalFailed
-            )  # the answer to the signal may be the one that is lost
+            # The lost answer may be the one to the signal.
+            assert isinstance(bench.next(), SignalFailed)
 
 
-@pytest.mark.parametrize("kind", [Twn4, Yhy632], ids=lambda kind: kind.profile)
+@every_reader_with_lights
 def test_out_of_order_is_shown_when_the_agent_stops_by_a_fault(
-    kind: type[AskedFarEnd], tmp_path: Path
+    kind: type[PolledFarEnd], tmp_path: Path
 ) -> None:
     with bench_of(kind, tmp_path) as bench:
-        bench.far.hold(bench.far.cards[0])
+        bench.far_end.hold(bench.far_end.cards[0])
         assert isinstance(bench.next(), CardPresented)
         bench.thread.show_out_of_order()
         bench.thread.stop()
-        sends = [
-            text.replace(" ", "") for text in given(load_profile(kind.profile).feedback.deny).sends
-        ]
-        assert [
-            sent.decode("ascii") if kind is Twn4 else sent.hex().upper() for sent in bench.far.shown
-        ] == sends
+        sends = sends_of(given(load_profile(kind.profile).feedback.deny))
+        assert shown_texts(bench.far_end) == sends
+
+
+def test_a_silent_reader_delays_the_stop_for_a_moment_only(tmp_path: Path) -> None:
+    profile = load_profile("yhy632")
+    deny = given(profile.feedback.deny)
+    deny = msgspec.structs.replace(deny, send=deny.sends * 10)
+    feedback = msgspec.structs.replace(profile.feedback, deny=deny)
+    with bench_of(Yhy632, tmp_path, msgspec.structs.replace(profile, feedback=feedback)) as bench:
+        bench.polled.hold(bench.polled.cards[0])
+        assert isinstance(bench.next(), CardPresented)
+        bench.polled.silent = True
+        bench.thread.show_out_of_order()
+        begun = time.monotonic()
+        bench.thread.stop()
+        # Without the limit each of the 20 commands waits half a second for its answer.
+        assert time.monotonic() - begun < GOODBYE_MS_MAX / 1000 + 2
+        assert 0 < len(bench.far_end.shown) < len(deny.sends)
+
+
+def test_wait_is_shown_in_time_by_a_reader_that_sends_nothing_meanwhile(tmp_path: Path) -> None:
+    feedback = Feedback(busy=Step(send="AA"))
+    profile = msgspec.structs.replace(load_profile("rdm6300"), feedback=feedback)
+    took_ms = []
+    with bench_of(Rdm6300, tmp_path, profile) as bench:
+        for n in range(3):
+            bench.line.hold(bytes([1, 0, 0, 0, n]), repeats=1)
+            begun = time.monotonic()
+            event = bench.next()
+            assert isinstance(event, CardPresented)
+            wait_for(lambda: b"\xaa" in bench.line.read(0.1), "*wait*")
+            took_ms.append(1000 * (time.monotonic() - begun))
+            bench.thread.show(event.tap, Signal.SERVED)
+    # A loop that sleeps until something comes would show it with the next card only.
+    assert SIGNAL_SOON_MS - 50 <= min(took_ms) < SIGNAL_SOON_MS + 400
 
 
 @pytest.mark.parametrize(
-    "noise", [b"\0", bytes.fromhex("0000ff00ff00")], ids=["noise", "acknowledgements alone"]
+    "noise", [b"\0", bytes.fromhex("0000ff00ff00")], ids=["noise", "acknowledgements"]
 )
-def test_a_reader_that_says_something_and_answers_nothing_is_opened_anew(
+def test_a_reader_that_sends_bytes_and_answers_nothing_is_opened_again(
     noise: bytes, tmp_path: Path
 ) -> None:
     with bench_of(Pn532, tmp_path) as bench:
-        assert isinstance(bench.far, Pn532)
-        bench.far.deaf = True
+        bench.polled.silent = True
         for _ in range(200):
             bench.line.write(noise)
             if not bench.events.empty():
                 break
-            bench.pause()
-        down = bench.next()
-        assert isinstance(down, ReaderDown) and "silent" in down.reason
+            pause()
+        assert "keepalives" in bench.down_reason()
 
 
-def test_a_reader_that_falls_silent_is_asked_whether_it_lives_and_opened_anew(
-    tmp_path: Path,
-) -> None:
+def test_a_silent_reader_is_opened_again_until_it_answers(tmp_path: Path) -> None:
     with bench_of(Pn532, tmp_path) as bench:
-        assert isinstance(bench.far, Pn532)
-        bench.far.deaf = True
-        down = bench.next()
-        assert isinstance(down, ReaderDown) and "silent" in down.reason
-        bench.far.deaf = False
+        bench.polled.silent = True
+        assert "keepalives" in bench.down_reason()
+        bench.polled.silent = False
         assert isinstance(bench.next(), ReaderUp)
-        bench.far.hold(bench.far.cards[0])
+        bench.far_end.hold(bench.far_end.cards[0])
         bench.card()
 
 
-def test_another_model_or_another_speed_on_the_port_is_said_at_start_up(tmp_path: Path) -> None:
-    line = SerialLine(tmp_path / "by-path")
-    line.plug()
-    events: queue.Queue[ReaderEvent] = queue.Queue()
-    config = ReaderConfig(
-        name="counter", profile=load_profile("yhy632"), port=str(line.path), device=None
-    )
-    thread = reader_thread(config, events.put, LateTaps(threading.Lock()))
-    with Twn4(line):  # speaks another protocol
+def test_another_model_on_the_port_is_reported_at_start_up(line: SerialLine) -> None:
+    with thread_on(line, load_profile("yhy632")) as (thread, events), Twn4(line):
         thread.start()
         down = events.get(timeout=20)
         thread.stop()
-    line.unplug()
-    assert isinstance(down, ReaderDown) and "is it this model, at this speed?" in down.reason
+    assert isinstance(down, ReaderDown)
+    assert down.reason.endswith("check the profile's model and baud rate")
 
 
-def test_a_reader_at_another_speed_is_told_of_once_and_read_when_it_is_right(
+def test_a_wrong_baud_rate_is_logged_once_and_a_right_frame_is_still_read(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    garbled = bytes(byte >> 1 | 0x80 for byte in rdm6300_frame(TAG))
-    for _ in range(40):
+    garbled = bytes(byte >> 1 | 0x80 for byte in rdm6300_frame(CARD))
+    for _ in range(2 * GARBLED_CHUNKS):
         bench.line.write(garbled)
-        bench.pause()
-    assert [record.message for record in caplog.records if "another speed?" in record.message] == [
-        f"reader 'counter': RDM6300: {bench.line.path}: no frame of this model comes: another model, or another speed?"
+        pause()
+    messages = [record.message for record in caplog.records if "baud rate" in record.message]
+    assert messages == [
+        f"reader 'counter': RDM6300: {bench.line.path}: bytes arrive but no frame;"
+        " check the profile's model and baud rate"
     ]
-    bench.line.hold(TAG)
+    bench.line.hold(CARD)
     assert bench.card() == "em:010063e9ae"
 
 
-def test_a_board_that_starts_anew_when_its_port_is_opened_is_waited_for(tmp_path: Path) -> None:
-    serial_ = msgspec.structs.replace(
-        given(load_profile("rdm6300").serial), dtr=False, open_delay_ms=400
-    )
-    line = SerialLine(tmp_path / "by-path")
-    line.plug()
-    events: queue.Queue[ReaderEvent] = queue.Queue()
-    profile = msgspec.structs.replace(load_profile("rdm6300"), serial=serial_)
-    config = ReaderConfig(name="counter", profile=profile, port=str(line.path), device=None)
-    thread = reader_thread(config, events.put, LateTaps(threading.Lock()))
-    thread.start()
-    threading.Event().wait(0.1)
-    line.write(
-        b"ets Jan  8 2013,rst cause:2, boot mode:(3,6)\r\n"
-        + rdm6300_frame(bytes.fromhex("62e3086ced"))
-    )  # said while it starts
-    assert isinstance(events.get(timeout=5), ReaderUp)
-    line.hold(TAG)
-    event = events.get(timeout=5)
-    thread.stop()
-    line.unplug()
+def test_a_board_that_restarts_when_its_port_opens_is_waited_for(line: SerialLine) -> None:
+    profile = load_profile("rdm6300")
+    serial = msgspec.structs.replace(given(profile.serial), dtr=False, open_delay_ms=400)
+    with thread_on(line, msgspec.structs.replace(profile, serial=serial)) as (thread, events):
+        thread.start()
+        pause()
+        boot_text = b"ets Jan  8 2013,rst cause:2, boot mode:(3,6)\r\n"
+        line.write(boot_text + rdm6300_frame(OTHER_CARD))  # while it starts
+        assert isinstance(events.get(timeout=5), ReaderUp)
+        line.hold(CARD)
+        event = events.get(timeout=5)
     assert isinstance(event, CardPresented) and event.card.text == "em:010063e9ae"
 
 
-def test_stale_bytes_from_before_the_opening_are_no_card(tmp_path: Path) -> None:
-    line = SerialLine(tmp_path / "by-path")
-    line.plug()
-    events: queue.Queue[ReaderEvent] = queue.Queue()
-    thread = reader_thread(
-        ReaderConfig(
-            name="counter", profile=load_profile("rdm6300"), port=str(line.path), device=None
-        ),
-        events.put,
-        LateTaps(threading.Lock()),
-    )
-    line.hold(TAG)
-    thread.start()
-    assert isinstance(events.get(timeout=10), ReaderUp)
-    line.hold(bytes.fromhex("62e3086ced"))
-    event = events.get(timeout=10)
-    thread.stop()
-    line.unplug()
+def test_bytes_from_before_the_opening_are_no_card(line: SerialLine) -> None:
+    with thread_on(line, load_profile("rdm6300")) as (thread, events):
+        line.hold(CARD)
+        thread.start()
+        assert isinstance(events.get(timeout=10), ReaderUp)
+        line.hold(OTHER_CARD)
+        event = events.get(timeout=10)
     assert isinstance(event, CardPresented) and event.card.text == "em:62e3086ced"
 
 
-def test_a_tag_held_to_the_antenna_for_long_is_one_tap(bench: Bench) -> None:
-    bench.line.hold(TAG, repeats=40)  # longer than the debounce
+def test_a_card_that_is_held_for_long_is_one_tap(bench: Bench) -> None:
+    bench.line.hold(CARD, repeats=40)  # longer than the debounce
     assert bench.card() == "em:010063e9ae"
     assert bench.events.empty()
 
 
-def test_an_all_zero_frame_with_a_right_checksum_is_refused_with_its_reason(bench: Bench) -> None:
-    bench.line.write(b"\x02\x02\xff" + rdm6300_frame(bytes(5)) + b"\x0201" + rdm6300_frame(TAG))
+def test_an_all_zero_frame_with_a_right_checksum_is_refused(bench: Bench) -> None:
+    bench.line.write(b"\x02\x02\xff" + rdm6300_frame(bytes(5)) + b"\x0201" + rdm6300_frame(CARD))
     event = bench.next()
-    assert isinstance(event, CardUnreadable) and event.fault == "rejected-uid" and event.sentence
+    assert isinstance(event, CardUnreadable) and event.fault == "rejected-uid"
     assert bench.card() == "em:010063e9ae"
     assert bench.events.empty()
 
 
-def test_a_port_that_is_not_there_at_the_start_is_waited_for(tmp_path: Path) -> None:
-    events: queue.Queue[ReaderEvent] = queue.Queue()
+def test_a_port_that_is_absent_at_the_start_is_waited_for(tmp_path: Path) -> None:
     line = SerialLine(tmp_path / "late")
-    config = ReaderConfig(
-        name="counter", profile=load_profile("rdm6300"), port=str(line.path), device=None
-    )
-    thread = reader_thread(config, events.put, LateTaps(threading.Lock()))
-    thread.start()
-    down = events.get(timeout=10)
-    assert isinstance(down, ReaderDown) and "No such file" in down.reason
-    line.plug()
-    assert isinstance(events.get(timeout=10), ReaderUp)
-    thread.stop()
-    wait_for(events.empty, "silence")
-    line.unplug()
+    with thread_on(line, load_profile("rdm6300")) as (thread, events):
+        thread.start()
+        down = events.get(timeout=10)
+        assert isinstance(down, ReaderDown) and "No such file" in down.reason
+        line.plug()
+        assert isinstance(events.get(timeout=10), ReaderUp)
+
+
+@pytest.mark.parametrize("port", ["/dev/null", "a\0b"])
+def test_a_path_that_is_no_port_is_an_error_with_model_and_path(port: str) -> None:
+    reader = SerialReader(load_profile("rdm6300"), port)
+    with pytest.raises(ReaderError) as raised:
+        reader.run(ClockedChannel(lambda event: None))
+    assert str(raised.value).startswith(f"RDM6300: {port}: ")

@@ -7,12 +7,11 @@ TERMINAL_BUGS = (
         "the light goes green before the commit",
         Change(
             "agent/terminal/core.py",
-            "            if event is not None:\n                yield from self._with",
+            "            if event is not None:\n                handle = partial",
             "            if isinstance(event, CardPresented):\n"
             "                yield Show(reader=event.reader, tap=event.tap, "
             "signal=Signal.SERVED)\n"
-            "            if event is not None:\n"
-            "                yield from self._with",
+            "            if event is not None:\n                handle = partial",
         ),
         Change(
             "agent/terminal/core.py",
@@ -25,11 +24,10 @@ TERMINAL_BUGS = (
         "the terminal acknowledges a message before its commit",
         Change(
             "agent/terminal/core.py",
-            "            if event is not None:\n                yield from self._with",
+            "            if event is not None:\n                handle = partial",
             "            if isinstance(event, Arrived):\n"
             "                yield Acknowledge(event.receipt)\n"
-            "            if event is not None:\n"
-            "                yield from self._with",
+            "            if event is not None:\n                handle = partial",
         ),
         quick=True,
     ),
@@ -39,8 +37,8 @@ TERMINAL_BUGS = (
             "agent/terminal/replication.py",
             "                case SendEntries(first=first, count=count):\n",
             "                case SendEntries(first=first, count=count):\n"
-            "                    last = (here.epoch_number, first + count - 1)\n"
-            "                    contact = here.last_contact_at or ''\n"
+            "                    last = Place(own.epoch_number, first + count - 1)\n"
+            "                    contact = own.last_contact_at or ''\n"
             "                    writes.acknowledge(self._db, last, [], contact)\n",
         ),
         quick=True,
@@ -49,16 +47,16 @@ TERMINAL_BUGS = (
         "a record that arrives again keeps its old h",
         Change(
             "agent/store/writes.py",
-            '" h = excluded.h, named = excluded.named,',
-            '" named = excluded.named,',
+            '" p = excluded.p, h = excluded.h, named',
+            '" p = excluded.p, named',
         ),
         quick=True,
     ),
     Bug(
         "a gap in the positions is ignored",
         Change(
-            "agent/sync/session.py",
-            "    if from_position > own_position:\n        return Verdict.GAP\n",
+            "agent/terminal/decision.py",
+            "    if message.from_position > standing.position:\n        return Step.GAP\n",
             "",
         ),
         quick=True,
@@ -67,7 +65,7 @@ TERMINAL_BUGS = (
         "records and position are written in two transactions",
         Change(
             "agent/store/writes.py",
-            "        # a new life of the central: what it lost is sent again\n",
+            "        # A new generation may have lost entries: then `acked` may step back.\n",
             '        sql.execute("COMMIT")\n        sql.execute("BEGIN IMMEDIATE")\n',
         ),
         quick=True,
@@ -75,9 +73,9 @@ TERMINAL_BUGS = (
     Bug(
         "the terminal believes an acknowledgement of another disk's entry",
         Change(
-            "agent/terminal/replication.py",
-            '        if own is None or own[2] not in ("", acked.hash):',
-            "        if own is None:",
+            "agent/terminal/decision.py",
+            "    if own is None or own.hash not in (None, message.acked.hash):",
+            "    if own is None:",
         ),
     ),
     Bug(
@@ -132,9 +130,9 @@ TERMINAL_BUGS = (
         "entries are pruned before they are booked",
         Change(
             "agent/store/writes.py",
-            '" WHERE e.n < (SELECT max(n) FROM entry WHERE n <= (SELECT acked FROM '
-            'terminal)) ORDER BY e.n LIMIT ?"',
-            '" ORDER BY e.n LIMIT ?"',
+            '            " WHERE e.n < (SELECT max(n) FROM entry'
+            ' WHERE n <= (SELECT acked FROM terminal))"\n',
+            "",
         ),
         runs=100,
     ),
@@ -142,9 +140,9 @@ TERMINAL_BUGS = (
         "a late meal is recorded for today",
         Change(
             "agent/terminal/counter.py",
-            "        return ServiceNow(service=service_id or ids[0], day=day, outside_hours=False)",
-            "        return ServiceNow(service=service_id or ids[0], day=day_of(moment.at, "
-            "self.zone), outside_hours=False)",
+            "        return ServiceNow(service=service, day=late.day, outside_hours=False)",
+            "        today = day_of(moment.at, self.zone)\n"
+            "        return ServiceNow(service=service, day=today, outside_hours=False)",
         ),
     ),
     Bug(
@@ -160,31 +158,31 @@ TERMINAL_BUGS = (
     Bug(
         "a late message of an abandoned generation is accepted",
         Change(
-            "agent/sync/session.py",
-            "if reset and from_position == 0 and replaces == own_generation",
-            "if reset and from_position == 0",
+            "agent/terminal/decision.py",
+            "    if not is_snapshot or message.replaces != standing.generation:",
+            "    if not is_snapshot:",
         ),
     ),
     Bug(
         "records made while earlier epochs were pending are accepted",
         Change(
-            "agent/terminal/replication.py",
-            "        if acked[0] != here.epoch_number or message.notes_after > here.acked:",
-            "        if message.notes_after > here.acked:",
+            "agent/terminal/decision.py",
+            "    if acked.epoch_number != standing.epoch_number or message.notes_after",
+            "    if message.notes_after",
         ),
         Change(
-            "agent/terminal/replication.py",
-            "        return earlier is not None and message.before != ChainEnd(",
-            "        return False and message.before != ChainEnd(",
+            "agent/terminal/decision.py",
+            "    if standing.previous is not None and message.before != standing.previous:",
+            "    if False:",
         ),
         runs=1000,
     ),
     Bug(
         "a lost note is not noticed",
         Change(
-            "agent/terminal/replication.py",
-            "        if acked[0] != here.epoch_number or message.notes_after > here.acked:",
-            "        if acked[0] != here.epoch_number:",
+            "agent/terminal/decision.py",
+            " or message.notes_after > standing.acked.seq:",
+            ":",
         ),
         runs=1000,
     ),
@@ -195,6 +193,7 @@ TERMINAL_BUGS = (
             "m.eater IN (?, ?) AND m.day",
             "m.eater = coalesce(?, ?) AND m.day",
         ),
+        Change("agent/store/reads.py", "eater IN (record.id, ?)", "eater = coalesce(record.id, ?)"),
     ),
     Bug(
         "every meal is free",
@@ -217,15 +216,16 @@ TERMINAL_BUGS = (
         "an older message ends a resynchronisation",
         Change(
             "agent/store/writes.py",
-            "        if resyncing and (to >= resync_to if resync_to is not None else not more):",
-            "        if resyncing and not more:",
+            "        is_complete = not changes.more if resync_to is None "
+            "else changes.to >= resync_to\n",
+            "        is_complete = not changes.more\n",
         ),
     ),
     Bug(
         "entries are pruned before their account's balance contains them",
         Change(
             "agent/store/writes.py",
-            "            if at >= before or not inside:",
+            "            if at >= before or not is_inside:",
             "            if at >= before:",
         ),
     ),
@@ -233,7 +233,7 @@ TERMINAL_BUGS = (
         "taps answered with out of order are not recorded later",
         Change(
             "agent/terminal/core.py",
-            "            self._counter.unanswered(told)\n",
+            "            ledger.counter.record_unanswered(taps)\n",
             "",
         ),
     ),
@@ -241,10 +241,10 @@ TERMINAL_BUGS = (
         "a refusal is recorded twice",
         Change(
             "agent/terminal/counter.py",
-            "        entry = writes.record(self.db, outcome.entry)\n        _log_tap",
-            "        entry = writes.record(self.db, outcome.entry)\n"
+            "        entry = writes.append(self.db, outcome.entry)\n        _log_tap",
+            "        entry = writes.append(self.db, outcome.entry)\n"
             "        if entry.kind == 'refusal':\n"
-            "            entry = writes.record(self.db, outcome.entry)\n"
+            "            entry = writes.append(self.db, outcome.entry)\n"
             "        _log_tap",
         ),
     ),
@@ -260,20 +260,17 @@ TERMINAL_BUGS = (
         "an unusable message is not set aside",
         Change(
             "agent/terminal/replication.py",
-            "            writes.set_aside(\n"
-            "                self._db, topic=topic, payload=payload, "
-            "reason=str(error), at=moment.at\n"
-            "            )\n",
+            "            writes.set_aside(self._db, message)\n",
             "",
         ),
     ),
     Bug(
         "an order is obeyed only from a message with a later time",
         Change(
-            "agent/terminal/replication.py",
-            "        if message.order is not None:\n",
-            "        if message.order is not None and (here.last_contact_at is None or "
-            "message.at >= here.last_contact_at):\n",
+            "agent/terminal/decision.py",
+            "    order = message.order\n",
+            "    contact = standing.last_contact_at or ''\n"
+            "    order = message.order if message.at >= contact else None\n",
         ),
         runs=3000,
     ),
@@ -281,19 +278,23 @@ TERMINAL_BUGS = (
         "the central's time is a floor under an NTP clock",
         Change(
             "agent/domain/timekeeper.py",
-            "            self._heard, self._centrals = [], None\n",
+            "            self._contacts, self._central = [], None\n",
             "            pass\n",
         ),
     ),
     Bug(
         "an incident is written in a transaction of its own",
         Change(
+            "agent/store/writes.py",
+            "            _insert_set_aside(sql, message)\n        _insert_incident(sql, changes.incident)\n",
+            "            _insert_set_aside(sql, message)\n",
+        ),
+        Change(
             "agent/terminal/replication.py",
-            "            incident=incident,\n        )\n",
-            "            incident=None,\n"
-            "        )\n"
-            "        if incident is not None:\n"
-            "            writes.add_incident(self._db, incident)\n",
+            "                changed = writes.apply_changes(self._db, changes)\n",
+            "                changed = writes.apply_changes(self._db, changes)\n"
+            "                if changes.incident is not None:\n"
+            "                    writes.add_incident(self._db, changes.incident)\n",
         ),
         runs=2000,
     ),

@@ -131,7 +131,7 @@ class Engine:
                     looked = True
                     self.observer.central_turned(self.central, event)
                 if isinstance(effect, Acknowledge) and written is None:
-                    written = self.central.ledger.sql.total_changes
+                    written = self.central.books.sql.total_changes
                     self._look_set_aside(self.central, effect, set_aside)
                 proof = None
                 if isinstance(effect, Publish):
@@ -144,7 +144,7 @@ class Engine:
                 self.observer.central_turned(self.central, event)
         if written is not None:
             invariants.nothing_is_written_after_its_acknowledgement(
-                written, self.central.ledger.sql.total_changes
+                written, self.central.books.sql.total_changes
             )
 
     def _note(self, message: Publish) -> None:

@@ -4,20 +4,14 @@ import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
 
-from agent.central.books.file import bump_account, next_position
-from agent.central.office.desk import (
-    add_terminal,
-    assign_card,
-    block_card,
-    credit,
-    move_account,
-    new_generation,
-    order,
-    replace_card,
-    set_policy,
-    set_service,
-)
-from agent.domain.canteen import PolicyRecord, ServiceRecord, Shortage, UnknownCard
+from agent.central.books import accounts, cards
+from agent.central.books.accounts import Account
+from agent.central.books.postings import Payment, PaymentKey
+from agent.central.office.cards import assign_card, block_card, move_account, replace_card
+from agent.central.office.credit import credit
+from agent.central.office.rules import set_policy, set_service
+from agent.central.office.terminals import add_terminal, new_generation, order
+from agent.domain.canteen import PolicyRecord, Price, ServiceRecord, Shortage, UnknownCard
 from agent.domain.card import CardId, card_token, parse_card_id
 from agent.errors import CentralError
 from tests.parts.wire import KEY, ZONE
@@ -69,12 +63,10 @@ class Office:
     def _open_account(self, n: int, account: str) -> None:
         """Every eleventh is staff, every fifth eats free; brothers and sisters each have a card of their own."""
         category = "staff" if n % 11 == 10 else "pupil"
-        with self.engine.central.office.transaction() as sql:
-            site = self.sites[n % len(self.sites)]
-            row = (account, site, category, next_position(sql))
-            sql.execute(
-                "INSERT INTO account VALUES (?, ?, ?, 'active', '1A', NULL, NULL, 0, ?)", row
-            )
+        site = self.sites[n % len(self.sites)]
+        with self.engine.central.office.transaction():
+            new = Account(account, site, category, "active", "1A")
+            accounts.add(self.engine.central.office, new)
         for service, _, _ in self.services:
             self.set_price(account, service, "2026-09-01", 0 if n % 5 == 4 else 100 + n)
         self.new_card(account)
@@ -165,24 +157,21 @@ class Office:
         """Give a card to the sibling of whoever has it."""
         card = number % len(self.cards)
         owner, token = self.owners[card], card_token(KEY, self.cards[card])
-        is_active = "SELECT 1 FROM card WHERE token = ? AND status = 'active'"  # one that is not goes to nobody else
         other = self.sibling(owner) if owner is not None else None
-        if (
-            other is not None
-            and self.engine.central.office.sql.execute(is_active, (token,)).fetchone()
-        ):
+        known = cards.find(self.engine.central.office, token)
+        # one that is not active goes to nobody else
+        if other is not None and known is not None and known.status == "active":
             self.assign(card, other)
 
     def set_price(self, account: str, service: str, from_day: str, cents: int) -> None:
         self.engine.facts.prices[account, service].append((from_day, cents))
 
         def act() -> None:
-            with self.engine.central.office.transaction() as sql:
-                sql.execute(
-                    "INSERT OR REPLACE INTO price VALUES (?, ?, ?, ?)",
-                    (account, service, from_day, cents),
-                )
-                bump_account(sql, account)
+            books = self.engine.central.office
+            with books.transaction():
+                price = Price(service=service, from_day=from_day, cents=cents)
+                accounts.set_price(books, account, price)
+                accounts.bump(books, account)
 
         self.act(act)
 
@@ -223,10 +212,11 @@ class Office:
         site = self.sites[to % len(self.sites)]
 
         def act() -> None:
-            with self.engine.central.office.transaction() as sql:
-                (now,) = sql.execute("SELECT site FROM account WHERE id = ?", (account,)).fetchone()
-                if now != site:
-                    move_account(sql, account, now, site)
+            books = self.engine.central.office
+            with books.transaction():
+                known = accounts.find(books, account)
+                if known is not None and known.site != site:
+                    move_account(books, account, known.site, site)
 
         self.act(act)
 
@@ -262,15 +252,8 @@ class Office:
         whole = central.office.sql
         central.office.sql = FusedSql(whole, Fuse(fuse))  # type: ignore[assignment]
         try:
-            credit(
-                central.office,
-                account=account,
-                cents=cents,
-                channel="pos",
-                external=name,
-                at=self.engine.central.instant,
-                reason="",
-            )
+            payment = Payment(account, cents, PaymentKey("pos", name))
+            credit(central.office, payment, at=self.engine.central.instant)
         except Killed:
             whole.close()
             central.office = central.opened()
@@ -299,16 +282,8 @@ class Office:
     def _book(self, payment: tuple[str, int, str]) -> None:
         account, cents, name = payment
         self.engine.observer.books.pay(account, cents, name)
-        at = self.engine.central.instant
-        credit(
-            self.engine.central.office,
-            account=account,
-            cents=cents,
-            channel="pos",
-            external=name,
-            at=at,
-            reason="",
-        )
+        booked = Payment(account, cents, PaymentKey("pos", name))
+        credit(self.engine.central.office, booked, at=self.engine.central.instant)
         self.engine.observer.accounts_moved(self.engine.central)
 
     # -- backups -----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from agent.central.books import file as books
+from agent.central.books import town
+from agent.central.books.file import Books
+from agent.central.books.town import Town
 from agent.central.server import Exchange
 from agent.domain.clock import Reading, format_instant
 from agent.sqlite_file import SqliteFile
@@ -121,7 +123,7 @@ class Flash(InMemory, Database):
         self.sql.execute(f"PRAGMA max_page_count = {self.pages_max}")
 
 
-class BooksInMemory(InMemory, books.Books):
+class BooksInMemory(InMemory, Books):
     """The central's file."""
 
 
@@ -302,10 +304,8 @@ class Central(Process):
         super().__init__(world.folder / "central.db")
         self.world = world
         self.wall_offset = timedelta()  # by how much the office's machine is wrong, of which commands and central take their time
-        self.ledger = BooksInMemory(self.path, create=True)
-        books.initialise(
-            self.ledger, town=TOWN, zone=ZONE.key, generation=self._generation(), at=self.instant
-        )
+        self.books = BooksInMemory(self.path, create=True)
+        town.initialise(self.books, Town(TOWN, ZONE.key), self._generation(), at=self.instant)
         self.office = self.opened()
         self._open()
 
@@ -318,13 +318,13 @@ class Central(Process):
         return BooksInMemory(self.path)
 
     def start(self) -> None:
-        self.ledger = self.opened()
+        self.books = self.opened()
         self._open()
 
     def stop(self) -> None:
         self.put_out()
         self.alive = False
-        self.ledger.close()
+        self.books.close()
 
     def save(self) -> sqlite3.Connection:
         """Make a backup, as an administrator would while the central runs."""
@@ -335,7 +335,7 @@ class Central(Process):
         backup.backup(self.medium)
 
     def file(self) -> SqliteFile[Any]:
-        return self.ledger
+        return self.books
 
     def will(self) -> tuple[str, bytes]:
         absent = Publish(topic=TOPICS.central_state, payload=b'{"online":false}', retain=True)
@@ -347,7 +347,7 @@ class Central(Process):
     def _open(self) -> None:
         if self.full:
             self.fill(True)
-        self.exchange = Exchange(self.ledger, new_generation=self._generation)
+        self.exchange = Exchange(self.books, new_generation=self._generation)
         self.inbox = Inbox()
         self.alive = True
 

@@ -5,15 +5,19 @@ CREATE TABLE entry (
     n        INTEGER PRIMARY KEY,           -- place in this file: epoch number * 2^33 + seq
     epoch    INTEGER NOT NULL GENERATED ALWAYS AS (n >> 33) VIRTUAL,
     seq      INTEGER NOT NULL GENERATED ALWAYS AS (n & 8589934591) VIRTUAL CHECK (seq >= 1),
-    kind     TEXT    NOT NULL CHECK (kind IN ('meal', 'storno', 'unknown_meal', 'refusal', 'closing')),
-    eater    TEXT,                          -- account, or token of a card without account; NULL: unreadable card, closing
+    kind     TEXT    NOT NULL
+        CHECK (kind IN ('meal', 'storno', 'unknown_meal', 'refusal', 'closing')),
+    eater    TEXT,                          -- account, or token of a card without one
     service  TEXT,
     day      TEXT,                          -- day of the meal in the town's zone
-    meal_number INTEGER NOT NULL CHECK (meal_number >= 0),  -- 1: first meal of eater, service and day; 2: after a storno; 0: no meal
-    cents    INTEGER NOT NULL CHECK (CASE kind WHEN 'meal' THEN cents <= 0 WHEN 'storno' THEN cents >= 0 ELSE cents = 0 END),
-    reverses INTEGER CHECK ((reverses IS NULL) = (kind <> 'storno')),  -- place of the meal that a storno undoes
+    -- 1: first meal of eater, service and day; 2: after a storno; 0: no meal
+    meal_number INTEGER NOT NULL CHECK (meal_number >= 0),
+    cents    INTEGER NOT NULL CHECK (
+        CASE kind WHEN 'meal' THEN cents <= 0 WHEN 'storno' THEN cents >= 0 ELSE cents = 0 END),
+    -- place of the meal that a storno undoes
+    reverses INTEGER CHECK ((reverses IS NULL) = (kind <> 'storno')),
     hash     BLOB    NOT NULL CHECK (length(hash) = 32),
-    body     TEXT    NOT NULL               -- canonical JSON without the hash: the hashed text is the sent text
+    body     TEXT    NOT NULL               -- canonical JSON without the hash, as hashed
 ) STRICT;
 INSERT INTO "entry" VALUES(8589934612,'meal','a-6','lunch','2026-11-23',1,-366,NULL,X'59CAA10C44CE879DC8DC29256AEB5360C66BB235257678578520EAC2F7606480','{"account":"a-6","at":"2026-11-23T11:00:18.000Z","boot":"b","card":"00000000000000000000000000000006","cents":-366,"clock":"synced","day":"2026-11-23","how":"card","kind":"meal","mono_ms":18,"seq":20,"service":"lunch"}');
 INSERT INTO "entry" VALUES(8589934613,'meal','a-7','lunch','2026-11-23',1,-366,NULL,X'922B80F65C330D9C99C2D99C8C3EF5F0C6A442A3A4D68CBDD138818523855970','{"account":"a-7","at":"2026-11-23T11:00:19.000Z","boot":"b","card":"00000000000000000000000000000007","cents":-366,"clock":"synced","day":"2026-11-23","how":"card","kind":"meal","mono_ms":19,"seq":21,"service":"lunch"}');
@@ -33,10 +37,10 @@ INSERT INTO "entry" VALUES(17179869192,'meal','a-7','lunch','2026-11-25',1,-366,
 INSERT INTO "entry" VALUES(17179869193,'meal','a-8','lunch','2026-11-25',1,-366,NULL,X'B6CF0954F663A25C4A06F5F1F08A06B466896FFA8421C2ED81BA67C2F4E7D552','{"account":"a-8","at":"2026-11-23T11:00:32.000Z","boot":"b","card":"00000000000000000000000000000008","cents":-366,"clock":"synced","day":"2026-11-25","how":"card","kind":"meal","mono_ms":32,"seq":9,"service":"lunch"}');
 INSERT INTO "entry" VALUES(17179869194,'meal','a-9','lunch','2026-11-25',1,-366,NULL,X'39EF852ACAFB7299EC5A71F45B9535B7F5FCFFBE3F1AC32A67576A2CCFFDE1E5','{"account":"a-9","at":"2026-11-23T11:00:33.000Z","boot":"b","card":"00000000000000000000000000000009","cents":-366,"clock":"synced","day":"2026-11-25","how":"card","kind":"meal","mono_ms":33,"seq":10,"service":"lunch"}');
 CREATE TABLE epoch (
-    n         INTEGER PRIMARY KEY,          -- 1, 2, …: the epochs of this file in order
+    n         INTEGER PRIMARY KEY,          -- 1, 2, …: epochs of this file in order
     id        TEXT NOT NULL UNIQUE,         -- n-<64 random bits>
     base_seq  INTEGER NOT NULL,             -- newest entry pruned, 0 if none
-    base_hash BLOB NOT NULL                 -- its hash, or the epoch's genesis hash: the kept chain starts there
+    base_hash BLOB NOT NULL                 -- its hash, or the genesis hash
 ) STRICT;
 INSERT INTO "epoch" VALUES(1,'1-0123456789abcdef',19,X'070B961C39857925E1FD0232D64B064B1876134AE1CBAE2037451F1533994010');
 INSERT INTO "epoch" VALUES(2,'2-ffffffffffffffff',0,X'BFF026EB94DE2C0DDD711D65FDA86EBCC6C6CFDE0EE46C42CA87D297C7464238');
@@ -55,12 +59,13 @@ CREATE TABLE note (                         -- the central's remarks on own entr
 ) STRICT, WITHOUT ROWID;
 INSERT INTO "note" VALUES(8589934593,'flagged','x');
 CREATE TABLE record (
-    kind    TEXT NOT NULL,                  -- account, card, policy, service, or a kind this version cannot read
+    kind    TEXT NOT NULL,                  -- account, card, policy, service, or unknown
     id      TEXT NOT NULL,
     p       INTEGER NOT NULL,               -- the central's position at which it last changed
     h       INTEGER NOT NULL,               -- its balance contains own entries up to this place
     named   INTEGER NOT NULL,               -- number of the resynchronisation that last sent it
-    body    TEXT NOT NULL CHECK (json_valid(body)),  -- canonical JSON as the central sent it
+    -- canonical JSON as the central sent it
+    body    TEXT NOT NULL CHECK (json_valid(body)),
     PRIMARY KEY (kind, id)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO "record" VALUES('account','a-0',34,8589934618,3,'{"balance":34,"id":"a-0","k":"account","p":34}');
@@ -88,14 +93,15 @@ CREATE TABLE terminal (                     -- one row
     town        TEXT NOT NULL,
     id          TEXT NOT NULL,
     acked       INTEGER NOT NULL,           -- booked by the central up to this place
-    generation  TEXT,                       -- the central's generation; NULL before its first message
-    position    INTEGER NOT NULL,           -- the central's position that this terminal has reached
+    generation  TEXT,                       -- the central's; NULL before its first message
+    position    INTEGER NOT NULL,           -- the central's position reached here
     resync      INTEGER NOT NULL,           -- number of the newest resynchronisation
     resyncing   INTEGER NOT NULL CHECK (resyncing IN (0, 1)),
-    resync_to   INTEGER,                    -- the central's position when the resynchronisation began; NULL if unknown
+    resync_to   INTEGER,                    -- the central's position when it began, if known
     last_contact_at TEXT,                   -- the central's time in its last answer
     order_done  TEXT,
-    pruning     INTEGER NOT NULL CHECK (pruning IN (0, 1))  -- 1 only within the transaction that prunes
+    -- 1 only within the transaction that prunes
+    pruning     INTEGER NOT NULL CHECK (pruning IN (0, 1))
 ) STRICT;
 INSERT INTO "terminal" VALUES(1,'borgo','t-1',17179869184,'c0ffeec0ffeec0ffeec0ffee',35,3,0,NULL,'2026-11-23T11:00:00.000Z','o-1',0);
 CREATE INDEX entry_with_cents ON entry (eater, n) WHERE cents <> 0;

@@ -12,7 +12,7 @@ import pytest
 from tests.parts.broker import Mosquitto
 from tests.parts.process import wait_for
 from tests.parts.serial_line import SerialLine
-from tests.parts.town import SITE, Central, Terminal, run_agent
+from tests.parts.town import SITE, Access, Central, Terminal, run_agent
 
 TAG = bytes.fromhex("010063e9ae")
 OTHER = bytes.fromhex("62e3086ced")
@@ -55,14 +55,14 @@ def reader_at(line: SerialLine) -> str:
 @pytest.fixture
 def school(tmp_path: Path) -> Iterator[School]:
     with Mosquitto(tmp_path / "broker") as broker:
-        central = Central(tmp_path / "central", broker.url)
+        central = Central(tmp_path / "central", Access(broker.url))
         central.add_roster("account,site,prices,cards", ROSTER)
         central.serve_lunch_all_day()
         central.office("terminals", "add", "t-1", SITE)
         line = SerialLine(tmp_path / "reader")
         line.plug()
-        key = tmp_path / "central" / "central.db.card-key"
-        terminal = Terminal(tmp_path / "t-1", "t-1", broker.url, key, reader_at(line))
+        key = central.card_key
+        terminal = Terminal(tmp_path / "t-1", "t-1", Access(broker.url), key, reader_at(line))
         central.start()
         school = School(broker, central, terminal, line)
         school.start()
@@ -206,7 +206,7 @@ def test_an_agent_without_broker_network_or_roster_starts_and_records(tmp_path: 
     key = tmp_path / "card.key"
     key.write_text("00" * 32, encoding="ascii")
     url = "mqtt://no-such-host.invalid:1883"
-    terminal = Terminal(tmp_path / "t", "t-1", url, key, reader_at(line))
+    terminal = Terminal(tmp_path / "t", "t-1", Access(url), key, reader_at(line))
     terminal.start()
     terminal.wait_until_serving()
     line.hold(TAG)

@@ -63,6 +63,6 @@ def test_a_backlog_is_paced_and_taps_are_served_meanwhile(tmp_path: Path) -> Non
         wait_for(lambda: town.all_equal("a-1"), "equal balances", 60)
         town.stop()
         town.check()
-        most = [most_in_flight(listener.heard, terminal.name) for terminal in town.terminals]
+        most = [most_in_flight(listener.received, terminal.name) for terminal in town.terminals]
         assert max(most) <= IN_FLIGHT_MAX
         assert max(most) > BATCH_ENTRIES_MAX  # the bound was put to the test

@@ -104,7 +104,9 @@ def test_a_read_only_state_folder_is_reported_and_used_once_it_is_writable(tmp_p
             terminal.start()
             process = process_of(terminal)
             wait_for(lambda: "Out of order: " in process.output(), "the fault in the log")
-            wait_for(lambda: "commands cannot reach the agent" in process.output(), "the control socket")
+            wait_for(
+                lambda: "commands cannot reach the agent" in process.output(), "the control socket"
+            )
             wait_for_state(listener, b'"fault":"', b"Read-only")
             line.hold(CARDS[0])
             wait_for_state(listener, b'"fault":"', b'"counter":"ready"')

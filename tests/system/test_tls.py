@@ -1,11 +1,11 @@
-"""The broker as a town runs it: TLS, a client certificate per terminal, and the access list of docs/broker."""
+"""The broker as a town runs it: TLS, a certificate per client, and the files of docs/broker."""
 
 import queue
-import shutil
 import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,66 +13,63 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from agent.sync.topics import Leaf, Topics
 from tests.parts.broker import Mosquitto
 from tests.parts.process import ROOT, require, wait_for
 from tests.parts.serial_line import SerialLine
-from tests.parts.town import SITE, TOWN, Central, Terminal
+from tests.parts.town import SITE, TOWN, Access, Central, Terminal
 
+DOCS = ROOT / "docs" / "broker"
+OTHER_TOWN = "valfiorita"
+TAG = bytes.fromhex("010063e9ae")
 NOT_AUTHORISED = 0x87
+# Both mean that the broker took the message: with and without a subscriber.
+ACCEPTED = (0, 0x10)
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Authority:
-    """A town's own certificate authority, made by openssl."""
+    """The certificates of a broker and its clients, made by docs/broker/certificates.sh."""
 
     folder: Path
 
-    def __post_init__(self) -> None:
-        self.folder.mkdir()
-        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=town-ca",
-                     "-keyout", "ca.key", "-out", "ca.crt")  # fmt: skip
+    def make(self, kind: str, name: str) -> subprocess.CompletedProcess[str]:
+        require("openssl")
+        command = ["sh", str(DOCS / "certificates.sh"), kind, name]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=60)
 
-    def issue(self, name: str, extension: str = "") -> None:
-        self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
-                     "-keyout", f"{name}.key", "-out", f"{name}.csr")  # fmt: skip
-        (self.folder / "ext").write_text(extension, encoding="ascii")
-        self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
-                     "-extfile", "ext", "-out", f"{name}.crt")  # fmt: skip
-
-    def openssl(self, *words: str) -> None:
-        subprocess.run(
-            [require("openssl"), *words], cwd=self.folder, check=True, capture_output=True
-        )
+    def context(self, identity: str | None) -> ssl.SSLContext:
+        """Return a client's settings; Python 3.13's strict verification on every Python."""
+        context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        if identity is not None:
+            own = self.folder / identity
+            context.load_cert_chain(f"{own}.crt", f"{own}.key")
+        return context
 
 
 class Client:
-    """A client with some terminal's certificate that tries what it may not."""
+    """An MQTT client with the certificate of `identity`. It records what the broker answers."""
 
-    def __init__(self, authority: Authority, port: int, name: str | None) -> None:
+    def __init__(
+        self, authority: Authority, port: int, identity: str | None, *, client_id: str = ""
+    ) -> None:
         self.answers: queue.Queue[int] = queue.Queue()
-        self.heard: list[str] = []
-        self.welcomed: list[str] = []
+        self.received: list[str] = []
+        self.connections: list[str] = []
         self.ended = threading.Event()
         client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=f"try-{name}", protocol=paho.MQTTv5
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=paho.MQTTv5,
+            reconnect_on_failure=False,
         )
-        context = ssl.create_default_context(cafile=str(authority.folder / "ca.crt"))
-        if name is not None:
-            context.load_cert_chain(
-                authority.folder / f"{name}.crt", authority.folder / f"{name}.key"
-            )
-        client.tls_set_context(context)
-        client.on_subscribe = lambda client, data, mid, reasons, properties: self.answers.put(
-            reasons[0].value
-        )
-        client.on_publish = lambda client, data, mid, reason, properties: self.answers.put(
-            reason.value
-        )
-        client.on_connect = lambda client, data, flags, reason, properties: self.welcomed.append(
-            str(reason)
-        )
+        client.tls_set_context(authority.context(identity))
+        client.on_subscribe = lambda _c, _d, _m, reasons, _p: self.answers.put(reasons[0].value)
+        client.on_publish = lambda _c, _d, _m, reason, _p: self.answers.put(reason.value)
+        client.on_connect = lambda _c, _d, _f, reason, _p: self.connections.append(str(reason))
         client.on_disconnect = lambda *_: self.ended.set()
-        client.on_message = lambda client, data, message: self.heard.append(message.topic)
+        client.on_message = lambda _c, _d, message: self.received.append(message.topic)
         client.connect("127.0.0.1", port)
         client.loop_start()
         self.client = client
@@ -92,97 +89,251 @@ class Client:
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
-    authority = Authority(tmp_path / "ca")
-    authority.issue("broker", "subjectAltName=IP:127.0.0.1")
-    for name in ("central", "t-1", "t-2"):
-        authority.issue(name)
+    authority = Authority(tmp_path / "pki")
+    authority.folder.mkdir()
+    clients = [f"{TOWN}/central", f"{TOWN}/t/t-1", f"{TOWN}/t/t-2"]
+    clients += [f"{OTHER_TOWN}/central", f"{OTHER_TOWN}/t/t-1", f"{OTHER_TOWN}/t/t-2"]
+    wanted = [("ca", "Two towns"), ("broker", "127.0.0.1"), *(("client", one) for one in clients)]
+    for kind, name in wanted:
+        done = authority.make(kind, name)
+        assert done.returncode == 0, done.stderr
     return authority
 
 
 @pytest.fixture
 def broker(authority: Authority, tmp_path: Path) -> Iterator[Mosquitto]:
-    settings = (ROOT / "docs" / "broker" / "mosquitto.conf").read_text(encoding="utf-8")
-    shutil.copy(ROOT / "docs" / "broker" / "acl", authority.folder / "acl")
-    (authority.folder / "acl").chmod(0o644)
+    """A mosquitto with the settings of docs/broker, for two towns."""
+    settings = (DOCS / "mosquitto.conf").read_text(encoding="utf-8")
+    access = (DOCS / "acl").read_text(encoding="utf-8")
+    block = access[access.index(f"user {TOWN}/central") :]
+    (authority.folder / "acl").write_text(
+        f"{access}\n{block.replace(TOWN, OTHER_TOWN)}", encoding="utf-8"
+    )
     for word in ("ca.crt", "broker.crt", "broker.key", "acl"):
         settings = settings.replace(f" {word}\n", f" {authority.folder / word}\n")
     with Mosquitto(tmp_path / "broker", extra=settings) as mosquitto:
         yield mosquitto
 
 
-def topic(terminal: str, leaf: str) -> str:
-    return f"canteen/v1/{TOWN}/t/{terminal}/{leaf}"
+class Town:
+    """A central with one account, and one terminal with a 125 kHz reader."""
+
+    def __init__(self, folder: Path, access: Access, terminal: str) -> None:
+        self.central = Central(folder / "central", access)
+        (folder / "roster.csv").write_text(
+            f"account,site,prices,cards\na-1,primaria,lunch 2026-01-01 3.66,em:{TAG.hex()}\n",
+            encoding="utf-8",
+        )
+        self.central.office("import-roster", folder / "roster.csv")
+        hours = ["--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567"]
+        self.central.office("service", SITE, "lunch", *hours)
+        self.central.office("terminals", "add", terminal, SITE)
+        self.line = SerialLine(folder / "reader")
+        self.line.plug()
+        reader = f'[[reader]]\nname = "counter"\nprofile = "rdm6300"\nport = "{self.line.path}"\n'
+        key = self.central.card_key
+        self.terminal = Terminal(folder / "terminal", terminal, access, key, reader)
+
+    def start(self) -> None:
+        self.central.start()
+        self.terminal.start()
+        wait_for(self.terminal.answers, "the agent answering")
+        wait_for(lambda: self.terminal.balance("a-1") == 0, "the roster")
+        wait_for(lambda: self.terminal.status()["readers"]["counter"] == "ready", "the reader")
+
+    def eat(self) -> None:
+        """Serve one meal, and wait until the central has booked it."""
+        self.line.hold(TAG)
+        wait_for(lambda: self.central.balance("a-1") == -366, "the meal at the central")
+
+    def pay(self, euro: str) -> None:
+        """Top up after the meal, and wait until the terminal has the top-up."""
+        self.central.office("credit", "a-1", euro, "--id", "r-1")
+        after = round(float(euro) * 100) - 366
+        wait_for(lambda: self.terminal.balance("a-1") == after, "the top-up at the terminal")
+
+    def stop(self) -> None:
+        if self.terminal.process is not None:
+            self.terminal.stop()
+        self.central.stop()
+        self.line.unplug()
 
 
-def test_a_meal_and_a_top_up_go_through_tls_with_client_certificates(
+def test_a_meal_and_a_top_up_are_replicated_over_tls(
+    authority: Authority, broker: Mosquitto, tmp_path: Path
+) -> None:
+    access = Access(f"mqtts://127.0.0.1:{broker.port}", TOWN, authority.folder)
+    with ExitStack() as stack:
+        town = Town(tmp_path, access, "t-1")
+        stack.callback(town.stop)
+        town.start()
+        town.eat()
+        town.pay("20.00")
+        assert town.terminal.stop() == 0
+
+
+def _eat_and_pay_in_two_towns(folder: Path, accesses: list[Access]) -> None:
+    with ExitStack() as stack:
+        towns = []
+        for access in accesses:
+            (folder / access.town).mkdir()
+            town = Town(folder / access.town, access, "t-1")
+            stack.callback(town.stop)
+            towns.append(town)
+        for town in towns:
+            town.start()
+        towns[0].eat()
+        towns[1].eat()
+        towns[0].pay("20.00")
+        towns[1].pay("30.00")
+        for town in towns:
+            assert town.central.rows("SELECT count(*) FROM entry WHERE kind = 'meal'") == [(1,)]
+            assert town.terminal.stop() == 0
+
+
+def _connections(broker: Mosquitto) -> list[str]:
+    """Return the client id of each connection in the broker's log, in order of the ids."""
+    lines = broker.process.output().splitlines()
+    ids = [line.partition(" as ")[2].split()[0] for line in lines if "New client connected" in line]
+    return sorted(ids)
+
+
+IDENTITIES = [
+    f"{TOWN}/central",
+    f"{TOWN}/t/t-1",
+    f"{OTHER_TOWN}/central",
+    f"{OTHER_TOWN}/t/t-1",
+]
+
+
+def test_two_towns_with_one_terminal_name_share_a_broker_over_tls(
     authority: Authority, broker: Mosquitto, tmp_path: Path
 ) -> None:
     url = f"mqtts://127.0.0.1:{broker.port}"
-    pki = authority.folder
-    central = Central(
-        tmp_path / "central", url, "--ca", pki / "ca.crt", "--certificate", pki / "central.crt", "--key", pki / "central.key"
-    )  # fmt: skip
-    (tmp_path / "roster.csv").write_text(
-        "account,site,prices,cards\na-1,primaria,lunch 2026-01-01 3.66,em:010063e9ae\n",
-        encoding="utf-8",
-    )
-    central.office("import-roster", tmp_path / "roster.csv")
-    central.office(
-        "service", SITE, "lunch", "--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567"
-    )
-    central.office("terminals", "add", "t-1", SITE)
-    line = SerialLine(tmp_path / "reader")
-    line.plug()
-    reader = f'[[reader]]\nname = "counter"\nprofile = "rdm6300"\nport = "{line.path}"\n'
-    extra = f'ca_file = "{pki}/ca.crt"\ncertificate_file = "{pki}/t-1.crt"\nkey_file = "{pki}/t-1.key"\n'
-    terminal = Terminal(
-        tmp_path / "t-1",
-        "t-1",
-        url,
-        tmp_path / "central" / "central.db.card-key",
-        extra + reader,
-    )
-    central.start()
-    terminal.start()
-    wait_for(terminal.answers, "the agent answering")
-    wait_for(lambda: terminal.balance("a-1") == 0, "the roster")
-    wait_for(lambda: terminal.status()["readers"]["counter"] == "ready", "the reader")
-    line.hold(bytes.fromhex("010063e9ae"))
-    wait_for(lambda: central.balance("a-1") == -366, "the meal at the central")
-    central.office("credit", "a-1", "20.00", "--id", "r-1")
-    wait_for(lambda: terminal.balance("a-1") == 2_000 - 366, "the top-up at the terminal")
-    assert terminal.stop() == 0
-    central.stop()
-    line.unplug()
+    with ExitStack() as stack:
+        spies = [Client(authority, broker.port, f"{town}/t/t-2") for town in (TOWN, OTHER_TOWN)]
+        for spy in spies:
+            stack.callback(spy.close)
+            spy.subscribe("canteen/v1/#")
+        accesses = [Access(url, town, authority.folder) for town in (TOWN, OTHER_TOWN)]
+        _eat_and_pay_in_two_towns(tmp_path, accesses)
+        both = {Topics(TOWN).central_state, Topics(OTHER_TOWN).central_state}
+        for spy in spies:
+            assert set(spy.received) == both
+    connected = _connections(broker)
+    assert [one for one in connected if not one.endswith("/t-2")] == IDENTITIES
 
 
-def test_a_terminal_can_neither_read_nor_write_another_ones_topics(
+def test_two_towns_with_one_terminal_name_share_a_broker_without_certificates(
+    tmp_path: Path,
+) -> None:
+    with Mosquitto(tmp_path / "broker") as broker:
+        accesses = [Access(broker.url, town) for town in (TOWN, OTHER_TOWN)]
+        _eat_and_pay_in_two_towns(tmp_path, accesses)
+        assert [one for one in _connections(broker) if one.startswith((TOWN, OTHER_TOWN))] == (
+            IDENTITIES
+        )
+
+
+@pytest.mark.parametrize("intruder", [f"{TOWN}/t/t-2", f"{OTHER_TOWN}/t/t-1"])
+def test_a_terminal_cannot_read_or_write_the_topics_of_another(
+    authority: Authority, broker: Mosquitto, intruder: str
+) -> None:
+    topics = Topics(TOWN)
+    changes = topics.of("t-1", Leaf.CHANGES)
+    with ExitStack() as stack:
+        thief, owner, central = (
+            Client(authority, broker.port, identity)
+            for identity in (intruder, f"{TOWN}/t/t-1", f"{TOWN}/central")
+        )
+        for client in (thief, owner, central):
+            stack.callback(client.close)
+        assert owner.subscribe(changes) == 1
+        thief.subscribe(changes)
+        thief.subscribe("canteen/v1/#")
+        for leaf in (Leaf.HELLO, Leaf.ENTRIES, Leaf.STATE, Leaf.CHANGES):
+            assert thief.publish(topics.of("t-1", leaf)) == NOT_AUTHORISED
+            assert thief.publish(f"canteen/v1/{intruder}/{leaf}") == (
+                NOT_AUTHORISED if leaf is Leaf.CHANGES else 0
+            )
+        assert thief.publish(topics.central_state) == NOT_AUTHORISED
+        assert central.publish(changes) in ACCEPTED
+        wait_for(lambda: owner.received == [changes], "the changes at their owner")
+        assert central.publish(topics.central_state) in ACCEPTED
+        wait_for(lambda: topics.central_state in thief.received, "the central's state")
+        assert changes not in thief.received
+
+
+def test_a_central_cannot_read_or_write_the_topics_of_another_town(
     authority: Authority, broker: Mosquitto
 ) -> None:
-    thief = Client(authority, broker.port, "t-2")
-    own = Client(authority, broker.port, "t-1")
-    assert own.subscribe(topic("t-1", "changes")) == 1
-    thief.subscribe(topic("t-1", "changes"))
-    thief.subscribe("canteen/v1/#")
-    for leaf in ("hello", "entries", "state"):
-        assert thief.publish(topic("t-1", leaf)) == NOT_AUTHORISED
-        assert thief.publish(topic("t-2", leaf)) in (0, 0x10)
-    assert thief.publish(topic("t-1", "changes")) == NOT_AUTHORISED
-    assert thief.publish(f"canteen/v1/{TOWN}/central/state") == NOT_AUTHORISED
-    central = Client(authority, broker.port, "central")
-    assert central.publish(topic("t-1", "changes")) == 0
-    wait_for(lambda: own.heard == [topic("t-1", "changes")], "the rightful reader")
-    assert central.publish(topic("t-2", "changes")) in (0, 0x10)
-    assert own.heard == [topic("t-1", "changes")] and topic("t-1", "changes") not in thief.heard
-    for client in (thief, own, central):
-        client.close()
+    topics = Topics(TOWN)
+    with ExitStack() as stack:
+        central, terminal = (
+            Client(authority, broker.port, identity)
+            for identity in (f"{OTHER_TOWN}/central", f"{TOWN}/t/t-1")
+        )
+        for client in (central, terminal):
+            stack.callback(client.close)
+        for topic in (*topics.read_by_central(), "canteen/v1/#"):
+            central.subscribe(topic)
+        assert central.publish(topics.of("t-1", Leaf.CHANGES)) == NOT_AUTHORISED
+        assert central.publish(topics.central_state) == NOT_AUTHORISED
+        for leaf in (Leaf.HELLO, Leaf.ENTRIES, Leaf.STATE):
+            assert terminal.publish(topics.of("t-1", leaf)) in ACCEPTED
+        own = Topics(OTHER_TOWN).central_state
+        assert central.publish(own) in ACCEPTED
+        wait_for(lambda: central.received, "the central's own state")
+        assert central.received == [own]
 
 
-def test_without_a_certificate_nobody_comes_in(authority: Authority, broker: Mosquitto) -> None:
+def test_a_client_cannot_take_the_client_id_of_another(
+    authority: Authority, broker: Mosquitto
+) -> None:
+    with ExitStack() as stack:
+        owner = Client(authority, broker.port, f"{TOWN}/t/t-1", client_id=f"{TOWN}/t/t-1")
+        stack.callback(owner.close)
+        wait_for(lambda: owner.connections, "the owner's connection")
+        thief = Client(authority, broker.port, f"{TOWN}/t/t-2", client_id=f"{TOWN}/t/t-1")
+        stack.callback(thief.close)
+        wait_for(lambda: thief.connections, "the thief's connection")
+        assert owner.publish(Topics(TOWN).of("t-1", Leaf.HELLO)) in ACCEPTED
+        assert not owner.ended.is_set()
+
+
+def test_a_client_without_a_certificate_cannot_connect(
+    authority: Authority, broker: Mosquitto
+) -> None:
     try:
         stranger = Client(authority, broker.port, None)
     except OSError:
-        return  # refused within connect()
-    wait_for(lambda: stranger.client._thread is None or stranger.ended.is_set(), "the refusal")
-    assert stranger.welcomed == []
+        # The broker refused within connect().
+        return
+    wait_for(stranger.ended.is_set, "the refusal")
+    assert stranger.connections == []
     stranger.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "reason"),
+    [
+        ("client", "t-1", "no identity"),
+        ("client", f"{TOWN}/t/t-1/x", "no identity"),
+        ("client", f"{TOWN}/t/{'x' * 50}", "at most 64"),
+        ("ca", "A second authority", "ca.key exists"),
+    ],
+)
+def test_no_certificate_is_made_for(
+    authority: Authority, kind: str, name: str, reason: str
+) -> None:
+    before = sorted(authority.folder.rglob("*"))
+    done = authority.make(kind, name)
+    assert done.returncode == 1 and reason in done.stderr
+    assert sorted(authority.folder.rglob("*")) == before
+
+
+def test_a_common_name_of_64_characters_is_accepted(authority: Authority) -> None:
+    identity = f"{TOWN}/t/{'x' * 49}"
+    assert len(identity) == 64
+    assert authority.make("client", identity).returncode == 0
+    assert (authority.folder / f"{identity}.crt").exists()

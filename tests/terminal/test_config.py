@@ -80,7 +80,7 @@ def test_a_good_file_is_one_frozen_config(folder: Path) -> None:
             'profile = "acs-acr122u"\nport = "/dev/x"',
             r"'port' is for serial and keyboard profiles",
         ),
-        ('name = "right"', 'name = "left"', r"the name 'left' is given twice"),
+        ('name = "right"', 'name = "left"', r"two readers are named 'left'"),
         (
             'card_key_file = "card.key"',
             'card_key_file = "none.key"',

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from agent.central.office.desk import new_generation, order, retire_terminal
+from agent.central.office.terminals import new_generation, order, retire_terminal
 from agent.domain.clock import ClockTrust, format_instant
 from agent.readers.events import Signal
 from agent.store import reads
@@ -23,12 +23,12 @@ def test_every_order_is_done_once_and_confirmed(wire: Wire) -> None:
     wire.box.tap(CARD)
     wire.settle()
     epoch = standing(wire.box.db).epoch
-    order(wire.central.ledger, "t-1", "new_epoch")
+    order(wire.central.books, "t-1", "new_epoch")
     wire.settle()
     assert standing(wire.box.db).epoch.startswith("2-") and epoch.startswith("1-")
     wire.pass_time(300_000)
     assert wire.central.one("SELECT order_id FROM terminal") is None
-    order(wire.central.ledger, "t-1", "resync")
+    order(wire.central.books, "t-1", "resync")
     wire.settle()
     wire.pass_time(300_000)
     assert wire.central.one("SELECT order_id FROM terminal") is None
@@ -40,7 +40,7 @@ def test_every_order_is_done_once_and_confirmed(wire: Wire) -> None:
 
 def test_a_stolen_box_forgets_the_children_after_its_last_entry_is_booked(wire: Wire) -> None:
     wire.box.tap(CARD)
-    retire_terminal(wire.central.ledger, "t-1")
+    retire_terminal(wire.central.books, "t-1")
     wire.settle()
     wire.pass_time(300_000)
     assert list(reads.balances(wire.box.db)) == []
@@ -50,7 +50,7 @@ def test_a_stolen_box_forgets_the_children_after_its_last_entry_is_booked(wire: 
 
 
 def test_the_same_order_said_again_is_not_done_again(wire: Wire) -> None:
-    order(wire.central.ledger, "t-1", "resync")
+    order(wire.central.books, "t-1", "resync")
     wire.settle()
     (said,) = {
         payload
@@ -108,7 +108,7 @@ def test_a_box_whose_clock_nobody_keeps_obeys_such_a_central_as_well(wire: Wire)
         "at": format_instant(wire.clock.now + timedelta(days=3)),
     }
     down(wire, json.dumps(changes).encode())
-    retire_terminal(wire.central.ledger, "t-1")
+    retire_terminal(wire.central.books, "t-1")
     wire.settle()
     wire.pass_time(300_000)
     assert list(reads.balances(wire.box.db)) == []
@@ -119,11 +119,11 @@ def test_an_order_of_a_restored_central_is_obeyed_though_its_number_was_done_bef
 ) -> None:
     """The backup was made before two orders; the office does not say that it was put back, and gives its first order again."""
     for _ in range(2):
-        order(wire.central.ledger, "t-1", "resync")
+        order(wire.central.books, "t-1", "resync")
         wire.settle()
         wire.pass_time(1_000)
-    wire.central.ledger.sql.execute("UPDATE terminal SET orders = 0")
-    retire_terminal(wire.central.ledger, "t-1")
+    wire.central.books.sql.execute("UPDATE terminal SET orders = 0")
+    retire_terminal(wire.central.books, "t-1")
     wire.settle()
     wire.pass_time(300_000)
     assert list(reads.balances(wire.box.db)) == []
@@ -131,13 +131,13 @@ def test_an_order_of_a_restored_central_is_obeyed_though_its_number_was_done_bef
 
 def test_an_order_that_waits_in_a_restored_central_is_one_of_its_new_life(wire: Wire) -> None:
     """Its number may be one that the terminal has done in the life before."""
-    order(wire.central.ledger, "t-1", "resync")
-    (done,) = wire.central.ledger.only_row("SELECT order_id FROM terminal")
+    order(wire.central.books, "t-1", "resync")
+    (done,) = wire.central.books.only_row("SELECT order_id FROM terminal")
     wire.settle()
     wire.pass_time(1_000)
     assert standing(wire.box.db).order_done == done
-    wire.central.ledger.sql.execute("UPDATE terminal SET order_id = ?, order_do = 'wipe'", (done,))
-    new_generation(wire.central.ledger, "d00d" * 8, at=wire.clock.instant, reason="restored")
+    wire.central.books.sql.execute("UPDATE terminal SET order_id = ?, order_do = 'wipe'", (done,))
+    new_generation(wire.central.books, "d00d" * 8, at=wire.clock.instant, reason="restored")
     wire.central.restart()
     wire.settle()
     wire.pass_time(300_000)

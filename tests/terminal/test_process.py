@@ -17,12 +17,12 @@ TAP = CardPresented(reader="counter", card=parse_card_id(CARD), tap=1)
 
 def test_taps_go_ahead_of_messages() -> None:
     inbox = Inbox()
-    for event in (LinkUp(), ReaderUp(reader="counter", at="x"), TAP):
+    for event in (LinkUp(), ReaderUp(reader="counter", location="x"), TAP):
         assert inbox.put(event)
     assert [inbox.get(0), inbox.get(0), inbox.get(0), inbox.get(0)] == [
         TAP,
         LinkUp(),
-        ReaderUp(reader="counter", at="x"),
+        ReaderUp(reader="counter", location="x"),
         None,
     ]
 
@@ -67,7 +67,7 @@ def test_the_central_acknowledges_what_it_has_written_and_nothing_else(wire: Wir
         payload=json.dumps({"online": True}).encode(),
         receipt=7,
     )
-    wire.central.ledger.sql.execute("PRAGMA query_only = ON")
+    wire.central.books.sql.execute("PRAGMA query_only = ON")
     assert list(exchange.turn(event, wire.clock.instant)) == [DropLink()]
-    wire.central.ledger.sql.execute("PRAGMA query_only = OFF")
+    wire.central.books.sql.execute("PRAGMA query_only = OFF")
     assert list(exchange.turn(event, wire.clock.instant)) == [Acknowledge(7)]

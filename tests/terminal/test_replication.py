@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from agent.central.feed import CHUNK_RECORDS
-from agent.central.office.desk import order
+from agent.central.office.terminals import order
 from agent.domain.clock import ClockTrust
 from agent.errors import StoreError
 from agent.readers.events import Signal
@@ -121,17 +121,17 @@ def test_a_lost_and_an_invented_record_are_found_too(wire: Wire) -> None:
 
 def test_a_difference_that_does_not_heal_is_no_storm(wire: Wire) -> None:
     before = len(wire.log)
-    wire.central.ledger.sql.execute(
+    wire.central.books.sql.execute(
         'UPDATE policy SET body = \'{"from":"never"}\''
     )  # a record no terminal can read
     wire.pass_time(300_000)
     wire.settle()
     assert len(wire.log) - before < 12
-    wire.central.ledger.sql.execute("DELETE FROM policy")
+    wire.central.books.sql.execute("DELETE FROM policy")
 
 
 def test_an_epoch_is_not_left_with_entries_the_central_has_not(wire: Wire) -> None:
-    order(wire.central.ledger, "t-1", "new_epoch")
+    order(wire.central.books, "t-1", "new_epoch")
     wire.box.tap(CARD)
     wire.drop = lambda topic, payload: topic.endswith(ENTRIES)
     wire.settle()
@@ -150,7 +150,7 @@ def test_a_large_school_comes_in_chunks_and_goes_on_after_a_restart(wire: Wire) 
     assert sum(1 for _ in reads.balances(wire.box.db)) == 452
     chunks = [decode(payload, Changes) for topic, payload in wire.log if topic.endswith("/changes")]
     assert max(len(chunk.records) for chunk in chunks) == CHUNK_RECORDS
-    order(wire.central.ledger, "t-1", "resync")
+    order(wire.central.books, "t-1", "resync")
     hellos = 0
 
     def cut(topic: str, payload: bytes) -> bool:
@@ -173,20 +173,20 @@ def test_a_large_school_comes_in_chunks_and_goes_on_after_a_restart(wire: Wire) 
 def test_an_account_that_moves_to_another_school_is_gone_here_and_its_meals_are_not_lost(
     wire: Wire,
 ) -> None:
-    from agent.central.office.desk import move_account
+    from agent.central.office.cards import move_account
 
     wire.disconnect()
     wire.box.tap(CARD)
-    with wire.central.ledger.transaction() as sql:
-        move_account(sql, "a-1", SITE, "media")
+    with wire.central.books.transaction():
+        move_account(wire.central.books, "a-1", SITE, "media")
     wire.connect()
     assert wire.box.balance("a-1") is None
     assert wire.central.balance("a-1") == -366
     assert (
         writes.prune(wire.box.db, before="2027-01-01T00:00:00.000Z") == 0
     )  # the newest booked entry is kept
-    with wire.central.ledger.transaction() as sql:
-        move_account(sql, "a-1", "media", SITE)
+    with wire.central.books.transaction():
+        move_account(wire.central.books, "a-1", "media", SITE)
     wire.settle()
     all_is_well(wire)
 
@@ -287,9 +287,9 @@ def test_the_central_restored_behind_what_terminals_still_keep_is_a_hole_and_goe
         wire.pass_time(24 * 3_600_000)
     assert standing(wire.box.db).oldest > 1
     wire.disconnect()
-    with wire.central.ledger.transaction() as sql:  # a backup from before the first meal
-        sql.execute("DROP TRIGGER entry_stays")
-        sql.execute("DROP TRIGGER posting_stays")
+    with wire.central.books.transaction() as sql:  # a backup from before the first meal
+        sql.execute("DROP TRIGGER entry_never_deleted")
+        sql.execute("DROP TRIGGER posting_never_deleted")
         sql.execute("DELETE FROM entry")
         sql.execute("DELETE FROM posting")
         sql.execute("DELETE FROM chain")
@@ -343,7 +343,7 @@ def test_what_happens_to_a_terminals_file_is_found_within_one_heartbeat_and_heal
     wire.box.db.sql.execute(damage)
     assert wire.box.balance("a-1") != wire.central.balance("a-1")
     wire.pass_time(HEARTBEAT_MS)
-    a_difference_was_found_and_healed(wire.box.db, wire.central.ledger, "t-1", before=0)
+    a_difference_was_found_and_healed(wire.box.db, wire.central.books, "t-1", before=0)
 
 
 def test_a_central_that_lost_what_is_pruned_here_is_listened_to(wire: Wire) -> None:
@@ -376,7 +376,7 @@ def test_after_a_new_epoch_an_acknowledgement_still_joins_on(wire: Wire) -> None
     """Answers to entries say as well that the earlier epochs are booked: no hello is needed for each tap."""
     wire.box.tap(CARD)
     wire.settle()
-    order(wire.central.ledger, "t-1", "new_epoch")
+    order(wire.central.books, "t-1", "new_epoch")
     wire.settle()
     wire.log.clear()
     wire.box.tap(OTHER_CARD)
@@ -388,7 +388,7 @@ def test_a_wipe_is_done_only_when_nothing_is_left(wire: Wire) -> None:
     reader = Database(wire.box.path, read_only=True)
     with reader.reading() as sql:
         sql.execute("SELECT * FROM record").fetchall()
-        order(wire.central.ledger, "t-1", "wipe")
+        order(wire.central.books, "t-1", "wipe")
         with pytest.raises(StoreError, match="another program is reading"):
             wire.settle()
         assert standing(wire.box.db).order_done is None

@@ -174,12 +174,14 @@ def test_a_terminal_without_its_file_reports_it_and_tries_less_and_less_often(wi
         tries.append(wire.clock.mono_ms)
         raise StoreError("locked")
 
-    terminal = Terminal(dataclasses.replace(wire.box.setup(), open_ledger=open_ledger), wire.box.reading())
+    terminal = Terminal(
+        dataclasses.replace(wire.box.setup(), open_ledger=open_ledger), wire.box.reading()
+    )
 
     def turned(event: Event | None) -> list[Effect]:
         return list(terminal.turn(event, wire.box.reading()))
 
-    assert turned(ReaderUp(reader="counter", at="usb")) == []
+    assert turned(ReaderUp(reader="counter", location="usb")) == []
     (state,) = turned(LinkUp())
     assert isinstance(state, Publish)
     assert msgspec.json.decode(state.payload)["readers"] == {"counter": "ready"}
@@ -253,7 +255,7 @@ def _raises(moment: object) -> list[Effect]:
 
 
 def test_what_a_reader_says_while_the_file_fails_is_known_when_it_works_again(wire: Wire) -> None:
-    turn(wire, ReaderUp(reader="counter", at="here"))
+    turn(wire, ReaderUp(reader="counter", location="here"))
     with locked(wire):
         assert tap(wire, CARD) is Signal.OUT_OF_ORDER
         turn(wire, ReaderDown(reader="counter", reason="unplugged"))

@@ -1,1 +1,4 @@
-"""What the office does: roster, cards, credits, rules, lists, checks."""
+"""What the office does.
+
+A function that changes the books is one transaction, unless it says that its caller has begun one.
+"""

@@ -1,74 +1,78 @@
-"""The central proves its books: every balance from its postings, every posting from its entry, every chain from its entries."""
+"""Checks of the books: balances, postings and chains are computed again from what they stand on."""
 
-import sqlite3
 from collections.abc import Iterator
 
 import msgspec
+from msgspec import Struct
 
-from agent.central.booking import FOUND_LATER, HASH_REASON
+from agent.central.booking import HASH_REASON
+from agent.central.books import checks, town
+from agent.central.books.checks import BrokenEpoch
+from agent.central.books.entries import BookedEntry
 from agent.central.books.file import Books
-from agent.domain.ledger import genesis, received_hash
+from agent.central.corrections import BOOKED_LATER
+from agent.domain.ledger import EntryKey, genesis, received_hash
 
 
-def check(ledger: Books) -> Iterator[str]:
-    """Yield a sentence for every difference; nothing when all is equal."""
-    sql = ledger.sql
-    yield from _balances(sql)
-    yield from _postings(sql)
-    yield from _chains(sql)
+class _Sent(Struct):
+    cents: int
 
 
-def _balances(sql: sqlite3.Connection) -> Iterator[str]:
-    for row in sql.execute(
-        "SELECT id, balance, coalesce((SELECT sum(cents) FROM posting WHERE account = account.id), 0) AS posted FROM account ORDER BY id"
-    ):
-        if row["balance"] != row["posted"]:
-            yield f"account {row['id']}: holds {row['balance']} cents, its postings give {row['posted']}"
+def check(books: Books) -> Iterator[str]:
+    """Yield a sentence for every difference; nothing when the books are right.
+
+    Raise `CentralError` if they cannot be read.
+    """
+    with books.reading():
+        yield from _balances(books)
+        yield from _postings(books)
+        yield from _chains(books)
 
 
-def _postings(sql: sqlite3.Connection) -> Iterator[str]:
-    """An entry that was booked has one posting of what was booked, and what its terminal sent says the same."""
-    for row in sql.execute(
-        "SELECT e.*, (SELECT sum(cents) FROM posting p WHERE (p.terminal, p.epoch, p.seq, p.hash) = (e.terminal, e.epoch, e.seq, e.hash)"
-        " AND p.kind <> 'double_meal') AS posted FROM entry e ORDER BY terminal, epoch, seq"
-    ):
-        name = f"terminal {row['terminal']}, epoch {row['epoch']}, entry {row['seq']}"
-        if row["posted"] != row["cents"]:
-            yield f"{name}: booked with {row['cents']} cents, its postings give {row['posted']}"
-        undone_before = row["cents"] == 0 and row["reason"].startswith(FOUND_LATER)
-        if (
-            row["kind"] == "meal"
-            and row["cents"] not in (None, msgspec.json.decode(row["body"])["cents"])
-            and not undone_before
-        ):
-            yield f"{name}: booked with {row['cents']} cents, the terminal sent another amount"
+def _balances(books: Books) -> Iterator[str]:
+    for account, balance, posted in checks.account_sums(books):
+        if balance != posted:
+            yield f"account {account}: balance is {balance} cents, its postings sum to {posted}"
 
 
-def _chains(sql: sqlite3.Connection) -> Iterator[str]:
-    (town,) = sql.execute("SELECT town FROM central").fetchone()
-    known: set[tuple[str, str, int, str]] = set()
-    # where a line may begin in its middle: entries lost for good, or a copied disk, each with an incident of its own
-    broken = {
-        (row["terminal"], epoch)
-        for row in sql.execute(
-            "SELECT terminal, detail FROM incident WHERE kind IN ('hole', 'fork')"
-        )
-        for epoch in [row["detail"].removeprefix("epoch ").partition(":")[0]]
-    }
-    for row in sql.execute("SELECT * FROM entry ORDER BY terminal, epoch, seq"):
-        name = f"terminal {row['terminal']}, epoch {row['epoch']}, entry {row['seq']}"
-        start = genesis(town, row["terminal"], row["epoch"])
-        parent = (row["terminal"], row["epoch"], row["seq"] - 1, row["prev"])
-        joined = row["prev"] == start if row["seq"] == 1 else parent in known
-        if not joined and (row["terminal"], row["epoch"]) not in broken:
-            yield f"{name}: the entry before it is missing"
-        if not _hash_holds(row) and HASH_REASON not in row["reason"].split("; "):
-            yield f"{name}: does not match its hash"
-        known.add((row["terminal"], row["epoch"], row["seq"], row["hash"]))
+def _postings(books: Books) -> Iterator[str]:
+    """Compare an entry's cents with its postings, and with what its terminal sent."""
+    for entry, posted in checks.entry_sums(books):
+        if posted != entry.cents:
+            yield (f"{_name(entry)}: {entry.cents} cents are booked, its postings sum to {posted}")
+        # a meal that was undone before its account was known is booked with 0 cents
+        was_undone = entry.cents == 0 and entry.reason.startswith(BOOKED_LATER)
+        if entry.kind != "meal" or entry.cents is None or was_undone:
+            continue
+        sent = msgspec.json.decode(entry.body, type=_Sent).cents
+        if entry.cents != sent:
+            yield f"{_name(entry)}: {entry.cents} cents are booked, the terminal sent {sent}"
 
 
-def _hash_holds(row: sqlite3.Row) -> bool:
+def _chains(books: Books) -> Iterator[str]:
+    """Compare each entry's hash with its content, and look for its parent."""
+    town_name = town.find(books).name
+    known: set[EntryKey] = set()
+    broken = checks.broken_epochs(books)
+    for entry in checks.all_entries(books):
+        terminal, epoch, seq, _ = entry.key
+        if seq == 1:
+            joins = entry.prev == genesis(town_name, terminal, epoch)
+        else:
+            joins = EntryKey(terminal, epoch, seq - 1, entry.prev) in known
+        if not joins and BrokenEpoch(terminal, epoch) not in broken:
+            yield f"{_name(entry)}: the entry before it is missing"
+        if not _hash_holds(entry) and HASH_REASON not in entry.reason.split("; "):
+            yield f"{_name(entry)}: does not match its hash"
+        known.add(entry.key)
+
+
+def _hash_holds(entry: BookedEntry) -> bool:
     try:
-        return bool(received_hash(row["prev"], msgspec.json.decode(row["body"])) == row["hash"])
+        return received_hash(entry.prev, msgspec.json.decode(entry.body)) == entry.hash
     except msgspec.ValidationError:
-        return bool(row["status"] == "set_aside")  # kept as it came, and never readable
+        return entry.status == "set_aside"  # stored as it came, and never readable
+
+
+def _name(entry: BookedEntry) -> str:
+    return f"terminal {entry.terminal}, epoch {entry.epoch}, entry {entry.seq}"

@@ -1,22 +1,25 @@
-"""The roster: accounts, cards, prices and classes from one CSV file. Our own neutral format; docs/ROSTER.md describes it.
+"""The roster: accounts, cards, prices and classes from one CSV file (docs/office/roster.md).
 
-One line an account. All or nothing: a file with a bad line imports nothing, and every bad line is named with its number.
-Importing the same file again changes nothing.
+The format is our own and neutral. A line is one account. A file with a bad line imports nothing,
+and every bad line is named by its number. Importing the same file again changes nothing.
 """
 
 import csv
 import io
 import re
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
-from agent.central.booking import book_found_account, book_found_card
-from agent.central.books.file import Books, bump_account, next_position
-from agent.central.office.desk import move_account, put_card
-from agent.domain.canteen import PRICE_CENTS_MAX, PRICES_MAX
+from agent.central.books import accounts, cards, tombstones
+from agent.central.books.accounts import Account
+from agent.central.books.cards import Card
+from agent.central.books.file import Books
+from agent.central.corrections import book_meals_of_account, book_meals_of_card
+from agent.central.office.cards import move_account, put_card
+from agent.domain.canteen import PRICE_CENTS_MAX, PRICES_MAX, Price
 from agent.domain.card import Token, card_token, parse_card_id
 from agent.domain.clock import Instant
 from agent.domain.money import format_euro, parse_euro
@@ -25,66 +28,45 @@ from agent.errors import AgentError, CentralError
 COLUMNS = ("account", "site", "category", "status", "class", "label", "dish", "cards", "prices")
 REQUIRED = ("account", "site", "prices")
 FILE_BYTES_MAX = 64 * 1024 * 1024
+"""A roster of 150,000 accounts has 20 MB; a larger file is something else."""
 BAD_LINES_SHOWN_MAX = 200
-TEXT_LENGTH_MAX = 64  # what a record may hold (agent/domain/canteen.py, Name)
+TEXT_LENGTH_MAX = 64
+"""Characters of a class, dish or label (domain/canteen.py, `Name`)."""
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LABEL = re.compile(r"[^\W\d_][^\W_]*( [^\W\d_]\.)?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Line:
-    """One account as the roster has it. `prices` are (service, from day, cents)."""
+    """One account of a roster."""
 
-    account: str
-    site: str
-    category: str
-    status: str
-    group: str | None
-    label: str | None
-    dish: str | None
+    account: Account
     tokens: tuple[Token, ...]
-    prices: tuple[tuple[str, str, int], ...]
+    prices: tuple[Price, ...]
+
+
+class Imported(NamedTuple):
+    """How many accounts are new, and how many changed."""
+
+    new: int
+    changed: int
 
 
 def read_roster(path: Path, card_key: bytes) -> list[Line]:
-    """Return the lines of a roster. Raise `CentralError` that lists every bad line with its number."""
-    try:
-        if path.stat().st_size > FILE_BYTES_MAX:
-            raise CentralError(f"{path}: is larger than {FILE_BYTES_MAX} bytes; is it a roster?")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CentralError(f"{path}: cannot be read as UTF-8 text: {error}") from error
-    header = text.partition("\n")[0]
-    rows = csv.DictReader(
-        io.StringIO(text, newline=""),
-        delimiter=";" if header.count(";") > header.count(",") else ",",
-    )
-    try:
-        columns = list(rows.fieldnames or [])
-    except csv.Error as error:
-        raise CentralError(f"{path}: line 1: is not CSV: {error}") from error
-    unknown = [name for name in columns if name not in COLUMNS]
-    missing = [name for name in REQUIRED if name not in columns]
-    if unknown or missing or len(set(columns)) != len(columns):
-        wrong = [f"unknown: {', '.join(unknown)}"] * bool(unknown) + [
-            f"missing: {', '.join(missing)}"
-        ] * bool(missing)
-        raise CentralError(
-            f"{path}: line 1: columns are {', '.join(COLUMNS)}; {'; '.join(wrong) or 'one is given twice'}"
-        )
+    """Return the lines of a roster. Raise `CentralError` that lists every bad line."""
+    rows = _rows(path)
     lines: list[Line] = []
     complaints: list[str] = []
-    accounts: dict[str, int] = {}
-    tokens: dict[str, int] = {}
+    seen: dict[str, int] = {}
     try:
         for row in rows:
             number = rows.line_num
             try:
                 line = _line(row, card_key)
-                _note_once(accounts, line.account, number, f"account {line.account}")
+                _require_new(seen, f"account {line.account.id}", number)
                 for token in line.tokens:
-                    _note_once(tokens, token, number, "a card")
+                    _require_new(seen, token, number, shown="a card")
                 lines.append(line)
             except AgentError as error:
                 complaints.append(f"line {number}: {error}")
@@ -100,91 +82,96 @@ def read_roster(path: Path, card_key: bytes) -> list[Line]:
 
 
 def import_roster(
-    ledger: Books, lines: list[Line], progress: Callable[[], None], *, at: Instant
-) -> tuple[int, int]:
-    """Write a roster in one transaction; return (accounts that are new, accounts that changed). `progress` after every line.
+    books: Books, lines: list[Line], progress: Callable[[], None], *, at: Instant
+) -> Imported:
+    """Write a roster in one transaction. Call `progress` after every line.
 
     Meals served to a card or an account before the central knew it are booked now.
     """
     new = changed = 0
-    with ledger.transaction() as sql:
+    with books.transaction():
         for line in lines:
-            row = sql.execute("SELECT * FROM account WHERE id = ?", (line.account,)).fetchone()
-            if row is None:
-                sql.execute(
-                    "INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?)",
-                    (
-                        line.account,
-                        line.site,
-                        line.category,
-                        line.status,
-                        line.group,
-                        line.label,
-                        line.dish,
-                        next_position(sql),
-                    ),
-                )
-                sql.execute(
-                    "DELETE FROM tombstone WHERE site = ? AND kind = 'account' AND id = ?",
-                    (line.site, line.account),
-                )
-                new += 1
-            touched = _update(sql, line, row)
+            known = accounts.find(books, line.account.id)
+            if known is None:
+                accounts.add(books, line.account)
+                tombstones.remove(books, line.account.site, "account", line.account.id)
+            is_changed = _update(books, line, known)
             for token in line.tokens:
-                card = sql.execute(
-                    "SELECT account, status FROM card WHERE token = ?", (token,)
-                ).fetchone()
-                # a card the office has blocked stays blocked: the roster says whose it is, not whether it is lost
-                if put_card(
-                    sql,
-                    token,
-                    line.account,
-                    card["status"] if card and card["account"] == line.account else "active",
-                ):
-                    touched = True
-                    book_found_card(sql, token, line.account, at=at)
-            if row is None:
-                book_found_account(sql, line.account, at=at)
-            changed += row is not None and touched
+                is_changed = _assign(books, token, line.account.id, at=at) or is_changed
+            if known is None:
+                book_meals_of_account(books, line.account.id, at=at)
+            new += known is None
+            changed += known is not None and is_changed
             progress()
-    return new, changed
+    return Imported(new, changed)
 
 
-def _update(sql: sqlite3.Connection, line: Line, row: sqlite3.Row | None) -> bool:
-    """Bring an account's particulars and prices to what the roster says; return whether anything changed."""
-    touched = False
-    if row is not None and row["site"] != line.site:
-        move_account(sql, line.account, row["site"], line.site)
-        touched = True
-    told = (line.category, line.status, line.group, line.label, line.dish)
-    if (
-        row is not None
-        and tuple(row[name] for name in ("category", "status", "class", "label", "dish")) != told
-    ):
-        sql.execute(
-            "UPDATE account SET category = ?, status = ?, class = ?, label = ?, dish = ? WHERE id = ?",
-            (*told, line.account),
-        )
-        touched = True
-    held = {
-        (price["service"], price["from_day"]): price["cents"]
-        for price in sql.execute("SELECT * FROM price WHERE account = ?", (line.account,))
-    }
-    for service, day, cents in line.prices:
-        if held.get((service, day)) != cents:
-            sql.execute(
-                "INSERT OR REPLACE INTO price VALUES (?, ?, ?, ?)",
-                (line.account, service, day, cents),
+def _update(books: Books, line: Line, known: Account | None) -> bool:
+    """Bring an account's particulars and prices to the roster's; return whether any changed."""
+    account, is_changed = line.account, False
+    if known is not None and known.site != account.site:
+        move_account(books, account.id, known.site, account.site)
+        is_changed = True
+    if known is not None and known._replace(site=account.site) != account:
+        accounts.update(books, account)
+        is_changed = True
+    held = set(accounts.prices(books, account.id))
+    for price in line.prices:
+        if price not in held:
+            accounts.set_price(books, account.id, price)
+            is_changed = True
+    if is_changed:
+        accounts.bump(books, account.id)
+    return is_changed
+
+
+def _assign(books: Books, token: Token, account: str, *, at: Instant) -> bool:
+    """Let a card point at an account; return whether it did not before.
+
+    A card that the office has blocked stays blocked: a roster says whose a card is, not whether it
+    is lost.
+    """
+    known = cards.find(books, token)
+    status = known.status if known is not None and known.account == account else "active"
+    if not put_card(books, Card(token, account, status)):
+        return False
+    book_meals_of_card(books, token, account, at=at)
+    return True
+
+
+def _rows(path: Path) -> "csv.DictReader[str]":
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise CentralError(
+                f"{path}: has more than {FILE_BYTES_MAX} bytes; check that it is a roster"
             )
-            touched = True
-    if touched:
-        bump_account(sql, line.account)
-    return touched
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CentralError(
+            f"{path}: cannot be read as UTF-8 text: {error}; save it as CSV UTF-8"
+        ) from error
+    header = text.partition("\n")[0]
+    rows = csv.DictReader(
+        io.StringIO(text, newline=""),
+        delimiter=";" if header.count(";") > header.count(",") else ",",
+    )
+    try:
+        columns = list(rows.fieldnames or [])
+    except csv.Error as error:
+        raise CentralError(f"{path}: line 1: is not CSV: {error}") from error
+    unknown = [name for name in columns if name not in COLUMNS]
+    missing = [name for name in REQUIRED if name not in columns]
+    wrong = [f"unknown: {', '.join(unknown)}"] * bool(unknown)
+    wrong += [f"missing: {', '.join(missing)}"] * bool(missing)
+    wrong += ["a column appears twice"] * (len(set(columns)) != len(columns))
+    if wrong:
+        raise CentralError(f"{path}: line 1: columns are {', '.join(COLUMNS)}; {'; '.join(wrong)}")
+    return rows
 
 
 def _line(row: dict[str, str | None], card_key: bytes) -> Line:
     if None in row or any(value is None for value in row.values()):
-        raise AgentError("has another number of columns than the first line")
+        raise AgentError("does not have as many columns as the first line")
     cells = {name: (value or "").strip() for name, value in row.items()}
     for name in ("account", "site"):
         if not _ID.fullmatch(cells[name]):
@@ -199,48 +186,47 @@ def _line(row: dict[str, str | None], card_key: bytes) -> Line:
         raise AgentError(
             f"label {label!r} must be a first name and at most an initial, as in Anna B."
         )
-    return Line(
-        account=cells["account"],
+    account = Account(
+        id=cells["account"],
         site=cells["site"],
         category=_choice("category", cells.get("category") or "pupil", ("pupil", "staff", "guest")),
         status=_choice("status", cells.get("status") or "active", ("active", "closed")),
         group=cells.get("class") or None,
         label=label,
         dish=cells.get("dish") or None,
-        tokens=tuple(
-            card_token(card_key, parse_card_id(card)) for card in cells.get("cards", "").split()
-        ),
-        prices=_prices(cells["prices"]),
     )
+    tokens = (card_token(card_key, parse_card_id(card)) for card in cells.get("cards", "").split())
+    return Line(account, tuple(tokens), _prices(cells["prices"]))
 
 
-def _prices(cell: str) -> tuple[tuple[str, str, int], ...]:
+def _prices(cell: str) -> tuple[Price, ...]:
     prices = tuple(_price(text) for text in cell.split("|") if text.strip())
     if len(prices) > PRICES_MAX:
-        raise AgentError(f"more than {PRICES_MAX} prices")
-    if len({price[:2] for price in prices}) < len(prices):
-        raise AgentError("two prices of one service from the same day")
+        raise AgentError(f"has more than {PRICES_MAX} prices")
+    if len({(price.service, price.from_day) for price in prices}) < len(prices):
+        raise AgentError("has two prices of one service from the same day")
     return prices
 
 
-def _price(text: str) -> tuple[str, str, int]:
+def _price(text: str) -> Price:
     parts = text.split()
     if len(parts) != 3 or not _ID.fullmatch(parts[0]):
         raise AgentError(
             f"price {text.strip()!r}: write service, day and euro, as in lunch 2026-09-01 3.66"
         )
+    service, day, euro = parts
     try:
-        day = date.fromisoformat(parts[1]).isoformat()
+        from_day = date.fromisoformat(day).isoformat()
     except ValueError:
         raise AgentError(
-            f"price {text.strip()!r}: {parts[1]!r} is not a day; write 2026-09-01"
+            f"price {text.strip()!r}: {day!r} is not a day; write it as 2026-09-01"
         ) from None
-    cents = parse_euro(parts[2])
+    cents = parse_euro(euro)
     if not 0 <= cents <= PRICE_CENTS_MAX:
         raise AgentError(
-            f"price {text.strip()!r}: a price is from 0.00 to {format_euro(PRICE_CENTS_MAX)}"
+            f"price {text.strip()!r}: must be between 0.00 and {format_euro(PRICE_CENTS_MAX)}"
         )
-    return parts[0], day, cents
+    return Price(from_day=from_day, service=service, cents=cents)
 
 
 def _choice(name: str, value: str, allowed: tuple[str, ...]) -> str:
@@ -249,7 +235,8 @@ def _choice(name: str, value: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
-def _note_once(seen: dict[str, int], key: str, number: int, what: str) -> None:
+def _require_new(seen: dict[str, int], key: str, number: int, *, shown: str | None = None) -> None:
+    """Note on which line a key is. Raise `AgentError` if it is on an earlier one."""
     if (first := seen.get(key)) is not None:
-        raise AgentError(f"{what} is already on line {first}")
+        raise AgentError(f"{shown or key} is already on line {first}")
     seen[key] = number

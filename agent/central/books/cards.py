@@ -1,0 +1,56 @@
+"""Cards: tokens that point at an account."""
+
+from typing import NamedTuple
+
+from agent.central.books.file import Books
+from agent.central.books.town import next_position
+from agent.domain.card import Token
+
+
+class Card(NamedTuple):
+    """A card and whose it is. `status` is active, blocked or replaced."""
+
+    token: Token
+    account: str
+    status: str
+
+
+class UsedCard(NamedTuple):
+    """A card that the books name: assigned to an account, or only seen in an unknown meal."""
+
+    token: Token
+    account: str | None
+    status: str
+
+
+def find(books: Books, token: str) -> Card | None:
+    """Return a card, None if it belongs to no account."""
+    row = books.row("SELECT token, account, status FROM card WHERE token = ?", (token,))
+    return Card(*row) if row else None
+
+
+def put(books: Books, card: Card) -> None:
+    """Write a card with a new position, in place of what the books had of it."""
+    books.sql.execute(
+        "INSERT OR REPLACE INTO card VALUES (?, ?, ?, ?)", (*card, next_position(books))
+    )
+
+
+def bump(books: Books, token: Token) -> None:
+    """Give a card a new position, so that every terminal of its site receives it again."""
+    books.sql.execute("UPDATE card SET p = ? WHERE token = ?", (next_position(books), token))
+
+
+def of_account(books: Books, account: str) -> list[Token]:
+    """Return the tokens of an account's cards, whatever their status."""
+    return [row[0] for row in books.rows("SELECT token FROM card WHERE account = ?", (account,))]
+
+
+def used(books: Books) -> list[UsedCard]:
+    """Return every card that the books name."""
+    assigned = [UsedCard(*row) for row in books.rows("SELECT token, account, status FROM card")]
+    unknown = books.rows(
+        "SELECT DISTINCT card, NULL, 'not assigned' FROM entry"
+        " WHERE kind = 'unknown_meal' AND card NOT IN (SELECT token FROM card)"
+    )
+    return [*assigned, *(UsedCard(*row) for row in unknown)]

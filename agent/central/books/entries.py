@@ -1,0 +1,220 @@
+"""Entries of all terminals: what came, and what the central booked for each."""
+
+from typing import NamedTuple
+
+from agent.central.books.file import Books
+from agent.domain.clock import Day, Instant
+from agent.domain.ledger import EntryKey
+
+
+class BookedEntry(NamedTuple):
+    """One row of `entry` (books/schema.py says what each column means)."""
+
+    terminal: str
+    epoch: str
+    seq: int
+    hash: str
+    prev: str
+    kind: str
+    at: Instant | None
+    boot: str | None
+    mono_ms: int | None
+    clock: str | None
+    service: str | None
+    card: str | None
+    true_at: Instant | None
+    true_day: Day | None
+    account: str | None
+    cents: int | None
+    undoes_epoch: str | None
+    undoes_seq: int | None
+    undoes_hash: str | None
+    status: str
+    reason: str
+    body: str
+
+    @property
+    def key(self) -> EntryKey:
+        """Return the entry's name."""
+        return EntryKey(*self[:4])
+
+
+class Span(NamedTuple):
+    """Consecutive seqs of one epoch, both ends included."""
+
+    terminal: str
+    epoch: str
+    first: int
+    last: int
+
+
+class Remark(NamedTuple):
+    """What the central remarks on an entry that was flagged or set aside."""
+
+    seq: int
+    hash: str
+    status: str
+    reason: str
+
+
+def add(books: Books, entry: BookedEntry) -> None:
+    """Add an entry."""
+    books.sql.execute(
+        "INSERT INTO entry VALUES"
+        " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        entry,
+    )
+
+
+def find(books: Books, key: EntryKey) -> BookedEntry | None:
+    """Return an entry, None if it did not come."""
+    row = books.row(
+        "SELECT * FROM entry WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?", key
+    )
+    return BookedEntry(*row) if row else None
+
+
+def is_booked(books: Books, key: EntryKey) -> bool:
+    """Return whether an entry has come."""
+    row = books.row(
+        "SELECT 1 FROM entry WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?", key
+    )
+    return row is not None
+
+
+def count(books: Books) -> int:
+    """Return how many entries there are."""
+    return int(books.only_row("SELECT count(*) FROM entry")[0])
+
+
+# -- a part of an epoch ------------------------------------------------------------------------
+
+
+def hashes(books: Books, span: Span) -> dict[int, set[str]]:
+    """Return the hashes that are booked, by seq."""
+    booked: dict[int, set[str]] = {}
+    for seq, digest in books.rows(
+        "SELECT seq, hash FROM entry WHERE terminal = ? AND epoch = ? AND seq BETWEEN ? AND ?", span
+    ):
+        booked.setdefault(seq, set()).add(digest)
+    return booked
+
+
+def undone_seqs(books: Books, span: Span) -> set[int]:
+    """Return the seqs that a booked storno undoes."""
+    rows = books.rows(
+        "SELECT undoes_seq FROM entry INDEXED BY entry_by_undone"
+        " WHERE terminal = ? AND undoes_epoch = ? AND undoes_seq BETWEEN ? AND ?",
+        span,
+    )
+    return {row[0] for row in rows}
+
+
+def newest_seq(books: Books, terminal: str, epoch: str) -> int:
+    """Return the highest seq that is booked of an epoch, 0 if none is."""
+    row = books.only_row(
+        "SELECT coalesce(max(seq), 0) FROM entry WHERE terminal = ? AND epoch = ?",
+        (terminal, epoch),
+    )
+    return int(row[0])
+
+
+def is_booked_after(books: Books, terminal: str, epoch: str, seq: int) -> bool:
+    """Return whether an entry of an epoch is booked behind a seq."""
+    row = books.row(
+        "SELECT 1 FROM entry WHERE terminal = ? AND epoch = ? AND seq > ? LIMIT 1",
+        (terminal, epoch, seq),
+    )
+    return row is not None
+
+
+def has_hole(books: Books, span: Span) -> bool:
+    """Return whether an entry of the span is booked without its parent."""
+    row = books.row(
+        "SELECT 1 FROM entry e WHERE terminal = ? AND epoch = ? AND seq BETWEEN ? AND ?"
+        " AND NOT EXISTS (SELECT 1 FROM entry p WHERE p.terminal = e.terminal"
+        " AND p.epoch = e.epoch AND p.seq = e.seq - 1 AND p.hash = e.prev) LIMIT 1",
+        span,
+    )
+    return row is not None
+
+
+def remarks(books: Books, span: Span, limit: int) -> list[Remark]:
+    """Return the first remarks on a span's entries, at most `limit`, by seq."""
+    rows = books.rows(
+        "SELECT seq, hash, status, reason FROM entry WHERE terminal = ? AND epoch = ?"
+        " AND seq BETWEEN ? AND ? AND status <> 'applied' ORDER BY seq LIMIT ?",
+        (*span, limit),
+    )
+    return [Remark(*row) for row in rows]
+
+
+# -- entries that wait for something -----------------------------------------------------------
+
+
+def unknown_meals(books: Books, token: str) -> list[BookedEntry]:
+    """Return the meals served to a card before the central knew its account."""
+    rows = books.rows(
+        "SELECT * FROM entry WHERE card = ? AND kind = 'unknown_meal' AND account IS NULL"
+        " AND reason LIKE 'unknown_card%'",
+        (token,),
+    )
+    return [BookedEntry(*row) for row in rows]
+
+
+def meals_of_missing_account(books: Books, account: str) -> list[BookedEntry]:
+    """Return the meals that named an account before the central had it."""
+    rows = books.rows(
+        "SELECT * FROM entry WHERE status = 'set_aside' AND kind = 'meal'"
+        " AND body ->> '$.account' = ? AND reason LIKE 'unknown_account%'",
+        (account,),
+    )
+    return [BookedEntry(*row) for row in rows]
+
+
+def without_true_time(books: Books, terminal: str, boot: str) -> list[BookedEntry]:
+    """Return a boot's entries whose clock was unset and whose time is not corrected yet."""
+    rows = books.rows(
+        "SELECT * FROM entry INDEXED BY entry_by_unset_clock"
+        " WHERE terminal = ? AND boot = ? AND true_at IS NULL",
+        (terminal, boot),
+    )
+    return [BookedEntry(*row) for row in rows]
+
+
+# -- what is booked for an entry ---------------------------------------------------------------
+
+
+def set_booking(books: Books, entry: BookedEntry) -> None:
+    """Write what was booked for an entry: its account, cents, status and reason."""
+    books.sql.execute(
+        "UPDATE entry SET account = ?, cents = ?, status = ?, reason = ?"
+        " WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
+        (entry.account, entry.cents, entry.status, entry.reason, *entry.key),
+    )
+
+
+def set_cents(books: Books, key: EntryKey, cents: int) -> None:
+    """Write the cents booked for an entry."""
+    books.sql.execute(
+        "UPDATE entry SET cents = ? WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
+        (cents, *key),
+    )
+
+
+def set_true_time(books: Books, key: EntryKey, true_at: Instant, true_day: Day | None) -> None:
+    """Write the corrected time of an entry whose clock was unset."""
+    books.sql.execute(
+        "UPDATE entry SET true_at = ?, true_day = ?"
+        " WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
+        (true_at, true_day, *key),
+    )
+
+
+def flag(books: Books, key: EntryKey, reason: str) -> None:
+    """Flag a booked entry with one more reason."""
+    books.sql.execute(
+        "UPDATE entry SET status = 'flagged', reason = ltrim(reason || '; ' || ?, '; ')"
+        " WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
+        (reason, *key),
+    )

@@ -1,0 +1,86 @@
+"""Meals by account, service and day, and the stornos that undo them.
+
+A meal stands unless a storno names it by its hash.
+"""
+
+from typing import NamedTuple
+
+from agent.central.books.entries import BookedEntry
+from agent.central.books.file import Books
+from agent.domain.clock import Day
+from agent.domain.ledger import EntryKey
+
+# the meal of row m is not undone
+STANDS = (
+    "NOT EXISTS (SELECT 1 FROM entry s WHERE s.terminal = m.terminal"
+    " AND s.undoes_epoch = m.epoch AND s.undoes_seq = m.seq AND s.undoes_hash = m.hash)"
+)
+
+
+class Serving(NamedTuple):
+    """What an account may eat once for money: one service of one day."""
+
+    account: str
+    service: str
+    day: Day
+
+
+class Meal(NamedTuple):
+    """A booked meal. `given_back` is the sum of its `double_meal` postings."""
+
+    key: EntryKey
+    cents: int
+    reason: str
+    stands: bool
+    given_back_cents: int
+
+
+def of_serving(books: Books, serving: Serving) -> list[Meal]:
+    """Return the booked meals of a serving, the earliest first."""
+    rows = books.rows(
+        f"SELECT m.terminal, m.epoch, m.seq, m.hash, m.cents, m.reason, {STANDS},"
+        " (SELECT coalesce(sum(cents), 0) FROM posting p WHERE (p.terminal, p.epoch, p.seq, p.hash)"
+        " = (m.terminal, m.epoch, m.seq, m.hash) AND p.kind = 'double_meal')"
+        " FROM entry m WHERE m.account = ? AND m.service = ? AND m.true_day = ?"
+        " AND m.kind IN ('meal', 'unknown_meal') AND m.cents IS NOT NULL"
+        " ORDER BY m.true_at, m.terminal, m.seq, m.hash",
+        serving,
+    )
+    return [
+        Meal(EntryKey(*key), cents, reason, bool(stands), given_back)
+        for *key, cents, reason, stands, given_back in rows
+    ]
+
+
+def has_standing(books: Books, serving: Serving) -> bool:
+    """Return whether a standing meal of a serving is booked."""
+    row = books.row(
+        "SELECT 1 FROM entry m WHERE account = ? AND service = ? AND true_day = ?"
+        f" AND kind IN ('meal', 'unknown_meal') AND cents IS NOT NULL AND {STANDS}",
+        serving,
+    )
+    return row is not None
+
+
+def servings_with_several(books: Books, from_day: Day) -> list[Serving]:
+    """Return the servings of a day and later that have more than one meal, standing or not."""
+    rows = books.rows(
+        "SELECT account, service, true_day FROM entry WHERE true_day >= ?"
+        " AND account IS NOT NULL AND kind IN ('meal', 'unknown_meal')"
+        " GROUP BY account, service, true_day HAVING count(*) > 1"
+        " ORDER BY account, service, true_day",
+        (from_day,),
+    )
+    return [Serving(*row) for row in rows]
+
+
+def storno_of(books: Books, meal: EntryKey) -> BookedEntry | None:
+    """Return the storno of a meal, None if it has none; it has at most one."""
+    # The index is named: SQLite would choose the primary key by its first column alone and read
+    # all entries of a terminal.
+    row = books.row(
+        "SELECT * FROM entry INDEXED BY entry_by_undone WHERE terminal = ?"
+        " AND undoes_epoch = ? AND undoes_seq = ? AND undoes_hash = ?",
+        meal,
+    )
+    return BookedEntry(*row) if row else None

@@ -1,0 +1,68 @@
+"""Policies and serving times. Both are stored as the JSON of their record, without `k` and `p`."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from agent.central.books.file import Books
+from agent.central.books.town import next_position
+from agent.domain.canteen import PolicyRecord, ServiceRecord
+from agent.domain.clock import Day
+
+GIVE_BACK = "give_back"
+"""The rule for double meals where no policy is set."""
+
+
+class Rules(NamedTuple):
+    """A policy, and the rule for double meals, which stays at the central: give_back or keep."""
+
+    policy: PolicyRecord
+    double_meal: str
+
+
+def put_policy(books: Books, rules: Rules) -> None:
+    """Write the rules that hold from the policy's day on."""
+    books.sql.execute(
+        "INSERT OR REPLACE INTO policy VALUES (?, ?, ?, ?)",
+        (
+            rules.policy.from_day,
+            _body(rules.policy),
+            rules.double_meal,
+            next_position(books),
+        ),
+    )
+
+
+def rules_on(books: Books, day: Day) -> Rules:
+    """Return the rules in effect on a day. The policy's own day is `day`, its position 0."""
+    row = books.row(
+        "SELECT body, double_meal FROM policy WHERE from_day <= ? ORDER BY from_day DESC LIMIT 1",
+        (day,),
+    )
+    if row is None:
+        return Rules(PolicyRecord(from_day=day, p=0), GIVE_BACK)
+    members = {**msgspec.json.decode(row[0]), "from": day, "p": 0}
+    return Rules(msgspec.convert(members, PolicyRecord), row[1])
+
+
+def double_meal_on(books: Books, day: Day) -> str:
+    """Return the rule for double meals on a day."""
+    row = books.row(
+        "SELECT double_meal FROM policy WHERE from_day <= ? ORDER BY from_day DESC LIMIT 1", (day,)
+    )
+    return str(row[0]) if row else GIVE_BACK
+
+
+def put_service(books: Books, site: str, service: ServiceRecord) -> None:
+    """Write a serving time of a site."""
+    books.sql.execute(
+        "INSERT OR REPLACE INTO service VALUES (?, ?, ?, ?)",
+        (site, service.id, _body(service), next_position(books)),
+    )
+
+
+def _body(record: PolicyRecord | ServiceRecord) -> str:
+    members = msgspec.to_builtins(record)
+    return msgspec.json.encode(
+        {name: value for name, value in members.items() if name not in ("k", "p")}, order="sorted"
+    ).decode()

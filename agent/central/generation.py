@@ -1,0 +1,13 @@
+"""A new generation of the central: what follows when its database was restored from a backup."""
+
+from agent.central.books import generations, incidents, terminals
+from agent.central.books.file import Books
+from agent.central.books.incidents import Incident
+from agent.domain.clock import Instant
+
+
+def begin_generation(books: Books, generation: str, *, at: Instant, reason: str) -> None:
+    """Begin a new generation: every terminal compares all records, and sends lost entries again."""
+    generations.begin(books, generation, at=at, reason=reason)
+    terminals.renumber_orders(books)
+    incidents.add(books, Incident(at, "new_generation", reason))

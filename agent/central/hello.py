@@ -1,0 +1,142 @@
+"""A hello: what it proves about the terminal's disk and about this central's database.
+
+`acked` names only an entry that the hello proves to be on the terminal's own chain, by `head` or
+`acked_head`, or that was sent since. Otherwise a restored disk would take entries for booked that
+it has made a second time.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from agent.central.books import chains, entries, generations, incidents, terminals, town
+from agent.central.books.entries import Span
+from agent.central.books.file import Books
+from agent.central.books.incidents import Incident
+from agent.central.feed import FeedCursor
+from agent.central.generation import begin_generation
+from agent.central.orders import confirm, give_new_epoch
+from agent.domain.clock import Instant
+from agent.domain.ledger import ChainEnd, EntryKey, genesis
+from agent.sync.messages import Hello
+
+
+class Greeting(NamedTuple):
+    """A hello as it arrived."""
+
+    town: str
+    terminal: str
+    hello: Hello
+    at: Instant
+
+
+def greet(books: Books, greeting: Greeting, *, new_generation: Callable[[], str]) -> FeedCursor:
+    """Take in a hello within the caller's transaction; return the cursor that its answer follows.
+
+    May begin a new generation of the central, or order a new epoch of the terminal.
+    """
+    _, terminal, hello, at = greeting
+    proof = _proof_of_restore(books, greeting)
+    if proof is not None:
+        reason = f"this database was restored from a backup: {proof}"
+        begin_generation(books, new_generation(), at=at, reason=reason)
+    if hello.order_done is not None:
+        confirm(books, terminal, hello.order_done)
+    _find_chain_end(books, greeting)
+    terminals.set_hello(books, terminal, msgspec.json.encode(hello), at=at)
+    is_present = hello.generation == town.standing(books).generation
+    has_before = hello.before is not None and _is_booked(books, terminal, hello.before)
+    return FeedCursor(
+        generation=hello.generation,
+        position=hello.position if is_present else 0,
+        epoch=hello.epoch,
+        seq=hello.acked,
+        before=hello.before if has_before else None,
+    )
+
+
+def _proof_of_restore(books: Books, greeting: Greeting) -> str | None:
+    """Return what the terminal has that this database does not, None if nothing.
+
+    Each proof counts once: in the new generation the terminal's old one is known and not present.
+    """
+    _, terminal, hello, at = greeting
+    if hello.generation is None:
+        return None
+    generation, position = town.standing(books)
+    if hello.generation != generation:
+        if generations.is_known(books, hello.generation):
+            return None
+        generations.add(books, hello.generation, at=at, reason=f"named by terminal {terminal}")
+        return f"terminal {terminal} has generation {hello.generation[:8]}, which is not known here"
+    if hello.position > position:
+        return f"terminal {terminal} is at position {hello.position}, this database at {position}"
+    acked = ChainEnd(epoch=hello.epoch, seq=hello.acked, hash=hello.acked_head)
+    if hello.acked >= hello.oldest and not _is_booked(books, terminal, acked):
+        return f"entry {hello.acked} of terminal {terminal} was acknowledged and is missing"
+    if hello.before is not None and not _is_booked(books, terminal, hello.before):
+        return (
+            f"entry {hello.before.seq} of epoch {hello.before.epoch} of terminal {terminal} was"
+            " acknowledged and is missing"
+        )
+    return None
+
+
+def _find_chain_end(books: Books, greeting: Greeting) -> None:
+    """Set the chain's end to the newest entry that the hello proves to be on the chain."""
+    town_name, terminal, hello, _ = greeting
+    start = ChainEnd(epoch=hello.epoch, seq=0, hash=genesis(town_name, terminal, hello.epoch))
+    if chains.find(books, terminal, hello.epoch) is None:
+        chains.begin(books, terminal, start)
+    newest_seq = entries.newest_seq(books, terminal, hello.epoch)
+    proved = _proved_ends(books, greeting)
+    end = next((end for end in proved if end == start or _is_booked(books, terminal, end)), None)
+    if end is not None and hello.last < newest_seq and not _may_be_late(books, greeting):
+        _part_from_restored_disk(books, greeting, newest_seq)
+    # where nothing is proved the terminal sends all it keeps, and known entries are recognised
+    chains.set_end(books, terminal, end or start, oldest=hello.oldest)
+
+
+def _proved_ends(books: Books, greeting: Greeting) -> list[ChainEnd]:
+    """Return the chain ends that the hello names, the newest first."""
+    _, terminal, hello, _ = greeting
+    # what another generation had booked says nothing about this database
+    is_present = hello.generation == town.standing(books).generation
+    acked_seq = hello.acked if is_present else 0
+    head = ChainEnd(epoch=hello.epoch, seq=hello.last, hash=hello.head)
+    acked = ChainEnd(epoch=hello.epoch, seq=hello.acked, hash=hello.acked_head)
+    # A hole that this disk can fill: another copy of it, which was booked, had pruned the entries.
+    kept = Span(terminal, hello.epoch, max(hello.oldest, acked_seq + 1) + 1, hello.last + 1)
+    if entries.has_hole(books, kept):
+        return [acked] if acked_seq else []
+    return [head, acked]
+
+
+def _part_from_restored_disk(books: Books, greeting: Greeting, newest_seq: int) -> None:
+    """Order a new epoch for a disk that lacks booked entries; once, while that order waits."""
+    _, terminal, hello, at = greeting
+    if give_new_epoch(books, terminal):
+        detail = (
+            f"epoch {hello.epoch}: the terminal ends at entry {hello.last}, {newest_seq} are"
+            " booked; its disk was restored"
+        )
+        incidents.add(books, Incident(at, "restored_disk", detail, terminal, hello.epoch))
+
+
+def _may_be_late(books: Books, greeting: Greeting) -> bool:
+    """Return whether the broker may have delivered an old hello late.
+
+    It may if it is older than the hello before it, and was not repeated since.
+    """
+    hello = greeting.hello
+    text = terminals.hello(books, greeting.terminal)
+    if text is None:
+        return False
+    before = msgspec.json.decode(text, type=Hello)
+    is_repeated = hello.at != before.at and (hello.last, hello.head) == (before.last, before.head)
+    return hello.at <= before.at and not is_repeated
+
+
+def _is_booked(books: Books, terminal: str, end: ChainEnd) -> bool:
+    return entries.is_booked(books, EntryKey(terminal, end.epoch, end.seq, end.hash))

@@ -1,0 +1,40 @@
+"""Terminals as the office sees them: add, move, retire, order; and a restored database."""
+
+from agent.central.books import terminals
+from agent.central.books.file import Books
+from agent.central.generation import begin_generation
+from agent.central.orders import give_order
+from agent.domain.clock import Instant
+
+
+def add_terminal(books: Books, terminal: str, site: str) -> None:
+    """Register a terminal at a site, or move it there. A moved one compares all records again."""
+    with books.transaction():
+        known = terminals.find(books, terminal)
+        if known is None:
+            terminals.add(books, terminal, site)
+        elif known.site != site:
+            terminals.set_site(books, terminal, site)
+            give_order(books, terminal, "resync")
+
+
+def retire_terminal(books: Books, terminal: str) -> None:
+    """Send a stolen or retired terminal no more records, and let it delete those it has.
+
+    It deletes them when all its entries are booked.
+    """
+    with books.transaction():
+        give_order(books, terminal, "wipe")
+        terminals.set_site(books, terminal, None)
+
+
+def order(books: Books, terminal: str, do: str) -> str:
+    """Give a terminal an order and return its id. Raise `CentralError` for an unknown terminal."""
+    with books.transaction():
+        return give_order(books, terminal, do)
+
+
+def new_generation(books: Books, generation: str, *, at: Instant, reason: str) -> None:
+    """Declare that this database was restored from a backup."""
+    with books.transaction():
+        begin_generation(books, generation, at=at, reason=reason)

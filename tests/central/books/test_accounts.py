@@ -1,0 +1,66 @@
+"""Accounts in the books: particulars, prices, balances, positions."""
+
+import pytest
+
+from agent.central.books import accounts, town
+from agent.central.books.accounts import Account
+from agent.central.books.file import Books
+from agent.domain.canteen import Price
+from agent.errors import CentralError
+
+A1 = Account("a-1", "primaria", "pupil", "active", "1A", "Nora K.", "no-pork")
+
+
+@pytest.fixture(autouse=True)
+def added(books: Books) -> None:
+    with books.transaction():
+        accounts.add(books, A1)
+
+
+def position(books: Books, account: str) -> int:
+    return int(books.rows("SELECT p FROM account WHERE id = ?", (account,))[0][0])
+
+
+def test_an_account_is_found_as_it_was_added(books: Books) -> None:
+    assert accounts.find(books, "a-1") == A1
+    assert accounts.find(books, "a-2") is None
+    assert (accounts.balance_cents(books, "a-1"), accounts.count(books)) == (0, 1)
+
+
+def test_particulars_change_but_the_site_does_not(books: Books) -> None:
+    accounts.update(books, A1._replace(site="media", status="closed", dish=None))
+    assert accounts.find(books, "a-1") == A1._replace(status="closed", dish=None)
+    accounts.set_site(books, "a-1", "media")
+    assert accounts.find(books, "a-1") == A1._replace(site="media", status="closed", dish=None)
+
+
+def test_a_balance_moves_together_with_the_position(books: Books) -> None:
+    before = position(books, "a-1")
+    accounts.move_balance(books, "a-1", -366)
+    accounts.move_balance(books, "a-1", 1_000)
+    assert accounts.balance_cents(books, "a-1") == 634
+    assert position(books, "a-1") == before + 2 == town.standing(books).position
+
+
+def test_every_account_gets_a_position_of_its_own(books: Books) -> None:
+    accounts.add(books, A1._replace(id="a-2"))
+    before = town.standing(books).position
+    accounts.bump_all(books)
+    positions = [position(books, account) for account in ("a-1", "a-2")]
+    assert positions == [before + 1, before + 2]
+
+
+def test_a_price_replaces_one_of_the_same_service_and_day(books: Books) -> None:
+    old = Price(service="lunch", from_day="2026-09-01", cents=366)
+    new = Price(service="lunch", from_day="2026-09-01", cents=380)
+    later = Price(service="lunch", from_day="2027-01-01", cents=400)
+    for price in (later, old, new):
+        accounts.set_price(books, "a-1", price)
+    assert accounts.prices(books, "a-1") == [new, later]
+
+
+@pytest.mark.parametrize("wrong", [{"category": "child"}, {"status": "away"}, {"id": "a-1"}])
+def test_an_impossible_account_is_not_written(books: Books, wrong: dict[str, str]) -> None:
+    with pytest.raises(CentralError, match="not written"), books.transaction():
+        accounts.add(books, A1._replace(**{"id": "a-3", **wrong}))
+    assert accounts.count(books) == 1

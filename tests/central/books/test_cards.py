@@ -1,0 +1,35 @@
+"""Cards in the books."""
+
+from agent.central.books import cards, town
+from agent.central.books.cards import Card, UsedCard
+from agent.central.books.file import Books
+from agent.domain.card import Token
+from tests.parts.foreign_terminal import ForeignTerminal, meal
+
+TOKEN, OTHER = Token("ab" * 16), Token("cd" * 16)
+
+
+def test_a_card_replaces_what_the_books_had_of_it(books: Books) -> None:
+    cards.put(books, Card(TOKEN, "a-1", "active"))
+    cards.put(books, Card(TOKEN, "a-2", "blocked"))
+    assert cards.find(books, TOKEN) == Card(TOKEN, "a-2", "blocked")
+    assert cards.find(books, OTHER) is None
+    assert (cards.of_account(books, "a-1"), cards.of_account(books, "a-2")) == ([], [TOKEN])
+
+
+def test_a_card_that_is_sent_again_has_the_newest_position(books: Books) -> None:
+    cards.put(books, Card(TOKEN, "a-1", "active"))
+    cards.put(books, Card(OTHER, "a-1", "active"))
+    cards.bump(books, TOKEN)
+    (row,) = books.rows("SELECT p FROM card WHERE token = ?", (TOKEN,))
+    assert row == (town.standing(books).position,)
+
+
+def test_used_cards_are_the_assigned_ones_and_those_of_unknown_meals(
+    foreign: ForeignTerminal,
+) -> None:
+    assigned = cards.used(foreign.central.books)
+    unknown_meal = meal(kind="unknown_meal", account=None, card=OTHER, cents=0)
+    foreign.send(unknown_meal, unknown_meal, meal(card=TOKEN))
+    added = [card for card in cards.used(foreign.central.books) if card not in assigned]
+    assert len(assigned) == 2 and added == [UsedCard(OTHER, None, "not assigned")]

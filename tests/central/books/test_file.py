@@ -1,0 +1,65 @@
+"""The books' file: created once, safe in a power cut, and never another program's."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from agent.central.books import town
+from agent.central.books.file import Books
+from agent.central.books.town import Town
+from agent.errors import CentralError
+
+
+def test_books_are_created_once(tmp_path: Path, books: Books) -> None:
+    with pytest.raises(CentralError, match="already exists"):
+        Books(books.path, create=True)
+    with pytest.raises(CentralError, match="canteen-central init"):
+        Books(tmp_path / "other.db")
+    assert not (tmp_path / "other.db").exists()
+
+
+def test_a_commit_survives_a_power_cut(books: Books) -> None:
+    """EXTRA also flushes the folder when the rollback journal is deleted."""
+    (extra,) = books.rows("PRAGMA synchronous")[0]
+    (mode,) = books.rows("PRAGMA journal_mode")[0]
+    assert (extra, mode) == (3, "delete")
+
+
+def test_the_version_changes_when_another_process_has_committed(books: Books) -> None:
+    before = books.version()
+    with closing(Books(books.path)) as other, other.transaction():
+        town.set_labels(other, True)
+    assert books.version() != before
+
+
+def test_a_write_to_a_locked_file_is_a_sentence_and_changes_nothing(books: Books) -> None:
+    books.sql.execute("PRAGMA busy_timeout = 1")
+    with closing(sqlite3.connect(books.path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(CentralError, match="not written"), books.transaction():
+            town.set_labels(books, True)
+        other.execute("ROLLBACK")
+    assert not town.sends_labels(books)
+
+
+def test_a_transaction_that_fails_leaves_nothing(books: Books) -> None:
+    with pytest.raises(CentralError, match="not written"), books.transaction():
+        town.next_position(books)
+        books.sql.execute("INSERT INTO central VALUES (2, 'x', 'y', 'z', 0, 0)")
+    assert town.standing(books).position == 0
+
+
+def test_another_program_file_is_refused_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "photo.db"
+    path.write_bytes(b"\xff\xd8\xff\xe0 a photo")
+    with pytest.raises(CentralError, match="not an SQLite database"):
+        Books(path)
+    assert path.read_bytes().startswith(b"\xff\xd8")
+
+
+def test_two_towns_have_two_files(tmp_path: Path, books: Books) -> None:
+    with closing(Books(tmp_path / "other.db", create=True)) as other:
+        town.initialise(other, Town("altrove", "Europe/Rome"), "ab" * 16, at="")
+        assert town.find(other).name != town.find(books).name

@@ -1,0 +1,58 @@
+"""The office's lists."""
+
+import msgspec
+
+from agent.central.books import incidents, lists
+from agent.central.books.incidents import Incident, UnusableMessage
+from tests.conftest import CARD, OTHER_CARD
+from tests.parts.foreign_terminal import EPOCH, NAME, ForeignTerminal, meal
+
+
+def test_a_terminal_is_listed_with_how_far_its_newest_epoch_is_booked(
+    foreign: ForeignTerminal,
+) -> None:
+    foreign.send(meal())
+    foreign.receive("state", {"online": True})
+    foreign.hello()
+    rows = {row.id: row for row in lists.terminals(foreign.central.books)}
+    row = rows[NAME]
+    assert (row.epoch, row.booked, row.last, row.online) == (EPOCH, 1, 1, 1)
+    foreign.hello(epoch="2-00000000000000aa", last=0)
+    rows = {row.id: row for row in lists.terminals(foreign.central.books)}
+    assert (rows[NAME].epoch, rows[NAME].booked) == ("2-00000000000000aa", 0)
+
+
+def test_an_account_is_listed_with_balance_and_standing_meals(foreign: ForeignTerminal) -> None:
+    foreign.send(meal(), meal(day="2026-11-24"))
+    foreign.send(foreign.storno(1))
+    (row,) = [row for row in lists.accounts(foreign.central.books) if row.id == "a-1"]
+    assert (row.balance_cents, row.meals, row.group) == (-366, 1, "1A")
+    assert msgspec.to_builtins(row)["class"] == "1A"
+
+
+def test_incidents_messages_and_entries_are_listed_together_by_time(
+    foreign: ForeignTerminal,
+) -> None:
+    books = foreign.central.books
+    with books.transaction():
+        incidents.add(books, Incident("2026-11-25T00:00:00.000Z", "hole", "lost", NAME))
+        message = UnusableMessage("2026-11-24T00:00:00.000Z", "topic", b"", "unusable")
+        incidents.set_aside(books, message)
+    foreign.send(meal(account="nobody"))
+    found = [(row.kind, row.detail) for row in lists.incidents(books)]
+    assert found == [
+        ("set_aside", "entry 1: unknown_account"),
+        ("message set aside", "topic: unusable"),
+        ("hole", "lost"),
+    ]
+
+
+def test_no_list_has_a_card_id_or_a_label(foreign: ForeignTerminal) -> None:
+    books = foreign.central.books
+    books.sql.execute("UPDATE account SET label = 'Nora K.'")
+    foreign.send(meal(kind="unknown_meal", account=None, card="ab" * 16, cents=0))
+    rows = [lists.terminals(books), lists.accounts(books), lists.incidents(books)]
+    printed = msgspec.json.encode(rows).decode()
+    assert "a-1" in printed and "unknown_card" in printed
+    uids = [card.partition(":")[2] for card in (CARD, OTHER_CARD)]
+    assert not any(secret in printed for secret in ("Nora", "ab" * 16, *uids))

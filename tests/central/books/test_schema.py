@@ -1,0 +1,53 @@
+"""What the tables themselves refuse."""
+
+import sqlite3
+
+import pytest
+
+from agent.central.books import incidents
+from agent.central.books.file import Books
+from agent.domain.ledger import SEQ_MAX
+from tests.conftest import CARD
+from tests.parts.wire import Wire
+
+ENTRY = (
+    "INSERT INTO entry (terminal, epoch, seq, hash, prev, kind, status, reason, body)"
+    " VALUES ('t', 'e', ?, 'h', 'p', 'meal', 'applied', '', '{}')"
+)
+CHAIN = "INSERT INTO chain VALUES ('t', 'e', ?, 'h', 1, 1)"
+POSTING = "INSERT INTO posting (account, cents, kind, at, reason) VALUES ('a', 1, ?, '', '')"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM entry",
+        "UPDATE entry SET body = ''",
+        "UPDATE entry SET hash = ''",
+        "DELETE FROM posting",
+        "UPDATE posting SET cents = 0",
+    ],
+)
+def test_entries_and_postings_cannot_be_rewritten(wire: Wire, statement: str) -> None:
+    wire.box.tap(CARD)
+    wire.settle()
+    with pytest.raises(sqlite3.IntegrityError, match="never"):
+        wire.central.books.sql.execute(statement)
+
+
+@pytest.mark.parametrize(("statement", "lowest"), [(ENTRY, 1), (CHAIN, 0)])
+def test_a_seq_is_within_the_contracts_limits(books: Books, statement: str, lowest: int) -> None:
+    for wrong in (lowest - 1, SEQ_MAX + 1):
+        with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
+            books.sql.execute(statement, (wrong,))
+    books.sql.execute(statement, (SEQ_MAX,))
+
+
+def test_a_posting_has_a_known_kind(books: Books) -> None:
+    with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
+        books.sql.execute(POSTING, ("gift",))
+
+
+def test_an_incident_needs_no_terminal(books: Books) -> None:
+    incidents.add(books, incidents.Incident("at", "kind", "detail"))
+    assert books.rows("SELECT terminal, epoch FROM incident")[0] == (None, None)
