@@ -7,6 +7,7 @@ numbers are fixed, so the same program prints the same bytes.
 import json
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from docs import printed
@@ -18,8 +19,7 @@ CARD, UNKNOWN = "a:04a1b2c3d4e5f6", "em:010063e9ae"
 
 def texts() -> dict[Path, str]:
     """Return every example with its text."""
-    with tempfile.TemporaryDirectory() as folder:
-        wire = Wire(Path(folder))
+    with tempfile.TemporaryDirectory() as folder, closing(Wire(Path(folder))) as wire:
         wire.central.policy()
         wire.central.add_account("a-1041", cards=(CARD,))
         wire.connect()

@@ -278,6 +278,7 @@ def test_a_restored_central_begins_one_journal_however_many_terminals_have_prune
         wire.pass_time(120_000)
     assert wire.central.one("SELECT count(*) FROM incident WHERE kind = 'new_generation'") == 1
     both_sides_are_equal(wire)
+    wire.close()
 
 
 def test_order_ids_of_another_life_of_the_central_are_other_ids(wire: Wire, tmp_path: Path) -> None:

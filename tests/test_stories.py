@@ -1,4 +1,4 @@
-"""The acceptance stories of docs/STORIES.md, by their numbers, with the real store, session, decisions and central."""
+"""The stories of docs/contribute/stories.md by number, with real store, session and central."""
 
 import shutil
 from datetime import UTC, datetime, timedelta

@@ -163,13 +163,16 @@ class App:
                 self._notifier.status(self._terminal.summary())
 
     def _turn(self, event: Event | None, reading: Reading) -> None:
+        if self._terminal.fault is not None:
+            # The state directory was read-only or missing; this turn may find it usable again.
+            self._control.start()
         for effect in self._terminal.turn(event, reading):
             self._perform(effect)
         for thread in self._readers.values():
             thread.watch()
-        if self._terminal.fault is not None:
-            self._control.start()  # the state directory may have been missing
-        elif self._mirror is not None and not isinstance(event, CardPresented):
+        if self._terminal.fault is not None or self._mirror is None:
+            return
+        if not isinstance(event, CardPresented):
             self._copy_on(self._mirror)
 
     def _log_start(self) -> None:

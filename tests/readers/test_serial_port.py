@@ -138,7 +138,7 @@ def test_a_signal_with_another_answer_is_reported_and_the_reader_goes_on(tmp_pat
         assert bench.card() == card_of(bench.far_end, second)
 
 
-def test_two_cards_are_refused_and_none_of_them_is_a_tap_until_both_have_gone(
+def test_two_cards_are_refused_and_none_of_them_is_a_tap_until_both_are_removed(
     tmp_path: Path,
 ) -> None:
     with bench_of(Pn532, tmp_path) as bench:

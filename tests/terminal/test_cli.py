@@ -39,6 +39,7 @@ def test_the_ledger_is_listed_and_verified_from_the_file_alone(tmp_path: Path) -
     wire.box.handle(Arrived(topic="elsewhere", payload=b"?", receipt=None))
     (tmp_path / "state" / "terminal.db").unlink()
     wire.box.db.sql.execute("VACUUM INTO ?", (str(tmp_path / "state" / "terminal.db"),))
+    wire.close()
     (seen,) = json.loads(run_agent("incidents", "-c", config, "--json"))
     assert seen["kind"] == "set aside" and seen["detail"].startswith("elsewhere")
     connection = sqlite3.connect(tmp_path / "state" / "terminal.db", isolation_level=None)
