@@ -286,7 +286,8 @@ TERMINAL_BUGS = (
         "an incident is written in a transaction of its own",
         Change(
             "agent/store/writes.py",
-            "            _insert_set_aside(sql, message)\n        _insert_incident(sql, changes.incident)\n",
+            "            _insert_set_aside(sql, message)\n"
+            "        _insert_incident(sql, changes.incident)\n",
             "            _insert_set_aside(sql, message)\n",
         ),
         Change(

@@ -260,3 +260,38 @@ def test_another_terminals_damaged_file_is_kept_and_nothing_of_it_is_taken(wire:
         assert standing(db).terminal == "t-1"
     beside(wire.box.path, ".damaged-1").rename(wire.box.path)
     wire.box.start()
+
+
+def test_an_exchange_that_failed_once_is_finished_and_not_repeated(wire: Wire) -> None:
+    lunches(wire, 1)
+    wire.box.db.close()
+    whole = wire.box.path.rename(wire.box.path.with_name(f"{wire.box.path.name}.whole"))
+    for end in ("-wal", "-shm"):
+        wire.box.path.with_name(wire.box.path.name + end).unlink(missing_ok=True)
+    wire.box.path.write_bytes(b"damaged")
+    db = wire.box.ledger_file().open(wire.clock.instant, "the damage that began the exchange")
+    assert len(reads.entries(db, newest=10)) == 2 and reads.incidents(db) == []
+    assert not whole.exists() and not list(wire.box.path.parent.glob("*.damaged-*"))
+    db.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE epoch SET n = 1 << 40",
+        "UPDATE epoch SET n = -1",
+        "UPDATE epoch SET base_seq = 1 << 40",
+        "UPDATE epoch SET id = CAST(x'00ff' AS TEXT)",
+    ],
+)
+def test_a_number_or_name_of_an_epoch_that_cannot_be_is_damage(wire: Wire, change: str) -> None:
+    lunches(wire, 1)
+    wire.box.db.sql.execute("PRAGMA ignore_check_constraints = ON")
+    wire.box.db.sql.execute(change)
+    wire.box.db.close()
+    progress: list[int] = []
+    file = dataclasses.replace(wire.box.ledger_file(), on_progress=lambda: progress.append(1))
+    db = file.open(wire.clock.instant)
+    assert [incident.kind for incident in reads.incidents(db)] == ["damaged_file"]
+    assert progress
+    db.close()
