@@ -1,4 +1,6 @@
-"""Accounts, cards, prices, services and policies: the records of a terminal, and their meaning.
+"""The records of a terminal, and which price takes effect on which day (`price_on`).
+
+The records are accounts, cards, services and policies.
 
 A record has one form on the wire, on disk and in memory (PROTOCOL.md, "Down: changes"). Each record
 is whole and carries `p`, the central's position when it last changed. Prices and policies have a
