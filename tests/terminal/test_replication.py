@@ -20,7 +20,11 @@ from agent.sync.messages import Changes, Entries, Hello, decode
 from agent.sync.session import HEARTBEAT_MS
 from agent.terminal.housekeeping import PRUNE_EVERY_MS
 from tests.conftest import CARD, OTHER_CARD
-from tests.invariants import a_difference_was_found_and_healed, all_is_well, both_sides_are_equal
+from tests.invariants import (
+    a_difference_is_found_once_and_repaired,
+    both_sides_are_equal,
+    everything_is_consistent,
+)
 from tests.parts.wire import SITE, TODAY, Wire, down, last_changes
 
 DAY_MS = 24 * 3_600_000
@@ -111,7 +115,7 @@ def test_the_digest_finds_a_changed_balance_and_it_is_repaired(wire: Wire) -> No
     wire.pass_time(300_000)
     assert wire.box.balance("a-1") == 0
     assert reads.incidents(wire.box.db)[0].kind == "digest"
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_the_digest_finds_a_lost_and_an_invented_record(wire: Wire) -> None:
@@ -142,7 +146,7 @@ def test_an_epoch_ends_only_when_the_central_has_all_its_entries(wire: Wire) -> 
     for _ in range(4):
         wire.pass_time(60_000)
     assert standing(wire.box.db).epoch.startswith("2-")
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_a_large_school_comes_in_chunks_and_continues_after_a_restart(wire: Wire) -> None:
@@ -169,7 +173,7 @@ def test_a_large_school_comes_in_chunks_and_continues_after_a_restart(wire: Wire
     wire.connect()
     assert not standing(wire.box.db).resyncing
     assert sum(1 for _ in reads.balances(wire.box.db)) == 452
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_an_account_that_moves_to_another_school_loses_no_meal(
@@ -187,7 +191,7 @@ def test_an_account_that_moves_to_another_school_loses_no_meal(
     with wire.central.books.transaction():
         move_account(wire.central.books, "a-1", "media", SITE)
     wire.settle()
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_old_and_booked_entries_are_pruned(wire: Wire) -> None:
@@ -224,7 +228,7 @@ def test_a_clock_that_was_ahead_has_pruned_no_meal(wire: Wire) -> None:
     }
     wire.settle()
     assert wire.central.balance("a-1") == 2 * -366
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_a_rule_that_keeps_longer_does_not_reopen_a_pruned_day(wire: Wire) -> None:
@@ -336,7 +340,7 @@ def test_a_changed_file_is_noticed_within_one_heartbeat_and_repaired(
     wire.box.db.sql.execute(damage)
     assert wire.box.balance("a-1") != wire.central.balance("a-1")
     wire.pass_time(HEARTBEAT_MS)
-    a_difference_was_found_and_healed(wire.box.db, wire.central.books, "t-1", before=0)
+    a_difference_is_found_once_and_repaired(wire.box.db, wire.central.books, "t-1", before=0)
 
 
 def test_a_central_that_lost_pruned_entries_is_followed(wire: Wire) -> None:
