@@ -8,7 +8,7 @@ PACKAGES := $(shell sed 's/\#.*//' system-packages.txt)
 INSTALL := pip install --quiet --disable-pip-version-check
 LOCKED := --require-hashes --only-binary :all:
 # The modules of docs/ that print pages.
-PRINTED := schemas examples readers commands configuration limits
+PRINTED := schemas examples readers bound commands configuration limits tested
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url
 
@@ -58,7 +58,7 @@ check: setup ## check style, types, imports, house rules and printed pages
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m tests.house_rules
-	@for page in $(PRINTED) bound; do $(BIN)/python -m docs.$$page --check || exit 1; done
+	@for page in $(PRINTED); do $(BIN)/python -m docs.$$page --check || exit 1; done
 	@$(BIN)/python -m docs.links
 
 docs: setup ## print the pages that are made from the code again

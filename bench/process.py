@@ -82,7 +82,7 @@ def _start(terminal: Terminal) -> float:
     terminal.start()
     process = terminal.process
     assert process is not None
-    wait_for(lambda: "serving" in process.output()[size:], "READY")
+    wait_for(lambda: "Serving" in process.output()[size:], "READY")
     return time.monotonic() - begun
 
 

@@ -253,7 +253,7 @@ def _renew(books: Books, batch: Batch, account: str, cents: int) -> None:
 
     A site that does not have the account gets a tombstone, so that the terminal's `h` passes.
     """
-    known = accounts.find(books, account)
+    known = batch.account(books, account)
     if known is not None:
         accounts.move_balance(books, account, cents)
     if batch.site is not None and (known is None or known.site != batch.site):

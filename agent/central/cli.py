@@ -91,7 +91,7 @@ def serve(
 @click.argument("roster", type=click.Path(path_type=Path))
 @click.pass_obj
 def import_roster(db_path: Path, roster: Path) -> None:
-    """Import accounts, cards, prices and classes from a CSV file (docs/ROSTER.md)."""
+    """Import accounts, cards, prices and classes from a CSV file (docs/office/roster.md)."""
     with open_books(db_path) as books:
         lines = rosters.read_roster(roster, card_key(db_path))
         with Progress(

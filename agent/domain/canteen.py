@@ -188,7 +188,7 @@ class GoneRecord(Struct, frozen=True, kw_only=True, tag_field="k", tag="gone"):
 Record = AccountRecord | CardRecord | PolicyRecord | ServiceRecord | GoneRecord
 
 DEFAULT_POLICY = PolicyRecord(from_day="1970-01-01", p=0)
-"""In effect until the central's first policy arrives: nobody is refused (docs/STORIES.md, 3)."""
+"""In effect until the central's first policy arrives: nobody is refused (story 3)."""
 
 
 def price_on(prices: Iterable[Price], service: str, day: Day) -> int | None:

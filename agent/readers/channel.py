@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar, TypeVarTuple
 
 from agent.domain.card import CardId
 from agent.readers.events import CardPresented, CardUnreadable, ReaderEvent, Signal, SignalFailed
@@ -32,12 +32,12 @@ TRAFFIC = 5
 
 log = logging.getLogger("agent.readers")
 
-_Arguments = ParamSpec("_Arguments")
+_Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
 
 
 class Recorder(Protocol):
-    """Keeps what goes over a reader's wire (`agent/readers/trace.py`)."""
+    """Keeps the traffic of a reader's wire (`agent/readers/trace.py`)."""
 
     def add(self, now_ms: int, mark: str, data: bytes) -> None:
         """Keep one line. `mark` is one of `trace.MARKS`."""
@@ -83,16 +83,11 @@ class Channel:
         """Return monotonic milliseconds, for presence and gaps."""
         return time.monotonic_ns() // 1_000_000
 
-    def call(
-        self,
-        function: Callable[_Arguments, _Result],
-        *arguments: _Arguments.args,
-        **keywords: _Arguments.kwargs,
-    ) -> _Result:
+    def call(self, function: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
         """Call into a driver, which may never return: the main loop watches the time."""
         self.calling_since_ms = self.now_ms()
         try:
-            return function(*arguments, **keywords)
+            return function(*arguments)
         finally:
             self.calling_since_ms = None
 
@@ -175,12 +170,12 @@ class Channel:
             self._emit(SignalFailed(reader=self.name, reason=reason))
 
     def trace(self, mark: str, data: bytes = b"", at_ms: int | None = None) -> None:
-        """Hand what went over the wire to the log at level `TRAFFIC`, and to the recorder.
+        """Hand traffic of the wire to the log at level `TRAFFIC`, and to the recorder.
 
         `at_ms` is the time that the reader's code used, where it matters for a replay.
         """
         if log.isEnabledFor(TRAFFIC):
-            log.log(TRAFFIC, "reader '%s' %s %s", self.name, mark, data.hex(" "))
+            log.log(TRAFFIC, "Reader '%s' %s %s", self.name, mark, data.hex(" "))
         if self._recorder is not None:
             self._recorder.add(self.now_ms() if at_ms is None else at_ms, mark, data)
 

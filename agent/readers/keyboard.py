@@ -30,7 +30,7 @@ class KeyboardReader:
     def run(self, channel: Channel) -> None:
         """Read typed numbers until `channel.stopping`.
 
-        Raise `ReaderError` when the device goes, or when another program has grabbed it.
+        Raise `ReaderError` when the device is lost, or when another program has grabbed it.
         """
         try:
             with contextlib.closing(evdev.InputDevice(self._port)) as device:

@@ -4,7 +4,7 @@ import re
 
 from agent.errors import ProfileError
 
-_HEAD = """# {vendor} {model}: write here what the reader is, and what one must know about it.
+_HEAD = """# {vendor} {model}: write here what the reader is, and what a technician must know.
 # agent/readers/profile.py describes every key.
 schema    = 1
 id        = "{id}"
@@ -62,7 +62,7 @@ _SERIAL = """
 baud   = 9600                       # FILL IN
 
 [framing]
-# delimited | counted | prefixed | line | pn53x: docs/READERS.md has an example of each
+# delimited | counted | prefixed | line | pn53x: see docs/contribute/add-a-reader.md
 kind       = "delimited"
 start      = "02"                   # FILL IN
 end        = "03"

@@ -62,7 +62,7 @@ def reader_thread(
 
 
 def record_trace(config: ReaderConfig, seconds: float) -> tuple[Trace, list[str]]:
-    """Run a reader for a while; return what went over its wire, and a word for each tap.
+    """Run a reader for a while; return the trace of its traffic, and a word for each tap.
 
     The word is the card's technology, or the fault. Every tap is answered with *out of order*,
     because no meal is recorded. Raise `ReaderError` when the reader was never up.

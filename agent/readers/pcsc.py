@@ -7,7 +7,7 @@ LEAVE_CARD. Knows no money and stores nothing.
 
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
 from msgspec import UNSET
 from smartcard import scard
@@ -33,6 +33,9 @@ FEATURE_REQUEST = 3400
 
 log = logging.getLogger("agent.readers.pcsc")
 
+_Arguments = TypeVarTuple("_Arguments")
+_Result = TypeVar("_Result")
+
 
 class PcscReader:
     """One PC/SC reader. `device` is a glob over PC/SC names; None means the profile's glob."""
@@ -44,7 +47,7 @@ class PcscReader:
     def run(self, channel: Channel) -> None:
         """Read cards until `channel.stopping`.
 
-        Raise `ReaderError` when the reader, its driver or pcscd goes.
+        Raise `ReaderError` when the reader, its driver or pcscd is lost.
         """
         connection = _Connection(self._profile, channel)
         code, context = connection.call(scard.SCardEstablishContext, scard.SCARD_SCOPE_USER)
@@ -114,7 +117,7 @@ class _Connection:
                 fault = "unexpected answer" if code == scard.SCARD_S_SUCCESS else _text(code)
                 if code != scard.SCARD_S_SUCCESS or not _is_expected(step, bytes(answer)):
                     name = self._channel.name
-                    log.info("reader '%s': start-up step %s failed: %s", name, send, fault)
+                    log.info("Reader '%s': start-up step %s failed: %s", name, send, fault)
 
     def watch(self) -> None:
         """Read cards until the reader must stop."""
@@ -175,7 +178,7 @@ class _Connection:
         if detection is None and is_connected and self._tries > TRIES:
             detection = Fault.STATUS  # present for a second without an answer: held badly
         if detection is None:
-            self.leave()  # it went; as long as a card is present, it is asked again
+            self.leave()  # removed; while a card is present, it is asked again
             return
         self._unread = False
         self._pending.detected(detection)
@@ -186,12 +189,12 @@ class _Connection:
             self._show(self._pending.signal)
 
     def _connect(self) -> bool:
-        """Connect to the card. Return False when it went."""
+        """Connect to the card. Return False when it was removed."""
         protocols = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
         code, handle, protocol = self.call(
             scard.SCardConnect, self._context, self._reader, scard.SCARD_SHARE_SHARED, protocols
         )
-        if code in _CARD_WENT:
+        if code in _CARD_REMOVED:
             return False
         self.check(code, "connecting to the card")
         self._card = _Card(handle, protocol)
@@ -233,7 +236,7 @@ class _Connection:
         """Return the answer to an escape command, or None after reporting why there is none."""
         if self._escape_code is None:
             self._channel.signal_failed(
-                "the driver allows no escape commands; canteen-agent readers tells how to fix it"
+                "the driver allows no escape commands; canteen-agent readers shows the fix"
             )
             return None
         assert self._card is not None
@@ -246,11 +249,13 @@ class _Connection:
         self._channel.trace("<", received)
         return received
 
-    def _control(self, send: str, handle: int) -> Any:
-        return self.call(scard.SCardControl, handle, self._escape_code, list(parse_hex(send)))
+    def _control(self, send: str, handle: int) -> tuple[int, list[int]]:
+        command = list(parse_hex(send))
+        code, answer = self.call(scard.SCardControl, handle, self._escape_code, command)
+        return code, answer
 
     def _transmit(self, send: str) -> bytes | None:
-        """Return the answer to an APDU, or None when the card went."""
+        """Return the answer to an APDU, or None when the card was removed."""
         assert self._card is not None
         handle, protocol = self._card
         apdu = list(parse_hex(send))
@@ -261,7 +266,7 @@ class _Connection:
             code, protocol = self.call(scard.SCardReconnect, handle, share, protocol, disposition)
             if code == scard.SCARD_S_SUCCESS:
                 code, answer = self.call(scard.SCardTransmit, handle, _pci(protocol), apdu)
-        if code in _CARD_WENT:
+        if code in _CARD_REMOVED:
             # Another card may be present already, so the reader must look again.
             self._unread, self._tries = True, self._tries if self._unread else 0
             return None
@@ -270,7 +275,7 @@ class _Connection:
         self._channel.trace("<", received)
         return received
 
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    def call(self, function: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
         """Call into PC/SC, which may block."""
         return self._channel.call(_safely, function, *arguments)
 
@@ -318,7 +323,7 @@ Call = Callable[..., Any]
 """A way to call into PC/SC: pyscard has no types."""
 
 
-def _safely(function: Call, *arguments: Any) -> Any:
+def _safely(function: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
     """Call into PC/SC. Raise `ReaderError` for the exceptions of the binding itself.
 
     These are a name that is not UTF-8, and a lost client (pyscard #248).
@@ -342,7 +347,7 @@ def _escape_code_by(call: Call, handle: int) -> int | None:
 
 
 # The codes of a card that was removed, until pcscd notices it: it looks every 0.4 s.
-_CARD_WENT = frozenset(
+_CARD_REMOVED = frozenset(
     {
         scard.SCARD_E_NO_SMARTCARD,
         scard.SCARD_W_REMOVED_CARD,

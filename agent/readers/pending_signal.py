@@ -1,8 +1,8 @@
 """Whether the signal for a tap may be shown on the card that is present now. Pure.
 
-For readers that can show a signal only while a card is present. A card that went before its signal
-gets it when it is back soon. Later it may have been tapped elsewhere, and another card must never
-show the signal.
+For readers that can show a signal only while a card is present. A card that was removed before its
+signal gets it when it is back soon. Later it may have been tapped elsewhere, and another card must
+never show the signal.
 """
 
 from agent.readers.channel import SIGNAL_LATE_MS

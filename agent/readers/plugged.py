@@ -89,7 +89,8 @@ class _UsbDevice:
 def usb_readers(profiles: list[Profile], root: Path = Path("/")) -> Iterator[Device]:
     """Yield the USB devices that match a profile, and those that are known not to work.
 
-    Serial and keyboard readers have their path as location; PC/SC readers have none here.
+    Serial and keyboard readers have their path as location; that of a PC/SC reader is its name,
+    which `pcsc_readers` yields.
     """
     for usb in _usb_devices(root):
         profile = profile_of_usb(profiles, usb.id, usb.interface_names)
@@ -102,7 +103,7 @@ def usb_readers(profiles: list[Profile], root: Path = Path("/")) -> Iterator[Dev
             yield Device(description, location, profile, reason, obstacles)
         elif usb.id in NO_PCSC:
             problem = f"{NO_PCSC[usb.id]} is not a PC/SC reader on Linux"
-            obstacle = Obstacle(problem, "use another reader; docs/READERS.md says which to buy")
+            obstacle = Obstacle(problem, "use another reader; docs/operate/readers.md says which")
             yield Device(description, None, None, "a known USB id", [obstacle])
 
 

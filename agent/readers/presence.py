@@ -44,7 +44,7 @@ class Presence:
 
     A card that is detected again within `gone_after_ms` was never away, even when another card was
     detected in between. Several cards at once (a collision) are one fault. After a collision,
-    removing one card is not a tap: all cards must go first.
+    removing one card is not a tap: all cards must be removed first.
     """
 
     def __init__(

@@ -58,8 +58,8 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Match(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[match]`: how to recognise the model. `interface` is the USB class that tells the transports
-    of one device apart."""
+    """`[match]`: how to recognise the model. `interface` is the USB class that distinguishes the
+    transports of a device."""
 
     pcsc_name: str | UnsetType = UNSET
     usb: list[Annotated[str, Meta(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")]] = []
@@ -176,8 +176,8 @@ class Uid(Struct, frozen=True, forbid_unknown_fields=True):
 class PresenceRule(Struct, frozen=True, forbid_unknown_fields=True):
     """`[presence]`: how long a card counts as present.
 
-    `level`: the reader knows when the card goes, or is asked often. `repeat`: it sends the number
-    every `repeat_ms` while the card is near. `once`: it sends the number once.
+    `level`: the reader reports the removal of a card, or is polled often. `repeat`: it sends the
+    number every `repeat_ms` while the card is near. `once`: it sends the number once.
     """
 
     mode: Literal["level", "repeat", "once"]

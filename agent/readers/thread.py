@@ -1,6 +1,6 @@
 """One thread for each reader: it runs the reader, survives its loss, and connects again by itself.
 
-Promises: one `ReaderDown` when the reader goes and one `ReaderUp` when it is back, however many
+Promises: one `ReaderDown` when the reader is lost and one `ReaderUp` when it is back, however many
 attempts are in between. A reader that blocks in a driver call is reported within `STUCK_MS` and one
 turn of the main loop; its thread is abandoned and a new one runs the reader. A reader that floods
 is ignored until it is quiet. Any exception but `ReaderError` is a bug and ends the process: the
@@ -36,12 +36,12 @@ class Reader(Protocol):
     def run(self, channel: Channel) -> None:
         """Read until `channel.stopping`. Call `channel.up` when the reader can be read.
 
-        Raise `ReaderError` when the reader goes.
+        Raise `ReaderError` when the reader is lost.
         """
 
 
 def run_until_stopped(reader: Reader, channel: Channel) -> None:
-    """Run a reader, and run it again whenever it goes, until `channel.stopping`.
+    """Run a reader, and run it again whenever it is lost, until `channel.stopping`.
 
     The pause doubles from `RETRY_FIRST_S` to `RETRY_MAX_S`, and starts again at `RETRY_FIRST_S`
     after a steady connection.
@@ -59,7 +59,7 @@ def run_until_stopped(reader: Reader, channel: Channel) -> None:
 
 
 def _run_once(reader: Reader, channel: Channel) -> None:
-    """Run a reader until it goes. Raise `ReaderError` unless its connection had been steady."""
+    """Run a reader until it is lost. Raise `ReaderError` unless its connection was steady."""
     if channel.stopping:  # during the pause
         return
     try:

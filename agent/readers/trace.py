@@ -1,4 +1,4 @@
-"""Traces: what went over a reader's wire, with times. Recorded, written, read and replayed.
+"""Traces: the traffic of a reader's wire, with times. Recorded, written, read and replayed.
 
 A trace is a text file that a person can read and write: `ms mark bytes` in each line, and remarks
 behind `#`. Marks: `open`, `>` sent, `<` received, `card` with its ATR, `mute`, `gone`, `show` with
@@ -57,7 +57,7 @@ class Trace:
 
 
 class TraceRecorder:
-    """Keeps what goes over a reader's wire, up to `LINES_MAX` lines."""
+    """Keeps the traffic of a reader's wire, up to `LINES_MAX` lines."""
 
     def __init__(self, profile: Profile) -> None:
         remark = f"revision {profile.revision}, sha256 {profile.digest}"

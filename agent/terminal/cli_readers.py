@@ -81,7 +81,7 @@ def _row(device: Device) -> dict[str, object]:
 )
 @click.argument("name")
 def record_command(config_path: Path, seconds: int, output: Path | None, name: str) -> int:
-    """Write what goes over the wire of reader NAME of agent.toml, without card numbers.
+    """Record the traffic of reader NAME of agent.toml to a file, without card numbers.
 
     The agent must not run meanwhile.
     """

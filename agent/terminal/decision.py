@@ -25,10 +25,13 @@ entries that it does not acknowledge (CONSISTENCY.md, lemma 8).
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from agent.domain.canteen import GoneRecord
+from agent.domain.clock import Instant, Moment, latest_contact
 from agent.domain.ledger import Place
+from agent.errors import SyncError
 from agent.store.cache import Standing
-from agent.store.rows import KnownPlace
-from agent.sync.messages import Changes
+from agent.store.rows import Changeset, Incident, KnownPlace, NoteRow, RecordRow, SetAside
+from agent.sync.messages import Changes, Order, decode_record, is_done, record_key
 
 
 class Step(Enum):
@@ -44,23 +47,44 @@ class Step(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`acked` is the message's acknowledgement as an own place; with GAP it may be meaningless."""
+    """What to do with a message.
+
+    `changes` is what the file takes with ACKNOWLEDGE, ADOPT, APPLY and NOTHING_NEW. `more`: the
+    central has more, so ask at once. `order` is to be done afterwards.
+    """
 
     step: Step
-    acked: Place
+    changes: Changeset | None = None
+    more: bool = False
+    order: Order | None = None
 
 
-NOWHERE = Place(0, 0)
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A `changes` message, its topic, and when it arrived."""
+
+    message: Changes
+    topic: str
+    moment: Moment
 
 
-def decide(standing: Standing, own: KnownPlace | None, message: Changes) -> Decision:
-    """Return what to do with a message.
-
-    `own` is where this disk has the entry that it acknowledges.
-    """
+def decide(standing: Standing, own: KnownPlace | None, received: Received) -> Decision:
+    """Return what to do with a message. `own`: where this disk has the entry it acknowledges."""
+    message = received.message
     if own is None or own.hash not in (None, message.acked.hash):
-        return Decision(Step.GAP, NOWHERE)
-    return Decision(_step(standing, own.place, message), own.place)
+        return Decision(Step.GAP)
+    step = _step(standing, own.place, message)
+    if step in (Step.GAP, Step.OLD):
+        return Decision(step)
+    changes = _changes(standing, own.place, received, takes_records=step is Step.APPLY)
+    if step is Step.ACKNOWLEDGE:
+        return Decision(step, changes)
+    order = message.order
+    if order is not None and is_done(order.id, standing.order_done):
+        order = None
+    # A chunk without records waits for our entries: asking at once repeats it.
+    more = step is Step.APPLY and message.more and message.to > message.from_position
+    return Decision(step, changes, more, order)
 
 
 def _step(standing: Standing, acked: Place, message: Changes) -> Step:
@@ -88,3 +112,50 @@ def _step_of_new_generation(standing: Standing, message: Changes) -> Step:
     if not is_snapshot or message.replaces != standing.generation:
         return Step.GAP
     return Step.ADOPT if standing.keeps_earlier_epochs else Step.APPLY
+
+
+def _changes(
+    standing: Standing, acked: Place, received: Received, *, takes_records: bool
+) -> Changeset:
+    """Return what a message brings into the file. Records that cannot be read are set aside."""
+    message, moment = received.message, received.moment
+    contact_at = latest_contact(standing.last_contact_at, message.at, moment)
+    rows: list[RecordRow] = []
+    unreadable: list[SetAside] = []
+    for raw in message.records if takes_records else ():
+        try:
+            record, body = decode_record(raw)
+        except SyncError as error:
+            aside = SetAside(
+                at=contact_at, topic=received.topic, payload=bytes(raw), reason=str(error)
+            )
+            unreadable.append(aside)
+            continue
+        kind, record_id = record_key(record)
+        kept = None if isinstance(record, GoneRecord) else body
+        rows.append(RecordRow(kind=kind, id=record_id, p=record.p, body=kept))
+    return Changeset(
+        generation=message.generation,
+        to=message.to,
+        acked=acked,
+        rows=rows,
+        notes=[NoteRow(seq=n.seq, status=n.status, reason=n.reason) for n in message.notes],
+        reset=message.reset and message.from_position == 0,
+        more=message.more,
+        until=message.until,
+        last_contact_at=contact_at,
+        unreadable=unreadable,
+        incident=_new_generation(standing, message, moment.at),
+    )
+
+
+def _new_generation(standing: Standing, message: Changes, at: Instant) -> Incident | None:
+    """Return the incident of a change of generation, None if there is none."""
+    before = standing.generation
+    if before is None or before == message.generation:
+        return None
+    detail = (
+        f"the central's generation {before[:8]} was replaced by {message.generation[:8]};"
+        " entries that it lost are sent again"
+    )
+    return Incident(at=at, kind="new_generation", detail=detail)

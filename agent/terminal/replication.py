@@ -11,18 +11,17 @@ from dataclasses import dataclass
 
 from msgspec import Raw
 
-from agent.domain.canteen import GoneRecord
-from agent.domain.clock import Instant, Moment, age_ms, latest_contact
+from agent.domain.clock import Instant, Moment, age_ms
 from agent.domain.digest import Tally
-from agent.domain.ledger import Place
 from agent.errors import RecordError, SyncError
 from agent.store import reads, writes
 from agent.store.cache import Standing
 from agent.store.database import Database
-from agent.store.rows import Changeset, Incident, NoteRow, RecordRow, SetAside
+from agent.store.rows import Changeset, Incident, SetAside
 from agent.store.standing import find_place, standing
 from agent.sync.events import DropLink, LinkEffect, Publish
 from agent.sync.messages import (
+    CONTRACT_VERSION,
     CentralState,
     Changes,
     Digest,
@@ -30,21 +29,17 @@ from agent.sync.messages import (
     Hello,
     Order,
     decode,
-    decode_record,
     encode,
-    is_done,
-    record_key,
 )
 from agent.sync.session import Reconnect, SayHello, SendEntries, Session
 from agent.sync.topics import Leaf, Topics
-from agent.terminal.decision import Step, decide
+from agent.terminal.decision import Received, Step, decide
 
 CONTACT_EVERY_MS = (
     60_000  # the age of the data is shown in minutes; a flush per answer wears the card
 )
 RESYNC_EVERY_MS = 300_000  # a difference that a resynchronisation does not heal must not flood
 CENTRAL_AHEAD_MS = 3_600_000  # two right clocks never differ by so much
-SCHEMA_VERSION = 1  # of the contract
 
 log = logging.getLogger("agent.link")
 
@@ -94,7 +89,7 @@ class Replication:
                     self.session.hello_again()
                 return None
             if topic == self._topics.of(self._terminal, Leaf.CHANGES):
-                return self._take(topic, decode(payload, Changes), moment)
+                return self._take(Received(decode(payload, Changes), topic, moment))
             raise SyncError("not a topic that this terminal reads")
         except SyncError as error:
             reason = str(error)
@@ -131,8 +126,8 @@ class Replication:
         if after is not None:
             walk.after = after
             return
-        self._walk = None
         self._compare(walk.expected, walk.tally, moment)
+        self._walk = None  # not before: after a failed write it is compared again
 
     def drop_record(self, error: RecordError, moment: Moment) -> None:
         """Delete a record that cannot be read, and ask the central for all records again."""
@@ -142,43 +137,44 @@ class Replication:
         self._walk = None
         self.session.hello_again()
 
-    def _take(self, topic: str, message: Changes, moment: Moment) -> Instant | None:
+    def _take(self, received: Received) -> Instant | None:
         """Do what `decide` says with a `changes` message. Return its time if it is an answer."""
+        message, moment = received.message, received.moment
         own = standing(self._db)
-        decision = decide(own, find_place(self._db, message.acked), message)
-        contact_at = self._contact_at(own, message, moment)
-        match decision.step:
-            case Step.GAP:
+        self._check_central_clock(message, moment)
+        decision = decide(own, find_place(self._db, message.acked), received)
+        if decision.changes is None:
+            if decision.step is Step.GAP:
                 self.session.gap()
-                return None
-            case Step.OLD:
-                return None
-            case Step.ACKNOWLEDGE:
-                writes.acknowledge(self._db, decision.acked, _notes(message), contact_at)
-                self.session.answered(moment.mono_ms, more=False)
-                return message.at
-            case Step.ADOPT:
-                incident = _new_generation(own, message, moment)
-                writes.adopt_generation(self._db, message.generation, contact_at, incident)
-                _log_incident(incident)
-                self.session.hello_again()
-            case Step.APPLY:
-                incident = _new_generation(own, message, moment)
-                self._apply(topic, message, decision.acked, contact_at, incident)
-                # A chunk without records waits for our entries: asking at once repeats it.
-                more = message.more and message.to > message.from_position
-                self.session.answered(moment.mono_ms, more=more)
-            case Step.NOTHING_NEW:
-                if _is_worth_noting(own.last_contact_at, contact_at):
-                    writes.note_contact(self._db, contact_at)
-                self.session.answered(moment.mono_ms, more=False)
-        if message.order is not None:
-            self._obey(message.order, moment)
-        self._begin_digest(message)
+            return None
+        self._write(decision.step, decision.changes, own.last_contact_at)
+        if decision.step is Step.ADOPT:
+            self.session.hello_again()
+        else:
+            self.session.answered(moment.mono_ms, more=decision.more)
+        if decision.order is not None:
+            self._obey(decision.order, moment)
+        if decision.step is not Step.ACKNOWLEDGE:
+            self._begin_digest(message)
         return message.at
 
-    def _contact_at(self, own: Standing, message: Changes, moment: Moment) -> Instant:
-        """Return the newest time of the central that is believed. Log once when it is not."""
+    def _write(self, step: Step, changes: Changeset, contact_before: Instant | None) -> None:
+        """Put into the file what a decision takes, and log it."""
+        contact_at = changes.last_contact_at
+        match step:
+            case Step.ACKNOWLEDGE:
+                writes.acknowledge(self._db, changes.acked, changes.notes, contact_at)
+            case Step.ADOPT:
+                writes.adopt_generation(self._db, changes.generation, contact_at, changes.incident)
+                _log_incident(changes.incident)
+            case Step.APPLY:
+                changed = writes.apply_changes(self._db, changes)
+                _log_changes(changes, changed)
+            case Step.NOTHING_NEW if _is_worth_noting(contact_before, contact_at):
+                writes.note_contact(self._db, contact_at)
+
+    def _check_central_clock(self, message: Changes, moment: Moment) -> None:
+        """Log once when the central's clock is ahead of an NTP clock."""
         ntp_at = moment.ntp_at
         ahead_ms = age_ms(ntp_at, message.at) if ntp_at is not None else 0
         is_ahead = ahead_ms > CENTRAL_AHEAD_MS
@@ -191,52 +187,6 @@ class Replication:
                 ntp_at,
             )
         self._central_is_ahead = is_ahead
-        return latest_contact(own.last_contact_at, message.at, moment)
-
-    def _apply(
-        self,
-        topic: str,
-        message: Changes,
-        acked: Place,
-        contact_at: Instant,
-        incident: Incident | None,
-    ) -> None:
-        rows: list[RecordRow] = []
-        unreadable: list[SetAside] = []
-        for raw in message.records:
-            try:
-                record, body = decode_record(raw)
-            except SyncError as error:
-                log.warning("Record set aside: %s", error)
-                unreadable.append(
-                    SetAside(at=contact_at, topic=topic, payload=bytes(raw), reason=str(error))
-                )
-                continue
-            kind, record_id = record_key(record)
-            kept = None if isinstance(record, GoneRecord) else body
-            rows.append(RecordRow(kind=kind, id=record_id, p=record.p, body=kept))
-        changed = writes.apply_changes(
-            self._db,
-            Changeset(
-                generation=message.generation,
-                to=message.to,
-                acked=acked,
-                rows=rows,
-                notes=_notes(message),
-                reset=message.reset and message.from_position == 0,
-                more=message.more,
-                until=message.until,
-                last_contact_at=contact_at,
-                unreadable=unreadable,
-                incident=incident,
-            ),
-        )
-        _log_incident(incident)
-        if changed:
-            extra = {"fields": {"position": message.to}}
-            log.debug("%d records changed, position %d", changed, message.to, extra=extra)
-        for note in message.notes:
-            log.warning("Central's note on entry %d: %s, %s", note.seq, note.status, note.reason)
 
     def _begin_digest(self, message: Changes) -> None:
         """Compare records with the central's digest, if it is about the position we stand at.
@@ -254,8 +204,6 @@ class Replication:
         The central repeats one that must wait until all entries are booked.
         """
         own = standing(self._db)
-        if is_done(order.id, own.order_done):
-            return
         all_booked = own.pending == 0 and own.is_newest
         match order.do:
             case "resync":
@@ -275,10 +223,10 @@ class Replication:
             case "new_epoch" | "wipe":
                 return
             case unknown if order.id not in self._unknown_orders:
-                self._unknown_orders.add(order.id)
                 detail = f"order {order.id}: this version does not know {unknown!r}"
                 incident = Incident(at=moment.at, kind="unknown_order", detail=detail)
                 writes.add_incident(self._db, incident)
+                self._unknown_orders.add(order.id)
                 _log_incident(incident)
 
     def _compare(self, expected: Digest, tally: Tally, moment: Moment) -> None:
@@ -313,7 +261,7 @@ class Replication:
                 position=own.position,
                 order_done=own.order_done,
                 software=self._software,
-                schema=SCHEMA_VERSION,
+                schema=CONTRACT_VERSION,
                 clock=moment.trust,
                 at=moment.at,
                 before=own.previous,
@@ -330,23 +278,19 @@ class Replication:
         return Publish(topic=topic, payload=payload, retain=False)
 
 
-def _new_generation(own: Standing, message: Changes, moment: Moment) -> Incident | None:
-    """Return the incident of a change of generation, None if there is none."""
-    if own.generation in (None, message.generation):
-        return None
-    detail = (
-        f"the central's generation {own.generation[:8]} was replaced by {message.generation[:8]};"
-        " entries that it lost are sent again"
-    )
-    return Incident(at=moment.at, kind="new_generation", detail=detail)
-
-
 def _is_worth_noting(before: Instant | None, now: Instant) -> bool:
     return before is None or now < before or age_ms(before, now) >= CONTACT_EVERY_MS
 
 
-def _notes(message: Changes) -> list[NoteRow]:
-    return [NoteRow(seq=note.seq, status=note.status, reason=note.reason) for note in message.notes]
+def _log_changes(changes: Changeset, changed: int) -> None:
+    _log_incident(changes.incident)
+    for record in changes.unreadable:
+        log.warning("Record set aside: %s", record.reason)
+    if changed:
+        extra = {"fields": {"position": changes.to}}
+        log.debug("%d records changed, position %d", changed, changes.to, extra=extra)
+    for note in changes.notes:
+        log.warning("Central's note on entry %d: %s, %s", note.seq, note.status, note.reason)
 
 
 def _log_incident(incident: Incident | None) -> None:

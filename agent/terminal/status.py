@@ -18,7 +18,7 @@ def summary(db: Database, outages: Outages) -> str:
 
 
 def status(db: Database, outages: Outages, time: Timekeeper, moment: Moment) -> Answer:
-    """Return what the terminal is doing, by name. docs/reference/commands.md explains the names."""
+    """Return what the terminal is doing, by name. docs/reference/metrics.md explains the names."""
     own = standing(db)
     kept = reads.counts(db)
     contact_at = own.last_contact_at

@@ -1,5 +1,6 @@
 """The office's commands: what they print, and what an option that is not given leaves alone."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -79,6 +80,18 @@ def test_no_list_prints_a_card_id(wire: Wire, office: Office) -> None:
     )
     assert "unknown_card" in printed
     assert "04010203040506" not in printed and CARD.partition(":")[2] not in printed
+
+
+def test_lists_are_tables_json_or_csv(office: Office) -> None:
+    assert "│ a-1" in office.run("accounts") and "0.00" in office.run("accounts")
+    rows = list(csv.DictReader(office.run("accounts", "--csv").splitlines()))
+    assert [(row["id"], row["class"], row["balance_cents"]) for row in rows] == [
+        ("a-1", "1A", "0"),
+        ("a-2", "1A", "0"),
+    ]
+    for name in ("terminals", "incidents"):
+        printed = csv.DictReader(office.run(name, "--csv").splitlines())
+        assert len(list(printed)) == len(json.loads(office.run(name, "--json")))
 
 
 def test_a_terminal_is_registered_moved_ordered_and_retired(office: Office) -> None:

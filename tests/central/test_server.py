@@ -5,7 +5,7 @@ import logging
 import queue
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -17,10 +17,10 @@ from agent.central.server import EVENTS_MAX, event_queue
 from agent.central.verdict import REASON_LENGTH_MAX
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkUp, Publish
 from tests.conftest import CARD
-from tests.parts.broker import Mosquitto
+from tests.parts.broker import Listener, Mosquitto
 from tests.parts.foreign_terminal import NAME, START, ForeignTerminal, meal, sealed
-from tests.parts.process import wait_for
-from tests.parts.town import Access
+from tests.parts.process import CENTRAL, Process, wait_for
+from tests.parts.town import Access, run_central
 from tests.parts.town import Central as CentralProcess
 from tests.parts.wire import TOWN, Wire
 
@@ -140,17 +140,21 @@ def test_a_message_that_cannot_be_used_is_set_aside_with_the_reason(
 def test_a_flooding_message_is_set_aside_in_part(foreign: ForeignTerminal) -> None:
     payload = b'{"online": "' + b"x" * 100_000 + b'"}'
     foreign.central.exchange.receive("x" * 60_000, payload, foreign.central.clock.instant)
-    foreign.central.exchange.receive(
-        f"{TOPIC}/entries",
-        json.dumps({"epoch": "x" * 1_000, "prev": "x", "entries": [7]}).encode(),
-        foreign.central.clock.instant,
+    (row,) = foreign.central.books.rows(
+        "SELECT length(topic), bytes, length(payload) FROM set_aside"
     )
-    rows = foreign.central.books.rows(
-        "SELECT length(topic), bytes, length(payload), length(reason) FROM set_aside ORDER BY n"
-    )
-    length, size, kept, _ = rows[0]
-    assert (length, size, kept) == (TOPIC_LENGTH_MAX, len(payload), SET_ASIDE_PAYLOAD_BYTES_MAX)
-    assert max(row[3] for row in rows) <= REASON_LENGTH_MAX
+    assert row == (TOPIC_LENGTH_MAX, len(payload), SET_ASIDE_PAYLOAD_BYTES_MAX)
+
+
+def test_the_reason_of_a_message_set_aside_is_cut_in_books_and_log(
+    foreign: ForeignTerminal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A decoder quotes what it read: a message of 256 KiB would be a reason of 256 KiB."""
+    hello = json.loads(str(foreign.central.one("SELECT hello FROM terminal WHERE id = ?", NAME)))
+    payload = json.dumps({**hello, "clock": "x" * 100_000}).encode()
+    foreign.central.exchange.receive(f"{TOPIC}/hello", payload, foreign.central.clock.instant)
+    assert foreign.central.one("SELECT length(reason) FROM set_aside") == REASON_LENGTH_MAX
+    assert len(caplog.messages[-1]) < 2 * REASON_LENGTH_MAX
 
 
 def test_a_restored_central_says_so_to_all_terminals_and_in_the_log(
@@ -188,6 +192,24 @@ def test_a_flood_of_messages_waits_at_the_link(wire: Wire) -> None:
         events.put_nowait(LinkUp())
     with pytest.raises(queue.Full):
         events.put_nowait(LinkUp())
+
+
+def test_two_towns_on_one_broker_stay_connected(tmp_path: Path) -> None:
+    """A broker ends the older of two connections with one client id."""
+    with Mosquitto(tmp_path / "broker") as broker, ExitStack() as stack:
+        centrals = []
+        for name in ("borgofiorito", "altrove"):
+            folder = tmp_path / name
+            folder.mkdir()
+            run_central("--db", folder / "central.db", "init", "--town", name)
+            db = folder / "central.db"
+            command: list[str | Path] = [CENTRAL, "--db", db, "serve", "--broker", broker.url]
+            centrals.append(stack.enter_context(Process(command, folder / "log")))
+            wait_for(lambda: "Connected to the broker." in centrals[-1].output(), "the connection")
+        with Listener(broker.port, "canteen/v1/+/central/state") as listener:
+            wait_for(lambda: len(listener.on("central/state")) == 2, "both states")
+            assert all(json.loads(payload)["online"] for payload in listener.on("central/state"))
+        assert not any("lost" in central.output() for central in centrals)
 
 
 def test_a_central_process_serves_until_it_is_stopped_and_then_is_offline(tmp_path: Path) -> None:

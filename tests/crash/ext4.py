@@ -48,13 +48,13 @@ def cut_a_real_file_system(folder: Path, cuts: int) -> tuple[int, int]:
 
 
 def _count_lost(path: Path, committed: dict[int, str]) -> int:
-    """Return how many entries are missing or differ, plus the faults of `reads.verify`."""
+    """Return how many entries are missing or differ, plus the faults that `verify` reports."""
     db = Database(path, headroom_bytes=0)
     epoch = newest_epoch(db)
     lost = 0
     for seq, digest in committed.items():
-        known = find_place(db, ChainEnd(epoch=epoch, seq=seq, hash=digest))
-        lost += known is None or known.hash != digest
+        place = find_place(db, ChainEnd(epoch=epoch, seq=seq, hash=digest))
+        lost += place is None or place.hash != digest
     lost += len(list(verify(db)))
     db.close()
     return lost

@@ -136,7 +136,7 @@ class Workload:
             rows.append(RecordRow(kind="account", id=f"a-{n}", p=self.position, body=body))
         number = standing(self.db).epoch_number
         at = AT.format(0, 0)
-        changes = Changeset(
+        changeset = Changeset(
             generation=GENERATION,
             to=self.position,
             acked=Place(number, acked),
@@ -149,7 +149,7 @@ class Workload:
             unreadable=[SetAside(at=at, topic="topic", payload=b"{", reason="why")],
             incident=None,
         )
-        writes.apply_changes(self.db, changes)
+        writes.apply_changes(self.db, changeset)
 
     def run(self) -> None:
         writes.initialise(self.db, town="borgo", terminal="t-1", epoch="1-0123456789abcdef")

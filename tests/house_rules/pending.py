@@ -3,21 +3,6 @@
 PENDING: dict[str, frozenset[str]] = {
     "bench": frozenset({"columns", "functions", "phrases"}),
     "brokers": frozenset({"columns"}),
-    "central": frozenset(
-        {
-            "any",
-            "columns",
-            "functions",
-            "limits",
-            "mirror",
-            "module",
-            "names",
-            "parameters",
-            "phrases",
-            "tuples",
-            "walls",
-        }
-    ),
     "crash": frozenset({"columns", "phrases"}),
     "demo": frozenset({"columns", "functions", "phrases"}),
     "docs": frozenset({"columns", "phrases"}),

@@ -13,7 +13,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     "evdev": ("agent/readers/keyboard.py",),
     "paho": ("agent/sync/mqtt.py",),
     "sqlite3": ("agent/sqlite_file.py", "agent/store/", "agent/central/books/"),
-    "sqlite_utils": ("agent/store/", "agent/central/books/", "agent/central/office/lists.py"),
+    "sqlite_utils": ("agent/store/", "agent/central/books/lists.py"),
     "sqlalchemy": ("agent/central/books/",),
     "starlette": ("agent/screen/", "agent/central/web/"),
     "tenacity": ("agent/readers/thread.py", "agent/sync/mqtt.py"),

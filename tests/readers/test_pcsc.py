@@ -210,7 +210,7 @@ def test_a_late_signal_does_not_delay_the_next_card(tmp_path: Path) -> None:
         assert second.at_ns - first.at_ns < 2_500_000_000  # before the first had its signal
 
 
-def test_a_card_that_went_before_its_light_gets_it_when_it_is_back(tmp_path: Path) -> None:
+def test_a_card_removed_before_its_light_gets_it_when_it_is_back(tmp_path: Path) -> None:
     with bench_of(tmp_path, answer_after_s=0.6) as bench:
         bench.card.present(UID)
         bench.wait_for("tap")

@@ -138,7 +138,7 @@ def test_a_signal_with_another_answer_is_reported_and_the_reader_goes_on(tmp_pat
         assert bench.card() == card_of(bench.far_end, second)
 
 
-def test_two_cards_are_refused_and_none_of_them_is_a_tap_until_both_have_gone(
+def test_two_cards_are_refused_and_none_of_them_is_a_tap_until_both_are_removed(
     tmp_path: Path,
 ) -> None:
     with bench_of(Pn532, tmp_path) as bench:
@@ -274,7 +274,7 @@ def test_a_wrong_baud_rate_is_logged_once_and_a_right_frame_is_still_read(
         pause()
     messages = [record.message for record in caplog.records if "baud rate" in record.message]
     assert messages == [
-        f"reader 'counter': RDM6300: {bench.line.path}: bytes arrive but no frame;"
+        f"Reader 'counter': RDM6300: {bench.line.path}: bytes arrive but no frame;"
         " check the profile's model and baud rate"
     ]
     bench.line.hold(CARD)

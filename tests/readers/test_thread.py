@@ -22,6 +22,7 @@ from agent.readers.thread import (
     RETRY_FIRST_S,
     RETRY_MAX_S,
     STOP_S_MAX,
+    STUCK_MS,
     Reader,
     ReaderThread,
     run_until_stopped,
@@ -174,6 +175,28 @@ def test_a_blocked_reader_is_reported_within_five_seconds_and_started_again(
     assert kinds == {CardPresented, ReaderUp}
     with pytest.raises(queue.Empty):  # what the abandoned threads detect at last is not reported
         events.get(timeout=1)
+    assert reader.runs == 1 + LEFT_BEHIND_MAX
+
+
+def pass_time(channel: Channel) -> None:
+    """Make a driver call look as if it had begun `STUCK_MS` earlier."""
+    wait_for(lambda: channel.calling_since_ms is not None, "a driver call")
+    assert channel.calling_since_ms is not None
+    channel.calling_since_ms -= STUCK_MS
+
+
+def test_no_more_threads_than_the_limit_are_abandoned(events: Events) -> None:
+    reader = Blocking()
+    thread = thread_of(reader, events.put)
+    thread.start()
+    channels = [thread.channel]
+    for n in range(1, LEFT_BEHIND_MAX + 3):
+        pass_time(channels[-1])
+        thread.watch()
+        channels.append(thread.channel)
+        assert len(set(channels)) == 1 + min(n, LEFT_BEHIND_MAX)
+    reader.released.set()
+    thread.stop()
     assert reader.runs == 1 + LEFT_BEHIND_MAX
 
 

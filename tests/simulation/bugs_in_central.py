@@ -18,26 +18,25 @@ CENTRAL_BUGS = (
         "entries and chain mark are written in two transactions",
         Change(
             "agent/central/booking.py",
-            '    sql.execute(\n        "UPDATE chain SET seq = ?1',
-            '    sql.execute("COMMIT")\n'
-            '    sql.execute("BEGIN IMMEDIATE")\n'
-            "    sql.execute(\n"
-            '        "UPDATE chain SET seq = ?1',
+            "    chains.advance(",
+            '    books.sql.execute("COMMIT")\n'
+            '    books.sql.execute("BEGIN IMMEDIATE")\n'
+            "    chains.advance(",
         ),
         quick=True,
     ),
     Bug(
         "the central ignores the epoch in an entry's key",
         Change(
-            "agent/central/booking.py",
-            'WHERE terminal = ? AND epoch = ? AND seq BETWEEN ? AND ?",\n'
-            "        (terminal, epoch, *span),\n"
-            "    ):",
-            'WHERE terminal = ? AND seq BETWEEN ? AND ?",\n        (terminal, *span),\n    ):',
+            "agent/central/books/entries.py",
+            '        "SELECT seq, hash FROM entry WHERE terminal = ? AND epoch = ?'
+            ' AND seq BETWEEN ? AND ?", span\n',
+            '        "SELECT seq, hash FROM entry WHERE terminal = ?'
+            ' AND seq BETWEEN ? AND ?", (span[0], *span[2:])\n',
         ),
         Change(
             "agent/central/booking.py",
-            "        if place.hash not in known:",
+            "        if entry.hash not in known:",
             "        if not known:",
         ),
     ),
@@ -45,7 +44,7 @@ CENTRAL_BUGS = (
         "the central drops a different entry under a known number",
         Change(
             "agent/central/booking.py",
-            "        if place.hash not in known:",
+            "        if entry.hash not in known:",
             "        if not known:",
         ),
     ),
@@ -53,24 +52,41 @@ CENTRAL_BUGS = (
         "the central sends balances with more entries than `acked` names",
         Change(
             "agent/central/feed.py",
-            "    if cut or _booked_beyond(sql, terminal, told.epoch, chain):",
-            "    if cut:",
+            "    if notes.is_cut or entries.is_booked_after(",
+            "    if notes.is_cut or False and entries.is_booked_after(",
         ),
+    ),
+    Bug(
+        "the central looks up a storno's meal by its number alone",
+        Change(
+            "agent/central/verdict.py",
+            "    meal = entries.find(books, key)\n",
+            "    span = entries.Span(*key[:3], key.seq)\n"
+            "    known = sorted(entries.hashes(books, span).get(key.seq, ()))\n"
+            "    key = key._replace(hash=known[0]) if known else key\n"
+            "    meal = entries.find(books, key)\n",
+        ),
+        runs=1000,
     ),
     Bug(
         "a payment reported twice is booked twice",
         Change(
-            "agent/central/office/desk.py",
-            "        if known is None:\n            kind",
-            "        external = None\n        if True:\n            kind",
+            "agent/central/office/credit.py",
+            "        if known is None:\n",
+            "        if True:\n",
+        ),
+        Change(
+            "agent/central/office/credit.py",
+            "kind, at, reason, payment.key)",
+            "kind, at, reason)",
         ),
     ),
     Bug(
         "a booking gives its account no new position",
         Change(
-            "agent/central/books/file.py",
+            "agent/central/books/accounts.py",
             '        "UPDATE account SET balance = balance + ?, p = ? WHERE id = ?",\n'
-            "        (cents, next_position(sql), account),\n",
+            "        (cents, next_position(books), account),\n",
             '        "UPDATE account SET balance = balance + ? WHERE id = ?",\n'
             "        (cents, account),\n",
         ),
@@ -78,8 +94,8 @@ CENTRAL_BUGS = (
     Bug(
         "an account that moves to another site leaves no tombstone",
         Change(
-            "agent/central/office/desk.py",
-            "        add_tombstone(sql, old_site, kind, record_id)\n",
+            "agent/central/office/cards.py",
+            "        tombstones.add(books, old_site, kind, record_id)\n",
             "        pass\n",
         ),
         runs=100,
@@ -87,28 +103,25 @@ CENTRAL_BUGS = (
     Bug(
         "a restored central keeps its generation",
         Change(
-            "agent/central/feed.py",
-            '    mint_generation(sql, new_generation(), at=at, reason=f"restored from a '
-            'backup: {proof}")',
-            '    add_incident(sql, at=at, terminal=terminal, kind="new_generation", detail=proof)',
+            "agent/central/hello.py",
+            "        begin_generation(books, new_generation(), at=at, reason=reason)\n",
+            '        incidents.add(books, Incident(at, "new_generation", reason))\n',
         ),
     ),
     Bug(
         "a second meal of the same service is charged",
         Change(
-            "agent/central/booking.py",
-            '        wanted = -row["cents"] if is_second and give_back else 0',
-            "        wanted = 0",
+            "agent/central/double_meals.py",
+            "        wanted_cents = -meal.cents if is_second and gives_back else 0\n",
+            "        wanted_cents = 0\n",
         ),
     ),
     Bug(
         "a second meal stays given back after a storno of the first",
         Change(
             "agent/central/verdict.py",
-            '    if meal["true_day"] is not None:\n'
-            '        batch.meals.add((meal["account"], meal["service"], meal["true_day"]))\n'
-            "    return None",
-            "    return None",
+            "    return _settle_later(batch, meal)\n",
+            "    return None\n",
         ),
         runs=100,
     ),
@@ -125,16 +138,16 @@ CENTRAL_BUGS = (
         "a corrected clock does not correct earlier entries",
         Change(
             "agent/central/booking.py",
-            "        _correct_times(sql, batch, entry)\n",
+            "        correct_times(books, batch, entry)\n",
             "",
         ),
     ),
     Bug(
         "an order under a number already done is not renumbered",
         Change(
-            "agent/central/feed.py",
-            "            renumber_orders(sql, terminal)\n",
-            "            pass\n",
+            "agent/central/orders.py",
+            "        terminals.renumber_orders(books, terminal)\n",
+            "        pass\n",
         ),
         runs=3000,
     ),

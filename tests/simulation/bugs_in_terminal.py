@@ -233,8 +233,8 @@ TERMINAL_BUGS = (
         "taps answered with out of order are not recorded later",
         Change(
             "agent/terminal/core.py",
-            "            ledger.counter.record_unanswered(taps)\n",
-            "",
+            "            ledger.counter.record_unanswered(taps, incidents)\n",
+            "            ledger.counter.record_unanswered([], incidents)\n",
         ),
     ),
     Bug(
@@ -267,10 +267,10 @@ TERMINAL_BUGS = (
     Bug(
         "an order is obeyed only from a message with a later time",
         Change(
-            "agent/terminal/replication.py",
-            "        if message.order is not None:\n",
-            "        if message.order is not None and (own.last_contact_at is None or "
-            "message.at >= own.last_contact_at):\n",
+            "agent/terminal/decision.py",
+            "    order = message.order\n",
+            "    contact = standing.last_contact_at or ''\n"
+            "    order = message.order if message.at >= contact else None\n",
         ),
         runs=3000,
     ),
@@ -285,11 +285,17 @@ TERMINAL_BUGS = (
     Bug(
         "an incident is written in a transaction of its own",
         Change(
+            "agent/store/writes.py",
+            "            _insert_set_aside(sql, message)\n"
+            "        _insert_incident(sql, changes.incident)\n",
+            "            _insert_set_aside(sql, message)\n",
+        ),
+        Change(
             "agent/terminal/replication.py",
-            "                incident=incident,\n            ),\n        )\n",
-            "                incident=None,\n            ),\n        )\n"
-            "        if incident is not None:\n"
-            "            writes.add_incident(self._db, incident)\n",
+            "                changed = writes.apply_changes(self._db, changes)\n",
+            "                changed = writes.apply_changes(self._db, changes)\n"
+            "                if changes.incident is not None:\n"
+            "                    writes.add_incident(self._db, changes.incident)\n",
         ),
         runs=2000,
     ),

@@ -1,66 +1,76 @@
-"""A file that is not ours, newer or broken is left alone with a sentence."""
+"""Foreign, newer and broken files are left alone; log, lock and headroom have limits."""
 
 import hashlib
 import sqlite3
-from contextlib import closing
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from agent.errors import StoreError
 from agent.store import reads, writes
-from agent.store.database import Database
-from agent.store.schema import APPLICATION_ID, MIGRATIONS
-from agent.store.standing import epochs, standing, tail
-from agent.store.verify import verify
+from agent.store.database import BUSY_TIMEOUT_MS, HEADROOM_BYTES, WAL_PAGES_MAX, Database
+from agent.store.schema import PAGE_BYTES
+from agent.store.standing import standing
+from agent.store.writes import SET_ASIDE_PAYLOAD_BYTES_MAX
+from tests.store.disk import AT, EPOCH, TERMINAL, TOWN, Disk, set_aside
 
 
-def founded(path: Path) -> Database:
+def initialised(path: Path) -> Database:
     db = Database(path)
-    writes.initialise(db, town="borgo", terminal="t-1", epoch="1-0123456789abcdef")
+    writes.initialise(db, town=TOWN, terminal=TERMINAL, epoch=EPOCH)
     return db
 
 
-def untouched(path: Path) -> str:
+def digest_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_new_file_is_a_terminals_and_opens_again(tmp_path: Path) -> None:
-    founded(tmp_path / "t.db").close()
-    with closing(founded(tmp_path / "t.db")) as db:
-        assert standing(db).epoch == "1-0123456789abcdef"
-        assert db.sql.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-        assert db.sql.execute("PRAGMA synchronous").fetchone()[0] == 2
-        assert db.sql.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+def log_of(db: Database) -> Path:
+    return db.path.with_name(f"{db.path.name}-wal")
 
 
-def test_a_newer_schema_is_refused_and_not_touched(tmp_path: Path) -> None:
+# Opening
+
+
+def test_a_new_file_opens_again_with_one_flush_per_commit(tmp_path: Path) -> None:
+    initialised(tmp_path / "t.db").close()
+    with closing(initialised(tmp_path / "t.db")) as db:
+        assert standing(db).epoch == EPOCH
+        assert db.only_row("PRAGMA journal_mode") == ("wal",)
+        assert db.only_row("PRAGMA synchronous") == (2,)
+
+
+def test_a_newer_schema_is_refused_and_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "t.db"
-    db = founded(path)
-    db.sql.execute("PRAGMA user_version = 99")
-    db.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    db.close()
-    before = untouched(path)
+    with closing(initialised(path)) as db:
+        db.sql.execute("PRAGMA user_version = 99")
+        db.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = digest_of(path)
     with pytest.raises(StoreError, match="schema 99, this program knows 1"):
         Database(path)
-    assert untouched(path) == before
+    assert digest_of(path) == before
 
 
-def test_another_programs_database_is_refused_and_not_touched(tmp_path: Path) -> None:
+def test_another_programs_database_is_refused_and_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "t.db"
-    other = sqlite3.connect(path)
-    other.execute("CREATE TABLE something (x)")
-    other.close()
-    before = untouched(path)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE something (x)")
+    before = digest_of(path)
     with pytest.raises(StoreError, match="not a terminal's"):
         Database(path)
-    assert untouched(path) == before
+    assert digest_of(path) == before
 
 
 @pytest.mark.parametrize(
     "content", [b"<html>", b"\0" * 4096, b"SQLite format 3\0" + b"\xff" * 8000]
 )
-def test_what_is_no_database_is_refused_and_not_touched(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_database_is_refused_and_not_changed(
+    tmp_path: Path, content: bytes
+) -> None:
     path = tmp_path / "t.db"
     path.write_bytes(content)
     with pytest.raises(StoreError, match=r"t\.db"):
@@ -68,63 +78,122 @@ def test_what_is_no_database_is_refused_and_not_touched(tmp_path: Path, content:
     assert path.read_bytes() == content
 
 
-def test_a_folder_in_its_place_is_a_sentence(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_the_file_is_refused_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "t.db").mkdir()
     with pytest.raises(StoreError, match="cannot be read"):
         Database(tmp_path / "t.db")
 
 
-def test_a_lost_file_beside_its_journal_is_not_replaced_by_an_empty_one(tmp_path: Path) -> None:
+def test_a_missing_file_beside_its_log_is_not_replaced_by_an_empty_one(tmp_path: Path) -> None:
     (tmp_path / "t.db-wal").write_bytes(b"x")
     with pytest.raises(StoreError, match="put the file back"):
         Database(tmp_path / "t.db")
     assert not (tmp_path / "t.db").exists()
 
 
-def test_reading_where_no_terminal_ran_creates_nothing(tmp_path: Path) -> None:
+def test_reading_where_no_terminal_has_run_creates_nothing(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no terminal has run here"):
         Database(tmp_path / "t.db", read_only=True)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    db = founded(tmp_path / "t.db")
-    with pytest.raises(StoreError, match="not written"), db.transaction() as sql:
+# Writing
+
+
+def test_a_failed_transaction_leaves_nothing(disk: Disk) -> None:
+    with pytest.raises(StoreError, match="not written"), disk.db.transaction() as sql:
         sql.execute("INSERT INTO incident (at, kind, detail) VALUES ('', 'x', 'y')")
         sql.execute("INSERT INTO nowhere VALUES (1)")
-    assert reads.counts(db)["incident"] == 0
-    db.close()
+    assert reads.counts(disk.db)["incident"] == 0
 
 
-def test_a_file_that_another_process_holds_is_a_sentence_after_a_moment(tmp_path: Path) -> None:
-    db = founded(tmp_path / "t.db")
-    db.sql.execute("PRAGMA busy_timeout = 10")
-    technician = sqlite3.connect(tmp_path / "t.db", isolation_level=None)
-    technician.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreError, match="locked"):
-        writes.note_contact(db, "2026-11-23T11:00:00.000Z")
-    technician.close()
-    db.close()
+@pytest.mark.parametrize("end", ["", "-wal"])
+def test_nothing_is_written_into_a_removed_file(disk: Disk, end: str) -> None:
+    """SQLite would write into the removed file without an error, and lose it at exit."""
+    disk.meal()
+    disk.db.path.with_name(f"{disk.db.path.name}{end}").unlink()
+    with pytest.raises(StoreError, match="removed or replaced while the agent runs"):
+        disk.meal("a-2")
+    with pytest.raises(StoreError, match="removed or replaced while the agent runs"):
+        writes.note_contact(disk.db, AT)
 
 
-FIRST = Path(__file__).with_name("schema-1.sql")
+@contextmanager
+def write_lock(path: Path) -> Iterator[sqlite3.Connection]:
+    """Hold the file as a technician's sqlite3 does."""
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield other
 
 
-def test_the_first_schema_is_frozen(tmp_path: Path) -> None:
-    """What was installed once is changed by a migration, never by another text: schema-1.sql is a ledger of it with a full outbox."""
-    fresh = Database(tmp_path / "fresh.db")
-    old = sqlite3.connect(tmp_path / "old.db")
-    old.executescript(FIRST.read_text(encoding="utf-8"))
-    made = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type, name"
-    if len(MIGRATIONS) == 1:
-        assert fresh.rows(made) == old.execute(made).fetchall()
-    fresh.close()
-    old.close()
-    db = Database(tmp_path / "old.db")
-    assert list(verify(db)) == []
-    assert (standing(db).pending, len(epochs(db)), tail(db).place) == (
-        10,
-        2,
-        (2, 10),
-    )
-    db.close()
+def test_a_write_waits_for_a_short_lock(disk: Disk) -> None:
+    with write_lock(disk.db.path) as technician:
+        release = threading.Timer(BUSY_TIMEOUT_MS / 8_000, technician.rollback)
+        release.start()
+        assert disk.meal().seq == 1
+        release.join()
+
+
+def test_a_write_fails_after_busy_timeout_ms(disk: Disk) -> None:
+    with write_lock(disk.db.path):
+        began = time.monotonic()
+        with pytest.raises(StoreError, match="locked"):
+            writes.note_contact(disk.db, AT)
+        waited_ms = (time.monotonic() - began) * 1_000
+    assert BUSY_TIMEOUT_MS * 0.8 < waited_ms < BUSY_TIMEOUT_MS * 5
+
+
+# Log, headroom and compaction
+
+
+def test_without_checkpoints_the_log_stays_within_wal_pages_max(disk: Disk) -> None:
+    limit_bytes = WAL_PAGES_MAX * (PAGE_BYTES + 24)  # a frame has a header of 24 bytes
+    payload = b"x" * SET_ASIDE_PAYLOAD_BYTES_MAX
+    for _ in range(2 * limit_bytes // len(payload)):
+        writes.set_aside(disk.db, set_aside(payload))
+    assert limit_bytes / 2 < log_of(disk.db).stat().st_size < limit_bytes + 2 * len(payload)
+
+
+def free_bytes(db: Database) -> int:
+    (pages,) = db.only_row("PRAGMA freelist_count")
+    return int(pages) * PAGE_BYTES
+
+
+def test_headroom_bytes_are_reserved_in_the_file_and_in_the_log(disk: Disk) -> None:
+    disk.db.reserve()
+    assert free_bytes(disk.db) >= HEADROOM_BYTES * 0.95
+    assert log_of(disk.db).stat().st_size >= HEADROOM_BYTES * 0.95
+
+
+def test_the_headroom_is_written_again_only_when_half_of_it_is_used(disk: Disk) -> None:
+    payload = b"x" * SET_ASIDE_PAYLOAD_BYTES_MAX
+
+    def used(count: int) -> int:
+        """Use so many pieces; return the headroom after the next `reserve`."""
+        for _ in range(count):
+            writes.set_aside(disk.db, set_aside(payload))
+        disk.db.reserve()
+        return free_bytes(disk.db)
+
+    disk.db.reserve()
+    pieces = HEADROOM_BYTES // len(payload)
+    assert used(pieces // 4) < HEADROOM_BYTES * 0.8
+    assert used(pieces // 3) >= HEADROOM_BYTES * 0.95
+
+
+def test_compacting_deletes_free_pages_log_and_copies_from_before_migrations(disk: Disk) -> None:
+    disk.db.reserve()
+    copy = disk.db.path.with_name(f"{disk.db.path.name}.schema-1")
+    copy.touch()
+    disk.db.compact()
+    assert (free_bytes(disk.db), log_of(disk.db).stat().st_size, copy.exists()) == (0, 0, False)
+
+
+def test_a_checkpoint_reports_whether_the_whole_log_is_in_the_file(disk: Disk) -> None:
+    disk.meal()
+    with closing(sqlite3.connect(disk.db.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM entry").fetchall()
+        disk.meal("a-2")
+        assert not disk.db.checkpoint()
+    assert disk.db.checkpoint()

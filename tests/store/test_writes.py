@@ -1,166 +1,120 @@
-"""The list of things that can happen to the database, and what the schema itself forbids."""
+"""Every write of the terminal's database: its effect, its limits, and that it is all or nothing."""
 
+import dataclasses
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from agent.domain.clock import ClockTrust
-from agent.domain.digest import Tally
-from agent.domain.ledger import ChainEnd, Entry, How, Kind, Place, Reversed
-from agent.errors import StoreError
+from agent.domain.ledger import ChainEnd, Place, genesis, seal
+from agent.errors import DamagedError, StoreError
 from agent.store import reads, writes
 from agent.store.database import Database
-from agent.store.rows import Changeset, Incident, KnownPlace, RecordRow, SetAside
-from agent.store.standing import find_place, standing
+from agent.store.insertion import sealed_body
+from agent.store.rows import EpochCopy, Incident, NoteRow, RecordRow
+from agent.store.standing import epochs, find_place, standing
 from agent.store.verify import verify
+from agent.store.writes import (
+    INCIDENT_ROWS_MAX,
+    PRUNE_ROWS_MAX,
+    SET_ASIDE_PAYLOAD_BYTES_MAX,
+    SET_ASIDE_ROWS_MAX,
+    SET_ASIDE_TOPIC_LENGTH_MAX,
+)
+from tests.store.disk import (
+    AT,
+    DAY,
+    EPOCH,
+    EPOCH_BITS,
+    FAR_FUTURE,
+    NEW_EPOCH,
+    TERMINAL,
+    TOWN,
+    Disk,
+    account,
+    card,
+    changeset,
+    meal,
+    policy,
+    set_aside,
+)
 
-EPOCH = "1-0123456789abcdef"
-GENERATION = "c0ffee" * 4
-AT = "2026-11-23T11:02:05.331Z"
-BEGUN = Incident(at=AT, kind="new_epoch", detail="by order o-2")
-
-
-@dataclass
-class Disk:
-    db: Database
-
-    def meal(
-        self, account: str = "a-1", cents: int = -366, day: str = "2026-11-23", at: str = AT
-    ) -> Entry:
-        return writes.append(self.db, draft(account, cents, day, at))
-
-    def changes(
-        self,
-        *rows: RecordRow,
-        to: int,
-        acked: int,
-        reset: bool = False,
-        more: bool = False,
-        generation: str = GENERATION,
-    ) -> int:
-        return writes.apply_changes(
-            self.db,
-            Changeset(
-                generation=generation,
-                to=to,
-                acked=Place(1, acked),
-                rows=list(rows),
-                notes=[],
-                reset=reset,
-                more=more,
-                until=None,
-                last_contact_at=AT,
-                unreadable=[],
-                incident=None,
-            ),
-        )
+WIPED = Incident(at=AT, kind="wipe", detail="by order o-3")
+TOKEN = "5eed" * 8
 
 
-def draft(account: str = "a-1", cents: int = -366, day: str = "2026-11-23", at: str = AT) -> Entry:
-    return Entry(
-        kind=Kind.MEAL, cents=cents, at=at, clock=ClockTrust.SYNCED, boot="b", mono_ms=1, how=How.CARD, account=account,
-        service="lunch", day=day,
-    )  # fmt: skip
+def accounts(disk: Disk) -> list[str]:
+    return [account_id for account_id, _ in reads.balances(disk.db)]
 
 
-def account(name: str, balance: int, p: int) -> RecordRow:
-    return RecordRow(
-        kind="account",
-        id=name,
-        p=p,
-        body=f'{{"balance":{balance},"id":"{name}","k":"account","p":{p}}}',
-    )
+# Initialising and appending
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    db = Database(tmp_path / "t.db")
-    writes.initialise(db, town="borgo", terminal="t-1", epoch=EPOCH)
-    disk = Disk(db)
-    yield disk
-    disk.db.close()
+def test_a_terminals_file_is_initialised_once(disk: Disk) -> None:
+    writes.initialise(disk.db, town="other", terminal="t-9", epoch="1-ffffffffffffffff")
+    own = standing(disk.db)
+    assert (own.town, own.terminal, own.epoch) == (TOWN, TERMINAL, EPOCH)
 
 
-def test_a_balance_is_the_centrals_and_own_entries_after_h(disk: Disk) -> None:
-    disk.meal()
-    disk.changes(account("a-1", 2_000, 5), to=5, acked=0, reset=True)
-    assert reads.balance_cents(disk.db, "a-1") == 2_000 - 366
-    disk.changes(account("a-1", 1_634, 6), to=6, acked=1)
-    assert reads.balance_cents(disk.db, "a-1") == 1_634
-    disk.meal(day="2026-11-24")
-    assert reads.balance_cents(disk.db, "a-1") == 1_634 - 366
+def test_an_entry_follows_the_one_before(disk: Disk) -> None:
+    first, second = disk.meal(), disk.meal("a-2")
+    assert (first.seq, second.seq) == (1, 2) and first.hash != second.hash
+    assert list(verify(disk.db)) == []
+
+
+def test_several_entries_are_appended_all_or_none(disk: Disk) -> None:
+    with pytest.raises(StoreError, match="UNIQUE"):
+        writes.append_all(disk.db, [meal("a-1"), meal("a-2"), meal("a-1")])
+    assert reads.entries(disk.db, newest=9) == []
+    appended = writes.append_all(disk.db, [meal("a-1"), meal("a-2")])
+    assert [entry.seq for entry in appended] == [1, 2]
+    assert list(verify(disk.db)) == []
+
+
+# Records of the central
 
 
 def test_a_record_older_than_the_stored_one_changes_nothing(disk: Disk) -> None:
     disk.changes(account("a-1", 2_000, 5), to=5, acked=0, reset=True)
-    disk.changes(account("a-1", 1, 4), account("a-2", 7, 6), to=6, acked=0)
+    assert disk.changes(account("a-1", 1, 4), account("a-2", 7, 6), to=6, acked=0) == 1
     assert reads.balance_cents(disk.db, "a-1") == 2_000
 
 
-def test_a_meal_is_unique_per_account_service_day_and_helping(disk: Disk) -> None:
-    disk.meal()
-    with pytest.raises(StoreError, match="UNIQUE"):
-        disk.meal()
-    assert standing(disk.db).end.seq == 1
-
-
-def test_a_storno_is_unique_per_meal_and_frees_the_meal(disk: Disk) -> None:
-    disk.meal()
-    storno = replace(
-        draft(cents=366), kind=Kind.STORNO, reverses=Reversed(epoch=EPOCH, seq=1, hash="0" * 64)
-    )
-    writes.append(disk.db, storno)
-    with pytest.raises(StoreError, match="UNIQUE"):
-        writes.append(disk.db, storno)
-    assert disk.meal().seq == 3
-    meal, count = reads.own_meals(disk.db, "a-1", None, "lunch", "2026-11-23")
-    assert meal is not None and (meal.seq, count) == (3, 2)
-
-
-@pytest.mark.parametrize(
-    "sql",
-    ["UPDATE entry SET cents = 0", "UPDATE entry SET hash = zeroblob(32)", "DELETE FROM entry"],
-)
-def test_triggers_guard_the_ledger(disk: Disk, sql: str) -> None:
-    disk.meal()
-    with pytest.raises(sqlite3.IntegrityError, match="an entry is"):
-        disk.db.sql.execute(sql)
-
-
-def test_a_positive_meal_is_refused_by_the_schema(disk: Disk) -> None:
-    with pytest.raises(StoreError, match="CHECK"):
-        disk.meal(cents=1)
-
-
-def test_a_resynchronisation_removes_what_it_did_not_name_with_its_last_message_only(
-    disk: Disk,
-) -> None:
+def test_a_resynchronisation_removes_unnamed_records_only_when_it_is_complete(disk: Disk) -> None:
     disk.changes(account("a-1", 1, 1), account("a-2", 2, 2), to=2, acked=0, reset=True)
     writes.begin_resync(disk.db, "o-1", None)
-    assert standing(disk.db).position == 0
-    disk.changes(account("a-1", 9, 1), to=1, acked=0, reset=True, more=True)
-    assert reads.balance_cents(disk.db, "a-1") == 9  # healed though its position is the same
-    assert reads.balance_cents(disk.db, "a-2") == 2
+    assert (standing(disk.db).position, standing(disk.db).order_done) == (0, "o-1")
+    first = changeset([account("a-1", 9, 1)], to=1, reset=True)
+    disk.apply(dataclasses.replace(first, more=True))
+    # Repaired, though its position is the same; the other record still serves.
+    assert (reads.balance_cents(disk.db, "a-1"), reads.balance_cents(disk.db, "a-2")) == (9, 2)
     disk.changes(account("a-3", 3, 3), to=3, acked=0)
-    assert [account for account, _ in reads.balances(disk.db)] == ["a-1", "a-3"]
+    assert accounts(disk) == ["a-1", "a-3"]
     assert not standing(disk.db).resyncing
 
 
-def test_a_resynchronisation_survives_a_restart_in_its_middle(disk: Disk) -> None:
+def test_a_resynchronisation_ends_where_the_central_stood_when_it_began(disk: Disk) -> None:
     disk.changes(account("a-1", 1, 1), account("a-2", 2, 2), to=2, acked=0, reset=True)
     writes.begin_resync(disk.db, None, None)
-    disk.changes(account("a-1", 1, 1), to=1, acked=0, reset=True, more=True)
+    disk.apply(dataclasses.replace(changeset([account("a-1", 1, 1)], to=1, reset=True), until=5))
+    assert standing(disk.db).resyncing and accounts(disk) == ["a-1", "a-2"]
+    disk.changes(to=5, acked=0)
+    assert not standing(disk.db).resyncing and accounts(disk) == ["a-1"]
+
+
+def test_a_resynchronisation_continues_after_a_restart(disk: Disk) -> None:
+    disk.changes(account("a-1", 1, 1), account("a-2", 2, 2), to=2, acked=0, reset=True)
+    writes.begin_resync(disk.db, None, None)
+    disk.apply(dataclasses.replace(changeset([account("a-1", 1, 1)], to=1, reset=True), more=True))
     disk.db.close()
     disk.db = Database(disk.db.path)
     disk.changes(to=3, acked=0)
-    assert [account for account, _ in reads.balances(disk.db)] == ["a-1"]
+    assert accounts(disk) == ["a-1"]
 
 
-def test_a_tombstone_removes_only_what_is_older(disk: Disk) -> None:
+def test_a_tombstone_removes_only_an_older_record(disk: Disk) -> None:
     disk.changes(account("a-1", 1, 5), to=5, acked=0, reset=True)
     disk.changes(RecordRow(kind="account", id="a-1", p=4, body=None), to=6, acked=0)
     assert reads.balance_cents(disk.db, "a-1") == 1
@@ -168,121 +122,222 @@ def test_a_tombstone_removes_only_what_is_older(disk: Disk) -> None:
     assert reads.balance_cents(disk.db, "a-1") is None
 
 
-def test_the_mark_steps_back_only_with_another_generation(disk: Disk) -> None:
+def test_a_note_is_kept_once(disk: Disk) -> None:
+    disk.meal()
+    note = NoteRow(seq=1, status="flagged", reason="second_meal")
+    for position in (1, 2):
+        disk.apply(changeset(to=position, acked=Place(1, 1), reset=True, notes=[note]))
+    assert reads.counts(disk.db)["note"] == 1
+
+
+def test_a_record_that_cannot_be_read_is_dropped_and_all_are_requested(disk: Disk) -> None:
+    disk.changes(account("a-1", 1, 1), to=1, acked=0, reset=True)
+    incident = Incident(at=AT, kind="record", detail="account a-1")
+    writes.drop_record(disk.db, "account", "a-1", incident)
+    assert accounts(disk) == [] and standing(disk.db).resyncing
+    assert standing(disk.db).position == 0
+    with pytest.raises(DamagedError, match="can be neither read nor deleted"):
+        writes.drop_record(disk.db, "account", "a-1", incident)
+    assert reads.counts(disk.db)["incident"] == 1
+
+
+# Acknowledgements, generations and epochs
+
+
+def test_the_acknowledged_place_steps_back_only_with_another_generation(disk: Disk) -> None:
     disk.meal()
     disk.changes(to=1, acked=1, reset=True)
     disk.changes(to=2, acked=0)
     assert standing(disk.db).acked.seq == 1
-    disk.changes(to=1, acked=0, reset=True, generation="beef" * 8)
+    disk.apply(dataclasses.replace(changeset(to=1, reset=True), generation="beef" * 8))
     assert standing(disk.db).acked.seq == 0
+
+
+def test_a_contact_is_noted_and_changes_nothing_else(disk: Disk) -> None:
+    disk.changes(to=4, acked=0, reset=True)
+    before = standing(disk.db)
+    writes.note_contact(disk.db, FAR_FUTURE)
+    assert standing(disk.db) == replace(before, last_contact_at=FAR_FUTURE)
 
 
 def test_an_epoch_begins_at_one_and_balances_stay(disk: Disk) -> None:
     disk.meal()
     disk.changes(account("a-1", 1_634, 5), to=5, acked=1, reset=True)
-    assert writes.begin_epoch(disk.db, "fedcba9876543210", "o-2", BEGUN) == "2-fedcba9876543210"
+    assert writes.begin_epoch(disk.db, EPOCH_BITS, "o-2", NEW_EPOCH) == f"2-{EPOCH_BITS}"
     assert disk.meal(day="2026-11-24").seq == 1
     assert reads.balance_cents(disk.db, "a-1") == 1_634 - 366
+    assert standing(disk.db).order_done == "o-2"
     assert list(verify(disk.db)) == []
 
 
-def test_pruning_forgets_a_prefix_that_is_booked_old_and_inside_its_balance(disk: Disk) -> None:
+def test_a_generation_is_adopted_by_sending_every_kept_epoch_again(disk: Disk) -> None:
+    disk.meal()
+    disk.changes(account("a-1", 0, 1), to=1, acked=1, reset=True)
+    writes.begin_epoch(disk.db, EPOCH_BITS, "o-2", NEW_EPOCH)
+    writes.adopt_generation(disk.db, "beef" * 8, AT, None)
+    own = standing(disk.db)
+    assert (own.epoch, own.acked.seq, own.position, own.resyncing) == (EPOCH, 0, 0, True)
+    assert own.generation == "beef" * 8
+
+
+# Pruning
+
+
+def test_pruning_deletes_old_booked_entries_inside_their_balance(disk: Disk) -> None:
     for day in range(1, 6):
         disk.meal(day=f"2026-01-0{day}", at=f"2026-01-0{day}T11:00:00.000Z")
     disk.changes(account("a-1", 0, 1), to=1, acked=4, reset=True)
     assert writes.prune(disk.db, before="2026-01-03T00:00:00.000Z") == 2
-    here = standing(disk.db)
-    assert (here.oldest, here.end.seq, here.acked.seq) == (3, 5, 4)
-    assert (
-        writes.prune(disk.db, before="2027-01-01T00:00:00.000Z") == 1
-    )  # 4 is the newest booked one, 5 is not booked
+    own = standing(disk.db)
+    assert (own.oldest, own.end.seq, own.acked.seq) == (3, 5, 4)
+    # Entry 4 is the newest booked one, entry 5 is not booked.
+    assert writes.prune(disk.db, before=FAR_FUTURE) == 1
     assert standing(disk.db).oldest == 4
     assert list(verify(disk.db)) == []
     previous, bodies = reads.batch(disk.db, EPOCH, 5, 100)
-    pruned = find_place(disk.db, ChainEnd(epoch=EPOCH, seq=4, hash=previous))
-    assert pruned == KnownPlace(place=Place(1, 4), hash=previous) and len(bodies) == 1
+    kept = find_place(disk.db, ChainEnd(epoch=EPOCH, seq=4, hash=previous))
+    assert kept is not None and kept.hash == previous and len(bodies) == 1
 
 
 def test_pruning_keeps_the_latest_entry_when_a_new_epoch_has_begun(disk: Disk) -> None:
-    """The clock's floor stands on it, and after a restart nothing else says so."""
+    """The floor of the clock depends on it: after a restart nothing else holds that time."""
     disk.meal()
     last = disk.meal(day="2026-11-24", at="2026-11-24T11:00:00.000Z")
     disk.changes(account("a-1", 0, 1), to=1, acked=2, reset=True)
-    writes.begin_epoch(disk.db, "fedcba9876543210", "o-2", BEGUN)
-    assert writes.prune(disk.db, before="2027-01-01T00:00:00.000Z") == 1
+    writes.begin_epoch(disk.db, EPOCH_BITS, "o-2", NEW_EPOCH)
+    assert writes.prune(disk.db, before=FAR_FUTURE) == 1
     assert reads.latest_entry(disk.db) == last
     disk.meal(day="2026-11-25", at="2026-11-25T11:00:00.000Z")
-    assert (
-        writes.prune(disk.db, before="2027-01-01T00:00:00.000Z") == 0
-    )  # the newest booked one, until one of the new epoch is
+    assert writes.prune(disk.db, before=FAR_FUTURE) == 0  # still the newest booked entry
     writes.acknowledge(disk.db, Place(2, 1), [], AT)
     disk.db.sql.execute("UPDATE record SET h = (SELECT acked FROM terminal)")
-    assert writes.prune(disk.db, before="2027-01-01T00:00:00.000Z") == 1
+    assert writes.prune(disk.db, before=FAR_FUTURE) == 1
     assert list(verify(disk.db)) == []
 
 
-def test_pruning_waits_for_an_accounts_h(disk: Disk) -> None:
+def test_pruning_waits_until_the_balance_contains_an_entry(disk: Disk) -> None:
     disk.changes(account("a-1", 0, 1), to=1, acked=0, reset=True)
     disk.meal()
     disk.meal(day="2026-11-24")
-    disk.changes(to=2, acked=2)  # booked, and the account's own record has not come yet
-    assert writes.prune(disk.db, before="2027-01-01T00:00:00.000Z") == 0
+    disk.changes(to=2, acked=2)  # booked, but the account's own record has not come yet
+    assert writes.prune(disk.db, before=FAR_FUTURE) == 0
 
 
-def test_what_is_set_aside_is_kept_cut_and_bounded(disk: Disk) -> None:
-    for n in range(1_003):
-        payload = b"x" * (100_000 if n == 1_002 else 1)
-        message = SetAside(at=AT, topic="t" * 999, payload=payload, reason="why")
-        writes.set_aside(disk.db, message)
-    row = disk.db.sql.execute(
-        "SELECT bytes, length(payload), length(topic) FROM set_aside ORDER BY n DESC"
-    ).fetchone()
-    assert row == (100_000, writes.SET_ASIDE_PAYLOAD_BYTES_MAX, 256)
-    assert reads.counts(disk.db)["set_aside"] == writes.SET_ASIDE_ROWS_MAX
-
-
-def test_wiping_forgets_children_and_keeps_the_ledger(disk: Disk) -> None:
-    disk.meal()
-    disk.changes(account("a-1", 0, 1), to=1, acked=1, reset=True)
-    writes.wipe(disk.db, "o-3", Incident(at=AT, kind="wipe", detail="by order o-3"))
-    assert list(reads.balances(disk.db)) == []
-    assert (standing(disk.db).end.seq, standing(disk.db).order_done) == (1, "o-3")
-    assert [incident.kind for incident in reads.incidents(disk.db)] == ["wipe"]
-
-
-def test_the_digest_in_steps_is_the_digest_at_once(disk: Disk) -> None:
-    rows = [account(f"a-{n}", n, n) for n in range(1, 1_202)]
-    disk.changes(*rows, to=1_202, acked=0, reset=True)
-    after: tuple[str, str] | None = ("", "")
-    tally, steps = Tally(), 0
-    while after is not None:
-        tally, after = reads.digest_step(disk.db, tally, after)
-        steps += 1
-    assert (tally.accounts, tally.cents, steps) == (1_201, sum(range(1, 1_202)), 3)
-
-
-def test_verify_goes_on_behind_what_cannot_be_read(disk: Disk) -> None:
-    disk.meal()
-    disk.changes(account("a-1", 0, 1), account("a-2", 0, 2), to=2, acked=0, reset=True)
-    disk.db.sql.execute("PRAGMA ignore_check_constraints = ON")
-    disk.db.sql.execute("UPDATE record SET body = '{' WHERE id = 'a-1'")
-    disk.db.sql.execute("DROP TRIGGER entry_never_changes")
-    disk.db.sql.execute("UPDATE entry SET body = '{'")
-    found = list(verify(disk.db))
-    assert [
-        any(words in one for one in found)
-        for words in ("entry 1 cannot be read", "account a-1 cannot be read")
-    ] == [True, True]
-    assert not any("a-2" in one for one in found)
-
-
-def test_verify_finds_a_flipped_byte(disk: Disk) -> None:
-    disk.meal()
-    disk.meal("a-2")
-    disk.changes(account("a-1", 0, 1), to=1, acked=0, reset=True)
+def test_a_step_of_pruning_deletes_at_most_prune_rows_max_entries(disk: Disk) -> None:
+    """A tap waits for one step at most."""
+    entries = PRUNE_ROWS_MAX + 20
+    writes.append_all(disk.db, [meal(f"a-{n}") for n in range(entries)])
+    disk.changes(to=1, acked=entries, reset=True)
+    assert writes.prune(disk.db, before=FAR_FUTURE) == PRUNE_ROWS_MAX
+    assert writes.prune(disk.db, before=FAR_FUTURE) == 20 - 1
     assert list(verify(disk.db)) == []
-    disk.db.sql.execute("DROP TRIGGER entry_never_changes")
-    disk.db.sql.execute("UPDATE entry SET body = replace(body, '-366', '-266') WHERE seq = 1")
-    found = list(verify(disk.db))
-    assert any("entry 1 does not match its hash" in sentence for sentence in found)
-    assert any("columns of entry 1" in sentence for sentence in found)
+
+
+# What is set aside, and incidents
+
+
+def test_a_set_aside_message_is_cut_to_its_limits_with_its_length_kept(disk: Disk) -> None:
+    payload = b"x" * (SET_ASIDE_PAYLOAD_BYTES_MAX + 1)
+    topic = "t" * (SET_ASIDE_TOPIC_LENGTH_MAX + 1)
+    writes.set_aside(disk.db, set_aside(payload, topic))
+    lengths = disk.db.only_row("SELECT bytes, length(payload), length(topic) FROM set_aside")
+    assert lengths == (len(payload), SET_ASIDE_PAYLOAD_BYTES_MAX, SET_ASIDE_TOPIC_LENGTH_MAX)
+
+
+def test_of_set_aside_messages_the_newest_are_kept(disk: Disk) -> None:
+    for n in range(SET_ASIDE_ROWS_MAX + 3):
+        writes.set_aside(disk.db, set_aside(topic=str(n)))
+    assert reads.counts(disk.db)["set_aside"] == SET_ASIDE_ROWS_MAX
+    assert disk.db.only_row("SELECT topic FROM set_aside ORDER BY n LIMIT 1") == ("3",)
+
+
+def test_of_incidents_the_newest_are_kept(disk: Disk) -> None:
+    for n in range(INCIDENT_ROWS_MAX + 3):
+        writes.add_incident(disk.db, Incident(at=AT, kind="digest", detail=str(n)))
+    assert reads.counts(disk.db)["incident"] == INCIDENT_ROWS_MAX
+    assert disk.db.only_row("SELECT detail FROM incident ORDER BY n LIMIT 1") == ("3",)
+
+
+# Wiping a stolen or retired terminal
+
+
+def with_childrens_data(disk: Disk) -> list[bytes]:
+    """Store records, a note and a message; return a secret of each."""
+    disk.meal()
+    note = NoteRow(seq=1, status="flagged", reason="SECRET-NOTE")
+    rows = [account("a-1", 5, 1, "SECRET-LABEL"), card(TOKEN, "a-1", 2), policy(3)]
+    disk.apply(changeset(rows, to=3, acked=Place(1, 1), reset=True, notes=[note]))
+    writes.set_aside(disk.db, set_aside(b"SECRET-MESSAGE", "SECRET-TOPIC"))
+    policy_text = b'"k":"policy"'
+    return [b"SECRET-", TOKEN.encode(), policy_text, b'"k":"account"', b'"k":"card"']
+
+
+def secrets_left(folder: Path, secrets: list[bytes]) -> list[str]:
+    """Return which file of a folder contains which secret, byte for byte."""
+    return [
+        f"{file.name}: {secret!r}"
+        for file in sorted(folder.iterdir())
+        for secret in secrets
+        if secret in file.read_bytes()
+    ]
+
+
+def test_after_a_wipe_no_byte_of_children_is_left_on_the_disk(disk: Disk) -> None:
+    """Not in free pages, in the write-ahead log, or in copies from before migrations."""
+    folder = disk.db.path.parent
+    secrets = with_childrens_data(disk)
+    for version in (1, 2):
+        copy_to = str(folder / f"{disk.db.path.name}.schema-{version}")
+        disk.db.sql.execute("VACUUM INTO ?", (copy_to,))
+    assert {line.split(":")[0] for line in secrets_left(folder, secrets)} == {
+        "t.db-wal",
+        "t.db.schema-1",
+        "t.db.schema-2",
+    }
+    disk.db.checkpoint()
+    assert any(line.startswith("t.db:") for line in secrets_left(folder, secrets))
+    writes.wipe(disk.db, "o-3", WIPED)
+    assert secrets_left(folder, secrets) == []
+    assert not list(folder.glob("*.schema-*"))
+
+
+def test_a_wipe_keeps_the_ledger_and_records_itself(disk: Disk) -> None:
+    with_childrens_data(disk)
+    writes.wipe(disk.db, "o-3", WIPED)
+    assert (standing(disk.db).end.seq, standing(disk.db).order_done) == (1, "o-3")
+    assert reads.incidents(disk.db) == [WIPED]
+    assert list(verify(disk.db)) == []
+
+
+def test_a_wipe_is_not_done_while_another_program_reads(disk: Disk) -> None:
+    with_childrens_data(disk)
+    with closing(sqlite3.connect(disk.db.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM record").fetchall()
+        with pytest.raises(StoreError, match="another program is reading"):
+            writes.wipe(disk.db, "o-3", WIPED)
+    assert standing(disk.db).order_done is None
+    writes.wipe(disk.db, "o-3", WIPED)
+    assert standing(disk.db).order_done == "o-3"
+
+
+def test_of_another_ledger_only_services_and_policies_are_taken(disk: Disk) -> None:
+    writes.take_rules(disk.db, [policy(7)], AT)
+    assert [rule.keep_days for rule in reads.policies(disk.db)] == [60]
+    assert (standing(disk.db).last_contact_at, standing(disk.db).position) == (AT, 0)
+
+
+def test_an_epoch_of_another_file_is_sent_again_before_a_new_one(disk: Disk) -> None:
+    disk.changes(account("a-1", 0, 1), to=1, acked=0, reset=True)
+    disk.meal()
+    other = "1-00000000000000ff"
+    base = ChainEnd(epoch=other, seq=0, hash=genesis(TOWN, TERMINAL, other))
+    entry, body = seal(meal(), seq=1, previous=base.hash)
+    copy = EpochCopy(base=base, entries=[sealed_body(entry, body)])
+    writes.take_over(disk.db, [], EPOCH_BITS)
+    assert len(epochs(disk.db)) == 1
+    writes.take_over(disk.db, [copy], EPOCH_BITS)
+    own = standing(disk.db)
+    assert [span.number for span in epochs(disk.db)] == [1, 2, 3]
+    assert (own.epoch, own.generation, own.pending, own.resyncing) == (EPOCH, None, 2, True)
+    assert reads.own_meals(disk.db, "a-1", None, "lunch", DAY)[1] == 2

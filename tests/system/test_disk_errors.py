@@ -58,10 +58,10 @@ def test_a_failing_disk_serves_nobody_and_the_agent_recovers(fails: str, tmp_pat
         control.write_text(fails, encoding="ascii")
         for card in CARDS[11:14]:
             line.hold(card)
-        wait_for(lambda: "out of order: " in process.output(), "the fault in the log")
+        wait_for(lambda: "Out of order: " in process.output(), "the fault in the log")
         wait_for_state(listener, b'"fault":"')
         control.unlink()
-        wait_for(lambda: "the file works again" in process.output(), "the recovery")
+        wait_for(lambda: "The file works again" in process.output(), "the recovery")
         recorded = town.recorded(terminal)
         # An entry whose commit failed may be on the disk or not. There is nothing else.
         assert recorded <= 1 + 3
@@ -103,13 +103,15 @@ def test_a_read_only_state_folder_is_reported_and_used_once_it_is_writable(tmp_p
             remount(folder, "ro")
             terminal.start()
             process = process_of(terminal)
-            wait_for(lambda: "out of order: " in process.output(), "the fault in the log")
-            wait_for(lambda: "Control socket unavailable" in process.output(), "the control socket")
+            wait_for(lambda: "Out of order: " in process.output(), "the fault in the log")
+            wait_for(
+                lambda: "commands cannot reach the agent" in process.output(), "the control socket"
+            )
             wait_for_state(listener, b'"fault":"', b"Read-only")
             line.hold(CARDS[0])
             wait_for_state(listener, b'"fault":"', b'"counter":"ready"')
             remount(folder, "rw")
-            wait_for(lambda: "the file works again: 1 taps" in process.output(), "the recovery", 40)
+            wait_for(lambda: "The file works again: 1 taps" in process.output(), "the recovery", 40)
             kind_and_reason = "SELECT kind, body ->> '$.reason' FROM entry"
             assert terminal.rows(kind_and_reason) == [("refusal", "out_of_order")]
             town.tapped = 1

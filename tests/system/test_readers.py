@@ -95,7 +95,7 @@ def test_a_flooding_and_an_unplugged_reader_cost_no_meal_at_the_others(tmp_path:
         )
         log = process.output()
         for name in ("storm", "tags"):
-            assert len(re.findall(rf"reader '{name}' down", log)) == 1, log
-            assert len(re.findall(rf"reader '{name}' up after", log)) == 1, log
+            assert len(re.findall(rf"Reader '{name}' down", log)) == 1, log
+            assert len(re.findall(rf"Reader '{name}' up after", log)) == 1, log
         assert after_kib - before_kib < GROWTH_KIB_MAX
         assert terminal.stop() == 0

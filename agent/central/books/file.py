@@ -15,7 +15,7 @@ from agent.sqlite_file import FileKind, SqliteFile
 
 BUSY_TIMEOUT_MS = 10_000
 
-FORM = FileKind(
+FILE_KIND = FileKind(
     owner="a central's",
     application_id=APPLICATION_ID,
     migrations=MIGRATIONS,
@@ -35,7 +35,7 @@ class Books(SqliteFile[tuple[Any, ...]]):
             raise CentralError(f"{path}: already exists; init creates a new central")
         if not create and not path.exists():
             raise CentralError(f"{path}: no such file; create it with: canteen-central init")
-        super().__init__(path, FORM, "rwc" if create else "rw")
+        super().__init__(path, FILE_KIND, "rwc" if create else "rw")
 
     def version(self) -> int:
         """Return a number that changes when another process has committed."""

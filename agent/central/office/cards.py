@@ -100,7 +100,7 @@ def find_cards(books: Books, candidates: Iterable[CardId], card_key: bytes) -> l
     for candidate in candidates:
         card = used.get(card_token(card_key, candidate))
         if card is not None:
-            match = CardMatch(card=str(candidate), account=card.account, status=card.status)
+            match = CardMatch(card=candidate.text, account=card.account, status=card.status)
             matches.append(match)
     return matches
 

@@ -1,4 +1,4 @@
-"""The roster: accounts, cards, prices and classes from one CSV file (docs/ROSTER.md).
+"""The roster: accounts, cards, prices and classes from one CSV file (docs/office/roster.md).
 
 The format is our own and neutral. A line is one account. A file with a bad line imports nothing,
 and every bad line is named by its number. Importing the same file again changes nothing.

@@ -1,0 +1,57 @@
+"""`verify` finds a changed byte, a gap and a wrong balance, and reports all of them."""
+
+from agent.store.verify import verify
+from tests.store.disk import Disk, account, change_entries
+
+
+def test_a_healthy_ledger_has_no_difference(disk: Disk) -> None:
+    disk.changes(account("a-1", 2_000, 1), to=1, acked=0, reset=True)
+    disk.meal()
+    disk.meal(day="2026-11-24")
+    assert list(verify(disk.db)) == []
+
+
+def test_a_changed_text_is_reported(disk: Disk) -> None:
+    disk.meal()
+    disk.meal("a-2")
+    disk.changes(account("a-1", 0, 1), to=1, acked=0, reset=True)
+    change_entries(disk.db, "UPDATE entry SET body = replace(body, '-366', '-266') WHERE seq = 1")
+    sentences = list(verify(disk.db))
+    assert any("entry 1 does not match its hash" in sentence for sentence in sentences)
+    assert any("columns of entry 1" in sentence for sentence in sentences)
+    assert not any("entry 2" in sentence for sentence in sentences)
+
+
+def test_verify_continues_after_an_entry_and_a_record_that_cannot_be_read(disk: Disk) -> None:
+    disk.meal()
+    disk.changes(account("a-1", 0, 1), account("a-2", 0, 2), to=2, acked=0, reset=True)
+    disk.db.sql.execute("PRAGMA ignore_check_constraints = ON")
+    disk.db.sql.execute("UPDATE record SET body = '{' WHERE id = 'a-1'")
+    change_entries(disk.db, "UPDATE entry SET body = '{'")
+    sentences = "\n".join(verify(disk.db))
+    assert "entry 1 cannot be read" in sentences and "account a-1 cannot be read" in sentences
+    assert "a-2" not in sentences
+
+
+def test_a_missing_entry_is_reported(disk: Disk) -> None:
+    for day in range(1, 4):
+        disk.meal(day=f"2026-11-0{day}")
+    disk.db.sql.execute("DROP TRIGGER entry_only_pruned")
+    disk.db.sql.execute("DELETE FROM entry WHERE seq = 2")
+    (sentence,) = verify(disk.db)
+    assert sentence.endswith("entry 3 follows entry 1")
+
+
+def test_an_entry_without_its_epoch_is_reported(disk: Disk) -> None:
+    disk.meal()
+    disk.db.sql.execute("UPDATE epoch SET n = 2")
+    assert list(verify(disk.db)) == ["entry 1 belongs to an epoch that is not in this file"]
+
+
+def test_a_balance_that_is_not_the_sum_of_the_entries_is_reported(disk: Disk) -> None:
+    """The balance uses the column, `verify` the hashed text."""
+    disk.changes(account("a-1", 1_000, 1), to=1, acked=0, reset=True)
+    disk.meal()
+    change_entries(disk.db, "UPDATE entry SET cents = -1")
+    sentences = list(verify(disk.db))
+    assert "account a-1: shows 999 cents, its entries give 634" in sentences
