@@ -13,7 +13,7 @@ from agent.central.office.terminals import order
 from agent.domain.clock import ClockTrust
 from agent.errors import StoreError
 from agent.readers.events import Signal
-from agent.store import reads, writes
+from agent.store import lists, reads, writes
 from agent.store.database import Database
 from agent.store.standing import standing
 from agent.sync.messages import Changes, Entries, Hello, decode
@@ -114,7 +114,7 @@ def test_the_digest_finds_a_changed_balance_and_it_is_repaired(wire: Wire) -> No
     )
     wire.pass_time(300_000)
     assert wire.box.balance("a-1") == 0
-    assert reads.incidents(wire.box.db)[0].kind == "digest"
+    assert lists.incidents(wire.box.db)[0].kind == "digest"
     everything_is_consistent(wire)
 
 
