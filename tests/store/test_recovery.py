@@ -17,7 +17,7 @@ from agent.store.salvage import read_damaged
 from agent.store.standing import standing
 from agent.store.verify import verify
 from tests.conftest import CARD
-from tests.invariants import both_sides_are_equal, the_books_are_right
+from tests.invariants import both_sides_are_equal, the_books_are_consistent
 from tests.parts.wire import Wire
 from tests.store.damaged_ledger import (
     CHANGED_VALUES,
@@ -51,13 +51,13 @@ def test_the_entries_after_a_lost_page_are_sent_again_and_booked_once(wire: Wire
     wire.connect()
     wire.settle()
     assert wire.central.balance("a-1") == wire.central.balance("a-2") == -20 * 366
-    assert wire.central.one("SELECT count(*) FROM entry") == 40
+    assert wire.central.value("SELECT count(*) FROM entry") == 40
     assert wire.box.balance("a-1") == -20 * 366
     assert incident_kinds(wire) == ["damaged_file"]
     assert wire.box.tap(CARD) == "already_served"  # today's meals are still known
     wire.settle()
     both_sides_are_equal(wire)
-    the_books_are_right(wire.central.books)
+    the_books_are_consistent(wire.central.books)
 
 
 def test_entries_before_a_damaged_one_go_to_the_office_as_a_file(wire: Wire) -> None:
@@ -69,19 +69,19 @@ def test_entries_before_a_damaged_one_go_to_the_office_as_a_file(wire: Wire) -> 
     assert reads.latest_entry(wire.box.db) == newest
     wire.connect()
     wire.settle()
-    assert wire.central.one("SELECT count(*) FROM entry") == 5
+    assert wire.central.value("SELECT count(*) FROM entry") == 5
     (part,) = wire.box.path.parent.glob("*.ledger")
     (detail,) = [row.detail for row in reads.incidents(wire.box.db) if row.kind == "damaged_file"]
     assert "5 entries of it are sent again" in detail
     assert f"entries before the damage: 14 in {part.name}; import them" in detail
     for _ in range(2):
         cli(["--db", str(wire.central.path), "import-ledger", str(part)], standalone_mode=False)
-    assert wire.central.one("SELECT count(*) FROM entry") == 19  # all but the damaged one
+    assert wire.central.value("SELECT count(*) FROM entry") == 19  # all but the damaged one
     lunches(wire, 1)
     wire.pass_time(400_000)
     assert wire.central.balance("a-1") + wire.central.balance("a-2") == -(19 + 2) * 366
     both_sides_are_equal(wire)
-    the_books_are_right(wire.central.books)
+    the_books_are_consistent(wire.central.books)
 
 
 def test_a_replaced_ledger_serves_offline_and_keeps_the_floor_of_the_clock(wire: Wire) -> None:
@@ -142,7 +142,7 @@ def test_a_file_that_is_no_database_any_more_is_replaced(wire: Wire, offset: int
     wire.settle()
     assert wire.box.balance("a-1") == wire.central.balance("a-1") == 5_000 - 3 * 366
     both_sides_are_equal(wire)
-    the_books_are_right(wire.central.books)
+    the_books_are_consistent(wire.central.books)
 
 
 def test_the_file_that_replaces_a_damaged_one_is_healthy(wire: Wire) -> None:

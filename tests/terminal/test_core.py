@@ -16,7 +16,7 @@ from agent.sync.session import RETRY_FIRST_MS
 from agent.terminal.core import STATE_EVERY_MS, last_will
 from agent.terminal.events import Effect, Event
 from tests.conftest import CARD, OTHER_CARD
-from tests.invariants import both_sides_are_equal, the_books_are_right
+from tests.invariants import both_sides_are_equal, the_books_are_consistent
 from tests.parts.wire import TOWN, Wire, down
 
 DAY_MS = 24 * 3_600_000
@@ -177,7 +177,7 @@ def test_a_tap_is_answered_without_a_damaged_record_and_it_is_requested_again(
     wire.settle()
     assert wire.box.balance("a-1") == wire.central.balance("a-1")
     both_sides_are_equal(wire)
-    the_books_are_right(wire.central.books)
+    the_books_are_consistent(wire.central.books)
 
 
 def test_closing_writes_the_log_into_the_file(wire: Wire) -> None:

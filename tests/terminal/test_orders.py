@@ -11,7 +11,7 @@ from agent.readers.events import Signal
 from agent.store import reads
 from agent.store.standing import standing
 from tests.conftest import CARD, OTHER_CARD
-from tests.invariants import all_is_well
+from tests.invariants import everything_is_consistent
 from tests.parts.wire import TODAY, Wire, down, last_changes
 
 DAY_MS = 24 * 3_600_000
@@ -27,15 +27,15 @@ def test_every_order_is_done_once_and_confirmed(wire: Wire) -> None:
     wire.settle()
     assert standing(wire.box.db).epoch.startswith("2-") and epoch.startswith("1-")
     wire.pass_time(300_000)
-    assert wire.central.one("SELECT order_id FROM terminal") is None
+    assert wire.central.value("SELECT order_id FROM terminal") is None
     order(wire.central.books, "t-1", "resync")
     wire.settle()
     wire.pass_time(300_000)
-    assert wire.central.one("SELECT order_id FROM terminal") is None
+    assert wire.central.value("SELECT order_id FROM terminal") is None
     assert standing(wire.box.db).epoch.startswith("2-")
     wire.box.tap(OTHER_CARD)
     wire.settle()
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_a_stolen_terminal_is_wiped_after_its_last_entry_is_booked(wire: Wire) -> None:

@@ -20,7 +20,7 @@ from agent.sync.messages import Changes, Entries, Hello, decode
 from agent.sync.session import HEARTBEAT_MS
 from agent.terminal.housekeeping import PRUNE_EVERY_MS
 from tests.conftest import CARD, OTHER_CARD
-from tests.invariants import a_difference_was_found_and_healed, all_is_well, both_sides_are_equal
+from tests.invariants import a_difference_is_found_once_and_repaired, everything_is_consistent, both_sides_are_equal
 from tests.parts.wire import SITE, TODAY, Wire, down, last_changes
 
 DAY_MS = 24 * 3_600_000
@@ -111,7 +111,7 @@ def test_the_digest_finds_a_changed_balance_and_it_is_repaired(wire: Wire) -> No
     wire.pass_time(300_000)
     assert wire.box.balance("a-1") == 0
     assert reads.incidents(wire.box.db)[0].kind == "digest"
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_the_digest_finds_a_lost_and_an_invented_record(wire: Wire) -> None:
@@ -142,7 +142,7 @@ def test_an_epoch_ends_only_when_the_central_has_all_its_entries(wire: Wire) -> 
     for _ in range(4):
         wire.pass_time(60_000)
     assert standing(wire.box.db).epoch.startswith("2-")
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_a_large_school_comes_in_chunks_and_continues_after_a_restart(wire: Wire) -> None:
@@ -169,7 +169,7 @@ def test_a_large_school_comes_in_chunks_and_continues_after_a_restart(wire: Wire
     wire.connect()
     assert not standing(wire.box.db).resyncing
     assert sum(1 for _ in reads.balances(wire.box.db)) == 452
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_an_account_that_moves_to_another_school_loses_no_meal(
@@ -187,7 +187,7 @@ def test_an_account_that_moves_to_another_school_loses_no_meal(
     with wire.central.books.transaction():
         move_account(wire.central.books, "a-1", "media", SITE)
     wire.settle()
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_old_and_booked_entries_are_pruned(wire: Wire) -> None:
@@ -199,7 +199,7 @@ def test_old_and_booked_entries_are_pruned(wire: Wire) -> None:
         wire.pass_time(24 * 3_600_000)
     kept = [entry.day for entry in wire.box.entries()]
     assert 1 <= len(kept) <= 3
-    all_books = wire.central.one("SELECT count(*) FROM entry WHERE kind = 'meal'")
+    all_books = wire.central.value("SELECT count(*) FROM entry WHERE kind = 'meal'")
     assert all_books == 5
     both_sides_are_equal(wire)
 
@@ -224,7 +224,7 @@ def test_a_clock_that_was_ahead_has_pruned_no_meal(wire: Wire) -> None:
     }
     wire.settle()
     assert wire.central.balance("a-1") == 2 * -366
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_a_rule_that_keeps_longer_does_not_reopen_a_pruned_day(wire: Wire) -> None:
@@ -299,7 +299,7 @@ def test_a_central_restored_to_before_the_kept_entries_records_a_hole_and_contin
     wire.connect()
     for _ in range(4):
         wire.pass_time(60_000)
-    assert wire.central.one("SELECT count(*) FROM incident WHERE kind = 'hole'") == 1
+    assert wire.central.value("SELECT count(*) FROM incident WHERE kind = 'hole'") == 1
     both_sides_are_equal(wire)
 
 
@@ -336,7 +336,7 @@ def test_a_changed_file_is_noticed_within_one_heartbeat_and_repaired(
     wire.box.db.sql.execute(damage)
     assert wire.box.balance("a-1") != wire.central.balance("a-1")
     wire.pass_time(HEARTBEAT_MS)
-    a_difference_was_found_and_healed(wire.box.db, wire.central.books, "t-1", before=0)
+    a_difference_is_found_once_and_repaired(wire.box.db, wire.central.books, "t-1", before=0)
 
 
 def test_a_central_that_lost_pruned_entries_is_followed(wire: Wire) -> None:
