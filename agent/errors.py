@@ -44,7 +44,7 @@ class UncertainCommitError(StoreError):
 
 
 class RefusedEntryError(StoreError):
-    """The file works and does not take this entry: it breaks a limit, or is a second meal or storno."""
+    """The file works but refuses this entry: it breaks a limit, or is a second meal or storno."""
 
 
 class DamagedError(StoreError):

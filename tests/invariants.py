@@ -13,7 +13,7 @@ from agent.central.books.records import Interval, find
 from agent.central.office.check import check
 from agent.domain.ledger import ChainEnd, Entry, Place
 from agent.readers.events import Signal
-from agent.store import reads
+from agent.store import lists, reads
 from agent.store.database import Database
 from agent.store.standing import find_place, standing
 from agent.store.verify import verify
@@ -243,7 +243,7 @@ def both_sides_are_equal(wire: Wire) -> None:
 
 def count_differences(db: Database) -> int:
     """Return how often the digest found a difference or a record was unreadable."""
-    return sum(row.kind in ("digest", "record") for row in reads.incidents(db))
+    return sum(row.kind in ("digest", "record") for row in lists.incidents(db))
 
 
 def a_difference_is_found_once_and_repaired(
@@ -257,7 +257,7 @@ def a_difference_is_found_once_and_repaired(
 
 def the_digest_finds_no_difference_without_damage(db: Database) -> None:
     """If nobody damaged a disk, a difference that the digest repairs is a bug of the program."""
-    details = [row.detail for row in reads.incidents(db) if row.kind == "digest"]
+    details = [row.detail for row in lists.incidents(db) if row.kind == "digest"]
     assert not details, f"the digest found a difference on an undamaged disk: {details[0]}"
 
 

@@ -64,7 +64,7 @@ class Flag(StrEnum):
 
 
 class RefusalReason(StrEnum):
-    """Why a tap got no meal. A closed list: the screen has a text for each."""
+    """Why a tap got no meal. A closed list: `domain/tap.py` decides, `terminal/counter.py` logs."""
 
     UNREADABLE = "unreadable"
     NO_SERVICE = "no_service"

@@ -22,9 +22,9 @@ decode_unhashed = msgspec.json.Decoder(Entry).decode
 
 
 def sealed_body(entry: Entry, body: bytes) -> SealedBody:
-    """Return an entry as it is written. Raise `RefusedEntryError` for one outside the contract's limits.
+    """Return an entry as it is written. What is written can be read here and at the central.
 
-    What is written can be read again, here and at the central.
+    Raise `RefusedEntryError` for an entry outside the contract's limits.
     """
     try:
         decode_unhashed(body)

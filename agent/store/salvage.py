@@ -90,7 +90,8 @@ class Damaged:
 def read_damaged(path: Path, on_progress: Callable[[], None] = lambda: None) -> Damaged:
     """Return what can be read and proved of a file that may be damaged anywhere.
 
-    `on_progress` is called for each epoch. Reads a copy, since opening changes a file. Raise `OSError` where there is no room for one.
+    `on_progress` is called for each epoch. Reads a copy, since opening changes a file. Raise
+    `OSError` where there is no room for one.
     """
     folder_prefix = f"{path.name}{COPY}"
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=folder_prefix) as folder:

@@ -48,8 +48,8 @@ def initialise(db: Database, *, town: str, terminal: str, epoch: str) -> None:
 def append(db: Database, draft: Entry) -> Entry:
     """Append an entry to the ledger and return it sealed.
 
-    One statement is the whole transaction, so a tap costs one flush. Raise `RefusedEntryError` for a
-    second meal or storno, and `StoreError` when the disk does not take the entry. After an I/O
+    One statement is the whole transaction, so a tap costs one flush. Raise `RefusedEntryError` for
+    a second meal or storno, and `StoreError` when the disk does not take the entry. After an I/O
     error, which may have come after the commit, raise only when the entry is not on the disk.
     """
     last, previous, epoch = tail(db)

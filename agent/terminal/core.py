@@ -291,7 +291,7 @@ class Terminal:
     def _answer_without_file(
         self, fault: StorageFault, event: Event | None, reading: Reading, *, is_news: bool = False
     ) -> list[Effect]:
-        """Return the signal for a tap, and the `state` when a new reason or an outage changes it."""
+        """Return the signal for a tap, and the `state` after a new reason or outage."""
         if isinstance(event, LinkDown) and self._ledger is not None:
             self._ledger.replication.session.link_down()
         effects = fault.answer(event, reading, self._setup.card_key)

@@ -1,4 +1,4 @@
-"""The serving counter: from a card, or a request of the staff, to a committed entry.
+"""The serving counter: from a card, or a request of the staff, to a committed entry and log line.
 
 For every tap: read the facts, decide, commit, and only then return what to show. If anything
 raises, nothing was recorded and nothing may show green.

@@ -233,8 +233,8 @@ TERMINAL_BUGS = (
         "taps answered with out of order are not recorded later",
         Change(
             "agent/terminal/core.py",
-            "            ledger.counter.record_unanswered(taps)\n",
-            "",
+            "            ledger.counter.record_unanswered(taps, incidents)\n",
+            "            ledger.counter.record_unanswered([], incidents)\n",
         ),
     ),
     Bug(

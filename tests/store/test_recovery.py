@@ -9,7 +9,7 @@ import pytest
 
 from agent.central.cli import cli
 from agent.errors import StoreError
-from agent.store import reads
+from agent.store import lists, reads
 from agent.store.damage import find_damage
 from agent.store.database import Database
 from agent.store.recovery import ASIDE_MAX, close_without_checkpoint, keep_aside
@@ -32,7 +32,7 @@ from tests.store.disk import change_entries
 
 
 def incident_kinds(wire: Wire) -> list[str]:
-    return [incident.kind for incident in reads.incidents(wire.box.db)]
+    return [incident.kind for incident in lists.incidents(wire.box.db)]
 
 
 def test_the_entries_after_a_lost_page_are_sent_again_and_booked_once(wire: Wire) -> None:
@@ -71,7 +71,7 @@ def test_entries_before_a_damaged_one_go_to_the_office_as_a_file(wire: Wire) -> 
     wire.settle()
     assert wire.central.value("SELECT count(*) FROM entry") == 5
     (part,) = wire.box.path.parent.glob("*.ledger")
-    (detail,) = [row.detail for row in reads.incidents(wire.box.db) if row.kind == "damaged_file"]
+    (detail,) = [row.detail for row in lists.incidents(wire.box.db) if row.kind == "damaged_file"]
     assert "5 entries of it are sent again" in detail
     assert f"entries before the damage: 14 in {part.name}; import them" in detail
     for _ in range(2):
@@ -163,7 +163,7 @@ def test_damage_that_a_running_terminal_found_replaces_the_file(wire: Wire) -> N
     lunches(wire, 1)
     wire.box.db.close()
     with closing(wire.box.ledger_file().open(wire.clock.instant, "page 7 is damaged")) as db:
-        (incident,) = reads.incidents(db)
+        (incident,) = lists.incidents(db)
         assert incident.detail.startswith("page 7 is damaged; kept as t-1.db.damaged-1; 2 entries")
     wire.box.start()
 
@@ -270,7 +270,7 @@ def test_an_exchange_that_failed_once_is_finished_and_not_repeated(wire: Wire) -
         wire.box.path.with_name(wire.box.path.name + end).unlink(missing_ok=True)
     wire.box.path.write_bytes(b"damaged")
     db = wire.box.ledger_file().open(wire.clock.instant, "the damage that began the exchange")
-    assert len(reads.entries(db, newest=10)) == 2 and reads.incidents(db) == []
+    assert len(reads.entries(db, newest=10)) == 2 and lists.incidents(db) == []
     assert not whole.exists() and not list(wire.box.path.parent.glob("*.damaged-*"))
     db.close()
 
@@ -292,6 +292,6 @@ def test_a_number_or_name_of_an_epoch_that_cannot_be_is_damage(wire: Wire, chang
     progress: list[int] = []
     file = dataclasses.replace(wire.box.ledger_file(), on_progress=lambda: progress.append(1))
     db = file.open(wire.clock.instant)
-    assert [incident.kind for incident in reads.incidents(db)] == ["damaged_file"]
+    assert [incident.kind for incident in lists.incidents(db)] == ["damaged_file"]
     assert progress
     db.close()

@@ -8,7 +8,7 @@ import pytest
 from agent.domain.card import parse_card_id
 from agent.errors import StoreError
 from agent.readers.events import CardPresented, CardUnreadable, ReaderDown, ReaderUp, Show, Signal
-from agent.store import reads
+from agent.store import lists
 from agent.store.standing import standing
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkUp, Publish
 from agent.sync.messages import TerminalState, decode
@@ -171,7 +171,7 @@ def test_a_tap_is_answered_without_a_damaged_record_and_it_is_requested_again(
     (shown,) = [effect for effect in turn(wire, tapped()) if isinstance(effect, Show)]
     # Without a card or an account the meal is one of an unknown card.
     assert shown.signal is (Signal.REFUSED if kind == "service" else Signal.SERVED)
-    assert {row.kind for row in reads.incidents(wire.box.db)} == {"record"}
+    assert {row.kind for row in lists.incidents(wire.box.db)} == {"record"}
     wire.disconnect()
     wire.connect()
     wire.settle()

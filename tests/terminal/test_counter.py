@@ -90,7 +90,7 @@ def test_log_lines_have_eight_digits_of_the_token_and_no_uid(
     for card in (CARD, CARD, UNKNOWN_CARD):
         tap(wire, counter, card)
     tokens = [card_token(KEY, parse_card_id(card)) for card in (CARD, UNKNOWN_CARD)]
-    counter.record_unanswered([(token, moment) for token in tokens])
+    counter.record_unanswered([(token, moment) for token in tokens], [])
     text = logged(caplog)
     for card, token in zip((CARD, UNKNOWN_CARD), tokens, strict=True):
         uid = card.partition(":")[2]
@@ -115,10 +115,10 @@ def test_unanswered_taps_are_recorded_all_or_none(wire: Wire, counter: Counter) 
     stop = "CREATE TRIGGER stop BEFORE INSERT ON entry WHEN NEW.seq = 2"
     wire.box.db.sql.execute(f"{stop} BEGIN SELECT RAISE(ABORT, 'full'); END")
     with pytest.raises(StoreError, match="full"):
-        counter.record_unanswered([(None, moment), (None, moment)])
+        counter.record_unanswered([(None, moment), (None, moment)], [])
     assert wire.box.entries() == []
     wire.box.db.sql.execute("DROP TRIGGER stop")
-    counter.record_unanswered([(None, moment), (None, moment)])
+    counter.record_unanswered([(None, moment), (None, moment)], [])
     assert [entry.reason for entry in wire.box.entries()] == [RefusalReason.OUT_OF_ORDER] * 2
 
 

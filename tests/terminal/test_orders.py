@@ -8,7 +8,7 @@ import pytest
 from agent.central.office.terminals import new_generation, order, retire_terminal
 from agent.domain.clock import ClockTrust, format_instant
 from agent.readers.events import Signal
-from agent.store import reads
+from agent.store import lists, reads
 from agent.store.standing import standing
 from tests.conftest import CARD, OTHER_CARD
 from tests.invariants import everything_is_consistent
@@ -143,11 +143,11 @@ def test_a_waiting_order_in_a_restored_central_is_done_in_its_new_generation(wir
     wire.central.restart()
     wire.settle()
     wire.pass_time(300_000)
-    assert "wipe" in [incident.kind for incident in reads.incidents(wire.box.db)]
+    assert "wipe" in [incident.kind for incident in lists.incidents(wire.box.db)]
 
 
 def test_an_order_that_this_version_does_not_know_is_reported_once(wire: Wire) -> None:
     changes = last_changes(wire) | {"order": {"id": "o-9", "do": "dance"}, "digest": None}
     down(wire, json.dumps(changes).encode())
     down(wire, json.dumps(changes).encode())
-    assert [incident.kind for incident in reads.incidents(wire.box.db)] == ["unknown_order"]
+    assert [incident.kind for incident in lists.incidents(wire.box.db)] == ["unknown_order"]

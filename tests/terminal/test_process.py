@@ -3,9 +3,11 @@
 import contextlib
 import os
 import signal
+import socket
 import stat
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from agent.ops.control_client import ask
 from agent.store import writes
 from agent.store.database import Database
 from agent.terminal.config import Config, load_config
-from agent.terminal.process import App, lock_state_dir, new_epoch_bits
+from agent.terminal.process import IDLE_MS_MAX, App, lock_state_dir, new_epoch_bits
 from tests.parts.process import wait_for
 from tests.parts.town import run_agent
 
@@ -53,6 +55,17 @@ def app(config: Config) -> Iterator[App]:
     sys.setswitchinterval(interval)
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """The socket at which systemd would receive this process's notifications."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifications:
+        notifications.bind(str(tmp_path / "notify"))
+        notifications.settimeout(20 * IDLE_MS_MAX / 1_000)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.delenv("WATCHDOG_USEC", raising=False)
+        yield notifications
 
 
 @contextlib.contextmanager
@@ -181,3 +194,23 @@ def test_a_bug_in_a_thread_of_the_mqtt_library_does_not_end_the_process(
     with meanwhile(work):
         assert app.run() == 0
     assert "The network thread ended: in the library; the link makes another." in caplog.text
+
+
+def test_while_nothing_happens_the_loop_turns_every_idle_ms_max(
+    systemd: socket.socket, app: App
+) -> None:
+    """It feeds the watchdog then, and tries the control socket again."""
+    times: list[float] = []
+
+    def work() -> None:
+        try:
+            while len(times) < 4:
+                if systemd.recv(1_000) == b"WATCHDOG=1":
+                    times.append(time.monotonic())
+        finally:
+            stop_this_process()
+
+    with meanwhile(work):
+        app.run()
+    # The first is from opening the file.
+    assert times[3] - times[1] < 10 * IDLE_MS_MAX / 1_000

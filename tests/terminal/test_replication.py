@@ -13,14 +13,18 @@ from agent.central.office.terminals import order
 from agent.domain.clock import ClockTrust
 from agent.errors import StoreError
 from agent.readers.events import Signal
-from agent.store import reads, writes
+from agent.store import lists, reads, writes
 from agent.store.database import Database
 from agent.store.standing import standing
 from agent.sync.messages import Changes, Entries, Hello, decode
 from agent.sync.session import HEARTBEAT_MS
 from agent.terminal.housekeeping import PRUNE_EVERY_MS
 from tests.conftest import CARD, OTHER_CARD
-from tests.invariants import a_difference_is_found_once_and_repaired, everything_is_consistent, both_sides_are_equal
+from tests.invariants import (
+    a_difference_is_found_once_and_repaired,
+    both_sides_are_equal,
+    everything_is_consistent,
+)
 from tests.parts.wire import SITE, TODAY, Wire, down, last_changes
 
 DAY_MS = 24 * 3_600_000
@@ -110,7 +114,7 @@ def test_the_digest_finds_a_changed_balance_and_it_is_repaired(wire: Wire) -> No
     )
     wire.pass_time(300_000)
     assert wire.box.balance("a-1") == 0
-    assert reads.incidents(wire.box.db)[0].kind == "digest"
+    assert lists.incidents(wire.box.db)[0].kind == "digest"
     everything_is_consistent(wire)
 
 

@@ -16,7 +16,7 @@ from agent.domain.card import card_token, parse_card_id
 from agent.domain.ledger import RefusalReason
 from agent.errors import StoreError
 from agent.readers.events import CardPresented, ReaderDown, ReaderUp, Show, Signal
-from agent.store import reads
+from agent.store import lists
 from agent.store.database import Database
 from agent.store.verify import verify
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkUp, Publish
@@ -46,7 +46,7 @@ def tap(wire: Wire, card: str) -> Signal:
 
 
 def fault_details(wire: Wire) -> list[str]:
-    return [row.detail for row in reads.incidents(wire.box.db) if row.kind == "store_fault"]
+    return [row.detail for row in lists.incidents(wire.box.db) if row.kind == "store_fault"]
 
 
 @contextmanager

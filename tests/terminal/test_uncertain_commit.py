@@ -10,7 +10,7 @@ from agent.domain.card import parse_card_id
 from agent.domain.ledger import RefusalReason
 from agent.errors import StoreError
 from agent.readers.events import CardPresented, ReaderDown, ReaderUp, Show, Signal
-from agent.store import reads, writes
+from agent.store import lists, reads, writes
 from agent.store.database import Database
 from agent.sync.events import LinkUp, Publish
 from agent.terminal.control import Request
@@ -68,7 +68,7 @@ class Box:
         return [row.entry.kind for row in reads.entries(self.db, newest=100)]
 
     def incidents(self) -> list[str]:
-        return [incident.kind for incident in reads.incidents(self.db)]
+        return [incident.kind for incident in lists.incidents(self.db)]
 
 
 @pytest.fixture
