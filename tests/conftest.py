@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests."""
+"""Fixtures for all tests."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,14 +14,14 @@ OTHER_CARD = "em:010063e9ae"
 
 @pytest.fixture
 def wire(tmp_path: Path) -> Iterator[Wire]:
-    """One terminal and a central with two accounts, connected and at rest."""
+    """One terminal and a central with two accounts, connected, nothing pending."""
     with closing(Wire(tmp_path)) as wire:
         yield _connected(wire)
 
 
 @pytest.fixture
 def two(tmp_path: Path) -> Iterator[Wire]:
-    """Two terminals of one school."""
+    """The same with two terminals of one site."""
     with closing(Wire(tmp_path, "t-1", "t-2")) as wire:
         yield _connected(wire)
 

@@ -124,7 +124,7 @@ def test_a_batch_that_is_not_numbered_consecutively_is_set_aside_whole(
     foreign: ForeignTerminal, entries: list[Any]
 ) -> None:
     foreign.send_raw(entries, prev=START)
-    assert foreign.central.one("SELECT count(*) FROM set_aside") == 1
+    assert foreign.central.value("SELECT count(*) FROM set_aside") == 1
     foreign.send(meal())
     assert foreign.central.balance("a-1") == -366
 
@@ -169,7 +169,7 @@ def test_two_boxes_with_one_identity_are_both_booked_and_get_separate_epochs(wir
     wire.boxes["t-1"] = clone
     wire.connect()
     assert wire.central.balance("a-2") == -366
-    assert wire.central.one("SELECT forked FROM terminal WHERE id = 't-1'") == 1
+    assert wire.central.value("SELECT forked FROM terminal WHERE id = 't-1'") == 1
     wire.pass_time(300_000)
     assert standing(clone.db).epoch != standing(original.db).epoch
     for account in ("a-1", "a-2"):
@@ -201,5 +201,5 @@ def test_a_batch_of_an_unregistered_terminal_is_set_aside_with_the_command_to_re
 ) -> None:
     topic = f"canteen/v1/{TOWN}/t/stranger/state"
     wire.central.exchange.receive(topic, b'{"online":true}', wire.clock.instant)
-    reason = str(wire.central.one("SELECT reason FROM set_aside"))
+    reason = str(wire.central.value("SELECT reason FROM set_aside"))
     assert "canteen-central terminals add" in reason

@@ -46,9 +46,9 @@ def test_a_rule_that_is_not_given_stays_as_it_was(office: Office) -> None:
 
 
 def test_looking_at_the_rules_changes_nothing(wire: Wire, office: Office) -> None:
-    before = wire.central.one("SELECT position FROM central")
+    before = wire.central.value("SELECT position FROM central")
     assert office.rules("--from", "2027-01-01")["unknown_card"] == "serve"
-    assert wire.central.one("SELECT position FROM central") == before
+    assert wire.central.value("SELECT position FROM central") == before
 
 
 def test_a_time_of_serve_all_is_stored_in_utc(office: Office) -> None:

@@ -134,7 +134,7 @@ def test_a_message_that_cannot_be_used_is_set_aside_with_the_reason(
     foreign: ForeignTerminal, topic: str, reason: str
 ) -> None:
     assert foreign.central.exchange.receive(topic, b"{}", foreign.central.clock.instant) == []
-    assert str(foreign.central.one("SELECT reason FROM set_aside")).startswith(reason)
+    assert str(foreign.central.value("SELECT reason FROM set_aside")).startswith(reason)
 
 
 def test_a_flooding_message_is_set_aside_in_part(foreign: ForeignTerminal) -> None:
@@ -150,17 +150,17 @@ def test_the_reason_of_a_message_set_aside_is_cut_in_books_and_log(
     foreign: ForeignTerminal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A decoder quotes what it read: a message of 256 KiB would be a reason of 256 KiB."""
-    hello = json.loads(str(foreign.central.one("SELECT hello FROM terminal WHERE id = ?", NAME)))
+    hello = json.loads(str(foreign.central.value("SELECT hello FROM terminal WHERE id = ?", NAME)))
     payload = json.dumps({**hello, "clock": "x" * 100_000}).encode()
     foreign.central.exchange.receive(f"{TOPIC}/hello", payload, foreign.central.clock.instant)
-    assert foreign.central.one("SELECT length(reason) FROM set_aside") == REASON_LENGTH_MAX
+    assert foreign.central.value("SELECT length(reason) FROM set_aside") == REASON_LENGTH_MAX
     assert len(caplog.messages[-1]) < 2 * REASON_LENGTH_MAX
 
 
 def test_a_restored_central_says_so_to_all_terminals_and_in_the_log(
     foreign: ForeignTerminal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hello = json.loads(str(foreign.central.one("SELECT hello FROM terminal WHERE id = ?", NAME)))
+    hello = json.loads(str(foreign.central.value("SELECT hello FROM terminal WHERE id = ?", NAME)))
     payload = json.dumps({**hello, "generation": "ab" * 16}).encode()
     sent = foreign.central.exchange.receive(
         f"{TOPIC}/hello", payload, foreign.central.clock.instant

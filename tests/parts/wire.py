@@ -1,15 +1,20 @@
-"""Terminals and central joined in memory: real stores, real sessions, real `decide`, no broker, no clock, no threads.
+"""Terminals and a central joined in memory: real stores and sessions, no broker, no threads.
 
-Messages lie on the wire until they are delivered, so that a test can lose, double, delay and reorder them.
+Messages wait on the wire until a test delivers them. So a test can lose, double, delay and reorder
+them. Time passes only when a test says so.
 """
 
 import json
+import shutil
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypedDict, Unpack
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from agent.central.books import accounts, town
 from agent.central.books.accounts import Account
@@ -44,9 +49,30 @@ NOON = datetime(2026, 11, 23, 11, 5, tzinfo=UTC)  # five past twelve in the town
 TODAY = "2026-11-23"
 
 
+POLICY = PolicyRecord(
+    from_day="2026-09-01",
+    p=0,
+    shortage=Shortage.SERVE,
+    floor=0,
+    unknown_card=UnknownCard.SERVE,
+    keep_days=60,
+)
+
+
+class PolicyParts(TypedDict, total=False):
+    """Parts of a policy that a test sets."""
+
+    from_day: str
+    shortage: Shortage
+    floor: int
+    unknown_card: UnknownCard
+    serve_all_until: str | None
+    keep_days: int
+
+
 @dataclass(slots=True)
 class Clock:
-    """The world's time, moved by hand."""
+    """The true time."""
 
     now: datetime = NOON
     mono_ms: int = 10_000_000
@@ -61,7 +87,7 @@ class Clock:
 
 
 class Central:
-    """The reference central on a real file."""
+    """The reference central with a real file."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self.clock = clock
@@ -80,6 +106,16 @@ class Central:
         self.books.close()
         self.books = Books(self.path)
         self.exchange = Exchange(self.books, new_generation=self._generation)
+
+    def back_up(self, path: Path) -> None:
+        """Copy the file aside, while nothing writes to it."""
+        shutil.copyfile(self.path, path)
+
+    def restore(self, backup: Path) -> None:
+        """Restart on a backup, without `new-generation`."""
+        self.books.close()
+        shutil.copyfile(backup, self.path)
+        self.restart()
 
     def add_account(
         self, account: str, *, cards: tuple[str, ...] = (), price_cents: int = 366, site: str = SITE
@@ -100,31 +136,18 @@ class Central:
         payment = Payment(account, cents, PaymentKey("pos", external))
         return credit(self.books, payment, at=self.clock.instant)
 
-    def policy(
-        self,
-        *,
-        from_day: str = "2026-09-01",
-        shortage: Shortage = Shortage.SERVE,
-        floor: int = 0,
-        unknown_card: UnknownCard = UnknownCard.SERVE,
-        serve_all_until: str | None = None,
-        double_meal: str = "give_back",
-        keep_days: int = 60,
-    ) -> None:
-        policy = PolicyRecord(
-            from_day=from_day, p=0, shortage=shortage, floor=floor, unknown_card=unknown_card, serve_all_until=serve_all_until,
-            keep_days=keep_days,
-        )  # fmt: skip
+    def policy(self, *, double_meal: str = "give_back", **parts: Unpack[PolicyParts]) -> None:
+        """Set the town's policy. What is not given has the default of `POLICY`."""
+        policy = msgspec.structs.replace(POLICY, **parts)
         set_policy(self.books, policy, double_meal, at=self.clock.instant)
 
     def balance(self, account: str) -> int:
-        return int(
-            self.books.sql.execute(
-                "SELECT balance FROM account WHERE id = ?", (account,)
-            ).fetchone()[0]
-        )
+        balance = self.value("SELECT balance FROM account WHERE id = ?", account)
+        assert isinstance(balance, int)
+        return balance
 
-    def one(self, sql: str, *values: object) -> object:
+    def value(self, sql: str, *values: object) -> object:
+        """Return the first column of a query's first row."""
         return self.books.sql.execute(sql, values).fetchone()[0]
 
     def _generation(self) -> str:
@@ -134,7 +157,10 @@ class Central:
 
 @dataclass
 class Box:
-    """One terminal: its file, its core, its clock's state, and what its reader showed."""
+    """One terminal: its file, its core, its clock, and the lights of its reader.
+
+    `checks_file`: look for damage at the start, as the program does.
+    """
 
     name: str
     path: Path
@@ -144,7 +170,7 @@ class Box:
     wall_offset: timedelta = timedelta()
     lights: list[Signal] = field(default_factory=list)
     epochs: int = 0
-    checks_file: bool = False  # look for damage at the start, as the program does
+    checks_file: bool = False
     db: Database = field(init=False)
     core: Core = field(init=False)
 
@@ -152,7 +178,7 @@ class Box:
         self.start()
 
     def start(self) -> None:
-        """Start the process: it knows only what is on the disk."""
+        """Start the process on what is on the disk."""
         self.core = Core(self.setup(), self.reading())
 
     def setup(self) -> Setup:
@@ -232,7 +258,11 @@ class Box:
 
 
 class Wire:
-    """The link between them: messages in order, delivered one at a time. `drop` and `double` see each one first."""
+    """The link: messages in order, delivered one at a time.
+
+    `drop` says which messages are lost. `watch` sees each answer of the central when it is made.
+    `log` has every message that was ever sent.
+    """
 
     def __init__(self, folder: Path, *names: str) -> None:
         self.clock = Clock()
@@ -242,16 +272,14 @@ class Wire:
         self.down: deque[tuple[str, bytes]] = deque()
         self.log: list[tuple[str, bytes]] = []
         self.drop: Callable[[str, bytes], bool] = lambda topic, payload: False
-        self.watch: Callable[[str, bytes], None] = lambda topic, payload: (
-            None
-        )  # sees every answer as it is made
+        self.watch: Callable[[str, bytes], None] = lambda topic, payload: None
         self.connected: set[str] = set()
         for name in names or ("t-1",):
             add_terminal(self.central.books, name, SITE)
             self.boxes[name] = Box(name, folder / f"{name}.db", self.clock)
 
     def close(self) -> None:
-        """Close every database: from Python 3.13 on, one that is left open is a warning."""
+        """Close every database. Python 3.13 warns of one that is left open."""
         for box in self.boxes.values():
             box.db.close()
         self.central.books.close()
@@ -272,7 +300,7 @@ class Wire:
             self.boxes[name].handle(LinkDown("cut"))
 
     def settle(self, steps: int = 10_000) -> None:
-        """Deliver everything, and what it brings about, until the wire is silent."""
+        """Deliver all messages, and those that they lead to."""
         for _ in range(steps):
             self.collect()
             if not self.up and not self.down:
@@ -281,14 +309,14 @@ class Wire:
                 self.deliver_up(*self.up.popleft())
             if self.down:
                 self.deliver_down(*self.down.popleft())
-        raise AssertionError("the wire does not come to rest")
+        raise AssertionError(f"messages did not end within {steps} deliveries")
 
     def announce(self) -> None:
-        """Let the central say that it is there."""
+        """Send the central's `state`: online."""
         self._queue([self.central.exchange.state(self.clock.instant, online=True)])
 
     def collect(self) -> None:
-        """Put on the wire what is due."""
+        """Take from both sides what is due to be sent."""
         for name in sorted(self.connected):
             box = self.boxes[name]
             box.core.idle(box.moment())
@@ -301,11 +329,10 @@ class Wire:
 
     def deliver_down(self, topic: str, payload: bytes) -> None:
         for name in sorted(self.connected):
-            mine = f"/t/{name}/changes" in topic or topic.endswith("central/state")
-            if mine and not self.drop(topic, payload):
-                effects = self.boxes[name].handle(
-                    Arrived(topic=topic, payload=payload, receipt=None)
-                )
+            is_own = f"/t/{name}/changes" in topic or topic.endswith("central/state")
+            if is_own and not self.drop(topic, payload):
+                message = Arrived(topic=topic, payload=payload, receipt=None)
+                effects = self.boxes[name].handle(message)
                 assert effects[0] == Acknowledge(None)
 
     def pass_time(self, milliseconds: int) -> None:
@@ -332,7 +359,7 @@ class Wire:
 
 
 def down(wire: Wire, payload: bytes, topic: str = "canteen/v1/borgofiorito/t/t-1/changes") -> None:
-    """Deliver anything from above; whatever it is, it is acknowledged to the broker."""
+    """Deliver a payload to a terminal, which must acknowledge it to the broker."""
     assert wire.box.handle(Arrived(topic=topic, payload=payload, receipt=7)) == [Acknowledge(7)]
 
 

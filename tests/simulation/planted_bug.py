@@ -1,7 +1,7 @@
 """A bug planted on purpose: named changes of the program's text, made in a copy of the program.
 
-`was` must occur exactly once in its file. So whoever changes a line that a bug names must bring the
-bug up to date; `make test` says which.
+`was` must occur exactly once in its file. If the line changes, the bug must be brought up to date;
+`make test` says which.
 """
 
 from pathlib import Path

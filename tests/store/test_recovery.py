@@ -51,7 +51,7 @@ def test_the_entries_after_a_lost_page_are_sent_again_and_booked_once(wire: Wire
     wire.connect()
     wire.settle()
     assert wire.central.balance("a-1") == wire.central.balance("a-2") == -20 * 366
-    assert wire.central.one("SELECT count(*) FROM entry") == 40
+    assert wire.central.value("SELECT count(*) FROM entry") == 40
     assert wire.box.balance("a-1") == -20 * 366
     assert incident_kinds(wire) == ["damaged_file"]
     assert wire.box.tap(CARD) == "already_served"  # today's meals are still known
@@ -69,14 +69,14 @@ def test_entries_before_a_damaged_one_go_to_the_office_as_a_file(wire: Wire) -> 
     assert reads.latest_entry(wire.box.db) == newest
     wire.connect()
     wire.settle()
-    assert wire.central.one("SELECT count(*) FROM entry") == 5
+    assert wire.central.value("SELECT count(*) FROM entry") == 5
     (part,) = wire.box.path.parent.glob("*.ledger")
     (detail,) = [row.detail for row in lists.incidents(wire.box.db) if row.kind == "damaged_file"]
     assert "5 entries of it are sent again" in detail
     assert f"entries before the damage: 14 in {part.name}; import them" in detail
     for _ in range(2):
         cli(["--db", str(wire.central.path), "import-ledger", str(part)], standalone_mode=False)
-    assert wire.central.one("SELECT count(*) FROM entry") == 19  # all but the damaged one
+    assert wire.central.value("SELECT count(*) FROM entry") == 19  # all but the damaged one
     lunches(wire, 1)
     wire.pass_time(400_000)
     assert wire.central.balance("a-1") + wire.central.balance("a-2") == -(19 + 2) * 366

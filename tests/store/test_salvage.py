@@ -44,7 +44,7 @@ def test_meals_of_the_same_day_on_an_old_disk_are_given_back(two: Wire, tmp_path
     box.start()
     two.connect()
     two.settle()
-    assert two.central.one("SELECT count(*) FROM entry WHERE kind = 'meal'") == 2
+    assert two.central.value("SELECT count(*) FROM entry WHERE kind = 'meal'") == 2
     assert two.central.balance("a-1") == -366
 
 

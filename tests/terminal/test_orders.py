@@ -27,11 +27,11 @@ def test_every_order_is_done_once_and_confirmed(wire: Wire) -> None:
     wire.settle()
     assert standing(wire.box.db).epoch.startswith("2-") and epoch.startswith("1-")
     wire.pass_time(300_000)
-    assert wire.central.one("SELECT order_id FROM terminal") is None
+    assert wire.central.value("SELECT order_id FROM terminal") is None
     order(wire.central.books, "t-1", "resync")
     wire.settle()
     wire.pass_time(300_000)
-    assert wire.central.one("SELECT order_id FROM terminal") is None
+    assert wire.central.value("SELECT order_id FROM terminal") is None
     assert standing(wire.box.db).epoch.startswith("2-")
     wire.box.tap(OTHER_CARD)
     wire.settle()

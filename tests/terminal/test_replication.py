@@ -203,7 +203,7 @@ def test_old_and_booked_entries_are_pruned(wire: Wire) -> None:
         wire.pass_time(24 * 3_600_000)
     kept = [entry.day for entry in wire.box.entries()]
     assert 1 <= len(kept) <= 3
-    all_books = wire.central.one("SELECT count(*) FROM entry WHERE kind = 'meal'")
+    all_books = wire.central.value("SELECT count(*) FROM entry WHERE kind = 'meal'")
     assert all_books == 5
     both_sides_are_equal(wire)
 
@@ -303,7 +303,7 @@ def test_a_central_restored_to_before_the_kept_entries_records_a_hole_and_contin
     wire.connect()
     for _ in range(4):
         wire.pass_time(60_000)
-    assert wire.central.one("SELECT count(*) FROM incident WHERE kind = 'hole'") == 1
+    assert wire.central.value("SELECT count(*) FROM incident WHERE kind = 'hole'") == 1
     both_sides_are_equal(wire)
 
 

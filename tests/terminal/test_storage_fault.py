@@ -127,7 +127,7 @@ def test_taps_out_of_order_reach_the_central_each_with_its_time(wire: Wire) -> N
     assert times[0] < times[1]
     assert {entry.reason for entry in refusals} == {RefusalReason.OUT_OF_ORDER}
     booked = "SELECT count(*) FROM entry WHERE body ->> '$.reason' = 'out_of_order'"
-    assert wire.central.one(booked) == 2
+    assert wire.central.value(booked) == 2
 
 
 def test_a_kept_tap_is_a_token_not_a_card_id(wire: Wire) -> None:
