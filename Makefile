@@ -27,7 +27,7 @@ setup: .make/system-packages $(VENV)/.installed ## install system packages, and 
 	if [ -n "$$missing" ]; then \
 	  echo "installing:" $$missing; \
 	  if [ -n "$(SUDO)" ] && ! command -v sudo >/dev/null; then \
-	    echo "this needs root, or sudo"; exit 1; \
+	    echo "installing packages needs root, or sudo"; exit 1; \
 	  fi; \
 	  $(SUDO) apt-get update && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -y --no-install-recommends $$missing; \

@@ -33,18 +33,22 @@ class StoreError(AgentError):
 
 
 class UncertainCommitError(StoreError):
-    """The commit of an entry failed, and the file cannot be read yet: the entry may be in it.
+    """The commit of an entry failed, and nobody can tell yet whether the entry is on the disk.
 
-    `place` is the entry's `Place.n`, `digest` its hash.
+    Epoch, seq and hash name the entry, whatever number its epoch has in the file.
     """
 
-    def __init__(self, sentence: str, place: int, digest: bytes) -> None:
+    def __init__(self, sentence: str, *, epoch: str, seq: int, digest: str) -> None:
         super().__init__(sentence)
-        self.place, self.digest = place, digest
+        self.epoch, self.seq, self.digest = epoch, seq, digest
+
+
+class RefusedEntryError(StoreError):
+    """The file works but refuses this entry: it breaks a limit, or is a second meal or storno."""
 
 
 class DamagedError(StoreError):
-    """The terminal's file is damaged: it is renamed, and a new one is begun."""
+    """The terminal's file is damaged: it gets a second name, and a new file takes its place."""
 
 
 class RecordError(StoreError):

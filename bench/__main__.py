@@ -32,7 +32,8 @@ from bench.taps import (
 DOCUMENT = Path(__file__).parent.parent / "docs" / "reference" / "performance.md"
 HEAD = """# What it costs
 
-Printed by `make bench`. Each figure stands beside its floor, measured in turn in the same run.
+Printed by `make bench`. Each figure stands beside its baseline, the lowest possible value.
+Both are measured in turn in the same run.
 Machines differ: compare the ratios. Nothing was measured on a Raspberry Pi or on an SD card.
 
 """
@@ -116,7 +117,7 @@ def _table(rows: list[Row], before: dict[tuple[str, str], Row]) -> str:
         f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, "
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
     )
-    head = ["measure", "value", "floor", "ratio", "p99 ratio", "goal"]
+    head = ["measure", "value", "baseline", "ratio", "p99 ratio", "goal"]
     head += ["before"] if before else []
     lines = [f"{machine}, {datetime.now(UTC):%Y-%m-%d}", "", _line(head), "|---" * len(head) + "|"]
     for row in rows:

@@ -86,7 +86,7 @@ def serial_tap(folder: Path) -> Row:
             floor.write(frame)
             bare.append(frames.get(timeout=5) - begun)
             time.sleep(FLOOD_PAUSE_S / 2)
-    return _beside("UID on the serial wire -> CardPresented", ours, bare, "pyserial read(14)")
+    return _beside("UID -> CardPresented, serial", ours, bare, "pyserial read(14)")
 
 
 def pcsc_tap(folder: Path) -> Row:
@@ -117,7 +117,7 @@ def pcsc_tap(folder: Path) -> Row:
         our_ends = [event.at_ns for event in events if event.kind == "tap"]
         bare_ends = [int(line) for line in bare.output().split()]
     return _beside(
-        "UID leaves the card -> CardPresented (PC/SC)",
+        "UID -> CardPresented, PC/SC",
         [end - begun for end, begun in zip(our_ends, ours_card.answered_ns, strict=True)],
         [end - begun for end, begun in zip(bare_ends, bare_card.answered_ns, strict=True)],
         "pyscard SCardTransmit",

@@ -20,7 +20,7 @@ from tests.parts.wire import KEY, Wire
 
 DAY_MS = 24 * 3_600_000
 CARDS = 1_000
-TAP = "facts, decide and commit of one tap"
+TAP = "a tap: read, decide, commit"
 
 
 class Counter:
@@ -96,7 +96,7 @@ def tap_beside_its_floors(folder: Path, taps: int) -> list[Row]:
         python.time(counter.tap)
     return [
         against(TAP, own, "bare insert", insert, "1.25, p99 1.5"),
-        against(TAP, own, "bare insert with the same two indexes", with_indexes, "1.5"),
+        against(TAP, own, "bare insert, both indexes", with_indexes, "1.5"),
         against("the same", own, "4 KiB overwrite + fdatasync", write, "1.8, p99 4"),
         Row("a tap without its flush", str(python), goal="150 µs"),
     ]
@@ -131,9 +131,7 @@ def tap_beside_a_busy_thread(folder: Path, taps: int) -> list[Row]:
     over.set()
     thread.join()
     sys.setswitchinterval(before)
-    return [
-        against("a tap while a Python thread of the process is busy", busy, "quiet", quiet, "4")
-    ]
+    return [against("a tap beside a busy Python thread", busy, "quiet", quiet, "4")]
 
 
 def tap_beside_the_obvious_script(folder: Path, taps: int) -> list[Row]:
@@ -159,7 +157,7 @@ def tap_beside_the_obvious_script(folder: Path, taps: int) -> list[Row]:
         client.loop_stop()
     return [
         against(
-            "the obvious script (sqlite-utils upserts, publish before answering)",
+            "a simple script: upserts, publish",
             simple,
             "our tap",
             own,

@@ -45,7 +45,7 @@ from docs.commands import PROGRAMS
 LINE_MAX = 120
 WORDS_MAX = 25
 # printed from the words of code: a table row cannot be wrapped, and sentences are the code's
-PRINTED = {f"docs/reference/{name}.md" for name in ("commands", "limits", "performance")}
+PRINTED = {f"docs/reference/{name}.md" for name in ("commands", "limits")}
 LISTS = {"docs/contribute/limits.md"}
 ROOMS = "agent|bench|demo|docs|firmware-profiles|packaging|requirements|systemd|tests"
 CODE = ("agent", "bench", "demo", "docs", "tests")

@@ -19,9 +19,9 @@ def test_only_a_wrong_configuration_ends_with_78(error: type[AgentError]) -> Non
 
 
 def test_an_uncertain_commit_names_its_entry() -> None:
-    error = UncertainCommitError("the disk failed", 2**33 + 7, b"hash")
-    assert isinstance(error, StoreError)
-    assert (str(error), error.place, error.digest) == ("the disk failed", 2**33 + 7, b"hash")
+    error = UncertainCommitError("the disk failed", epoch="1-a", seq=7, digest="ff")
+    assert isinstance(error, StoreError) and str(error) == "the disk failed"
+    assert (error.epoch, error.seq, error.digest) == ("1-a", 7, "ff")
 
 
 def test_an_unreadable_record_names_kind_and_id() -> None:

@@ -18,7 +18,11 @@ from agent.store.standing import standing
 from agent.sync.events import Arrived
 from agent.sync.session import HEARTBEAT_MS
 from tests.conftest import CARD, OTHER_CARD
-from tests.invariants import all_is_well, both_sides_are_equal, the_books_are_right
+from tests.invariants import (
+    both_sides_are_equal,
+    everything_is_consistent,
+    the_books_are_consistent,
+)
 from tests.parts.wire import KEY, SITE, TODAY, TOWN, Wire
 
 DAY_MS = 24 * 3_600_000
@@ -90,7 +94,7 @@ def test_nothing_a_terminal_sends_stops_the_central_or_another_terminal(
     wire.settle()
     assert wire.box.balance("a-2") == wire.central.balance("a-2") == 1_000 - 366
     assert standing(wire.box.db).pending == 0
-    the_books_are_right(wire.central.books)
+    the_books_are_consistent(wire.central.books)
 
 
 @settings(
@@ -248,7 +252,7 @@ def test_a_central_restored_from_before_a_new_epoch_gets_the_earlier_epochs_meal
     wire.connect()
     wire.pass_time(5_000)
     assert (wire.central.balance("a-1"), wire.central.balance("a-2")) == (-366, -366)
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_a_restored_central_begins_one_journal_however_many_terminals_have_pruned(
@@ -350,7 +354,7 @@ def test_a_storno_on_a_restored_card_undoes_the_meal_of_its_own_line(
     )  # a hello no newer than the last may be an old one: it is believed when it is said again
     assert wire.central.balance("a-1") == 0
     both_sides_are_equal(wire)
-    the_books_are_right(wire.central.books)
+    the_books_are_consistent(wire.central.books)
 
 
 def test_meals_of_a_card_and_of_an_account_that_a_roster_brings_later_are_booked(
@@ -375,7 +379,7 @@ def test_meals_of_a_card_and_of_an_account_that_a_roster_brings_later_are_booked
     wire.settle()
     assert (wire.central.balance("a-10"), wire.central.balance("a-11")) == (-366, -200)
     assert wire.box.balance("a-11") == -200
-    the_books_are_right(wire.central.books)
+    the_books_are_consistent(wire.central.books)
 
 
 @pytest.mark.parametrize(

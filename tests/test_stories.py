@@ -11,7 +11,12 @@ from agent.domain.ledger import Flag, How
 from agent.readers.events import Signal
 from agent.store.standing import standing
 from tests.conftest import CARD, OTHER_CARD
-from tests.invariants import all_is_well, both_sides_are_equal, the_books_are_right, the_chain_holds
+from tests.invariants import (
+    both_sides_are_equal,
+    everything_is_consistent,
+    the_books_are_consistent,
+    the_hash_chain_is_intact,
+)
 from tests.parts.wire import KEY, TODAY, Wire
 
 HOUR_MS = 3_600_000
@@ -31,7 +36,7 @@ def test_1_brindisi_stale_data_never_refuses(wire: Wire) -> None:
     assert Flag.STALE in wire.box.entries()[-1].flags
     wire.connect()
     assert wire.box.balance("a-1") == 2000 - 366
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_1_the_age_of_the_data_is_shown(wire: Wire) -> None:
@@ -52,7 +57,7 @@ def test_2_salerno_meals_for_all_reach_the_terminal_work_offline_and_end(wire: W
     wire.settle()
     assert wire.box.tap(CARD) is Signal.REFUSED
     wire.settle()
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_3_abruzzo_an_unknown_card_is_served_and_found_later(wire: Wire) -> None:
@@ -64,7 +69,7 @@ def test_3_abruzzo_an_unknown_card_is_served_and_found_later(wire: Wire) -> None
     assert wire.central.assign(stranger, "a-1") == 1
     wire.settle()
     assert wire.central.balance("a-1") == -366
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_3_a_town_may_refuse_unknown_cards(wire: Wire) -> None:
@@ -83,7 +88,7 @@ def test_4_san_pietro_vernotico_a_storno_is_one_touch_and_never_twice(wire: Wire
     assert wire.box.tap(CARD) is Signal.SERVED  # it was a mistake: the child may eat
     wire.settle()
     assert wire.central.balance("a-1") == -366
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_4_a_storno_comes_too_late_after_the_undo_window(wire: Wire) -> None:
@@ -103,7 +108,7 @@ def test_5_matera_a_meal_typed_in_later_counts_for_its_own_day(wire: Wire) -> No
     assert wire.box.tap(CARD) is Signal.SERVED  # today is another day
     wire.settle()
     assert wire.central.balance("a-1") == -2 * 366
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_6_and_15_a_new_fare_is_there_before_its_day(wire: Wire) -> None:
@@ -117,7 +122,7 @@ def test_6_and_15_a_new_fare_is_there_before_its_day(wire: Wire) -> None:
     wire.box.tap(CARD)
     assert [entry.cents for entry in wire.box.entries()] == [-366, -400]
     wire.connect()
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_6_before_fares_are_fixed_a_meal_costs_nothing_yet(wire: Wire) -> None:
@@ -135,7 +140,7 @@ def test_7_a_second_tap_at_the_same_lunch_is_free(wire: Wire) -> None:
     assert wire.box.tap(CARD) is Signal.ALREADY_SERVED
     wire.settle()
     assert wire.central.balance("a-1") == -366
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_7_the_other_terminal_knows_of_the_meal_when_it_is_online(two: Wire) -> None:
@@ -157,7 +162,7 @@ def test_8_one_card_at_two_terminals_offline_is_paid_once(two: Wire) -> None:
     assert (
         two.central.one("SELECT terminal FROM posting WHERE kind = 'double_meal'") == "t-1"
     )  # the later of the two
-    all_is_well(two)
+    everything_is_consistent(two)
 
 
 def test_8_a_storno_of_either_meal_corrects_what_was_given_back(two: Wire) -> None:
@@ -172,7 +177,7 @@ def test_8_a_storno_of_either_meal_corrects_what_was_given_back(two: Wire) -> No
     two.boxes["t-1"].ask("storno")
     two.settle()
     assert two.central.balance("a-1") == 0
-    all_is_well(two)
+    everything_is_consistent(two)
 
 
 def test_8_a_town_may_keep_both(two: Wire) -> None:
@@ -184,7 +189,7 @@ def test_8_a_town_may_keep_both(two: Wire) -> None:
     two.connect()
     two.settle()
     assert two.central.balance("a-1") == -2 * 366
-    all_is_well(two)
+    everything_is_consistent(two)
 
 
 def test_9_after_the_plug_between_commit_and_light_the_next_tap_is_already_served(
@@ -224,7 +229,7 @@ def test_10_everything_twice_late_and_in_another_order_gives_the_same_balances(w
         wire.central.balance("a-1"),
         wire.central.balance("a-2"),
     )
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_11_a_lost_card_at_an_offline_box_counts_for_the_account_until_the_block_arrives(
@@ -259,7 +264,7 @@ def test_12_a_payment_four_days_late_sets_every_terminal_right_at_once(two: Wire
     two.central.credit("a-1", 4 * 366, "late")
     two.settle()
     assert [box.balance("a-1") for box in two.boxes.values()] == [0, 0]
-    all_is_well(two)
+    everything_is_consistent(two)
 
 
 def test_13_a_payment_reported_twice_is_one_credit(wire: Wire) -> None:
@@ -282,7 +287,7 @@ def test_14_a_refund_after_the_money_was_eaten_leaves_a_negative_balance_and_no_
     wire.clock.pass_ms(DAY_MS)
     assert wire.box.tap(CARD) is Signal.SERVED
     wire.settle()
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_16_a_pi_that_starts_in_1970_serves_marks_and_is_corrected_later(wire: Wire) -> None:
@@ -392,13 +397,13 @@ def test_17_a_restored_sd_card_repeats_nothing_and_loses_nothing(
     assert wire.central.balance("a-2") == -366
     assert standing(box.db).epoch.startswith("2-")
     both_sides_are_equal(wire)
-    the_chain_holds(box.db)
+    the_hash_chain_is_intact(box.db)
     wire.clock.pass_ms(DAY_MS)
     box.tap(CARD)
     wire.settle()
     assert wire.central.balance("a-1") == -4 * 366
     both_sides_are_equal(wire)
-    the_books_are_right(wire.central.books)
+    the_books_are_consistent(wire.central.books)
 
 
 def test_18_last_nights_backup_of_the_central_gets_back_what_it_lost(
@@ -423,7 +428,7 @@ def test_18_last_nights_backup_of_the_central_gets_back_what_it_lost(
     assert wire.central.balance("a-1") == 2000 - 2 * 366
     assert wire.central.balance("a-2") == -366
     assert wire.central.one("SELECT count(*) FROM incident WHERE kind = 'new_generation'") == 1
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_20_cents_left_over_carry_on(wire: Wire) -> None:
@@ -436,7 +441,7 @@ def test_20_cents_left_over_carry_on(wire: Wire) -> None:
     wire.box.tap(CARD)
     wire.settle()
     assert wire.central.balance("a-1") == -3
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_an_unreadable_card_is_refused_and_recorded_without_a_uid(wire: Wire) -> None:
@@ -444,7 +449,7 @@ def test_an_unreadable_card_is_refused_and_recorded_without_a_uid(wire: Wire) ->
     entry = wire.box.entries()[-1]
     assert (entry.reason, entry.card, entry.account) == ("unreadable", None, None)
     wire.settle()
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
 def test_no_uid_is_anywhere_on_the_disk_or_on_the_wire(wire: Wire) -> None:

@@ -39,7 +39,12 @@ from agent.sync.mqtt import Broker
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="canteen-agent")
 @click.option(
-    "--db", "db_path", type=click.Path(path_type=Path), default="central.db", show_default=True
+    "--db",
+    "db_path",
+    type=click.Path(path_type=Path),
+    default="central.db",
+    show_default=True,
+    help="The central's database.",
 )
 @click.pass_context
 def cli(context: click.Context, db_path: Path) -> None:
@@ -52,8 +57,8 @@ for _command in (cli_office.card, cli_office.policy, cli_office.service, cli_off
 
 
 @cli.command()
-@click.option("--town", required=True)
-@click.option("--zone", default="Europe/Rome", show_default=True)
+@click.option("--town", required=True, help="The town's id, as in agent.toml.")
+@click.option("--zone", default="Europe/Rome", show_default=True, help="The town's time zone.")
 @click.pass_obj
 def init(db_path: Path, town: str, zone: str) -> None:
     """Create the central of a town: its database and its card key."""
@@ -74,9 +79,13 @@ def init(db_path: Path, town: str, zone: str) -> None:
 @click.option(
     "--broker", required=True, help="mqtts://host:8883, or mqtt://host:1883 without encryption."
 )
-@click.option("--ca", type=click.Path(path_type=Path))
-@click.option("--certificate", type=click.Path(path_type=Path))
-@click.option("--key", type=click.Path(path_type=Path))
+@click.option(
+    "--ca", type=click.Path(path_type=Path), help="The CA that signed the broker's certificate."
+)
+@click.option(
+    "--certificate", type=click.Path(path_type=Path), help="The central's own certificate."
+)
+@click.option("--key", type=click.Path(path_type=Path), help="The key of that certificate.")
 @click.pass_obj
 def serve(
     db_path: Path, broker: str, ca: Path | None, certificate: Path | None, key: Path | None
@@ -127,7 +136,7 @@ def import_ledger(db_path: Path, file: Path) -> None:
     required=True,
     help="The payment's own id in its channel: the same id is booked once.",
 )
-@click.option("--reason", default="")
+@click.option("--reason", default="", help="Why it is booked, in the office's words.")
 @click.pass_obj
 def credit(
     db_path: Path, account: str, euro: str, channel: str, external: str, reason: str
@@ -182,7 +191,7 @@ def check(db_path: Path) -> int:
 
 
 @cli.command("new-generation")
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help="Why the backup was restored.")
 @click.pass_obj
 def central_new_generation(db_path: Path, reason: str) -> None:
     """Declare that this database was restored from a backup: terminals send lost entries again."""

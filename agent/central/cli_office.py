@@ -82,15 +82,47 @@ def card_find(db_path: Path, numbers: tuple[str, ...], table_format: Format) -> 
     default=None,
     help="Day of effect; today if not given.",
 )
-@click.option("--shortage", type=click.Choice(["serve", "refuse"]))
+@click.option(
+    "--shortage",
+    type=click.Choice(["serve", "refuse"]),
+    help="What happens when the credit does not cover the meal.",
+)
 @click.option("--floor", "floor_euro", help="Lowest balance after a meal, in euro, as -10.00.")
-@click.option("--unknown-card", type=click.Choice(["serve", "refuse"]))
-@click.option("--double-meal", type=click.Choice(["give_back", "keep"]))
-@click.option("--stale-after-h", type=click.IntRange(1, 10_000))
-@click.option("--serve-all-until", type=click.DateTime(["%Y-%m-%dT%H:%M"]), help="In UTC.")
-@click.option("--undo-min", type=click.IntRange(0, 1_440))
-@click.option("--keep-days", type=click.IntRange(1, 3_660))
-@click.option("--labels", type=click.Choice(["none", "short"]))
+@click.option(
+    "--unknown-card",
+    type=click.Choice(["serve", "refuse"]),
+    help="Whether an unknown card gets a meal.",
+)
+@click.option(
+    "--double-meal",
+    type=click.Choice(["give_back", "keep"]),
+    help="Whether the price of a second meal of one day is given back.",
+)
+@click.option(
+    "--stale-after-h",
+    type=click.IntRange(1, 10_000),
+    help="Hours without contact after which a terminal refuses nobody for lack of credit.",
+)
+@click.option(
+    "--serve-all-until",
+    type=click.DateTime(["%Y-%m-%dT%H:%M"]),
+    help="Until then everybody is served, in UTC.",
+)
+@click.option(
+    "--undo-min",
+    type=click.IntRange(0, 1_440),
+    help="Minutes in which a terminal may undo a meal.",
+)
+@click.option(
+    "--keep-days",
+    type=click.IntRange(1, 3_660),
+    help="Days for which a terminal keeps booked entries.",
+)
+@click.option(
+    "--labels",
+    type=click.Choice(["none", "short"]),
+    help="Whether first names leave the central.",
+)
 @click.pass_obj
 def policy(
     db_path: Path,
@@ -126,11 +158,17 @@ def policy(
 @click.command()
 @click.argument("site")
 @click.argument("service_id")
-@click.option("--name", default=None)
+@click.option("--name", default=None, help="The name for people; SERVICE_ID if not given.")
 @click.option("--opens", required=True, help="HH:MM in the town's time zone.")
-@click.option("--closes", required=True)
+@click.option("--closes", required=True, help="HH:MM in the town's time zone.")
 @click.option("--weekdays", default="12345", show_default=True, help="1 is Monday.")
-@click.option("--closed-day", "closed_days", multiple=True, type=click.DateTime(["%Y-%m-%d"]))
+@click.option(
+    "--closed-day",
+    "closed_days",
+    multiple=True,
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="A day without this service, as 2026-12-08; may be given several times.",
+)
 @click.pass_obj
 def service(
     db_path: Path,

@@ -1,4 +1,6 @@
-"""A hello: what it proves about the terminal's disk and about this central's database.
+"""A hello: what it proves about where a terminal stands. `feed.py` builds the answer.
+
+It proves something about the terminal's disk and about this central's database.
 
 `acked` names only an entry that the hello proves to be on the terminal's own chain, by `head` or
 `acked_head`, or that was sent since. Without that proof a terminal with a restored disk would

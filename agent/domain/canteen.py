@@ -1,8 +1,11 @@
-"""Accounts, cards, prices, services and policies: the records of a terminal, and their meaning.
+"""The records of a terminal, and which price takes effect on which day (`price_on`).
+
+The records are accounts, cards, services and policies.
 
 A record has one form on the wire, on disk and in memory (PROTOCOL.md, "Down: changes"). Each record
 is whole and carries `p`, the central's position when it last changed. Prices and policies have a
-day of effect: a terminal that is offline on the day of a fare change already has the new price.
+day of effect: `price_on` and `policy_on` return what is in effect on a day. So a terminal that is
+offline on the day of a price change already has the new price.
 """
 
 from collections.abc import Iterable
@@ -47,7 +50,7 @@ OUTSIDE_HOURS_GRACE_MIN = 30
 PRICE_CENTS_MAX = 100_000
 """1,000 euro: no meal costs more, so a larger number is a mistake."""
 PRICES_MAX = 64
-"""Prices of one account: some years of fare changes for several services, in a small record."""
+"""Prices of one account: some years of price changes for several services, in a small record."""
 
 
 class AccountStatus(StrEnum):

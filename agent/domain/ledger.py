@@ -18,6 +18,7 @@ from agent.domain.clock import ClockTrust, Day, Instant
 
 Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}(?!\n)$", description="SHA-256 in hex")]
 _EPOCH = r"^[1-9][0-9]{0,8}-[0-9a-f]{16}(?!\n)$"
+EPOCH_NUMBER_MAX = 999_999_999  # the contract's nine digits; a place of it fits 63 bits
 Epoch = Annotated[
     str, Meta(pattern=_EPOCH, description="number of the terminal's epoch, then 64 random bits")
 ]
@@ -63,7 +64,7 @@ class Flag(StrEnum):
 
 
 class RefusalReason(StrEnum):
-    """Why a tap got no meal. A closed list: the screen has a text for each."""
+    """Why a tap got no meal. A closed list: `domain/tap.py` decides, `terminal/counter.py` logs."""
 
     UNREADABLE = "unreadable"
     NO_SERVICE = "no_service"

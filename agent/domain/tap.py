@@ -1,5 +1,8 @@
 """The outcome of a tap: served, already served, or refused.
 
+`domain/ledger.py` lists the reasons. `terminal/counter.py` makes the words that people read, in the
+log; `readers/events.py` and the reader's profile make the light.
+
 `decide` is a list of checks in a fixed order; the first that applies gives the outcome. A refusal
 is a value. Every outcome carries the draft of the entry that records it.
 

@@ -3,7 +3,6 @@
 Pure: the clocks' readings are arguments. Promises that `moment` never goes back within a boot.
 """
 
-from collections.abc import Iterable
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
@@ -33,15 +32,11 @@ STAFF_DAY_AHEAD = timedelta(days=366)
 
 
 class Timekeeper:
-    """The clocks of one terminal. `stored` are the newest times in its file.
+    """The clocks of one terminal."""
 
-    An anchor with a boot is an entry's time, one without is the central's.
-    """
-
-    def __init__(self, stored: Iterable[Anchor], zone: ZoneInfo) -> None:
-        anchors = list(stored)
-        self._entries = [anchor for anchor in anchors if anchor.boot is not None]
-        self._contacts = [anchor for anchor in anchors if anchor.boot is None]
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._entries: list[Anchor] = []  # times of entries, each with its boot
+        self._contacts: list[Anchor] = []  # times of the central, without a boot
         self._zone = zone
         # the central's time, received in this boot
         self._central: Anchor | None = None

@@ -175,7 +175,7 @@ class Channel:
         `at_ms` is the time that the reader's code used, where it matters for a replay.
         """
         if log.isEnabledFor(TRAFFIC):
-            log.log(TRAFFIC, "reader '%s' %s %s", self.name, mark, data.hex(" "))
+            log.log(TRAFFIC, "Reader '%s' %s %s", self.name, mark, data.hex(" "))
         if self._recorder is not None:
             self._recorder.add(self.now_ms() if at_ms is None else at_ms, mark, data)
 

@@ -117,7 +117,7 @@ class _Connection:
                 fault = "unexpected answer" if code == scard.SCARD_S_SUCCESS else _text(code)
                 if code != scard.SCARD_S_SUCCESS or not _is_expected(step, bytes(answer)):
                     name = self._channel.name
-                    log.info("reader '%s': start-up step %s failed: %s", name, send, fault)
+                    log.info("Reader '%s': start-up step %s failed: %s", name, send, fault)
 
     def watch(self) -> None:
         """Read cards until the reader must stop."""

@@ -141,7 +141,7 @@ class _Connection:
             if dialogue.is_garbled and not is_garbled:
                 is_garbled = True
                 log.warning(
-                    "reader '%s': %s: %s: bytes arrive but no frame;"
+                    "Reader '%s': %s: %s: bytes arrive but no frame;"
                     " check the profile's model and baud rate",
                     channel.name,
                     self._profile.device.model,

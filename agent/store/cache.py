@@ -46,10 +46,11 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tail(NamedTuple):
-    """The entry that the next one follows: its place and its hash."""
+    """The entry that the next one follows: its place, its hash, and the id of its epoch."""
 
     place: Place
     hash: str
+    epoch: str
 
 
 class Cache:

@@ -5,7 +5,14 @@ import sqlite3
 
 import msgspec
 
-from agent.domain.ledger import ChainEnd, Entry, Place, genesis
+from agent.domain.ledger import (
+    EPOCH_NUMBER_MAX,
+    SEQ_MAX,
+    ChainEnd,
+    Entry,
+    Place,
+    genesis,
+)
 from agent.errors import DamagedError
 from agent.store.database import Database
 from agent.store.standing import standing
@@ -26,8 +33,8 @@ def find_damage(db: Database) -> str | None:
                 return f"{db.path}: {fault}"
             _read_texts(sql)
         standing(db)
-    except (DamagedError, TypeError, ValueError, AttributeError) as error:
-        return f"{db.path}: {error}"  # a value of another type than the schema's
+    except (DamagedError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        return f"{db.path}: {error}"  # a value of another type or size than the schema's
     return None
 
 
@@ -45,6 +52,8 @@ def _epoch_fault(sql: sqlite3.Connection) -> str | None:
     town, terminal = sql.execute("SELECT town, id FROM terminal").fetchone()
     epochs = sql.execute("SELECT n, id, base_seq, base_hash FROM epoch").fetchall()
     for number, epoch, base_seq, base_hash in epochs:
+        if not (1 <= number <= EPOCH_NUMBER_MAX and 0 <= base_seq <= SEQ_MAX):
+            return f"epoch {epoch}: number {number} or base_seq {base_seq} is out of range"
         base = ChainEnd(epoch=epoch, seq=base_seq, hash=base_hash.hex())
         if base_seq == 0 and base.hash != genesis(town, terminal, epoch):
             return f"epoch {epoch}: does not begin with this terminal's genesis hash"

@@ -1,4 +1,6 @@
-"""The terminal's file. One connection writes and checkpoints; others only read.
+"""The terminal's file, and its headroom for a full disk (`reserve`).
+
+One connection writes and checkpoints; others only read.
 
 Write-ahead log under `synchronous=FULL`: one flush per commit, and a committed tap survives a
 power cut. `psow=0`: a torn 4 KiB block does not take a committed neighbour with it

@@ -4,7 +4,7 @@ import msgspec
 
 from agent.domain.clock import ClockTrust
 from agent.domain.ledger import SEQ_BITS, Entry, Kind, Place
-from agent.errors import StoreError
+from agent.errors import RefusedEntryError
 from agent.store.rows import SealedBody
 
 _MEAL_NUMBER = (
@@ -22,14 +22,14 @@ decode_unhashed = msgspec.json.Decoder(Entry).decode
 
 
 def sealed_body(entry: Entry, body: bytes) -> SealedBody:
-    """Return an entry as it is written. Raise `StoreError` for one outside the contract's limits.
+    """Return an entry as it is written. What is written can be read here and at the central.
 
-    What is written can be read again, here and at the central.
+    Raise `RefusedEntryError` for an entry outside the contract's limits.
     """
     try:
         decode_unhashed(body)
     except msgspec.ValidationError as error:
-        raise StoreError(f"not recorded: outside the limits of an entry: {error}") from None
+        raise RefusedEntryError(f"not recorded: outside the limits of an entry: {error}") from None
     return SealedBody(bytes.fromhex(entry.hash), body.decode())
 
 

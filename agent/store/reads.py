@@ -18,10 +18,10 @@ from agent.domain.canteen import (
 )
 from agent.domain.clock import Instant
 from agent.domain.digest import Tally, tally
-from agent.domain.ledger import SEQ_BITS, SEQ_MAX, Entry, Place
+from agent.domain.ledger import SEQ_BITS, Entry, Place
 from agent.errors import RecordError
 from agent.store.database import Database
-from agent.store.rows import Holder, Incident, ListedEntry
+from agent.store.rows import Holder, ListedEntry
 from agent.store.standing import hash_at
 
 DIGEST_STEP_RECORDS = 500  # some milliseconds on a Pi: a tap never waits longer for a digest
@@ -229,18 +229,6 @@ def counts(db: Database) -> dict[str, int]:
     for table in ("set_aside", "note", "incident"):
         (kept[table],) = db.only_row(f"SELECT count(*) FROM {table}")
     return kept
-
-
-def incidents(db: Database) -> list[Incident]:
-    """Return incidents, set-aside messages and the central's notes, oldest first."""
-    rows = db.rows(
-        "SELECT at, kind, detail FROM incident"
-        " UNION ALL SELECT at, 'set aside', topic || ': ' || reason FROM set_aside"
-        " UNION ALL SELECT coalesce(e.body ->> '$.at', ''), status,"
-        f" 'entry ' || (note.n & {SEQ_MAX}) || ': ' || reason"
-        " FROM note LEFT JOIN entry e ON e.n = note.n ORDER BY 1"
-    )
-    return [Incident(at=at, kind=kind, detail=detail) for at, kind, detail in rows]
 
 
 def digest_step(

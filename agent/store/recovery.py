@@ -33,7 +33,8 @@ class LedgerFile:
     """A terminal's ledger on the disk.
 
     `epoch_bits` returns 16 hex digits of randomness. `export` writes a ledger into a file for the
-    office and returns the number of entries.
+    office and returns the number of entries. `on_progress` is called while a damaged file is read,
+    which may take longer than systemd's watchdog waits.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class LedgerFile:
     terminal: str
     epoch_bits: Callable[[], str]
     export: Callable[[Database, Path], int]
+    on_progress: Callable[[], None] = lambda: None
 
     def open(self, at: str, known_damage: str | None = None) -> Database:
         """Open the ledger, create it, or replace a damaged one. Raise `StoreError`.
@@ -48,11 +50,11 @@ class LedgerFile:
         `known_damage` is what a running terminal has found; `at` dates the incident.
         """
         try:
-            _finish_exchange(self.path)
-            fault = known_damage
+            is_replaced = _finish_exchange(self.path)
+            fault = None if is_replaced else known_damage  # the damage was of the file before
             if fault is None:
                 db = self._opened(self.path)
-                fault = find_damage(db)
+                fault = _checked(db)
                 if fault is None:
                     return db
                 close_without_checkpoint(db)
@@ -60,7 +62,6 @@ class LedgerFile:
             fault = str(error)
         except OSError as error:
             raise StoreError(f"{self.path}: {error}") from error
-        log.error("Ledger damaged: %s", fault)
         try:
             self._replace(fault, at)
         except OSError as error:
@@ -80,7 +81,7 @@ class LedgerFile:
 
         Return what the incident says.
         """
-        damaged, story = read_damaged(aside), f"{fault}; kept as {aside.name}"
+        damaged, story = read_damaged(aside, self.on_progress), f"{fault}; kept as {aside.name}"
         salvaged = damaged.epochs if damaged.is_of(self.town, self.terminal) else []
         exported = self._export_earlier(aside, salvaged)
         with self._made() as db:
@@ -131,10 +132,19 @@ class LedgerFile:
         try:
             epoch = f"1-{self.epoch_bits()}"
             writes.initialise(db, town=self.town, terminal=self.terminal, epoch=epoch)
-        except DamagedError:
-            close_without_checkpoint(db)  # a later close would change the file that is kept aside
+        except StoreError:
+            close_without_checkpoint(db)  # a later close would change a file that is kept aside
             raise
         return db
+
+
+def _checked(db: Database) -> str | None:
+    """Return the damage of a file. Close the file when it cannot even be checked."""
+    try:
+        return find_damage(db)
+    except StoreError:
+        close_without_checkpoint(db)
+        raise
 
 
 def close_without_checkpoint(db: Database) -> None:
@@ -160,28 +170,31 @@ def keep_aside(path: Path) -> Path:
         if not aside.exists():
             break
         if aside.samefile(path):
-            return aside
+            break
     else:
         raise OSError(f"{ASIDE_MAX} damaged files exist already; move them to another disk")
     for end in ("-wal", ""):
-        with suppress(FileNotFoundError):
-            link = aside.with_name(aside.name + end)
-            link.unlink(missing_ok=True)
-            link.hardlink_to(path.with_name(path.name + end))
+        source, link = path.with_name(path.name + end), aside.with_name(aside.name + end)
+        if source.exists() and not (link.exists() and link.samefile(source)):
+            link.unlink(
+                missing_ok=True
+            )  # of another write-ahead log: it would damage the file more
+            link.hardlink_to(source)
     sync_folder(path.parent)
     return aside
 
 
-def _finish_exchange(path: Path) -> None:
-    """Move a finished replacement to the ledger's name. No effect without one.
+def _finish_exchange(path: Path) -> bool:
+    """Move a finished replacement to the ledger's name. Return whether there was one.
 
     A power cut in it costs nothing: the damaged file and its log have their second names by then.
     """
     whole = path.with_name(path.name + WHOLE)
     if not whole.exists():
-        return
+        return False
     for end in ("-wal", "-shm"):
         path.with_name(path.name + end).unlink(missing_ok=True)
     sync_folder(path.parent)
     whole.rename(path)
     sync_folder(path.parent)
+    return True

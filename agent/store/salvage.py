@@ -8,7 +8,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,10 +87,11 @@ class Damaged:
         )
 
 
-def read_damaged(path: Path) -> Damaged:
+def read_damaged(path: Path, on_progress: Callable[[], None] = lambda: None) -> Damaged:
     """Return what can be read and proved of a file that may be damaged anywhere.
 
-    Reads a copy, since opening changes a file. Raise `OSError` where there is no room for one.
+    `on_progress` is called for each epoch. Reads a copy, since opening changes a file. Raise
+    `OSError` where there is no room for one.
     """
     folder_prefix = f"{path.name}{COPY}"
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=folder_prefix) as folder:
@@ -101,7 +102,7 @@ def read_damaged(path: Path) -> Damaged:
                 shutil.copyfile(source, copy.with_name(copy.name + end))
         with open(copy, "r+b") as file:
             file.write(MAGIC)  # a damaged first page may have lost it
-        return _read_copy(copy)
+        return _read_copy(copy, on_progress)
 
 
 def salvage(path: Path, database: Path, epoch_bits: str) -> list[SalvagedEpoch]:
@@ -119,7 +120,7 @@ def salvage(path: Path, database: Path, epoch_bits: str) -> list[SalvagedEpoch]:
             damaged = read_damaged(path)
         except OSError as error:
             raise StoreError(f"{path}: no room for a copy beside it: {error}") from error
-        if (damaged.town, damaged.terminal) not in ((own.town, own.terminal), (None, None)):
+        if not damaged.is_of(own.town, own.terminal):
             raise StoreError(
                 f"{path}: belongs to {damaged.town}/{damaged.terminal},"
                 f" this terminal is {own.town}/{own.terminal}"
@@ -132,7 +133,7 @@ def salvage(path: Path, database: Path, epoch_bits: str) -> list[SalvagedEpoch]:
     return salvaged
 
 
-def _read_copy(path: Path) -> Damaged:
+def _read_copy(path: Path, on_progress: Callable[[], None]) -> Damaged:
     with closing(sqlite3.connect(path)) as sql:
         sql.text_factory = lambda raw: raw.decode("utf-8", "replace")
         names = _rows(sql, "SELECT town, id, last_contact_at FROM terminal")
@@ -141,6 +142,9 @@ def _read_copy(path: Path) -> Damaged:
             last_contact_at = None
         epochs = []
         for row in _rows(sql, "SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n"):
+            if not isinstance(row[1], str):
+                continue  # nothing of an epoch without a name can be proved
+            on_progress()
             epoch = EpochRow(*row)
             epochs.append(_read_epoch(sql, epoch, genesis(town or "", terminal or "", epoch.id)))
         return Damaged(town, terminal, last_contact_at, epochs, list(_rules(sql)))
@@ -157,7 +161,8 @@ def _read_epoch(sql: sqlite3.Connection, row: EpochRow, start: str) -> SalvagedE
         base = ChainEnd(epoch=row.id, seq=row.base_seq, hash=row.base_hash.hex())
     # The id tells the number as its disk counted it.
     named = int(row.id.split("-")[0]) if re.match(r"[0-9]{1,9}-", row.id) else row.number
-    tries = [(n, begin) for n in dict.fromkeys((row.number, named)) for begin in (base, beginning)]
+    # Each try reads to the end of the epoch, so none is repeated.
+    tries = dict.fromkeys((n, begin) for n in (row.number, named) for begin in (base, beginning))
     return max(
         (_read_runs(sql, n, begin) for n, begin in tries),
         key=lambda salvaged: len(salvaged.newest.entries),
@@ -194,7 +199,7 @@ def _read_entry(sql: sqlite3.Connection, place: Place) -> SealedBody | None:
     """Return the entry at a place, None where it cannot be read."""
     try:
         row = sql.execute("SELECT hash, body FROM entry WHERE n = ?", (place.n,)).fetchone()
-    except FAULTS:
+    except (*FAULTS, OverflowError):
         return None
     if row is None or not isinstance(row[0], bytes) or not isinstance(row[1], str):
         return None

@@ -1,9 +1,9 @@
 """The terminal's database: one constant per schema version, forward only.
 
-Two tables carry the promises. `entry` is the ledger and the outbox: an entry is unacknowledged
-while `n > acked`. `record` holds the central's records whole, as they came, so unknown fields
-stay in the digest. No balance is stored by the terminal itself: the balance shown is the record's
-balance plus the own entries after the record's `h`.
+Two tables hold all that must not be lost. `entry` is the ledger, and the list of what must still be
+sent: an entry is unacknowledged while `n > acked`. `record` holds the central's records whole, as
+they came, so unknown fields stay in the digest. No balance is stored by the terminal itself: the
+balance shown is the record's balance plus the own entries after the record's `h`.
 """
 
 from agent.domain.ledger import SEQ_BITS, SEQ_MAX

@@ -136,7 +136,7 @@ def _read_tail(db: Database) -> Tail:
         span = _span(sql, "n = (SELECT max(n) FROM epoch) AND ?", 1)
         if span is None:
             raise StoreError(f"{db.path}: holds no epoch yet")
-        return Tail(Place(span.number, span.end.seq), span.end.hash)
+        return Tail(Place(span.number, span.end.seq), span.end.hash, span.base.epoch)
 
 
 def _span(sql: sqlite3.Connection, condition: str, value: object) -> EpochSpan | None:

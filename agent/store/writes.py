@@ -8,9 +8,8 @@ import sqlite3
 from collections.abc import Iterable
 
 from agent.domain.clock import Instant
-from agent.domain.ledger import Entry, Place, genesis, seal
-from agent.errors import DamagedError, StoreError, UncertainCommitError
-from agent.store import reads
+from agent.domain.ledger import ChainEnd, Entry, Place, genesis, seal
+from agent.errors import DamagedError, RefusedEntryError, StoreError, UncertainCommitError
 from agent.store.cache import Tail
 from agent.store.database import Database
 from agent.store.insertion import decode_unhashed, insertion, sealed_body
@@ -22,7 +21,7 @@ from agent.store.rows import (
     RecordRow,
     SetAside,
 )
-from agent.store.standing import tail
+from agent.store.standing import find_place, tail
 
 SET_ASIDE_PAYLOAD_BYTES_MAX = 65_536  # enough to recognise it; a flood must not fill the card
 SET_ASIDE_TOPIC_LENGTH_MAX = 256
@@ -49,57 +48,73 @@ def initialise(db: Database, *, town: str, terminal: str, epoch: str) -> None:
 def append(db: Database, draft: Entry) -> Entry:
     """Append an entry to the ledger and return it sealed.
 
-    One statement is the whole transaction, so a tap costs one flush. Raise `StoreError` for a
-    second meal or storno, and when the disk does not take the entry. After an I/O error, which
-    may have come after the commit, raise only when the entry is not on the disk.
+    One statement is the whole transaction, so a tap costs one flush. Raise `RefusedEntryError` for
+    a second meal or storno, and `StoreError` when the disk does not take the entry. After an I/O
+    error, which may have come after the commit, raise only when the entry is not on the disk.
     """
-    last, previous = tail(db)
+    last, previous, epoch = tail(db)
     place = Place(last.epoch_number, last.seq + 1)
     entry, body = seal(draft, seq=place.seq, previous=previous)
     sealed = sealed_body(entry, body)
     try:
         db.write_one(*insertion(place.epoch_number, entry, sealed))
     except StoreError as error:
-        if not _is_on_disk(db, place, sealed.hash, error):
+        if isinstance(error.__cause__, sqlite3.IntegrityError):
+            raise RefusedEntryError(str(error)) from error
+        end = ChainEnd(epoch=epoch, seq=entry.seq, hash=entry.hash)
+        if not _is_on_disk_after(db, end, error):
             raise
-    db.cache.appended(Tail(place, entry.hash))
+    db.cache.appended(Tail(place, entry.hash, epoch))
     return entry
 
 
-def append_all(db: Database, drafts: Iterable[Entry]) -> list[Entry]:
-    """Append entries to the ledger, all or none, and return them sealed. Raise `StoreError`."""
+def append_all(
+    db: Database, drafts: Iterable[Entry], incidents: Iterable[Incident] = ()
+) -> list[Entry]:
+    """Append entries and incidents, all or none, and return the entries. Raise `StoreError`."""
     entries = []
     with db.transaction() as sql:
-        last, previous = tail(db)
+        last, previous, _ = tail(db)
         for seq, draft in enumerate(drafts, start=last.seq + 1):
             entry, body = seal(draft, seq=seq, previous=previous)
             previous = entry.hash
             sql.execute(*insertion(last.epoch_number, entry, sealed_body(entry, body)))
             entries.append(entry)
+        for incident in incidents:
+            _insert_incident(sql, incident)
     return entries
 
 
-def _is_on_disk(db: Database, place: Place, digest: bytes, error: StoreError) -> bool:
-    """Return whether an entry whose commit ended with an I/O error is on the disk nevertheless.
+def is_on_disk(db: Database, end: ChainEnd) -> bool:
+    """Return whether an entry is on the disk, and not only visible.
 
-    It may be visible and yet only in memory, since the kernel does not repeat a failed sync. So it
-    counts only when a checkpoint can copy it into the file, with writes and syncs of its own. Raise
-    `UncertainCommitError` while nobody can tell.
+    After a failed sync an entry may be visible and yet only in memory, since the kernel does not
+    repeat the sync. A checkpoint copies it into the file with writes and syncs of its own. Raise
+    `StoreError` while another program keeps the checkpoint from ending.
+    """
+    known = find_place(db, end)
+    if known is None or known.hash != end.hash:
+        return False
+    if not db.checkpoint():
+        raise StoreError(f"{db.path}: entry {end.seq} is not yet proved to be on the disk")
+    return True
+
+
+def _is_on_disk_after(db: Database, end: ChainEnd, error: StoreError) -> bool:
+    """Return whether an entry is on the disk although its commit ended with an I/O error.
+
+    Raise `UncertainCommitError` while nobody can tell.
     """
     code = getattr(error.__cause__, "sqlite_errorcode", 0)
     if code & 0xFF != sqlite3.SQLITE_IOERR:
         return False
     try:
         db.reopen()
-        if not reads.has_entry(db, place, digest):
-            return False
-        if db.checkpoint():
-            return True
-    except DamagedError:
-        raise
-    except StoreError as still:
-        raise UncertainCommitError(str(still), place.n, digest) from still
-    raise UncertainCommitError(str(error), place.n, digest) from error
+        return is_on_disk(db, end)
+    except StoreError as cause:
+        raise UncertainCommitError(
+            str(cause), epoch=end.epoch, seq=end.seq, digest=end.hash
+        ) from cause
 
 
 def apply_changes(db: Database, changes: Changeset) -> int:

@@ -23,6 +23,7 @@ from agent.domain.clock import ClockTrust, Instant, is_instant
 from agent.domain.ledger import ChainEnd, Count, Entry, Epoch, Hash, Seq, canonical
 from agent.errors import SyncError
 
+CONTRACT_VERSION = 1  # what a hello sends as `schema`
 MESSAGE_BYTES_MAX = 256 * 1024  # the contract's limit
 BATCH_ENTRIES_MAX = 100
 BATCHES_UNACKED_MAX = 4

@@ -1,4 +1,6 @@
-"""The wall to the broker: the only file that imports paho. It carries bytes and decides nothing.
+"""The connection to the broker, made again when it is lost, after at most `BACK_OFF_MAX_S`.
+
+The wall to the broker: the only file that imports paho. It carries bytes and decides nothing.
 
 Terminal and central use it. Promises: a message is acknowledged to the broker only when `ack` is
 called for it, which its owner does after the commit. A network thread that dies is noticed within
@@ -45,7 +47,7 @@ PACKET_BYTES_MAX = 1024 * 1024  # four times a valid message; the broker drops l
 CONNECT_TIMEOUT_S = 10.0
 UP_WITHIN_S = 30.0  # a broker that accepts the connection and then does not answer is given up
 BACK_OFF_MAX_S = 30
-RECONNECT_PAUSE_S = 0.5  # two boxes with one client id disconnect each other: no tight loop
+RECONNECT_PAUSE_S = 0.5  # two terminals with one client id disconnect each other: no tight loop
 THREAD_CHECK_S = 1.0
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 

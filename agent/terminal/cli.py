@@ -22,9 +22,9 @@ from agent.domain.ledger import SEQ_MAX
 from agent.domain.money import format_euro
 from agent.ops import journal
 from agent.ops.control_client import ask
-from agent.store import reads
+from agent.store import lists, reads
 from agent.store.database import Database
-from agent.store.rows import ListedEntry
+from agent.store.lists import LedgerRow
 from agent.store.salvage import salvage
 from agent.store.standing import standing
 from agent.store.verify import verify
@@ -41,6 +41,7 @@ CONFIG = click.option(
     type=click.Path(path_type=Path),
     default=CONFIG_DEFAULT,
     show_default=True,
+    help="The terminal's agent.toml.",
 )
 TRAYS_MAX = 100_000
 
@@ -86,7 +87,14 @@ def status(config_path: Path, as_json: bool) -> None:
 @cli.group(invoke_without_command=True)
 @CONFIG
 @table_format
-@click.option("-n", "--newest", type=click.IntRange(1, 1_000_000), default=20, show_default=True)
+@click.option(
+    "-n",
+    "--newest",
+    type=click.IntRange(1, 1_000_000),
+    default=20,
+    show_default=True,
+    help="How many entries to list.",
+)
 @click.pass_context
 def ledger(context: click.Context, config_path: Path, table_format: Format, newest: int) -> None:
     """List the newest entries of the terminal's ledger."""
@@ -94,11 +102,11 @@ def ledger(context: click.Context, config_path: Path, table_format: Format, newe
     if context.invoked_subcommand is not None:
         return None
     with closing(Database(load_places(config_path).database, read_only=True)) as db, db.reading():
-        entries = reads.entries(db, newest=newest)
+        rows = lists.entries(db, newest=newest)
     if table_format is not Format.TABLE:
-        return show_rows([_entry_members(listed) for listed in entries], table_format)
+        return show_rows([msgspec.to_builtins(row) for row in rows], table_format)
     columns = ("seq", "at", "kind", "account", "card", "euro", "day", "flags", "central")
-    return print_table(columns, [_entry_cells(listed) for listed in entries])
+    return print_table(columns, [_ledger_cells(row) for row in rows])
 
 
 @ledger.command("verify")
@@ -172,10 +180,7 @@ def terminal_incidents(config_path: Path, table_format: Format) -> None:
     """List what someone should look at: incidents, set-aside messages, the central's notes."""
     path = load_places(config_path).database
     with closing(Database(path, read_only=True)) as db, db.reading():
-        rows = [
-            {"at": incident.at, "kind": incident.kind, "detail": incident.detail}
-            for incident in reads.incidents(db)
-        ]
+        rows = [msgspec.to_builtins(incident) for incident in lists.incidents(db)]
     show_rows(rows, table_format)
 
 
@@ -235,29 +240,17 @@ def main() -> None:
     sys.exit(run_command(cli))
 
 
-def _entry_members(listed: ListedEntry) -> dict[str, object]:
-    members: dict[str, object] = msgspec.to_builtins(listed.entry)
-    return {
-        "epoch": listed.epoch,
-        **members,
-        "acked": listed.is_acked,
-        "undone": listed.is_undone,
-    }
-
-
-def _entry_cells(listed: ListedEntry) -> list[str]:
-    entry = listed.entry
-    flags = [*entry.flags, *(["undone"] if listed.is_undone else [])]
+def _ledger_cells(row: LedgerRow) -> list[str]:
     return [
-        str(entry.seq),
-        entry.at,
-        entry.kind + (f" ({entry.reason})" if entry.reason else ""),
-        entry.account or "-",
-        entry.card[:8] if entry.card else "-",
-        format_euro(entry.cents),
-        f"{entry.day or '-'} {entry.service or ''}",
-        ", ".join(flags),
-        "acked" if listed.is_acked else "waiting",
+        str(row.seq),
+        row.at,
+        row.kind + (f" ({row.reason})" if row.reason else ""),
+        row.account or "-",
+        row.card[:8] if row.card else "-",
+        format_euro(row.cents),
+        f"{row.day or '-'} {row.service or ''}",
+        ", ".join(filter(None, (row.flags, "undone" if row.undone else ""))),
+        "acked" if row.acked else "waiting",
     ]
 
 

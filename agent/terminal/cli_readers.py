@@ -28,6 +28,7 @@ CONFIG = click.option(
     type=click.Path(path_type=Path),
     default="/etc/canteen-agent/agent.toml",
     show_default=True,
+    help="The terminal's agent.toml.",
 )
 # A longer recording would reach the limit of a trace (`trace.LINES_MAX`).
 RECORD_S_MAX = 3_600
@@ -75,9 +76,19 @@ def _row(device: Device) -> dict[str, object]:
 
 @readers.command("record")
 @CONFIG
-@click.option("--seconds", type=click.IntRange(1, RECORD_S_MAX), default=60, show_default=True)
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: NAME.trace]"
+    "--seconds",
+    type=click.IntRange(1, RECORD_S_MAX),
+    default=60,
+    show_default=True,
+    help="How long to record.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="The file to write; NAME.trace if not given.",
 )
 @click.argument("name")
 def record_command(config_path: Path, seconds: int, output: Path | None, name: str) -> int:
@@ -199,11 +210,27 @@ def check_profiles(files: tuple[Path, ...]) -> int:
 
 
 @profile.command("new")
-@click.option("--id", "profile_id", prompt="id (lower case; also the name of the file)")
-@click.option("--vendor", prompt="vendor")
-@click.option("--model", prompt="model")
-@click.option("--kind", prompt="transport", type=click.Choice(["pcsc", "serial", "keyboard"]))
-@click.option("-o", "--folder", type=click.Path(path_type=Path), default=Path())
+@click.option(
+    "--id",
+    "profile_id",
+    prompt="id (lower case; also the name of the file)",
+    help="The profile's id, in lower case; also the name of the file.",
+)
+@click.option("--vendor", prompt="vendor", help="Who makes the reader.")
+@click.option("--model", prompt="model", help="The reader's model.")
+@click.option(
+    "--kind",
+    prompt="transport",
+    type=click.Choice(["pcsc", "serial", "keyboard"]),
+    help="How the reader is connected.",
+)
+@click.option(
+    "-o",
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    help="Where to write the file; the current folder if not given.",
+)
 def new_profile(profile_id: str, vendor: str, model: str, kind: str, folder: Path) -> None:
     """Begin a profile: a commented file that fails its check until it has self-tests."""
     file = folder / f"{profile_id}.toml"

@@ -33,7 +33,6 @@ from agent.readers.events import (
 from agent.store import reads, writes
 from agent.store.database import Database
 from agent.store.recovery import close_without_checkpoint
-from agent.store.rows import Incident
 from agent.store.standing import standing
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkUp, Publish
 from agent.sync.messages import TerminalState, encode
@@ -46,7 +45,7 @@ from agent.terminal.housekeeping import Housekeeping
 from agent.terminal.outages import Outages
 from agent.terminal.replication import Replication
 from agent.terminal.requests import Requests
-from agent.terminal.storage_fault import KEPT_TAPS_MAX, StorageFault
+from agent.terminal.storage_fault import StorageFault
 
 STATE_EVERY_MS = 300_000
 
@@ -93,7 +92,7 @@ class Terminal:
         self._setup = setup
         self._topics = Topics(setup.town)
         self._outages = Outages(setup.readers)
-        self._time = Timekeeper((), setup.zone)
+        self._time = Timekeeper(setup.zone)
         self._ledger: _Ledger | None = None
         self._damage: str | None = None
         self._tapped_ms = 0
@@ -123,12 +122,16 @@ class Terminal:
         moment = self.moment(reading)
         if isinstance(event, ReaderUp | ReaderDown | SignalFailed | LinkUp | LinkDown):
             self._outages.note(event, moment.mono_ms)  # sent only once, and needs no file
+        if self.fault is not None and not self.fault.is_due(reading.mono_ms):
+            yield from self._answer_without_file(self.fault, event, reading)
+            return
         try:
             if self.fault is not None:
-                yield from self._recover(self.fault, reading)
+                self._recover(self.fault, reading)
+                # Messages that arrived meanwhile were not acknowledged: the broker repeats them.
+                yield DropLink()
                 moment = self.moment(reading)  # taps recorded just now may have raised its floor
-            ledger = self._ledger
-            assert ledger is not None
+            ledger = self._working()
             if event is not None:
                 handle = partial(self.handle, event, moment)
                 yield from self._with_readable_records(ledger, handle, moment)
@@ -211,12 +214,16 @@ class Terminal:
         """Open the file. Raise `StoreError` while that does not work."""
         setup = self._setup
         db = setup.open_ledger(self._damage)
+        try:
+            replication = Replication(
+                db, software=setup.software, spread=setup.spread, epoch_bits=setup.epoch_bits
+            )
+            for anchor in _stored_anchors(db):
+                self._time.add_anchor(anchor)
+        except StoreError:
+            close_without_checkpoint(db)  # it may be damaged
+            raise
         counter = Counter(db, setup.zone, setup.card_key)
-        replication = Replication(
-            db, software=setup.software, spread=setup.spread, epoch_bits=setup.epoch_bits
-        )
-        for anchor in _stored_anchors(db):
-            self._time.add_anchor(anchor)
         self._ledger = _Ledger(
             db,
             counter,
@@ -269,76 +276,63 @@ class Terminal:
                 ledger.replication.drop_record(error, moment)
 
     def _fail(self, error: StoreError, event: Event | None, reading: Reading) -> list[Effect]:
-        """Answer without the file, and return what is to be done. Close a damaged file."""
-        is_news = isinstance(event, LinkUp)
+        """Begin or continue a fault, close a damaged file, and return the answer to the event."""
         if self.fault is None:
             self.fault, is_news = StorageFault.begin(error, event, reading.mono_ms), True
         else:
-            is_news |= self.fault.is_news(error, reading.mono_ms)
-        if isinstance(event, LinkDown) and self._ledger is not None:
-            self._ledger.replication.session.link_down()
+            is_news = self.fault.is_news(error, reading.mono_ms)
         if isinstance(error, DamagedError):
             self._damage = str(error)
-            self._close_damaged()
-        effects = self.fault.answer(event, reading, self._setup.card_key)
+            if self._ledger is not None:
+                close_without_checkpoint(self._ledger.db)
+                self._ledger = None
+        return self._answer_without_file(self.fault, event, reading, is_news=is_news)
+
+    def _answer_without_file(
+        self, fault: StorageFault, event: Event | None, reading: Reading, *, is_news: bool = False
+    ) -> list[Effect]:
+        """Return the signal for a tap, and the `state` after a new reason or outage."""
+        if isinstance(event, LinkDown) and self._ledger is not None:
+            self._ledger.replication.session.link_down()
+        effects = fault.answer(event, reading, self._setup.card_key)
+        is_news = is_news or isinstance(event, LinkUp | ReaderUp | ReaderDown)
         if is_news and self._outages.link is None:
             effects.append(self._publish_state(TerminalState(online=True), self.moment(reading)))
         return effects
 
-    def _close_damaged(self) -> None:
-        if self._ledger is not None:
-            close_without_checkpoint(self._ledger.db)
-            self._ledger = None
+    def _recover(self, fault: StorageFault, reading: Reading) -> None:
+        """Try the file again and record what was tapped meanwhile. Raise `StoreError`.
 
-    def _recover(self, fault: StorageFault, reading: Reading) -> Iterator[Effect]:
-        """Try the file again and record what was tapped meanwhile.
-
-        Raise `StoreError` while it fails.
+        Taps and incidents are one transaction: after it the fault is over, before it nothing of it
+        is recorded.
         """
-        if not fault.is_due(reading.mono_ms):
-            raise StoreError(fault.reason)
-        fault.tried(reading.mono_ms)
+        fault.trying(reading.mono_ms, is_closed=self._ledger is None)
         if self._ledger is not None:
             self._ledger.db.reopen()
         else:
-            fault.try_less_often()
             self._open()
         ledger = self._working()
         moment = self.moment(reading)
-        record_kept = partial(self._record_kept, fault)
+        record_kept = partial(self._record_kept, fault, ledger, moment)
         self._with_readable_records(ledger, record_kept, moment)
-        self._add_incidents(ledger.db, fault, moment)
         log.warning("The file works again: %d taps got 'out of order'.", fault.taps)
         self.fault, self._state_ms = None, None
-        # Messages that arrived meanwhile were not acknowledged: the broker sends them again.
-        yield DropLink()
 
-    def _add_incidents(self, db: Database, fault: StorageFault, moment: Moment) -> None:
-        if fault.unknown is not None and reads.has_entry(db, *fault.unknown):
-            seq = fault.unknown[0].seq
-            detail = (
-                f"entry {seq} is recorded, but its tap got 'out of order'; ask if the child ate"
-            )
-            writes.add_incident(db, Incident(at=moment.at, kind="unknown_commit", detail=detail))
-        recorded = min(fault.taps, KEPT_TAPS_MAX)
-        detail = f"{fault.reason}; {fault.taps} taps got 'out of order', {recorded} are recorded"
-        writes.add_incident(db, Incident(at=moment.at, kind="store_fault", detail=detail))
-
-    def _record_kept(self, fault: StorageFault) -> None:
-        """Record the kept taps, each at its time, except one whose meal is on the disk."""
-        ledger = self._working()
-        time, taps = copy(self._time), list[tuple[Token | None, Moment]]()
-        is_recorded = fault.unknown is not None and reads.has_entry(ledger.db, *fault.unknown)
-        for token, reading in fault.kept[1:] if is_recorded else fault.kept:
+    def _record_kept(self, fault: StorageFault, ledger: _Ledger, now: Moment) -> None:
+        """Record the kept taps, each at its time, with the incidents of the fault."""
+        time = copy(self._time)
+        is_recorded = fault.unknown is not None and writes.is_on_disk(ledger.db, fault.unknown)
+        taps: list[tuple[Token | None, Moment]] = []
+        for token, reading in fault.taps_to_record(is_recorded=is_recorded):
             tapped = time.moment(reading)
             time.take_entry_time(tapped.at, tapped)
             taps.append((token, tapped))
-        if fault.kept:
-            ledger.counter.record_unanswered(taps)
-            fault.kept.clear()
+        incidents = fault.incidents(now.at, is_recorded=is_recorded, taps_recorded=len(taps))
+        ledger.counter.record_unanswered(taps, incidents)
+        if taps:
             last = taps[-1][1]
             self._time.take_entry_time(last.at, last)
-            ledger.housekeeping.file_changed()
+        ledger.housekeeping.file_changed()
 
     def _state(self, moment: Moment) -> Publish:
         self._state_ms = moment.mono_ms

@@ -1,4 +1,4 @@
-"""The serving counter: from a card, or a request of the staff, to a committed entry.
+"""The serving counter: from a card, or a request of the staff, to a committed entry and log line.
 
 For every tap: read the facts, decide, commit, and only then return what to show. If anything
 raises, nothing was recorded and nothing may show green.
@@ -39,7 +39,7 @@ from agent.errors import AgentError
 from agent.readers.events import CardPresented, CardUnreadable, Signal
 from agent.store import reads, writes
 from agent.store.database import Database
-from agent.store.rows import Holder
+from agent.store.rows import Holder, Incident
 from agent.store.standing import newest_epoch, standing
 
 UNDO_LOOKS_BACK = 50  # entries among which "the newest meal" is searched
@@ -89,13 +89,15 @@ class Counter:
             case Refused():
                 return Signal.REFUSED, entry
 
-    def record_unanswered(self, taps: list[tuple[Token | None, Moment]]) -> None:
-        """Record cards (None: unreadable) that got *out of order*, each at its moment, all or none.
+    def record_unanswered(
+        self, taps: list[tuple[Token | None, Moment]], incidents: list[Incident]
+    ) -> None:
+        """Record cards (None: unreadable) that got *out of order*, each at its moment.
 
-        Raise `StoreError`.
+        All of them and the incidents, or nothing. Raise `StoreError`.
         """
         drafts = [out_of_order_refusal(self._facts(moment, token)) for token, moment in taps]
-        for entry in writes.append_all(self.db, drafts):
+        for entry in writes.append_all(self.db, drafts, incidents):
             log.info(
                 "out of order: %s, account %s, entry %d (recorded later)",
                 _card_words(entry),

@@ -15,7 +15,7 @@ from agent.store.database import Database
 from agent.store.rows import EpochSpan
 from agent.store.standing import epochs, standing
 from agent.sync.ledger_file import LedgerEnd, encode_line
-from agent.sync.messages import BATCH_ENTRIES_MAX, Entries, Hello, encode
+from agent.sync.messages import BATCH_ENTRIES_MAX, CONTRACT_VERSION, Entries, Hello, encode
 from agent.sync.topics import Leaf
 
 
@@ -87,7 +87,7 @@ def _hello(span: EpochSpan, at: Instant) -> Hello:
         head=span.end.hash,
         acked_head=span.base.hash,
         software="export",
-        schema=1,
+        schema=CONTRACT_VERSION,
         clock=ClockTrust.HELD,
         at=at,
     )

@@ -27,7 +27,7 @@ from agent.readers.events import CardPresented, Show
 from agent.readers.open import reader_thread
 from agent.readers.presence import RecentTaps
 from agent.store.database import Database
-from agent.store.recovery import LedgerFile
+from agent.store.recovery import LedgerFile, close_without_checkpoint
 from agent.store.standing import standing
 from agent.sync.events import Acknowledge, DropLink, Publish
 from agent.sync.ledger_file import end_of
@@ -119,7 +119,7 @@ class App:
 
         Raise `StoreError` while it cannot be used, `AgentError` for another agent.
         """
-        self._notifier.watchdog()  # a damaged file is read whole
+        self._notifier.watchdog()  # the file is read whole
         config = self._config
         self._lock = self._lock or lock_state_dir(config.state_dir)
         ledger = LedgerFile(
@@ -128,12 +128,13 @@ class App:
             terminal=config.terminal,
             epoch_bits=new_epoch_bits,
             export=write_export,
+            on_progress=self._notifier.watchdog,
         )
         db = ledger.open(format_instant(self._reading().wall), known_damage)
         try:
             own = standing(db)
         except StoreError:
-            db.close()
+            close_without_checkpoint(db)  # it may be damaged
             raise
         if (own.town, own.terminal) != (config.town, config.terminal):
             db.close()

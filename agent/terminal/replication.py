@@ -21,6 +21,7 @@ from agent.store.rows import Changeset, Incident, SetAside
 from agent.store.standing import find_place, standing
 from agent.sync.events import DropLink, LinkEffect, Publish
 from agent.sync.messages import (
+    CONTRACT_VERSION,
     CentralState,
     Changes,
     Digest,
@@ -39,7 +40,6 @@ CONTACT_EVERY_MS = (
 )
 RESYNC_EVERY_MS = 300_000  # a difference that a resynchronisation does not heal must not flood
 CENTRAL_AHEAD_MS = 3_600_000  # two right clocks never differ by so much
-SCHEMA_VERSION = 1  # of the contract
 
 log = logging.getLogger("agent.link")
 
@@ -126,8 +126,8 @@ class Replication:
         if after is not None:
             walk.after = after
             return
-        self._walk = None
         self._compare(walk.expected, walk.tally, moment)
+        self._walk = None  # not before: after a failed write it is compared again
 
     def drop_record(self, error: RecordError, moment: Moment) -> None:
         """Delete a record that cannot be read, and ask the central for all records again."""
@@ -223,10 +223,10 @@ class Replication:
             case "new_epoch" | "wipe":
                 return
             case unknown if order.id not in self._unknown_orders:
-                self._unknown_orders.add(order.id)
                 detail = f"order {order.id}: this version does not know {unknown!r}"
                 incident = Incident(at=moment.at, kind="unknown_order", detail=detail)
                 writes.add_incident(self._db, incident)
+                self._unknown_orders.add(order.id)
                 _log_incident(incident)
 
     def _compare(self, expected: Digest, tally: Tally, moment: Moment) -> None:
@@ -261,7 +261,7 @@ class Replication:
                 position=own.position,
                 order_done=own.order_done,
                 software=self._software,
-                schema=SCHEMA_VERSION,
+                schema=CONTRACT_VERSION,
                 clock=moment.trust,
                 at=moment.at,
                 before=own.previous,

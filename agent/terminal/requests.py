@@ -11,7 +11,7 @@ from agent.domain.clock import Day, Moment
 from agent.domain.ledger import Entry, Seq
 from agent.domain.tap import Refused, Served
 from agent.domain.timekeeper import Timekeeper
-from agent.errors import AgentError, RecordError
+from agent.errors import AgentError, RefusedEntryError, StoreError
 from agent.terminal.control import Answer, Request
 from agent.terminal.counter import Counter, LateMeal
 
@@ -42,8 +42,10 @@ class Requests:
         """
         try:
             return self._do(request, moment)
-        except RecordError:
-            raise
+        except RefusedEntryError as error:
+            return Answered({"error": str(error)})
+        except StoreError:
+            raise  # of the file, or a damaged record: the core deals with it
         except AgentError as error:
             return Answered({"error": str(error)})
         except KeyError as error:

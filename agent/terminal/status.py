@@ -1,4 +1,7 @@
-"""What a terminal reports: to `canteen-agent status`, `systemctl status`, and in `state`."""
+"""The values that a terminal reports: to `canteen-agent status`, `systemctl status`, in `state`.
+
+`cli.py` prints them.
+"""
 
 from agent.domain.clock import Moment, age_ms
 from agent.domain.timekeeper import Timekeeper

@@ -9,10 +9,11 @@ import logging
 from dataclasses import dataclass, field
 
 from agent.domain.card import Token, card_token
-from agent.domain.clock import Reading
-from agent.domain.ledger import Place
+from agent.domain.clock import Instant, Reading
+from agent.domain.ledger import ChainEnd
 from agent.errors import StoreError, UncertainCommitError
 from agent.readers.events import CardPresented, CardUnreadable, Show, Signal
+from agent.store.rows import Incident
 from agent.terminal.control import Request
 from agent.terminal.events import Effect, Event
 
@@ -28,28 +29,29 @@ log = logging.getLogger("agent.terminal")
 class StorageFault:
     """One period in which the file cannot be used.
 
-    `kept` are the first taps of it: token (None: unreadable card) and clock reading. `unknown` is
-    an entry whose commit failed and could not be checked: place and hash. Then `kept[0]` is its
-    tap.
+    `reason` is the present one, `reported` the one last logged and published. `kept` are the first
+    taps of it: token (None: unreadable card) and clock reading. `unknown` is an entry whose commit
+    failed and could not be checked; with `unknown_is_tap`, `kept[0]` is its tap.
     """
 
     reason: str
+    reported: str
     reported_ms: int
     tried_ms: int
     pause_ms: int = RETRY_MS
     taps: int = 0
     kept: list[tuple[Token | None, Reading]] = field(default_factory=list)
-    unknown: tuple[Place, bytes] | None = None
+    unknown: ChainEnd | None = None
+    unknown_is_tap: bool = False
 
     @classmethod
     def begin(cls, error: StoreError, event: Event | None, now_ms: int) -> "StorageFault":
         """Return a fault that begins now, during an event. Log it."""
         log.error("Out of order: %s", error)
-        fault = cls(str(error), now_ms, now_ms)
-        if isinstance(error, UncertainCommitError) and isinstance(
-            event, CardPresented | CardUnreadable
-        ):
-            fault.unknown = (Place.of(error.place), error.digest)
+        fault = cls(str(error), str(error), now_ms, now_ms)
+        if isinstance(error, UncertainCommitError):
+            fault.unknown = ChainEnd(epoch=error.epoch, seq=error.seq, hash=error.digest)
+            fault.unknown_is_tap = isinstance(event, CardPresented | CardUnreadable)
         return fault
 
     def is_news(self, error: StoreError, now_ms: int) -> bool:
@@ -57,10 +59,10 @@ class StorageFault:
 
         Return whether it is a new one that should be published; log it then.
         """
-        before, self.reason = self.reason, str(error)
-        if self.reason == before or now_ms - self.reported_ms < REPORT_EVERY_MS:
+        self.reason = str(error)
+        if self.reason == self.reported or now_ms - self.reported_ms < REPORT_EVERY_MS:
             return False
-        self.reported_ms = now_ms
+        self.reported, self.reported_ms = self.reason, now_ms
         log.error("Still out of order: %s", error)
         return True
 
@@ -85,9 +87,23 @@ class StorageFault:
         """Return whether the file should be tried again."""
         return now_ms - self.tried_ms >= self.pause_ms
 
-    def tried(self, now_ms: int) -> None:
+    def trying(self, now_ms: int, *, is_closed: bool) -> None:
+        """Note a try. Each try of a closed file may read all of it, so its pauses double."""
         self.tried_ms = now_ms
+        self.pause_ms = min(2 * self.pause_ms, REOPEN_MS_MAX) if is_closed else RETRY_MS
 
-    def try_less_often(self) -> None:
-        """Double the pause: each try of a closed file may read all of it."""
-        self.pause_ms = min(2 * self.pause_ms, REOPEN_MS_MAX)
+    def taps_to_record(self, *, is_recorded: bool) -> list[tuple[Token | None, Reading]]:
+        """Return the kept taps without the one whose entry `unknown` turned out to be recorded."""
+        return self.kept[1:] if is_recorded and self.unknown_is_tap else self.kept
+
+    def incidents(self, at: Instant, *, is_recorded: bool, taps_recorded: int) -> list[Incident]:
+        """Return what to keep of it when the file works again."""
+        detail = f"{self.reason}; {self.taps} taps got 'out of order', {taps_recorded} are recorded"
+        incidents = [Incident(at=at, kind="store_fault", detail=detail)]
+        if is_recorded and self.unknown is not None:
+            detail = (
+                f"entry {self.unknown.seq} is recorded, but its tap or request got"
+                " 'out of order'; ask if the child ate"
+            )
+            incidents.insert(0, Incident(at=at, kind="unknown_commit", detail=detail))
+        return incidents

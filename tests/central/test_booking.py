@@ -12,7 +12,7 @@ from agent.domain.clock import ClockTrust
 from agent.domain.ledger import SEQ_MAX, Entry, How, Kind, canonical, seal
 from agent.store.standing import standing
 from tests.conftest import CARD
-from tests.invariants import the_books_are_right
+from tests.invariants import the_books_are_consistent
 from tests.parts.foreign_terminal import EPOCH, START, ForeignTerminal, meal, sealed
 from tests.parts.wire import TODAY, TOWN, Box, Wire
 
@@ -48,7 +48,7 @@ def test_an_entry_that_cannot_be_booked_is_set_aside_and_the_next_one_is_booked(
     (note,) = answer["notes"]
     assert note["status"] == "set_aside" and note["reason"].startswith(reason)
     assert (foreign.central.balance("a-1"), foreign.central.balance("a-2")) == (0, -366)
-    the_books_are_right(foreign.central.books)
+    the_books_are_consistent(foreign.central.books)
 
 
 def test_a_terminal_that_names_an_unknown_account_gets_a_tombstone_for_it(
@@ -107,7 +107,7 @@ def test_a_batch_behind_entries_that_are_on_no_disk_is_booked_and_the_hole_recor
     assert foreign.send(meal())["acked"]["seq"] == 6
     assert foreign.central.balance("a-1") == -366
     assert incidents(foreign, "hole") == 1
-    the_books_are_right(foreign.central.books)
+    the_books_are_consistent(foreign.central.books)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from agent.central.corrections import BOOKED_LATER
 from agent.central.office.cards import assign_card
 from agent.domain.canteen import Price
 from agent.domain.card import Token
-from tests.invariants import the_books_are_right
+from tests.invariants import the_books_are_consistent
 from tests.parts.foreign_terminal import ForeignTerminal, meal
 
 NEW_CARD = Token("ab" * 16)
@@ -34,7 +34,7 @@ def test_meals_of_an_unknown_card_are_booked_once_when_its_account_is_known(
     assert (assign(foreign), assign(foreign)) == (2, 0)
     assert foreign.central.balance("a-1") == -2 * 366
     assert foreign.verdict(1) == ("applied", BOOKED_LATER)
-    the_books_are_right(foreign.central.books)
+    the_books_are_consistent(foreign.central.books)
 
 
 def test_an_undone_meal_of_an_unknown_card_is_booked_with_zero(foreign: ForeignTerminal) -> None:
@@ -42,7 +42,7 @@ def test_an_undone_meal_of_an_unknown_card_is_booked_with_zero(foreign: ForeignT
     foreign.send(foreign.storno(1, cents=0))
     assign(foreign)
     assert foreign.central.balance("a-1") == 0
-    the_books_are_right(foreign.central.books)
+    the_books_are_consistent(foreign.central.books)
 
 
 def test_other_reasons_of_a_meal_stay_when_it_is_booked_later(foreign: ForeignTerminal) -> None:
@@ -84,4 +84,4 @@ def test_an_unknown_cards_meal_is_priced_again_by_its_true_day(foreign: ForeignT
     assert foreign.central.balance("a-1") == -366
     foreign.send(meal(mono_ms=2, account="a-2"))
     assert foreign.central.balance("a-1") == -400
-    the_books_are_right(books)
+    the_books_are_consistent(books)

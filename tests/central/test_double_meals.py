@@ -5,7 +5,7 @@ from itertools import permutations
 import pytest
 
 from agent.central.verdict import SECOND_REASON
-from tests.invariants import the_books_are_right
+from tests.invariants import the_books_are_consistent
 from tests.parts.foreign_terminal import ForeignTerminal, meal
 
 
@@ -18,7 +18,7 @@ def test_all_meals_but_the_first_are_given_back(foreign: ForeignTerminal) -> Non
     foreign.send(meal(), meal(mono_ms=2), meal(mono_ms=3))
     assert foreign.central.balance("a-1") == -366
     assert [foreign.verdict(seq)[1] for seq in (1, 2, 3)] == ["", SECOND_REASON, SECOND_REASON]
-    the_books_are_right(foreign.central.books)
+    the_books_are_consistent(foreign.central.books)
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
@@ -54,4 +54,4 @@ def test_a_new_rule_is_applied_to_meals_since_its_day(foreign: ForeignTerminal) 
     assert foreign.central.balance("a-1") == -3 * 366
     foreign.central.policy(from_day="2026-11-21", double_meal="give_back")
     assert foreign.central.balance("a-1") == -2 * 366
-    the_books_are_right(foreign.central.books)
+    the_books_are_consistent(foreign.central.books)

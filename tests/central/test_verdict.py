@@ -9,7 +9,7 @@ from agent.central.verdict import REASON_LENGTH_MAX, Verdict
 from agent.domain.card import Token, card_token, parse_card_id
 from agent.domain.ledger import EntryKey, canonical, chain_hash
 from tests.conftest import CARD
-from tests.invariants import the_books_are_right
+from tests.invariants import the_books_are_consistent
 from tests.parts.foreign_terminal import EPOCH, NAME, START, ForeignTerminal, meal
 from tests.parts.wire import KEY
 
@@ -60,7 +60,7 @@ def test_a_storno_that_comes_before_its_meal_undoes_the_meal_when_it_comes(
     foreign.send(meal())
     assert entries.is_booked(foreign.central.books, EntryKey(NAME, EPOCH, 1, undone))
     assert foreign.central.balance("a-1") == 0
-    the_books_are_right(foreign.central.books)
+    the_books_are_consistent(foreign.central.books)
 
 
 def test_a_storno_of_another_amount_is_booked_and_flagged(foreign: ForeignTerminal) -> None:

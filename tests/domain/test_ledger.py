@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from agent.domain.canteen import PRICE_CENTS_MAX
 from agent.domain.clock import ClockTrust
 from agent.domain.ledger import (
+    EPOCH_NUMBER_MAX,
     MONO_MS_MAX,
     SEQ_BITS,
     SEQ_MAX,
@@ -161,3 +162,11 @@ def test_an_entry_is_refused_beyond_a_limit(member: str, lowest: int, highest: i
 def test_an_epoch_is_a_number_and_64_bits(epoch: str) -> None:
     with pytest.raises(msgspec.ValidationError, match="epoch"):
         msgspec.convert({"epoch": epoch, "seq": 1, "hash": START}, ChainEnd)
+
+
+def test_the_largest_place_is_an_integer_of_sqlite_and_the_next_epoch_has_no_id() -> None:
+    assert Place(EPOCH_NUMBER_MAX, SEQ_MAX).n < 2**63
+    end = {"epoch": f"{EPOCH_NUMBER_MAX}-0123456789abcdef", "seq": 1, "hash": START}
+    assert msgspec.convert(end, ChainEnd).seq == 1
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(end | {"epoch": f"{EPOCH_NUMBER_MAX + 1}-0123456789abcdef"}, ChainEnd)

@@ -30,7 +30,9 @@ def right(wall: datetime, mono_ms: int = 0) -> Reading:
 @pytest.fixture
 def time() -> Timekeeper:
     """Return the clocks of a terminal that has an entry of noon in an earlier boot."""
-    return Timekeeper([LAST_ENTRY], ROME)
+    clocks = Timekeeper(ROME)
+    clocks.add_anchor(LAST_ENTRY)
+    return clocks
 
 
 def test_after_an_entry_no_time_is_before_it(time: Timekeeper) -> None:
@@ -41,7 +43,8 @@ def test_after_an_entry_no_time_is_before_it(time: Timekeeper) -> None:
 
 
 def test_the_last_contact_is_a_floor_until_a_time_server_answers() -> None:
-    time = Timekeeper([LAST_CONTACT], ROME)
+    time = Timekeeper(ROME)
+    time.add_anchor(LAST_CONTACT)
     assert time.moment(wrong()).at == "2026-11-23T11:00:00.000Z"
     day_before = NOON - timedelta(days=1)
     assert time.moment(right(day_before)).at == "2026-11-22T11:00:00.000Z"

@@ -4,6 +4,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,13 @@ from pathlib import Path
 import pytest
 
 from agent.errors import AgentError
-from agent.ops.control_client import ANSWER_BYTES_MAX, READ_BYTES, ask, read_line
+from agent.ops.control_client import (
+    ANSWER_BYTES_MAX,
+    ANSWER_WAIT_S,
+    READ_BYTES,
+    ask,
+    read_line,
+)
 
 
 @contextmanager
@@ -84,3 +91,20 @@ def test_a_peer_that_sends_byte_by_byte_does_not_hold_the_reader() -> None:
             received = read_line(receiver, ANSWER_BYTES_MAX, wait_s=0.05)
         thread.join()
     assert 0 < len(received) < ANSWER_BYTES_MAX
+
+
+def test_an_answer_of_more_than_answer_bytes_max_is_not_read_to_its_end(path: Path) -> None:
+    """The answer would be correct JSON: only its length is refused."""
+    answer = b'{"x": "' + b"x" * 2 * ANSWER_BYTES_MAX + b'"}\n'
+    with answering(path, answer), pytest.raises(AgentError, match="no agent answers"):
+        ask(path, "status")
+
+
+def test_a_silent_agent_is_left_soon_after_answer_wait_s(path: Path) -> None:
+    began = time.monotonic()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent:
+        silent.bind(str(path))
+        silent.listen(1)
+        with pytest.raises(AgentError, match="timed out"):
+            ask(path, "status")
+    assert ANSWER_WAIT_S <= time.monotonic() - began < 2 * ANSWER_WAIT_S

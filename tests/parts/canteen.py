@@ -72,11 +72,11 @@ class Canteen:
         books = Books(self.central.db)
         for terminal in self.terminals:
             db = Database(terminal.db, read_only=True)
-            invariants.the_chain_holds(db)
-            invariants.everything_recorded_is_booked(db, books, terminal.name)
+            invariants.the_hash_chain_is_intact(db)
+            invariants.every_entry_is_booked(db, books, terminal.name)
             invariants.a_terminal_equals_the_central(db, books, terminal.name)
             db.close()
-        invariants.the_books_are_right(books)
+        invariants.the_books_are_consistent(books)
         books.close()
         assert sum(self.recorded(terminal) for terminal in self.terminals) == self.tapped
 

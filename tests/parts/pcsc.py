@@ -72,7 +72,10 @@ class Namespace:
     def _check(self, ready: Path) -> None:
         def is_ready() -> bool:
             if not self._holder.is_running:
-                raise RuntimeError(f"no mount namespace: {self._holder.output()}")
+                reason = self._holder.output().strip()
+                raise RuntimeError(
+                    f"no mount namespace; run as root, or allow user namespaces: {reason}"
+                )
             return ready.exists()
 
         wait_for(is_ready, "the mount namespace")

@@ -89,7 +89,7 @@ def test_the_raw_bytes_are_logged_at_their_own_level_only(caplog: pytest.LogCapt
     assert caplog.records == []
     with caplog.at_level(TRAFFIC, logger="agent.readers"):
         channel.trace("<", bytes.fromhex("010063e9ae"))
-    assert [record.message for record in caplog.records] == ["reader 'counter' < 01 00 63 e9 ae"]
+    assert [record.message for record in caplog.records] == ["Reader 'counter' < 01 00 63 e9 ae"]
 
 
 def test_as_many_taps_at_once_as_a_class_can_make_are_no_flood() -> None:

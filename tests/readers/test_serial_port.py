@@ -274,7 +274,7 @@ def test_a_wrong_baud_rate_is_logged_once_and_a_right_frame_is_still_read(
         pause()
     messages = [record.message for record in caplog.records if "baud rate" in record.message]
     assert messages == [
-        f"reader 'counter': RDM6300: {bench.line.path}: bytes arrive but no frame;"
+        f"Reader 'counter': RDM6300: {bench.line.path}: bytes arrive but no frame;"
         " check the profile's model and baud rate"
     ]
     bench.line.hold(CARD)

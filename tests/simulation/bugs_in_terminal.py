@@ -233,8 +233,8 @@ TERMINAL_BUGS = (
         "taps answered with out of order are not recorded later",
         Change(
             "agent/terminal/core.py",
-            "            ledger.counter.record_unanswered(taps)\n",
-            "",
+            "            ledger.counter.record_unanswered(taps, incidents)\n",
+            "            ledger.counter.record_unanswered([], incidents)\n",
         ),
     ),
     Bug(
@@ -286,7 +286,8 @@ TERMINAL_BUGS = (
         "an incident is written in a transaction of its own",
         Change(
             "agent/store/writes.py",
-            "            _insert_set_aside(sql, message)\n        _insert_incident(sql, changes.incident)\n",
+            "            _insert_set_aside(sql, message)\n"
+            "        _insert_incident(sql, changes.incident)\n",
             "            _insert_set_aside(sql, message)\n",
         ),
         Change(

@@ -1,7 +1,7 @@
-"""The town at work: turns of real loops, messages carried between them, deaths and starts, and the look after each.
+"""The town at work: turns of real loops, deliveries between them, kills and starts, and the checks.
 
-The order of things is that of the real loops: an event into the inbox, one turn, its effects in order. A turn may be given a
-fuse and then dies in its middle; what it left on the disk is what the next start finds.
+The order is that of the real loops: an event is put into the inbox, the loop takes one turn, its
+effects are done in order. A turn may be killed; the next start uses what it left on the disk.
 """
 
 import hashlib
@@ -10,167 +10,180 @@ from pathlib import Path
 
 from agent.errors import AgentError
 from agent.readers.events import Show
-from agent.sync.events import Acknowledge, Arrived, DropLink, Publish
+from agent.sync.events import Acknowledge, Arrived, DropLink, LinkEffect, Publish
 from agent.sync.messages import Entries, decode
 from agent.sync.session import HEARTBEAT_MS
 from agent.terminal.events import Event
 from tests import invariants
-from tests.simulation.broker import Broker, Client, Mail
-from tests.simulation.model import Books, Facts
-from tests.simulation.observe import Observer
-from tests.simulation.parts import Box, Central, Killed, Process, World
+from tests.simulation.broker import Broker, Client, Message
+from tests.simulation.kill import Killed
+from tests.simulation.model import ExpectedBooks, OfficeFacts
+from tests.simulation.observe import BoxTurn, Observer
+from tests.simulation.parts import Box, Central, Environment, Process
 
-OVERTAKES_MAX = 8  # how far one message may pass others
-COPIES_MAX = 50  # messages remembered to come once more
-RECONNECTED_MS = 1_000  # a link that was dropped is made again
-CARRIED_MAX = 10_000  # a wire that does not come to rest within so many messages never does
+OVERTAKES_MAX = 8  # messages that one message may overtake
+COPIES_MAX = 50  # delivered messages that may be sent again
+RECONNECT_MS = 1_000  # from the end of a link to the next one
+DELIVERIES_MAX = 10_000  # if so many messages lead to further ones, they never end
+
+
+class AcknowledgementCheck:
+    """Checks the first acknowledgement of a turn, and that no write follows it."""
+
+    def __init__(self, process: Process, event: object) -> None:
+        self._process = process
+        self._set_aside = process.count_set_aside() if isinstance(event, Arrived) else 0
+        self._written: int | None = None
+
+    def acknowledged(self, effect: Acknowledge) -> None:
+        """Check that the message was set aside if, and only if, no receiver can use it."""
+        if self._written is not None:
+            return
+        self._written = self._process.file().sql.total_changes
+        assert isinstance(effect.receipt, tuple)
+        invariants.only_unusable_messages_are_set_aside(
+            self._process.count_set_aside() - self._set_aside,
+            is_garbage=effect.receipt[1].is_garbage,
+        )
+
+    def turn_ended(self) -> None:
+        if self._written is not None:
+            invariants.nothing_is_written_after_an_acknowledgement(
+                self._written, self._process.file().sql.total_changes
+            )
 
 
 class Engine:
-    def __init__(self, folder: Path, seed: int, facts: Facts) -> None:
-        self.world = World(random.Random(seed), folder)
+    """Everything in a town, and what may be done to it.
+
+    `messages` is a hash over every message published, in order: two runs with the same hash are the
+    same run. `may_differ`: a disk was damaged, or the central's was restored without
+    `new-generation`, so the digest may find a difference. `has_moved`: a terminal moved to another
+    site.
+    """
+
+    def __init__(self, folder: Path, seed: int, facts: OfficeFacts) -> None:
+        self.environment = Environment(random.Random(seed), folder)
         self.broker = Broker()
         self.facts = facts
-        self.observer = Observer(Books(facts))
-        self.central = Central(self.world)
+        self.observer = Observer(ExpectedBooks(facts))
+        self.central = Central(self.environment)
         self.boxes: list[Box] = []
-        self.copies: list[tuple[str, Mail]] = []
-        self.messages = (
-            hashlib.sha256()
-        )  # every one published, in order: two runs are the same if this is
+        self.copies: list[tuple[str, Message]] = []
+        self.messages = hashlib.sha256()
         self.resting_since_ms: int | None = None
-        self.may_differ = (
-            False  # somebody damaged a disk, or restored the central's and did not say so
-        )
+        self.may_differ = False
         self.has_moved = False
 
     @property
     def processes(self) -> list[Process]:
         return [self.central, *self.boxes]
 
-    # -- turns -------------------------------------------------------------------------------------------------------------
-
-    def give(self, box: Box, event: Event, fuse: int | None = None) -> None:
-        """Let something happen at a terminal, if it lives."""
+    def send_event(self, box: Box, event: Event, kill_after: int | None = None) -> None:
+        """Put an event into a terminal's inbox and run its loop, if it is alive."""
         if box.alive:
             box.inbox.put(event)
-            self.run(box, fuse=fuse)
+            self.run(box, kill_after=kill_after)
 
-    def run(self, process: Process, *, fuse: int | None = None) -> None:
-        """Turn the loop once, and on until the inbox is empty; then once more if it has something to do at once. The first turn may die by
-        the fuse."""
-        if process.alive and fuse is not None:
-            process.light(fuse)
+    def run(self, process: Process, *, kill_after: int | None = None) -> None:
+        """Take turns until the inbox is empty and the loop would wait.
+
+        With `kill_after` the first turn may be killed.
+        """
+        if process.alive and kill_after is not None:
+            process.arm_kill(kill_after)
         event = process.inbox.get(0)
         while process.alive:
             was_idle = event is None
             try:
-                self._turn_box(process, event) if isinstance(process, Box) else self._turn_central(
-                    event
-                )
+                if isinstance(process, Box):
+                    self._turn_box(process, event)
+                else:
+                    self._turn_central(event)
             except Killed:
                 if isinstance(process, Box):
-                    invariants.records_and_position_moved_together(process.db)
-                self.die(process)
+                    invariants.records_and_position_change_together(process.db)
+                self.kill(process)
             except AgentError as error:
-                invariants.it_ended_for_a_reason(error, full=process.full)
-                self.die(process)  # systemd starts it again
+                invariants.a_process_ends_only_on_a_full_disk(error, full=process.full)
+                self.kill(process)  # systemd starts it again
             event = process.inbox.get(0)
             if event is None and (was_idle or not process.is_busy()):
                 break
 
     def _turn_box(self, box: Box, event: Event | None) -> None:
-        shown: list[Show] = []
-        written: int | None = None
-        finished = False
-        before, set_aside = (
-            box.db.transactions,
-            box.count_set_aside() if isinstance(event, Arrived) else 0,
-        )
+        turn = BoxTurn(event)
+        before = box.db.transactions
+        check = AcknowledgementCheck(box, event)
         try:
             for effect in box.core.turn(event, box.reading()):
-                if box.fuse is not None:
-                    box.fuse.burn()
+                if box.kill_switch is not None:
+                    box.kill_switch.count()
                 if isinstance(effect, Show):
-                    shown.append(effect)
-                    continue
-                if isinstance(effect, Publish):
-                    self._note(effect)
-                    batch = (
-                        decode(effect.payload, Entries).entries
-                        if effect.topic.endswith("/entries")
-                        else []
-                    )
-                    invariants.a_message_is_within_its_limits(effect.payload, len(batch))
-                elif isinstance(effect, Acknowledge) and written is None:
-                    written = box.db.sql.total_changes
-                    self._look_set_aside(box, effect, set_aside)
-                elif isinstance(effect, DropLink):
-                    invariants.silence_is_noticed(self.resting_since_ms, self.world.mono_ms)
-                self.broker.perform(box, effect, None)
-            finished = True
+                    turn.shown.append(effect)
+                else:
+                    self._perform_for_box(box, effect, check)
+            turn.finished = True
         finally:
-            box.put_out()
-            self.observer.box_turned(
-                box, event, shown, wrote=box.db.transactions != before, finished=finished
-            )
-        if written is not None:
-            invariants.nothing_is_written_after_its_acknowledgement(
-                written, box.db.sql.total_changes
-            )
+            box.disarm_kill()
+            turn.wrote = box.db.transactions != before
+            self.observer.box_turned(box, turn)
+        check.turn_ended()
+
+    def _perform_for_box(self, box: Box, effect: LinkEffect, check: AcknowledgementCheck) -> None:
+        match effect:
+            case Publish(topic=topic, payload=payload):
+                self._add_to_hash(effect)
+                is_batch = topic.endswith("/entries")
+                entries = len(decode(payload, Entries).entries) if is_batch else 0
+                invariants.a_message_is_within_its_limits(payload, entries)
+            case Acknowledge():
+                check.acknowledged(effect)
+            case DropLink():
+                invariants.an_answered_link_is_not_dropped(
+                    self.resting_since_ms, self.environment.mono_ms
+                )
+        self.broker.perform(box, effect, None)
 
     def _turn_central(self, event: object) -> None:
-        looked = False
-        written: int | None = None
-        set_aside = self.central.count_set_aside() if isinstance(event, Arrived) else 0
+        central = self.central
+        is_observed = False
+        check = AcknowledgementCheck(central, event)
         try:
-            for effect in self.central.exchange.turn(event, self.central.instant):  # type: ignore[arg-type]
-                if self.central.fuse is not None:
-                    self.central.fuse.burn()
-                if not looked:
-                    looked = True
-                    self.observer.central_turned(self.central, event)
-                if isinstance(effect, Acknowledge) and written is None:
-                    written = self.central.books.sql.total_changes
-                    self._look_set_aside(self.central, effect, set_aside)
+            for effect in central.exchange.turn(event, central.instant):  # type: ignore[arg-type]
+                if central.kill_switch is not None:
+                    central.kill_switch.count()
+                if not is_observed:
+                    is_observed = True
+                    self.observer.central_turned(central, event)
+                if isinstance(effect, Acknowledge):
+                    check.acknowledged(effect)
                 proof = None
                 if isinstance(effect, Publish):
-                    self._note(effect)
+                    self._add_to_hash(effect)
                     proof = self.observer.proof_of(effect)
-                self.broker.perform(self.central, effect, proof)
+                self.broker.perform(central, effect, proof)
         finally:
-            self.central.put_out()
-            if not looked:
-                self.observer.central_turned(self.central, event)
-        if written is not None:
-            invariants.nothing_is_written_after_its_acknowledgement(
-                written, self.central.books.sql.total_changes
-            )
+            central.disarm_kill()
+            if not is_observed:
+                self.observer.central_turned(central, event)
+        check.turn_ended()
 
-    def _note(self, message: Publish) -> None:
-        """Take a message into the run's hash, without the folder that a full disk's sentence names."""
-        self.messages.update(message.payload.replace(str(self.world.folder).encode(), b""))
+    def _add_to_hash(self, message: Publish) -> None:
+        """Add a message to the run's hash, without the random name of the run's folder."""
+        folder = str(self.environment.folder).encode()
+        self.messages.update(message.payload.replace(folder, b""))
 
-    @staticmethod
-    def _look_set_aside(process: Process, done: Acknowledge, before: int) -> None:
-        """Look, when a message is acknowledged, whether it is kept if nobody can use it, and only then."""
-        assert isinstance(done.receipt, tuple)
-        invariants.what_cannot_be_used_is_set_aside(
-            process.count_set_aside() - before, is_garbage=done.receipt[1].is_garbage
-        )
-
-    # -- life and death ----------------------------------------------------------------------------------------------------
-
-    def die(self, process: Process, *, unnoticed: bool = False) -> None:
-        """End a process; `unnoticed`: the broker goes on delivering to it for a while."""
+    def kill(self, process: Process, *, unnoticed: bool = False) -> None:
+        """End a process. If it is `unnoticed`, the broker still delivers to it."""
         if process.alive:
             process.stop()
             process.linked = False
             if not unnoticed:
-                self.broker.lose_holder(process)
+                self.broker.notice_death(process)
 
     def start(self, process: Process) -> None:
-        """Start what has died; on a full disk it may not come up, and systemd tries again."""
+        """Start a dead process. On a full disk it may fail; systemd tries again later."""
         if not process.alive:
             try:
                 process.start()
@@ -182,105 +195,99 @@ class Engine:
             self.broker.connect(process)
             self.run(process)
 
-    # -- messages ----------------------------------------------------------------------------------------------------------
-
     def client(self, process: Process) -> Client:
         return self.broker.clients.setdefault(process.client_id, Client())
 
-    def hand_over(
+    def deliver(
         self,
         name: str,
         *,
         pick: int = 0,
         times: int = 1,
-        fuse: int | None = None,
+        kill_after: int | None = None,
         at_once: bool = True,
     ) -> bool:
-        """Let the broker hand a message to a client; `pick` says which of the first few, `at_once` whether it is looked at before others
-        come. Return whether there was one."""
+        """Deliver a queued message to a client. Return whether there was one.
+
+        `pick` selects one of the first few. `times` is 0 for a lost message, 2 for a doubled one.
+        `at_once`: the receiver's loop runs before further events arrive.
+        """
         client = self.broker.clients[name]
         if not client.queue:
             return False
         at = pick % min(len(client.queue), OVERTAKES_MAX)
-        mail = client.queue[at]
+        message = client.queue[at]
         del client.queue[at]
-        if len(self.copies) < COPIES_MAX:
-            self.copies.append((name, mail))
-        else:
-            self.copies[self.world.random.randrange(COPIES_MAX)] = (name, mail)
+        self._remember(name, message)
         for _ in range(times):
-            if self.broker.deliver(name, mail) and client.holder is not None and at_once:
-                self.run(client.holder, fuse=fuse)
+            if self.broker.deliver(name, message) and client.process is not None and at_once:
+                self.run(client.process, kill_after=kill_after)
         return True
 
+    def _remember(self, name: str, message: Message) -> None:
+        if len(self.copies) < COPIES_MAX:
+            self.copies.append((name, message))
+        else:
+            self.copies[self.environment.random.randrange(COPIES_MAX)] = (name, message)
+
     def settle(self) -> None:
-        """Deliver everything, and what it brings about, until nothing is under way."""
+        """Deliver all messages, and those that they lead to, until none is queued."""
         for process in self.processes:
             if process.linked:
                 self.run(process)
-        for _ in range(CARRIED_MAX):
-            carried = False
+        for _ in range(DELIVERIES_MAX):
+            delivered = False
             for name, client in list(self.broker.clients.items()):
-                carried |= client.holder is not None and self.hand_over(name)
-            if not carried:
+                delivered |= client.process is not None and self.deliver(name)
+            if not delivered:
                 return
-        raise AssertionError("the wire does not come to rest")
-
-    # -- rest --------------------------------------------------------------------------------------------------------------
+        raise AssertionError(f"messages did not end within {DELIVERIES_MAX} deliveries")
 
     def rest(self, lasting_ms: int) -> None:
-        """Mend what is broken, lose nothing more, let time pass until both sides can be equal, and hold them against each other.
+        """Repair everything, let time pass without faults, and check that both sides are equal.
 
-        Two boxes with one identity are connected one after the other: each must end equal while it is there.
+        Boxes with one identity are connected one after the other. Each must be equal in its turn.
         """
         for process in self.processes:
-            self._mend(process)
+            self._repair(process)
         for round_number in range(max(len(twins) for twins in self._twins())):
-            here = [twins[round_number % len(twins)] for twins in self._twins()]
+            connected = [twins[round_number % len(twins)] for twins in self._twins()]
             for box in self.boxes:
-                if box not in here:
+                if box not in connected:
                     self.broker.disconnect(box, "taken off")
                     self.run(box)
-            self._let_time_pass(here, lasting_ms)
-            for box in here:
-                self._is_equal(box)
-        self._central_is_right()
+            self._let_time_pass(connected, lasting_ms)
+            for box in connected:
+                self._check_box(box)
+        self._check_central()
 
     def pass_a_heartbeat(self, box: Box) -> None:
-        self._let_time_pass([box], HEARTBEAT_MS + RECONNECTED_MS)
+        self._let_time_pass([box], HEARTBEAT_MS + RECONNECT_MS)
 
-    def _let_time_pass(self, here: list[Box], lasting_ms: int) -> None:
-        """Wake each loop when it wants to be woken, as its own waiting does."""
-        self.resting_since_ms = self.world.mono_ms
-        until_ms = self.world.mono_ms + lasting_ms
+    def _let_time_pass(self, boxes: list[Box], lasting_ms: int) -> None:
+        """Keep boxes and central connected, and run each loop when it would wake up."""
+        self.resting_since_ms = self.environment.mono_ms
+        until_ms = self.environment.mono_ms + lasting_ms
         while True:
-            for process in [self.central, *here]:
+            for process in [self.central, *boxes]:
                 if not process.linked:
                     self.connect(process)
             self.settle()
-            if self.world.mono_ms >= until_ms:
+            left_ms = until_ms - self.environment.mono_ms
+            if left_ms <= 0:
                 break
             wakes_ms = [
-                box.core.wake_ms(box.reading()) if box.linked else RECONNECTED_MS
-                for box in here
+                box.core.wake_ms(box.reading()) if box.linked else RECONNECT_MS
+                for box in boxes
                 if box.alive
             ]
-            self.world.pass_ms(
-                max(
-                    1,
-                    min(
-                        [
-                            until_ms - self.world.mono_ms,
-                            *(wake_ms for wake_ms in wakes_ms if wake_ms is not None),
-                        ]
-                    ),
-                )
-            )
+            soonest_ms = min([left_ms, *(wake_ms for wake_ms in wakes_ms if wake_ms is not None)])
+            self.environment.pass_ms(max(1, soonest_ms))
         self.resting_since_ms = None
 
-    def _mend(self, process: Process) -> None:
+    def _repair(self, process: Process) -> None:
         client = self.client(process)
-        if client.silent and client.holder is process:
+        if client.is_broken and client.process is process:
             self.broker.disconnect(process, "keepalive")
         process.full = False
         if process.alive:
@@ -288,32 +295,32 @@ class Engine:
         self.start(process)
 
     def _twins(self) -> list[list[Box]]:
+        """Return the boxes, grouped by identity."""
         names = sorted({box.client_id for box in self.boxes})
         return [self._named(name) for name in names]
 
     def _named(self, name: str) -> list[Box]:
         return [box for box in self.boxes if box.client_id == name]
 
-    def _is_equal(self, box: Box) -> None:
-        invariants.greens_are_still_there(box.disk, box.db)
-        self.observer.what_is_pruned_was_booked(box)
-        invariants.the_chain_holds(box.db)
-        invariants.everything_recorded_is_booked(box.db, self.central.office, box.client_id)
-        invariants.what_is_set_aside_is_listed_on_both_sides(
-            box.db, self.central.office, box.client_id
-        )
-        invariants.a_terminal_equals_the_central(box.db, self.central.office, box.client_id)
-        if len(self._named(box.client_id)) == 1:
-            invariants.no_order_waits(self.central.office, box.client_id)
-        # of a terminal that moved, late messages of its old site and other disks of its identity are found by the digest
+    def _check_box(self, box: Box) -> None:
+        books, name = self.central.office, box.client_id
+        invariants.meals_of_green_lights_are_kept(box.disk, box.db)
+        self.observer.check_pruned(box)
+        invariants.the_hash_chain_is_intact(box.db)
+        invariants.every_entry_is_booked(box.db, books, name)
+        invariants.a_set_aside_entry_is_noted_at_its_terminal(box.db, books, name)
+        invariants.a_terminal_equals_the_central(box.db, books, name)
+        if len(self._named(name)) == 1:
+            invariants.no_order_is_pending(books, name)
+        # After a move to another site the digest finds late messages of the old site, and other
+        # disks of the same identity.
         if not self.may_differ and not self.has_moved:
-            invariants.no_difference_came_of_itself(box.db)
+            invariants.the_digest_finds_no_difference_without_damage(box.db)
 
-    def _central_is_right(self) -> None:
-        invariants.the_books_are_right(self.central.office)
-        for account, balance in self.central.office.sql.execute(
-            "SELECT id, balance FROM account ORDER BY id"
-        ).fetchall():
-            invariants.a_balance_is_payments_less_meals(
-                account, balance, self.observer.books.balance(account)
-            )
+    def _check_central(self) -> None:
+        books = self.central.office
+        invariants.the_books_are_consistent(books)
+        query = "SELECT id, balance FROM account ORDER BY id"
+        for account, balance in books.sql.execute(query).fetchall():
+            expected = self.observer.books.balance(account)
+            invariants.a_balance_is_payments_less_meals(account, balance, expected)

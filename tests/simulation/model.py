@@ -1,7 +1,8 @@
-"""What is true, by a reckoning of its own: every entry any disk ever made, every payment, and what an account must hold.
+"""An independent model: every entry of every disk, every payment, and each account's balance.
 
-Nothing here is taken from the code under test but the entries themselves. A balance is summed anew each time: payments, less
-every standing meal, plus what the town gives back for a meal eaten twice. No order of arrival, no marks, no chains.
+It uses nothing of the code under test but the entries themselves. A balance is computed from the
+beginning each time: payments, less each meal that stands, plus what the town gives back for a
+second meal. The order of arrival, chain marks and hashes play no part.
 """
 
 from collections import defaultdict
@@ -10,107 +11,135 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from agent.domain.ledger import Entry
+import msgspec
+
+from agent.domain.ledger import Entry, Place
 
 
 @dataclass(slots=True, eq=False)
-class Made:
-    """One entry as a disk made it. `undoes` is the meal that a storno undoes, on that very disk."""
+class DiskEntry:
+    """An entry as a disk has it. `undoes` is the meal on that disk that a storno undoes."""
 
     disk: int
     terminal: str
     epoch: str
     seq: int
     entry: Entry
-    undoes: "Made | None"
+    undoes: "DiskEntry | None"
 
     @property
     def hash(self) -> str:
         return self.entry.hash
 
 
-class Seen(NamedTuple):
-    """What the central had booked at a moment: everything up to `serial` of one of its lives."""
+class BookedUpTo(NamedTuple):
+    """What the central had booked at a moment: the first `entries` entries of a timeline.
 
-    life: int
-    serial: int
+    A restored backup begins a new timeline.
+    """
+
+    timeline: int
+    entries: int
 
 
 class View(NamedTuple):
-    """An account as a terminal was told of it last."""
+    """An account as its terminal received it last."""
 
     balance_cents: int
-    seen: Seen
+    booked: BookedUpTo
+
+
+class FeedPosition(NamedTuple):
+    """How far a terminal has followed the central."""
+
+    generation: str | None = None
+    resync: int = 0
+    position: int = 0
+
+
+NO_ENTRY = Place(0, 0)
+NOTHING_ACKED = Place(1, 0)
+NOT_FED = FeedPosition()
 
 
 @dataclass(slots=True)
 class Disk:
-    """What a terminal's file holds. An older image put back, or a copy, is another disk.
+    """What a terminal's file holds. A restored image, or a copy, is another disk.
 
-    `of_account` has meals of unknown cards under the card. `tainted` are accounts damaged on purpose.
+    `by_eater` has meals of unknown cards under the card. `damaged` are accounts whose record the
+    simulator has damaged. `is_ahead`: the newest entry's time was in the future.
     """
 
     number: int
-    line: dict[tuple[str, int], Made] = field(default_factory=dict)
-    of_account: dict[str, list[Made]] = field(default_factory=lambda: defaultdict(list))
+    entries: dict[tuple[str, int], DiskEntry] = field(default_factory=dict)
+    by_eater: dict[str, list[DiskEntry]] = field(default_factory=lambda: defaultdict(list))
     views: dict[str, View] = field(default_factory=dict)
-    greens: list[Made] = field(default_factory=list)
+    green_meals: list[DiskEntry] = field(default_factory=list)
     undone: set[str] = field(default_factory=set)
-    tainted: set[str] = field(default_factory=set)
+    damaged: set[str] = field(default_factory=set)
     newest_at: str = ""
-    is_ahead: bool = False  # the newest entry was made ahead of time
-    tail: tuple[int, int] = (0, 0)
-    place: tuple[str | None, int, int] = (None, 0, 0)  # generation, resync, position
-    mark: tuple[int, int] = (1, 0)  # epoch number, seq
-    lives: set[str] = field(default_factory=set)  # generations of the central that it has followed
-    resync_to: int | None = (
-        None  # where the central stood when it began to tell everything, while it does
-    )
+    is_ahead: bool = False
+    end: Place = NO_ENTRY
+    acked: Place = NOTHING_ACKED
+    feed: FeedPosition = NOT_FED
+    # While everything is sent again: the central's position when that began.
+    resync_to: int | None = None
     epochs: int = 1
-    generations: int = 0  # lives of the central that followed one it knew
+    # Generations that the terminal has followed, and how many of them replaced another.
+    generations: set[str] = field(default_factory=set)
+    replaced_generations: int = 0
 
     def copy(self, number: int) -> "Disk":
-        own = defaultdict(list, {account: list(made) for account, made in self.of_account.items()})
+        entries = {eater: list(made) for eater, made in self.by_eater.items()}
         return Disk(
             number,
-            dict(self.line),
-            own,
-            dict(self.views),
-            list(self.greens),
-            set(self.undone),
-            set(self.tainted),
-            self.newest_at,
-            self.is_ahead,
-            self.tail,
-            self.place,
-            self.mark,
-            set(self.lives),
-            self.resync_to,
-            self.epochs,
-            self.generations,
+            entries=dict(self.entries),
+            by_eater=defaultdict(list, entries),
+            views=dict(self.views),
+            green_meals=list(self.green_meals),
+            undone=set(self.undone),
+            damaged=set(self.damaged),
+            newest_at=self.newest_at,
+            is_ahead=self.is_ahead,
+            end=self.end,
+            acked=self.acked,
+            feed=self.feed,
+            resync_to=self.resync_to,
+            epochs=self.epochs,
+            generations=set(self.generations),
+            replaced_generations=self.replaced_generations,
         )
 
 
 class Rule(NamedTuple):
+    """Whether the town gives back second meals, from a day on."""
+
     from_day: str
     gives_back: bool
 
 
+class DatedPrice(NamedTuple):
+    from_day: str
+    cents: int
+
+
 @dataclass(slots=True)
-class Facts:
-    """What the office knows on paper: it survives the central's disk. Prices are (account, service) -> [(from day, cents)]."""
+class OfficeFacts:
+    """What the office has on paper. It survives the loss of the central's disk.
+
+    `prices` maps (account, service) to all prices ever set. Of one day the last one is valid.
+    """
 
     zone: ZoneInfo
-    prices: dict[tuple[str, str], list[tuple[str, int]]] = field(
+    prices: dict[tuple[str, str], list[DatedPrice]] = field(
         default_factory=lambda: defaultdict(list)
     )
     rules: list[Rule] = field(default_factory=list)
 
     def price(self, account: str, service: str, day: str) -> int:
-        valid = [
-            (since, n) for n, (since, _) in enumerate(self.prices[account, service]) if since <= day
-        ]
-        return self.prices[account, service][max(valid)[1]][1] if valid else 0
+        prices = self.prices[account, service]
+        valid = [(price.from_day, n) for n, price in enumerate(prices) if price.from_day <= day]
+        return prices[max(valid)[1]].cents if valid else 0
 
     def gives_back(self, day: str) -> bool:
         valid = [(rule.from_day, n) for n, rule in enumerate(self.rules) if rule.from_day <= day]
@@ -118,83 +147,90 @@ class Facts:
 
 
 @dataclass(slots=True)
-class Eaten:
-    """A booked meal: whose, for how much, and when as far as anybody knows."""
+class BookedMeal:
+    """A booked meal: its price, and its time as far as it is known.
 
-    made: Made
+    `owner` pays for a meal of a card that was unknown when it was served.
+    """
+
+    made: DiskEntry
     cents: int
     at: str | None
     day: str | None
-    owner: str | None = None  # of a card that was unknown: who pays
+    owner: str | None = None
 
 
-class Books:
-    """What the central must hold, from the entries it has and the payments it was told of."""
+class ExpectedBooks:
+    """What the central must hold, given the entries and payments that it has received.
 
-    def __init__(self, facts: Facts) -> None:
+    `meals` are by account, `unassigned` by unknown card. `uncorrected` are meals of an unset clock,
+    by (terminal, boot).
+    """
+
+    def __init__(self, facts: OfficeFacts) -> None:
         self.facts = facts
-        self.serial = 0
+        self.count = 0
         self.booked: dict[str, int] = {}
         self.undone: set[str] = set()
         self.paid: dict[str, int] = defaultdict(int)
         self.payments: set[str] = set()
         self.cards: dict[str, str] = {}
-        self.meals: dict[str, list[Eaten]] = defaultdict(list)
-        self.nobodys: dict[str, list[Eaten]] = defaultdict(list)
-        self.unset: dict[tuple[str, str], list[Eaten]] = defaultdict(list)
+        self.meals: dict[str, list[BookedMeal]] = defaultdict(list)
+        self.unassigned: dict[str, list[BookedMeal]] = defaultdict(list)
+        self.uncorrected: dict[tuple[str, str], list[BookedMeal]] = defaultdict(list)
 
-    def copy(self) -> "Books":
-        """Return books as a backup has them: meals are shared values no more."""
-        twin = Books(self.facts)
-        twin.serial, twin.booked, twin.undone = self.serial, dict(self.booked), set(self.undone)
-        twin.paid, twin.payments, twin.cards = (
-            defaultdict(int, self.paid),
-            set(self.payments),
-            dict(self.cards),
-        )
-        anew = {
-            id(meal): Eaten(meal.made, meal.cents, meal.at, meal.day, meal.owner)
+    def copy(self) -> "ExpectedBooks":
+        """Return the books as a backup has them. They share no meal with these."""
+        twin = ExpectedBooks(self.facts)
+        twin.count, twin.booked, twin.undone = self.count, dict(self.booked), set(self.undone)
+        twin.paid, twin.payments = defaultdict(int, self.paid), set(self.payments)
+        twin.cards = dict(self.cards)
+        copies = {
+            id(meal): BookedMeal(meal.made, meal.cents, meal.at, meal.day, meal.owner)
             for meals in self._all()
             for meal in meals
         }
         for mine, its in (
             (self.meals, twin.meals),
-            (self.nobodys, twin.nobodys),
-            (self.unset, twin.unset),
+            (self.unassigned, twin.unassigned),
+            (self.uncorrected, twin.uncorrected),
         ):
             for name, meals in mine.items():
-                its[name] = [anew[id(meal)] for meal in meals]  # type: ignore[index]
+                its[name] = [copies[id(meal)] for meal in meals]  # type: ignore[index]
         return twin
 
-    def book(self, made: Made) -> None:
-        """Take in an entry that the central has now."""
-        self.serial += 1
-        self.booked[made.hash] = self.serial
+    def book(self, made: DiskEntry) -> None:
+        """Add an entry that the central has booked."""
+        self.count += 1
+        self.booked[made.hash] = self.count
         entry = made.entry
-        unset = entry.clock == "unset"
+        is_unset = entry.clock == "unset"
         if entry.kind in ("meal", "unknown_meal"):
-            meal = Eaten(
-                made, entry.cents, None if unset else entry.at, None if unset else entry.day
-            )
-            if unset:
-                self.unset[made.terminal, entry.boot].append(meal)
-            if entry.kind == "meal":
-                assert entry.account is not None
-                self.meals[entry.account].append(meal)
-            else:
-                assert entry.card is not None
-                self.nobodys[entry.card].append(meal)
-                if entry.card in self.cards:
-                    self.find(entry.card, self.cards[entry.card])
+            self._add_meal(made, is_unset)
         elif entry.kind == "storno" and made.undoes is not None:
             self.undone.add(made.undoes.hash)
-        if not unset:
+        if not is_unset:
             self._correct(made)
 
-    def find(self, card: str, account: str) -> None:
-        """A card is this account's: it pays for what the card has eaten as nobody's."""
+    def _add_meal(self, made: DiskEntry, is_unset: bool) -> None:
+        entry = made.entry
+        at, day = (None, None) if is_unset else (entry.at, entry.day)
+        meal = BookedMeal(made, entry.cents, at, day)
+        if is_unset:
+            self.uncorrected[made.terminal, entry.boot].append(meal)
+        if entry.kind == "meal":
+            assert entry.account is not None
+            self.meals[entry.account].append(meal)
+            return
+        assert entry.card is not None
+        self.unassigned[entry.card].append(meal)
+        if entry.card in self.cards:
+            self.assign_card(entry.card, self.cards[entry.card])
+
+    def assign_card(self, card: str, account: str) -> None:
+        """Give a card to an account, which then pays for the card's unassigned meals."""
         self.cards[card] = account
-        for meal in self.nobodys.pop(card, []):
+        for meal in self.unassigned.pop(card, []):
             entry = meal.made.entry
             assert entry.service is not None and entry.day is not None
             meal.owner = account
@@ -207,39 +243,55 @@ class Books:
             self.paid[account] += cents
 
     def balance(self, account: str) -> int:
-        """Return the cents an account must hold: paid, less what stands, plus what is given back."""
+        """Return an account's cents: payments, less standing meals, plus what is given back."""
         total = self.paid[account]
-        served: dict[tuple[str, str], list[tuple[str, str, int, str, int]]] = defaultdict(list)
+        served: dict[tuple[str, str], list[BookedMeal]] = defaultdict(list)
         for meal in self.meals[account]:
             if meal.made.hash in self.undone:
                 continue
             total += meal.cents
-            if meal.at is not None and meal.day is not None and meal.made.entry.service is not None:
-                served[meal.day, meal.made.entry.service].append(
-                    (meal.at, meal.made.terminal, meal.made.seq, meal.made.hash, meal.cents)
-                )
+            service = meal.made.entry.service
+            if meal.at is not None and meal.day is not None and service is not None:
+                served[meal.day, service].append(meal)
         for (day, _), meals in served.items():
             if len(meals) > 1 and self.facts.gives_back(day):
-                total -= sum(cents for *_, cents in sorted(meals)[1:])
+                total -= sum(meal.cents for meal in sorted(meals, key=_order)[1:])
         return total
 
-    def _correct(self, made: Made) -> None:
-        """A clock that is right now tells what it was before, within its boot."""
-        waiting = self.unset.pop((made.terminal, made.entry.boot), [])
+    def _correct(self, made: DiskEntry) -> None:
+        """Compute the times of earlier meals of the same boot, now that its clock is right."""
+        waiting = self.uncorrected.pop((made.terminal, made.entry.boot), [])
         now = datetime.fromisoformat(made.entry.at)
         for meal in waiting:
-            at = now - timedelta(milliseconds=made.entry.mono_ms - meal.made.entry.mono_ms)
+            entry = meal.made.entry
+            at = now - timedelta(milliseconds=made.entry.mono_ms - entry.mono_ms)
             meal.at = at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
-            late = meal.made.entry.how == "late"
-            meal.day = (
-                meal.made.entry.day if late else at.astimezone(self.facts.zone).strftime("%Y-%m-%d")
-            )
-            if (
-                meal.owner is not None
-                and meal.made.entry.service is not None
-                and meal.day is not None
-            ):
-                meal.cents = -self.facts.price(meal.owner, meal.made.entry.service, meal.day)
+            local = at.astimezone(self.facts.zone).strftime("%Y-%m-%d")
+            meal.day = entry.day if entry.how == "late" else local
+            if meal.owner is not None and entry.service is not None and meal.day is not None:
+                meal.cents = -self.facts.price(meal.owner, entry.service, meal.day)
 
-    def _all(self) -> list[list[Eaten]]:
-        return [*self.meals.values(), *self.nobodys.values(), *self.unset.values()]
+    def _all(self) -> list[list[BookedMeal]]:
+        return [*self.meals.values(), *self.unassigned.values(), *self.uncorrected.values()]
+
+
+class _Order(NamedTuple):
+    """Meals of one service and day in this order: the first one is paid."""
+
+    at: str
+    terminal: str
+    seq: int
+    hash: str
+
+
+def _order(meal: BookedMeal) -> _Order:
+    assert meal.at is not None
+    return _Order(meal.at, meal.made.terminal, meal.made.seq, meal.made.hash)
+
+
+class HeldPrice(msgspec.Struct):
+    """A price in an account's record, as a terminal holds it."""
+
+    service: str
+    from_day: str = msgspec.field(name="from")
+    cents: int

@@ -1,8 +1,10 @@
-"""What people at the office do. Every act is noted on paper: when the central's file was restored, it is done again."""
+"""What the office does. It keeps a log of its actions and repeats them after a restore."""
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 from agent.central.books import accounts, cards
 from agent.central.books.accounts import Account
@@ -16,15 +18,48 @@ from agent.domain.card import CardId, card_token, parse_card_id
 from agent.errors import CentralError
 from tests.parts.wire import KEY, ZONE
 from tests.simulation.engine import Engine
-from tests.simulation.model import Books, Rule
-from tests.simulation.parts import Fuse, FusedSql, Killed
+from tests.simulation.kill import KillableSql, Killed, KillSwitch
+from tests.simulation.model import DatedPrice, ExpectedBooks, Rule
 from tests.simulation.script import Town
 
-SERVICES = (("lunch", "11:30", "15:00"), ("snack", "15:00", "16:00"))
+FIRST_DAY = "2026-09-01"
+
+
+class Service(NamedTuple):
+    name: str
+    opens: str
+    closes: str
+
+
+SERVICES = (Service("lunch", "11:30", "15:00"), Service("snack", "15:00", "16:00"))
+
+
+@dataclass(frozen=True, slots=True)
+class NewPolicy:
+    """A town's policy from a day on."""
+
+    from_day: str
+    refuses: bool
+    floor_cents: int
+    gives_back: bool
+    serve_all_until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A copy of the central's file and what the model knew then. `actions` were done before it."""
+
+    image: sqlite3.Connection
+    books: ExpectedBooks
+    actions: int
+    position: int
 
 
 class Office:
-    """`cards` are all there are; `owners` is the account of each, None as long as nobody knows whose it is."""
+    """The office of a town.
+
+    `cards` are all cards. `owners` has the account of each, None while the office does not know it.
+    """
 
     def __init__(self, engine: Engine, town: Town) -> None:
         self.engine = engine
@@ -34,53 +69,49 @@ class Office:
         self.accounts = [f"a-{n}" for n in range(town.accounts)]
         self.cards: list[CardId] = []
         self.owners: list[str | None] = []
-        self.payments: list[tuple[str, int, str]] = []
+        self.payments: list[Payment] = []
         self.keep_days = town.keep_days
-        self._acts: list[Callable[[], object]] = []
-        self._backups: list[tuple[sqlite3.Connection, Books, int, int]] = []
-        self.set_policy(
-            "2026-09-01",
-            refuses=town.refuses,
-            floor_cents=town.floor_cents,
-            gives_back=town.gives_back,
-        )
+        self._actions: list[Callable[[], object]] = []
+        self._backups: list[Backup] = []
+        self.set_policy(NewPolicy(FIRST_DAY, town.refuses, town.floor_cents, town.gives_back))
         for site in self.sites:
-            for service, opens, closes in self.services:
-                record = ServiceRecord(
-                    id=service,
-                    p=0,
-                    name=service,
-                    opens=opens,
-                    closes=closes,
-                    weekdays=[1, 2, 3, 4, 5, 6, 7],
-                )
-                set_service(engine.central.office, site, record)
+            for service in self.services:
+                self._open_service(site, service)
         for n, account in enumerate(self.accounts):
             self._open_account(n, account)
         for _ in range(town.cards_unknown):
             self.new_card(None)
 
+    def _open_service(self, site: str, service: Service) -> None:
+        record = ServiceRecord(
+            id=service.name,
+            p=0,
+            name=service.name,
+            opens=service.opens,
+            closes=service.closes,
+            weekdays=[1, 2, 3, 4, 5, 6, 7],
+        )
+        set_service(self.engine.central.office, site, record)
+
     def _open_account(self, n: int, account: str) -> None:
-        """Every eleventh is staff, every fifth eats free; brothers and sisters each have a card of their own."""
+        """Add an account with a card. Every eleventh is staff, every fifth eats free."""
         category = "staff" if n % 11 == 10 else "pupil"
         site = self.sites[n % len(self.sites)]
         with self.engine.central.office.transaction():
             new = Account(account, site, category, "active", "1A")
             accounts.add(self.engine.central.office, new)
-        for service, _, _ in self.services:
-            self.set_price(account, service, "2026-09-01", 0 if n % 5 == 4 else 100 + n)
+        for service in self.services:
+            self.set_price(account, service.name, FIRST_DAY, 0 if n % 5 == 4 else 100 + n)
         self.new_card(account)
 
-    def act(self, act: Callable[[], object]) -> None:
-        """Do something, and note it on paper."""
-        self._acts.append(act)
-        act()
+    def do(self, action: Callable[[], object]) -> None:
+        """Do an action and log it."""
+        self._actions.append(action)
+        action()
         self.engine.observer.accounts_moved(self.engine.central)
 
-    # -- cards, prices, rules ----------------------------------------------------------------------------------------------
-
     def new_card(self, account: str | None) -> int:
-        """Hand out a new card and return its number."""
+        """Hand out a new card and return its number. Its account may be unknown."""
         number = len(self.cards)
         self.cards.append(parse_card_id(f"em:{number + 1:010x}"))
         self.owners.append(None)
@@ -89,18 +120,18 @@ class Office:
         return number
 
     def assign(self, number: int, account: str) -> None:
-        """A card is this account's, now or found out now."""
+        """Assign a card to an account."""
         token = card_token(KEY, self.cards[number])
         self.owners[number] = account
 
-        def act() -> None:
-            self.engine.observer.books.find(token, account)
+        def action() -> None:
+            self.engine.observer.books.assign_card(token, account)
             assign_card(self.engine.central.office, token, account, at=self.engine.central.instant)
 
-        self.act(act)
+        self.do(action)
 
-    def found(self, number: int) -> None:
-        """Somebody finds out whose a card is."""
+    def learn_owner(self, number: int) -> None:
+        """Assign one of the unknown cards."""
         unknown = [card for card, owner in enumerate(self.owners) if owner is None]
         if unknown:
             self.assign(unknown[number % len(unknown)], self.accounts[number % len(self.accounts)])
@@ -108,14 +139,14 @@ class Office:
     def block(self, number: int) -> None:
         if self.owners[number] is not None:
             token = card_token(KEY, self.cards[number])
-            self.act(lambda: block_card(self.engine.central.office, token))
+            self.do(lambda: block_card(self.engine.central.office, token))
 
     def unblock(self, number: int) -> None:
         if (owner := self.owners[number]) is not None:
             self.assign(number, owner)
 
     def replace(self, number: int) -> None:
-        """A card is lost: its account gets a new one."""
+        """Replace a lost card by a new one of the same account."""
         owner = self.owners[number]
         if owner is None:
             return
@@ -123,16 +154,16 @@ class Office:
         self.owners[new] = owner
         old_token, new_token = card_token(KEY, self.cards[number]), card_token(KEY, self.cards[new])
 
-        def act() -> None:
-            self.engine.observer.books.find(new_token, owner)
+        def action() -> None:
+            self.engine.observer.books.assign_card(new_token, owner)
             replace_card(
                 self.engine.central.office, old_token, new_token, at=self.engine.central.instant
             )
 
-        self.act(act)
+        self.do(action)
 
     def sibling(self, account: str) -> str | None:
-        """Two accounts that follow each other are a family; of an odd number the last has none."""
+        """Return the other account of a family. Each two successive accounts are one."""
         other = self.accounts.index(account) ^ 1
         return self.accounts[other] if other < len(self.accounts) else None
 
@@ -147,174 +178,154 @@ class Office:
         ]
 
     def transfer(self, number: int, cents: int) -> None:
-        """What is left on an account goes to the sibling's."""
+        """Move credit from a child's account to the sibling's."""
         child = self.accounts[number % len(self.accounts)]
         if (other := self.sibling(child)) is not None:
             self.pay(child, -cents)
             self.pay(other, cents)
 
     def mix_up(self, number: int) -> None:
-        """Give a card to the sibling of whoever has it."""
+        """Assign an active card to the sibling of its owner. The central refuses a blocked one."""
         card = number % len(self.cards)
         owner, token = self.owners[card], card_token(KEY, self.cards[card])
         other = self.sibling(owner) if owner is not None else None
         known = cards.find(self.engine.central.office, token)
-        # one that is not active goes to nobody else
         if other is not None and known is not None and known.status == "active":
             self.assign(card, other)
 
     def set_price(self, account: str, service: str, from_day: str, cents: int) -> None:
-        self.engine.facts.prices[account, service].append((from_day, cents))
+        self.engine.facts.prices[account, service].append(DatedPrice(from_day, cents))
 
-        def act() -> None:
+        def action() -> None:
             books = self.engine.central.office
             with books.transaction():
                 price = Price(service=service, from_day=from_day, cents=cents)
                 accounts.set_price(books, account, price)
                 accounts.bump(books, account)
 
-        self.act(act)
+        self.do(action)
 
-    def set_policy(
-        self,
-        from_day: str,
-        *,
-        refuses: bool,
-        floor_cents: int,
-        gives_back: bool,
-        serve_all_until: str | None = None,
-    ) -> None:
-        self.engine.facts.rules.append(Rule(from_day, gives_back))
+    def set_policy(self, new: NewPolicy) -> None:
+        self.engine.facts.rules.append(Rule(new.from_day, new.gives_back))
         policy = PolicyRecord(
-            from_day=from_day,
+            from_day=new.from_day,
             p=0,
-            shortage=Shortage.REFUSE if refuses else Shortage.SERVE,
-            floor=floor_cents,
+            shortage=Shortage.REFUSE if new.refuses else Shortage.SERVE,
+            floor=new.floor_cents,
             unknown_card=UnknownCard.SERVE if self.town.serves_unknown else UnknownCard.REFUSE,
-            serve_all_until=serve_all_until,
+            serve_all_until=new.serve_all_until,
             keep_days=self.keep_days,
         )
-        self.act(
-            lambda: set_policy(
-                self.engine.central.office,
-                policy,
-                "give_back" if gives_back else "keep",
-                at=self.engine.central.instant,
-            )
-        )
+        double_meal = "give_back" if new.gives_back else "keep"
+        central = self.engine.central
+        self.do(lambda: set_policy(central.office, policy, double_meal, at=central.instant))
+
+    def set_keep_days(self, from_day: str, *, keep_days: int) -> None:
+        """Set a policy that differs from the town's first one in `keep_days` alone."""
+        self.keep_days = keep_days
+        rule = max(self.engine.facts.rules, key=lambda rule: rule.from_day)
+        town = self.town
+        self.set_policy(NewPolicy(from_day, town.refuses, town.floor_cents, rule.gives_back))
 
     def day(self, ahead: int) -> str:
-        return f"{self.engine.world.now.astimezone(ZONE) + timedelta(days=ahead):%Y-%m-%d}"
-
-    # -- places ------------------------------------------------------------------------------------------------------------
+        """Return the day in the town so many days from now."""
+        now = self.engine.environment.now.astimezone(ZONE)
+        return f"{now + timedelta(days=ahead):%Y-%m-%d}"
 
     def move(self, account: str, to: int) -> None:
+        """Move an account to a site."""
         site = self.sites[to % len(self.sites)]
 
-        def act() -> None:
+        def action() -> None:
             books = self.engine.central.office
             with books.transaction():
                 known = accounts.find(books, account)
                 if known is not None and known.site != site:
                     move_account(books, account, known.site, site)
 
-        self.act(act)
+        self.do(action)
 
-    def place(self, terminal: str, to: int) -> None:
+    def place_terminal(self, terminal: str, to: int) -> None:
+        """Add a terminal at a site, or move it there."""
         site = self.sites[to % len(self.sites)]
-        self.act(lambda: add_terminal(self.engine.central.office, terminal, site))
+        self.do(lambda: add_terminal(self.engine.central.office, terminal, site))
 
     def order(self, terminal: str, do: str) -> None:
         order(self.engine.central.office, terminal, do)
 
-    # -- money -------------------------------------------------------------------------------------------------------------
-
     def pay(self, account: str, cents: int) -> None:
-        """A payment, or, negative, one taken back."""
-        self.payments.append((account, cents, f"pay-{len(self.payments)}"))
-        self._book(self.payments[-1])
+        """Book a payment, or, with negative cents, a refund."""
+        self._book(self._new_payment(account, cents))
 
     def pay_again(self, number: int) -> None:
-        """The same payment is heard of once more."""
+        """Book a payment that was booked before."""
         if self.payments:
             self._book(self.payments[number % len(self.payments)])
 
     def all_payments_again(self) -> None:
-        """The treasury's list comes whole: what a restored file has lost is booked now."""
+        """Book the treasury's whole list. It contains what a restored file has lost."""
         for payment in self.payments:
             self._book(payment)
 
-    def pay_and_die(self, account: str, cents: int, *, fuse: int) -> None:
-        """Book a payment with a command that dies after so many statements, look whether it is booked, and book it if not."""
+    def pay_with_kill(self, account: str, cents: int, *, kill_after: int) -> None:
+        """Kill the command that books a payment after so many statements, then repeat it."""
         central = self.engine.central
-        name = f"pay-{len(self.payments)}"
-        self.payments.append((account, cents, name))
+        payment = self._new_payment(account, cents)
         whole = central.office.sql
-        central.office.sql = FusedSql(whole, Fuse(fuse))  # type: ignore[assignment]
+        killable = KillableSql(whole, KillSwitch(kill_after))
+        central.office.sql = killable  # type: ignore[assignment]
         try:
-            payment = Payment(account, cents, PaymentKey("pos", name))
-            credit(central.office, payment, at=self.engine.central.instant)
+            credit(central.office, payment, at=central.instant)
         except Killed:
             whole.close()
             central.office = central.opened()
         else:
             central.office.sql = whole
-        if (
-            central.office.sql.execute(
-                "SELECT 1 FROM posting WHERE external = ?", (name,)
-            ).fetchone()
-            is not None
-        ):
-            self.engine.observer.books.pay(account, cents, name)
+        query = "SELECT 1 FROM posting WHERE external = ?"
+        external = payment.key.external
+        if central.office.sql.execute(query, (external,)).fetchone() is not None:
+            self.engine.observer.books.pay(account, cents, external)
             self.engine.observer.accounts_moved(central)
-        self._book(self.payments[-1])
+        self._book(payment)
 
-    def keep(self, from_day: str, *, keep_days: int) -> None:
-        self.keep_days = keep_days
-        rule = max(self.engine.facts.rules, key=lambda rule: rule.from_day)
-        self.set_policy(
-            from_day,
-            refuses=self.town.refuses,
-            floor_cents=self.town.floor_cents,
-            gives_back=rule.gives_back,
-        )
+    def _new_payment(self, account: str, cents: int) -> Payment:
+        payment = Payment(account, cents, PaymentKey("pos", f"pay-{len(self.payments)}"))
+        self.payments.append(payment)
+        return payment
 
-    def _book(self, payment: tuple[str, int, str]) -> None:
-        account, cents, name = payment
-        self.engine.observer.books.pay(account, cents, name)
-        booked = Payment(account, cents, PaymentKey("pos", name))
-        credit(self.engine.central.office, booked, at=self.engine.central.instant)
-        self.engine.observer.accounts_moved(self.engine.central)
-
-    # -- backups -----------------------------------------------------------------------------------------------------------
+    def _book(self, payment: Payment) -> None:
+        central, observer = self.engine.central, self.engine.observer
+        observer.books.pay(payment.account, payment.cents, payment.key.external)
+        credit(central.office, payment, at=central.instant)
+        observer.accounts_moved(central)
 
     def back_up(self) -> None:
-        copy = self.engine.central.save()
         observer = self.engine.observer
-        self._backups.append((copy, observer.books.copy(), len(self._acts), observer.position))
+        image = self.engine.central.save()
+        books = observer.books.copy()
+        self._backups.append(Backup(image, books, len(self._actions), observer.position))
 
-    def restore(self, number: int, *, says_so: bool) -> None:
-        """Put an old backup in place; redo what paper says. Payments come again with the treasury's next list."""
+    def restore(self, number: int, *, is_announced: bool) -> None:
+        """Restore a backup and repeat the logged actions since it was made.
+
+        `is_announced`: the administrator runs `new-generation` after the restore. Payments return
+        with the treasury's next list.
+        """
         if not self._backups:
             return
         central, observer = self.engine.central, self.engine.observer
-        copy, books, acts, position = self._backups[number % len(self._backups)]
-        self.engine.die(central)
-        central.restore(copy)
-        observer.restored(books.copy(), position)
-        if says_so:
-            new_generation(
-                central.office,
-                central.new_generation(),
-                at=self.engine.central.instant,
-                reason="restored",
-            )
-        for act in self._acts[acts:]:
+        backup = self._backups[number % len(self._backups)]
+        self.engine.kill(central)
+        central.restore(backup.image)
+        observer.restored(backup.books.copy(), backup.position)
+        if is_announced:
+            generation = central.new_generation()
+            new_generation(central.office, generation, at=central.instant, reason="restored")
+        for action in self._actions[backup.actions :]:
             try:
-                act()
+                action()
             except CentralError:
-                continue  # the office sees that it is done, or cannot be done any more
-        observer.accounts_moved(
-            central
-        )  # only now: paper knows the last rule before the first act is done again
+                continue  # the action is done already, or no longer possible
+        # Not after each action: the model knows the last rules before the first action is repeated.
+        observer.accounts_moved(central)
         self.engine.start(central)

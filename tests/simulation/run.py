@@ -117,7 +117,7 @@ def watch(
         after = None
         simulation.run([])
         return None, simulation.engine.messages.hexdigest()
-    except Exception as error:  # whatever the code under test raises is a finding
+    except Exception as error:  # noqa: BLE001  # whatever the code under test raises is a finding
         return _failure(error, after), simulation.engine.messages.hexdigest() if simulation else ""
     finally:
         if simulation is not None:

@@ -1,8 +1,12 @@
-"""What happens in one run: a town and a list of steps, both made from a seed and nothing else.
+"""What happens in one run: a town and a list of steps. A seed determines both.
 
-A step is a word and three numbers that mean something only modulo what is there when it is done, so that any part of a list is
-a list again: that is what makes a failure short. Each seed leaves out some families of faults and brings others often: a world in which
-everything goes wrong at once hides what two faults do together.
+A step is a word and three numbers. The numbers select from what exists when the step is done,
+modulo its size. So any part of a list of steps is a valid list, and a failure can be shrunk. Each
+seed leaves out some families of faults and repeats others often: if every fault occurs in every
+run, they hide what two faults do together.
+
+The methods of the `*_words.py` files define the words. Their order here and their weights decide
+what a seed draws: a change gives every seed another script.
 """
 
 import itertools
@@ -13,11 +17,11 @@ from typing import NamedTuple
 
 import msgspec
 
-INTENSITIES = (0, 0, 1, 1, 4)  # how often, against its weight, a family of faults comes in one run
+INTENSITIES = (0, 0, 1, 1, 4)  # factors for the weights of a family of faults in one run
 
 
 class Step(NamedTuple):
-    """One thing that happens. `a`, `b` and `c` choose who, what and how, modulo what there is."""
+    """One thing that happens. `a`, `b` and `c` select who, what and how."""
 
     word: str
     a: int
@@ -33,13 +37,13 @@ class Step(NamedTuple):
         return cls(word, *map(int, numbers))
 
 
-# word -> weight; what happens in every town
+# Word -> weight, for what happens in every town.
 EVERY_DAY = {
-    "tap": 24.0, "double_tap": 2.0, "unreadable": 0.3, "storno": 4.0, "late": 0.6, "by_name": 0.6, "closing": 0.2,
-    "deliver": 30.0, "deliver_central": 30.0, "turn": 6.0, "turn_central": 6.0, "wait": 6.0, "next_day": 1.5,
-    "credit": 5.0, "credit_again": 0.6, "credit_taken_back": 0.5,
+    "tap": 24.0, "double_tap": 2.0, "unreadable": 0.3, "storno": 4.0, "late": 0.6, "by_name": 0.6,
+    "closing": 0.2, "deliver": 30.0, "deliver_central": 30.0, "turn": 6.0, "turn_central": 6.0,
+    "wait": 6.0, "next_day": 1.5, "credit": 5.0, "credit_again": 0.6, "credit_taken_back": 0.5,
 }  # fmt: skip
-# family -> its words; how often each comes is drawn anew for every run
+# Family -> its words and weights. Each run draws a factor for each family.
 FAULTS: dict[str, dict[str, float]] = {
     "loss": {"lose": 2.0, "lose_central": 2.0},
     "doubling": {"double": 2.0, "double_central": 2.0, "late_copy": 3.0},
@@ -49,9 +53,14 @@ FAULTS: dict[str, dict[str, float]] = {
     "restart": {"restart": 0.8, "reboot": 0.3, "die_unnoticed": 0.4},
     "kill": {"kill_tap": 1.5, "kill_turn": 1.0, "kill_deliver": 2.0},
     "kill_central": {"kill_central": 1.5, "kill_office": 0.4},
-    "clock": {"clock_jumps": 0.5, "clock_1970": 0.2, "clock_right": 0.8, "clock_drifts": 0.3, "staffs_day": 0.5},
+    "clock": {
+        "clock_jumps": 0.5, "clock_1970": 0.2, "clock_right": 0.8, "clock_drifts": 0.3,
+        "staffs_day": 0.5,
+    },
     "central_clock": {"central_clock_jumps": 0.3, "central_clock_right": 0.6},
-    "full_disk": {"disk_full": 0.3, "disk_free": 0.6, "central_full": 0.1, "central_free": 0.5},
+    "full_disk": {
+        "disk_full": 0.3, "disk_free": 0.6, "central_full": 0.1, "central_free": 0.5,
+    },
     "old_image": {"image": 0.8, "restore_image": 0.3},
     "two_boxes": {"clone": 0.15},
     "central_restored": {"backup": 0.5, "restore_central": 0.2},
@@ -61,7 +70,9 @@ FAULTS: dict[str, dict[str, float]] = {
     "rules": {"price": 0.4, "policy": 0.3, "policy_keeps": 0.2, "serve_all": 0.2},
     "orders": {"order": 0.4},
     "garbage": {"garbage": 0.5, "garbage_central": 0.5, "oversized": 0.1},
-    "damage": {"flip_balance": 0.3, "lose_record": 0.2, "rot_record": 0.2, "damage_at_rest": 0.05},
+    "damage": {
+        "flip_balance": 0.3, "lose_record": 0.2, "rot_record": 0.2, "damage_at_rest": 0.05,
+    },
     "crowd": {"rush": 3.0, "lunch": 0.1},
     "rest": {"rest": 0.06},
 }  # fmt: skip
@@ -69,7 +80,11 @@ FAULTS: dict[str, dict[str, float]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Town:
-    """`terminals` are per site. `accounts` as many; `cards_unknown` are cards whose account is found later."""
+    """A town's size and rules.
+
+    `terminals` are the numbers of terminals per site. `cards_unknown` is how many cards have no
+    account at first.
+    """
 
     seed: int
     terminals: tuple[int, ...]
@@ -92,7 +107,7 @@ def town_of(text: str) -> Town:
 
 
 def script(seed: int, steps: int) -> tuple[Town, list[Step]]:
-    """Return the town and the steps of a seed; the same seed with more steps begins alike."""
+    """Return the town and the steps of a seed. A longer script begins with the shorter one."""
     draw = random.Random(seed)
     sites = draw.choice([1, 1, 2, 3])
     town = Town(
@@ -111,7 +126,7 @@ def script(seed: int, steps: int) -> tuple[Town, list[Step]]:
     for family in FAULTS:
         often = draw.choice(INTENSITIES)
         words |= {word: often * weight for word, weight in FAULTS[family].items() if often}
-    # every town joins again what was cut or died, or nothing could be learned of it
+    # Every town reconnects and restarts, or most steps after the first cut would do nothing.
     words |= {"join": 2.0, "join_central": 1.0, "start": 1.5}
     drawn = draw.choices(
         list(words), cum_weights=list(itertools.accumulate(words.values())), k=steps

@@ -1,4 +1,4 @@
-"""The same town as a hypothesis state machine: its rules are the simulator's words, its invariants those of tests/invariants.py."""
+"""The simulator's town as a hypothesis state machine: its rules are the words of a script."""
 
 import shutil
 import tempfile
@@ -12,9 +12,8 @@ from tests.simulation.script import EVERY_DAY, FAULTS, Step, Town
 from tests.simulation.simulation import Simulation
 
 NUMBERS = st.integers(min_value=0, max_value=200)
-FAULTY = sorted(
-    {word for words in FAULTS.values() for word in words} | {"join", "join_central", "start"}
-)
+FAULT_WORDS = {word for words in FAULTS.values() for word in words}
+FAULTY = sorted(FAULT_WORDS | {"join", "join_central", "start"})
 TOWNS = st.builds(
     Town,
     seed=st.integers(0, 2**32 - 1),
@@ -36,22 +35,22 @@ class TownMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="canteen-machine-"))
 
     @initialize(town=TOWNS)
-    def found(self, town: Town) -> None:
+    def create(self, town: Town) -> None:
         self.simulation = Simulation(self.folder, town)
 
     @rule(word=st.sampled_from(sorted(EVERY_DAY)), a=NUMBERS, b=NUMBERS, c=NUMBERS)
-    def every_day(self, word: str, a: int, b: int, c: int) -> None:
+    def ordinary_step(self, word: str, a: int, b: int, c: int) -> None:
         self.simulation.do(Step(word, a, b, c))
 
     @rule(a=NUMBERS, taps=st.integers(1, 5))
-    def a_queue_at_the_counter(self, a: int, taps: int) -> None:
+    def queue_at_the_counter(self, a: int, taps: int) -> None:
         for card in range(taps):
             self.simulation.do(Step("tap", a, card, 1))
             self.simulation.do(Step("deliver_central", 0, 0, 0))
             self.simulation.do(Step("deliver", a, 0, 0))
 
     @rule(word=st.sampled_from(FAULTY), a=NUMBERS, b=NUMBERS, c=NUMBERS)
-    def something_goes_wrong(self, word: str, a: int, b: int, c: int) -> None:
+    def fault(self, word: str, a: int, b: int, c: int) -> None:
         self.simulation.do(Step(word, a, b, c))
 
     def teardown(self) -> None:

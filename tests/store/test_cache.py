@@ -12,7 +12,7 @@ from agent.store.database import Database
 from agent.store.standing import standing, tail
 from tests.store.disk import AT, EPOCH_BITS, NEW_EPOCH, Disk, meal, policy
 
-START = Tail(Place(1, 0), "0" * 64)
+START = Tail(Place(1, 0), "0" * 64, "1-0123456789abcdef")
 
 
 def in_the_file(disk: Disk) -> tuple[object, object]:
@@ -82,5 +82,5 @@ def test_a_failed_append_clears_the_cache(disk: Disk) -> None:
 
 def test_an_append_to_an_empty_cache_leaves_it_empty() -> None:
     cache = Cache(keeps=True)
-    cache.appended(Tail(Place(1, 7), "7" * 64))
+    cache.appended(Tail(Place(1, 7), "7" * 64, "1-0123456789abcdef"))
     assert cache.tail(lambda: START) == START

@@ -9,7 +9,7 @@ import pytest
 
 from agent.central.cli import cli
 from agent.errors import StoreError
-from agent.store import reads
+from agent.store import lists, reads
 from agent.store.damage import find_damage
 from agent.store.database import Database
 from agent.store.recovery import ASIDE_MAX, close_without_checkpoint, keep_aside
@@ -17,7 +17,7 @@ from agent.store.salvage import read_damaged
 from agent.store.standing import standing
 from agent.store.verify import verify
 from tests.conftest import CARD
-from tests.invariants import both_sides_are_equal, the_books_are_right
+from tests.invariants import both_sides_are_equal, the_books_are_consistent
 from tests.parts.wire import Wire
 from tests.store.damaged_ledger import (
     CHANGED_VALUES,
@@ -32,7 +32,7 @@ from tests.store.disk import change_entries
 
 
 def incident_kinds(wire: Wire) -> list[str]:
-    return [incident.kind for incident in reads.incidents(wire.box.db)]
+    return [incident.kind for incident in lists.incidents(wire.box.db)]
 
 
 def test_the_entries_after_a_lost_page_are_sent_again_and_booked_once(wire: Wire) -> None:
@@ -57,7 +57,7 @@ def test_the_entries_after_a_lost_page_are_sent_again_and_booked_once(wire: Wire
     assert wire.box.tap(CARD) == "already_served"  # today's meals are still known
     wire.settle()
     both_sides_are_equal(wire)
-    the_books_are_right(wire.central.books)
+    the_books_are_consistent(wire.central.books)
 
 
 def test_entries_before_a_damaged_one_go_to_the_office_as_a_file(wire: Wire) -> None:
@@ -71,7 +71,7 @@ def test_entries_before_a_damaged_one_go_to_the_office_as_a_file(wire: Wire) -> 
     wire.settle()
     assert wire.central.one("SELECT count(*) FROM entry") == 5
     (part,) = wire.box.path.parent.glob("*.ledger")
-    (detail,) = [row.detail for row in reads.incidents(wire.box.db) if row.kind == "damaged_file"]
+    (detail,) = [row.detail for row in lists.incidents(wire.box.db) if row.kind == "damaged_file"]
     assert "5 entries of it are sent again" in detail
     assert f"entries before the damage: 14 in {part.name}; import them" in detail
     for _ in range(2):
@@ -81,7 +81,7 @@ def test_entries_before_a_damaged_one_go_to_the_office_as_a_file(wire: Wire) -> 
     wire.pass_time(400_000)
     assert wire.central.balance("a-1") + wire.central.balance("a-2") == -(19 + 2) * 366
     both_sides_are_equal(wire)
-    the_books_are_right(wire.central.books)
+    the_books_are_consistent(wire.central.books)
 
 
 def test_a_replaced_ledger_serves_offline_and_keeps_the_floor_of_the_clock(wire: Wire) -> None:
@@ -142,7 +142,7 @@ def test_a_file_that_is_no_database_any_more_is_replaced(wire: Wire, offset: int
     wire.settle()
     assert wire.box.balance("a-1") == wire.central.balance("a-1") == 5_000 - 3 * 366
     both_sides_are_equal(wire)
-    the_books_are_right(wire.central.books)
+    the_books_are_consistent(wire.central.books)
 
 
 def test_the_file_that_replaces_a_damaged_one_is_healthy(wire: Wire) -> None:
@@ -163,7 +163,7 @@ def test_damage_that_a_running_terminal_found_replaces_the_file(wire: Wire) -> N
     lunches(wire, 1)
     wire.box.db.close()
     with closing(wire.box.ledger_file().open(wire.clock.instant, "page 7 is damaged")) as db:
-        (incident,) = reads.incidents(db)
+        (incident,) = lists.incidents(db)
         assert incident.detail.startswith("page 7 is damaged; kept as t-1.db.damaged-1; 2 entries")
     wire.box.start()
 
@@ -260,3 +260,38 @@ def test_another_terminals_damaged_file_is_kept_and_nothing_of_it_is_taken(wire:
         assert standing(db).terminal == "t-1"
     beside(wire.box.path, ".damaged-1").rename(wire.box.path)
     wire.box.start()
+
+
+def test_an_exchange_that_failed_once_is_finished_and_not_repeated(wire: Wire) -> None:
+    lunches(wire, 1)
+    wire.box.db.close()
+    whole = wire.box.path.rename(wire.box.path.with_name(f"{wire.box.path.name}.whole"))
+    for end in ("-wal", "-shm"):
+        wire.box.path.with_name(wire.box.path.name + end).unlink(missing_ok=True)
+    wire.box.path.write_bytes(b"damaged")
+    db = wire.box.ledger_file().open(wire.clock.instant, "the damage that began the exchange")
+    assert len(reads.entries(db, newest=10)) == 2 and lists.incidents(db) == []
+    assert not whole.exists() and not list(wire.box.path.parent.glob("*.damaged-*"))
+    db.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE epoch SET n = 1 << 40",
+        "UPDATE epoch SET n = -1",
+        "UPDATE epoch SET base_seq = 1 << 40",
+        "UPDATE epoch SET id = CAST(x'00ff' AS TEXT)",
+    ],
+)
+def test_a_number_or_name_of_an_epoch_that_cannot_be_is_damage(wire: Wire, change: str) -> None:
+    lunches(wire, 1)
+    wire.box.db.sql.execute("PRAGMA ignore_check_constraints = ON")
+    wire.box.db.sql.execute(change)
+    wire.box.db.close()
+    progress: list[int] = []
+    file = dataclasses.replace(wire.box.ledger_file(), on_progress=lambda: progress.append(1))
+    db = file.open(wire.clock.instant)
+    assert [incident.kind for incident in lists.incidents(db)] == ["damaged_file"]
+    assert progress
+    db.close()

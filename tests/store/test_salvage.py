@@ -11,7 +11,7 @@ from agent.store import reads
 from agent.store.salvage import MISSING_MAX, read_damaged, salvage
 from agent.terminal.export import write_export
 from tests.conftest import CARD
-from tests.invariants import both_sides_are_equal, the_books_are_right
+from tests.invariants import both_sides_are_equal, the_books_are_consistent
 from tests.parts.wire import Box, Wire
 from tests.store.damaged_ledger import DAY_MS, ENDS, beside, lunches
 from tests.store.disk import Disk, change_entries
@@ -85,7 +85,7 @@ def test_a_ledger_from_an_old_disk_is_salvaged_once(wire: Wire, tmp_path: Path) 
     wire.settle()
     assert wire.central.balance("a-1") == wire.box.balance("a-1") == -3 * 366
     both_sides_are_equal(wire)
-    the_books_are_right(wire.central.books)
+    the_books_are_consistent(wire.central.books)
 
 
 def test_an_export_and_the_network_together_book_once(wire: Wire, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_an_export_and_the_network_together_book_once(wire: Wire, tmp_path: Path
     wire.box.tap(CARD)
     wire.pass_time(400_000)
     both_sides_are_equal(wire)
-    the_books_are_right(wire.central.books)
+    the_books_are_consistent(wire.central.books)
 
 
 def test_folders_that_look_like_a_working_copy_stay(wire: Wire, tmp_path: Path) -> None:

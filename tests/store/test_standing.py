@@ -39,7 +39,7 @@ def test_a_new_terminal_stands_at_the_genesis_hash(disk: Disk) -> None:
     start = ChainEnd(epoch=EPOCH, seq=0, hash=genesis(TOWN, TERMINAL, EPOCH))
     assert (own.end, own.acked, own.previous) == (start, start, None)
     assert (own.pending, own.generation, own.keeps_earlier_epochs) == (0, None, False)
-    assert tail(disk.db) == (Place(1, 0), start.hash)
+    assert tail(disk.db) == (Place(1, 0), start.hash, EPOCH)
 
 
 def test_a_file_without_a_terminal_has_no_standing(tmp_path: Path) -> None:

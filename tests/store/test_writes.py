@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from agent.domain.ledger import ChainEnd, Place, genesis, seal
 from agent.errors import DamagedError, StoreError
-from agent.store import reads, writes
+from agent.store import lists, reads, writes
 from agent.store.database import Database
 from agent.store.insertion import sealed_body
 from agent.store.rows import EpochCopy, Incident, NoteRow, RecordRow
@@ -305,7 +305,7 @@ def test_a_wipe_keeps_the_ledger_and_records_itself(disk: Disk) -> None:
     with_childrens_data(disk)
     writes.wipe(disk.db, "o-3", WIPED)
     assert (standing(disk.db).end.seq, standing(disk.db).order_done) == (1, "o-3")
-    assert reads.incidents(disk.db) == [WIPED]
+    assert lists.incidents(disk.db) == [WIPED]
     assert list(verify(disk.db)) == []
 
 

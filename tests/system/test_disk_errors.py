@@ -1,6 +1,8 @@
 """The disk under a real agent fails or is read-only: it serves nobody, then recovers."""
 
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from tests.crash.recording import compile_recorder
 from tests.parts.broker import Listener, Mosquitto
 from tests.parts.canteen import CARDS, Canteen, canteen
-from tests.parts.process import Process, require, wait_for
+from tests.parts.process import ROOT, Process, require, wait_for
 from tests.parts.town import TOWN, Terminal
 
 
@@ -76,6 +78,14 @@ def test_a_failing_disk_serves_nobody_and_the_agent_recovers(fails: str, tmp_pat
         town.check()
 
 
+def _run_again_as_namespace_root(test: str) -> None:
+    """Run a test again in a user and mount namespace, where an ordinary user may mount."""
+    namespace = [require("unshare"), "--user", "--map-root-user", "--mount"]
+    command = [*namespace, sys.executable, "-m", "pytest", test]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @contextmanager
 def tmpfs_at(folder: Path) -> Iterator[None]:
     folder.mkdir()
@@ -91,7 +101,12 @@ def remount(folder: Path, how: str) -> None:
     subprocess.run([require("mount"), "-o", f"remount,{how}", folder], check=True, timeout=20)
 
 
-def test_a_read_only_state_folder_is_reported_and_used_once_it_is_writable(tmp_path: Path) -> None:
+def test_a_read_only_state_folder_is_reported_and_used_once_it_is_writable(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if os.geteuid() != 0:
+        _run_again_as_namespace_root(request.node.nodeid)
+        return
     with one_terminal(tmp_path) as (town, listener):
         (terminal,), (line,) = town.terminals, town.lines
         folder = terminal.db.parent

@@ -1,4 +1,4 @@
-"""What a terminal does with a `changes` message: each row of the table, with the case that shows it."""
+"""What a terminal does with a `changes` message: a case for each row of the table."""
 
 import pytest
 from msgspec import Raw

@@ -1,4 +1,4 @@
-"""What the central orders, and whose clock is believed while it does."""
+"""Orders of the central are done once, and a wrong clock of the central does no harm."""
 
 import json
 from datetime import timedelta
@@ -8,10 +8,10 @@ import pytest
 from agent.central.office.terminals import new_generation, order, retire_terminal
 from agent.domain.clock import ClockTrust, format_instant
 from agent.readers.events import Signal
-from agent.store import reads
+from agent.store import lists, reads
 from agent.store.standing import standing
 from tests.conftest import CARD, OTHER_CARD
-from tests.invariants import all_is_well
+from tests.invariants import everything_is_consistent
 from tests.parts.wire import TODAY, Wire, down, last_changes
 
 DAY_MS = 24 * 3_600_000
@@ -35,10 +35,10 @@ def test_every_order_is_done_once_and_confirmed(wire: Wire) -> None:
     assert standing(wire.box.db).epoch.startswith("2-")
     wire.box.tap(OTHER_CARD)
     wire.settle()
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
-def test_a_stolen_box_forgets_the_children_after_its_last_entry_is_booked(wire: Wire) -> None:
+def test_a_stolen_terminal_is_wiped_after_its_last_entry_is_booked(wire: Wire) -> None:
     wire.box.tap(CARD)
     retire_terminal(wire.central.books, "t-1")
     wire.settle()
@@ -49,17 +49,17 @@ def test_a_stolen_box_forgets_the_children_after_its_last_entry_is_booked(wire: 
     assert list(reads.balances(wire.box.db)) == []
 
 
-def test_the_same_order_said_again_is_not_done_again(wire: Wire) -> None:
+def test_a_repeated_order_is_not_done_again(wire: Wire) -> None:
     order(wire.central.books, "t-1", "resync")
     wire.settle()
-    (said,) = {
+    (ordering,) = {
         payload
         for topic, payload in wire.log
         if b'"order"' in payload and topic.endswith("/changes")
     }
     count = wire.box.db.sql.execute("SELECT resync FROM terminal").fetchone()
     wire.pass_time(1_000)
-    again = json.loads(said) | {
+    again = json.loads(ordering) | {
         "at": wire.clock.instant,
         "records": [],
         "from": standing(wire.box.db).position,
@@ -68,10 +68,10 @@ def test_the_same_order_said_again_is_not_done_again(wire: Wire) -> None:
     assert wire.box.db.sql.execute("SELECT resync FROM terminal").fetchone() == count
 
 
-def test_a_central_whose_clock_was_ahead_leads_nobody_astray(
+def test_a_central_clock_that_is_ahead_is_logged_once_and_not_followed(
     wire: Wire, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An hour of a clock that is three days ahead."""
+    """The central's clock is three days ahead for an hour."""
     changes = last_changes(wire) | {"digest": None}
     ahead = format_instant(wire.clock.now + timedelta(days=3))
     for _ in range(2):
@@ -82,10 +82,10 @@ def test_a_central_whose_clock_was_ahead_leads_nobody_astray(
 
 
 @pytest.mark.parametrize("days_ahead", [0, 3])
-def test_a_central_heard_before_the_time_server_is_forgotten_when_that_answers(
+def test_the_centrals_time_is_dropped_when_a_time_server_answers(
     wire: Wire, days_ahead: int
 ) -> None:
-    """The link was up first. The same child at the same lunch, before and after a restart, is served once."""
+    """The link was up first. A child is served once, before or after a restart."""
     box = wire.box
     box.synced = False
     changes = last_changes(wire) | {
@@ -101,7 +101,9 @@ def test_a_central_heard_before_the_time_server_is_forgotten_when_that_answers(
     assert [(entry.day, entry.clock) for entry in box.entries()[:1]] == [(TODAY, ClockTrust.SYNCED)]
 
 
-def test_a_box_whose_clock_nobody_keeps_obeys_such_a_central_as_well(wire: Wire) -> None:
+def test_a_terminal_without_a_time_server_still_does_the_orders_of_such_a_central(
+    wire: Wire,
+) -> None:
     wire.box.synced = False
     changes = last_changes(wire) | {
         "digest": None,
@@ -114,10 +116,10 @@ def test_a_box_whose_clock_nobody_keeps_obeys_such_a_central_as_well(wire: Wire)
     assert list(reads.balances(wire.box.db)) == []
 
 
-def test_an_order_of_a_restored_central_is_obeyed_though_its_number_was_done_before(
+def test_an_order_of_a_restored_central_is_done_though_its_number_was_done_before(
     wire: Wire,
 ) -> None:
-    """The backup was made before two orders; the office does not say that it was put back, and gives its first order again."""
+    """The backup is from before two orders, and the office gives its first order again."""
     for _ in range(2):
         order(wire.central.books, "t-1", "resync")
         wire.settle()
@@ -129,8 +131,8 @@ def test_an_order_of_a_restored_central_is_obeyed_though_its_number_was_done_bef
     assert list(reads.balances(wire.box.db)) == []
 
 
-def test_an_order_that_waits_in_a_restored_central_is_one_of_its_new_life(wire: Wire) -> None:
-    """Its number may be one that the terminal has done in the life before."""
+def test_a_waiting_order_in_a_restored_central_is_done_in_its_new_generation(wire: Wire) -> None:
+    """Its number may be one that the terminal did in the generation before."""
     order(wire.central.books, "t-1", "resync")
     (done,) = wire.central.books.only_row("SELECT order_id FROM terminal")
     wire.settle()
@@ -141,11 +143,11 @@ def test_an_order_that_waits_in_a_restored_central_is_one_of_its_new_life(wire: 
     wire.central.restart()
     wire.settle()
     wire.pass_time(300_000)
-    assert "wipe" in [incident.kind for incident in reads.incidents(wire.box.db)]
+    assert "wipe" in [incident.kind for incident in lists.incidents(wire.box.db)]
 
 
-def test_an_order_this_version_does_not_know_is_shown_once(wire: Wire) -> None:
+def test_an_order_that_this_version_does_not_know_is_reported_once(wire: Wire) -> None:
     changes = last_changes(wire) | {"order": {"id": "o-9", "do": "dance"}, "digest": None}
     down(wire, json.dumps(changes).encode())
     down(wire, json.dumps(changes).encode())
-    assert [incident.kind for incident in reads.incidents(wire.box.db)] == ["unknown_order"]
+    assert [incident.kind for incident in lists.incidents(wire.box.db)] == ["unknown_order"]

@@ -1,73 +1,216 @@
-"""The process's own rules: taps first, nothing unbounded, no green and no acknowledgement without a commit."""
+"""The real process: one agent per state directory, and an end of the process after a bug."""
 
-import json
+import contextlib
+import os
+import signal
+import socket
+import stat
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from agent.domain.card import parse_card_id
-from agent.errors import StoreError
-from agent.readers.events import CardPresented, ReaderUp
-from agent.sync.events import Acknowledge, Arrived, DropLink, LinkUp
-from agent.terminal.inbox import OTHERS_MAX, TAPS_MAX, Inbox
-from tests.conftest import CARD
-from tests.parts.wire import TOWN, Wire
+from agent.errors import AgentError, StoreError
+from agent.ops.control_client import ask
+from agent.store import writes
+from agent.store.database import Database
+from agent.terminal.config import Config, load_config
+from agent.terminal.process import IDLE_MS_MAX, App, lock_state_dir, new_epoch_bits
+from tests.parts.process import wait_for
+from tests.parts.town import run_agent
 
-TAP = CardPresented(reader="counter", card=parse_card_id(CARD), tap=1)
+AGENT_TOML = """
+town = "borgo"
+terminal = "t-1"
+state_dir = "state"
+card_key_file = "card.key"
+mirror = "usb"
+[broker]
+url = "mqtt://127.0.0.1:1"
+[[reader]]
+name = "counter"
+profile = "rdm6300"
+port = "no-such-port"
+"""
 
 
-def test_taps_go_ahead_of_messages() -> None:
-    inbox = Inbox()
-    for event in (LinkUp(), ReaderUp(reader="counter", location="x"), TAP):
-        assert inbox.put(event)
-    assert [inbox.get(0), inbox.get(0), inbox.get(0), inbox.get(0)] == [
-        TAP,
-        LinkUp(),
-        ReaderUp(reader="counter", location="x"),
-        None,
-    ]
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    (tmp_path / "card.key").write_text("00" * 32, encoding="ascii")
+    (tmp_path / "agent.toml").write_text(AGENT_TOML, encoding="utf-8")
+    (tmp_path / "usb").mkdir()
+    return load_config(tmp_path / "agent.toml")
 
 
-def test_a_full_queue_drops_the_newest_counts_and_says_so_once(
-    caplog: pytest.LogCaptureFixture,
+@pytest.fixture
+def app(config: Config) -> Iterator[App]:
+    """A terminal in this process. Its settings of the interpreter are put back afterwards."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    hook, interval = threading.excepthook, sys.getswitchinterval()
+    yield App(config)
+    threading.excepthook = hook
+    sys.setswitchinterval(interval)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """The socket at which systemd would receive this process's notifications."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifications:
+        notifications.bind(str(tmp_path / "notify"))
+        notifications.settimeout(20 * IDLE_MS_MAX / 1_000)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.delenv("WATCHDOG_USEC", raising=False)
+        yield notifications
+
+
+@contextlib.contextmanager
+def meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """Do work in another thread while the main thread runs the terminal."""
+    thread = threading.Thread(target=work, name="test")
+    thread.start()
+    yield
+    thread.join()
+
+
+def stop_this_process() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+# One agent per state directory
+
+
+def test_a_second_agent_in_a_state_directory_is_refused(config: Config) -> None:
+    agent_toml = config.state_dir.with_name("agent.toml")
+    with lock_state_dir(config.state_dir):
+        output = run_agent("run", "-c", agent_toml, code=1)
+    assert "state: another agent is running here" in output
+    lock_state_dir(config.state_dir).close()
+
+
+def test_the_state_directory_is_closed_to_other_users(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        lock_state_dir(tmp_path / "state").close()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o750
+
+
+def test_a_child_process_does_not_inherit_the_lock(tmp_path: Path) -> None:
+    """It would hold the lock after the agent's end, and the next agent could not start."""
+    with lock_state_dir(tmp_path) as lock:
+        assert not os.get_inheritable(lock.fileno())
+
+
+def test_a_state_directory_that_cannot_be_used_is_a_storage_fault(tmp_path: Path) -> None:
+    """The terminal then answers out of order and tries again, instead of ending."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be used as state_dir"):
+        lock_state_dir(tmp_path / "file")
+
+
+def test_a_ledger_of_another_terminal_ends_the_start_with_78(config: Config) -> None:
+    config.state_dir.mkdir()
+    with contextlib.closing(Database(config.database)) as db:
+        writes.initialise(db, town="borgo", terminal="t-9", epoch="1-0123456789abcdef")
+    output = run_agent("run", "-c", config.state_dir.with_name("agent.toml"), code=78)
+    assert "is the ledger of borgo/t-9, agent.toml says borgo/t-1" in output
+
+
+def test_the_bits_of_an_epoch_are_16_hex_digits_and_random() -> None:
+    bits = {new_epoch_bits() for _ in range(100)}
+    assert len(bits) == 100 and {len(text) for text in bits} == {16}
+    assert all(int(text, 16) >= 0 for text in bits)
+
+
+# Running
+
+
+def test_sigterm_ends_it_with_0_and_all_threads_with_it(app: App, config: Config) -> None:
+    before = set(threading.enumerate())
+
+    def work() -> None:
+        with contextlib.suppress(TimeoutError):
+            wait_for(config.control_socket.exists, "the socket")
+            wait_for(lambda: ask(config.control_socket, "status")["mirror"] == "ready", "mirror")
+        stop_this_process()
+
+    with meanwhile(work):
+        assert app.run() == 0
+    wait_for(lambda: set(threading.enumerate()) <= before, "the threads to end")
+
+
+def test_the_agent_answers_and_copies_its_ledger(app: App, config: Config) -> None:
+    answers: list[dict[str, object]] = []
+
+    def work() -> None:
+        try:
+            wait_for(config.control_socket.exists, "the socket")
+            answers.append(ask(config.control_socket, "status"))
+        except (AgentError, TimeoutError):
+            pass
+        finally:
+            stop_this_process()
+
+    with meanwhile(work):
+        app.run()
+    (status,) = answers
+    assert (status["town"], status["terminal"]) == ("borgo", "t-1")
+    assert str(status["readers"]).count("down: ") == 1
+
+
+def test_a_bug_in_a_thread_of_ours_ends_the_process(app: App, config: Config) -> None:
+    """systemd starts it again from what is on the disk."""
+
+    def fail() -> None:
+        wait_for(config.control_socket.exists, "the socket")
+        raise ZeroDivisionError("a bug")
+
+    with meanwhile(fail), pytest.raises(ZeroDivisionError, match="a bug"):
+        app.run()
+    lock_state_dir(config.state_dir).close()  # everything was closed
+
+
+def test_a_bug_in_a_thread_of_the_mqtt_library_does_not_end_the_process(
+    app: App, config: Config, caplog: pytest.LogCaptureFixture
 ) -> None:
-    inbox = Inbox()
-    taken = [inbox.put(LinkUp()) for _ in range(OTHERS_MAX + 3)]
-    assert taken.count(True) == OTHERS_MAX and inbox.dropped == 3
-    assert caplog.text.count("Queue full") == 1
-    assert [inbox.put(TAP) for _ in range(TAPS_MAX + 1)].count(
-        True
-    ) == TAPS_MAX  # messages do not take a tap's place
+    """The link makes another network thread."""
+
+    def fail() -> None:
+        raise ZeroDivisionError("in the library")
+
+    def work() -> None:
+        wait_for(config.control_socket.exists, "the socket")
+        library = threading.Thread(target=fail, name="paho-mqtt-client-t-1")
+        library.start()
+        library.join()
+        stop_this_process()
+
+    with meanwhile(work):
+        assert app.run() == 0
+    assert "The network thread ended: in the library; the link makes another." in caplog.text
 
 
-def test_no_green_without_a_commit(wire: Wire) -> None:
-    wire.box.db.sql.execute("PRAGMA query_only = ON")
-    with pytest.raises(StoreError, match="not written"):
-        wire.box.tap(CARD)
-    assert wire.box.lights == []
-    wire.box.db.sql.execute("PRAGMA query_only = OFF")
-    assert wire.box.entries() == []
+def test_while_nothing_happens_the_loop_turns_every_idle_ms_max(
+    systemd: socket.socket, app: App
+) -> None:
+    """It feeds the watchdog then, and tries the control socket again."""
+    times: list[float] = []
 
+    def work() -> None:
+        try:
+            while len(times) < 4:
+                if systemd.recv(1_000) == b"WATCHDOG=1":
+                    times.append(time.monotonic())
+        finally:
+            stop_this_process()
 
-def test_no_acknowledgement_of_a_message_without_a_commit(wire: Wire) -> None:
-    wire.central.credit("a-1", 500, "r-1")
-    wire.collect()
-    topic, payload = wire.down.popleft()
-    wire.box.db.sql.execute("PRAGMA query_only = ON")
-    with pytest.raises(StoreError):
-        wire.box.handle(Arrived(topic=topic, payload=payload, receipt=1))
-    wire.box.restart()
-    wire.connect()
-    assert wire.box.balance("a-1") == 500
-
-
-def test_the_central_acknowledges_what_it_has_written_and_nothing_else(wire: Wire) -> None:
-    exchange = wire.central.exchange
-    event = Arrived(
-        topic=f"canteen/v1/{TOWN}/t/t-1/state",
-        payload=json.dumps({"online": True}).encode(),
-        receipt=7,
-    )
-    wire.central.books.sql.execute("PRAGMA query_only = ON")
-    assert list(exchange.turn(event, wire.clock.instant)) == [DropLink()]
-    wire.central.books.sql.execute("PRAGMA query_only = OFF")
-    assert list(exchange.turn(event, wire.clock.instant)) == [Acknowledge(7)]
+    with meanwhile(work):
+        app.run()
+    # The first is from opening the file.
+    assert times[3] - times[1] < 10 * IDLE_MS_MAX / 1_000

@@ -1,4 +1,4 @@
-"""What the central says, and what becomes of it: good, bad, orders, digests; joined in memory."""
+"""Messages of the central: what is taken, set aside or ignored, and what is sent again."""
 
 import json
 import logging
@@ -8,18 +8,23 @@ import msgspec
 import pytest
 
 from agent.central.feed import CHUNK_RECORDS
+from agent.central.office.cards import move_account
 from agent.central.office.terminals import order
 from agent.domain.clock import ClockTrust
 from agent.errors import StoreError
 from agent.readers.events import Signal
-from agent.store import reads, writes
+from agent.store import lists, reads, writes
 from agent.store.database import Database
 from agent.store.standing import standing
 from agent.sync.messages import Changes, Entries, Hello, decode
 from agent.sync.session import HEARTBEAT_MS
 from agent.terminal.housekeeping import PRUNE_EVERY_MS
 from tests.conftest import CARD, OTHER_CARD
-from tests.invariants import a_difference_was_found_and_healed, all_is_well, both_sides_are_equal
+from tests.invariants import (
+    a_difference_is_found_once_and_repaired,
+    both_sides_are_equal,
+    everything_is_consistent,
+)
 from tests.parts.wire import SITE, TODAY, Wire, down, last_changes
 
 DAY_MS = 24 * 3_600_000
@@ -31,7 +36,7 @@ HELLO, ENTRIES = "/hello", "/entries"
     "payload",
     [b"", b"\xff", b"{}", b"[1,2", b'{"generation":1}', b"x" * 300_000, b'{"k":"account"}'],
 )
-def test_a_message_that_cannot_be_used_is_set_aside_and_those_behind_it_are_handled(
+def test_an_unusable_message_is_set_aside_and_the_next_ones_are_handled(
     wire: Wire, payload: bytes
 ) -> None:
     down(wire, payload)
@@ -41,7 +46,7 @@ def test_a_message_that_cannot_be_used_is_set_aside_and_those_behind_it_are_hand
     assert wire.box.balance("a-1") == 500
 
 
-def test_a_topic_nobody_reads_is_set_aside(wire: Wire) -> None:
+def test_a_message_on_a_foreign_topic_is_set_aside(wire: Wire) -> None:
     down(wire, b"{}", "canteen/v1/borgofiorito/t/t-2/changes")
     assert reads.counts(wire.box.db)["set_aside"] == 1
 
@@ -61,8 +66,8 @@ def test_a_malformed_record_is_set_aside_and_its_neighbours_are_taken(wire: Wire
     }
     down(wire, json.dumps(changes).encode())
     assert wire.box.balance("a-1") == 700
-    held = reads.counts(wire.box.db)
-    assert (held["set_aside"], held["menu"]) == (1, 1)
+    counts = reads.counts(wire.box.db)
+    assert (counts["set_aside"], counts["menu"]) == (1, 1)
     assert wire.box.ask("status")["other_records"] == {"policy": 1, "service": 1, "menu": 1}
 
 
@@ -74,7 +79,7 @@ def test_a_malformed_record_is_set_aside_and_its_neighbours_are_taken(wire: Wire
         {"acked": {"epoch": "9-" + "0" * 16, "seq": 1}},
     ],
 )
-def test_another_journal_a_gap_or_another_disk_changes_nothing(
+def test_another_generation_a_gap_or_another_disk_changes_nothing(
     wire: Wire, change: dict[str, object]
 ) -> None:
     before = standing(wire.box.db)
@@ -88,7 +93,9 @@ def test_another_journal_a_gap_or_another_disk_changes_nothing(
     assert wire.box.balance("a-1") == 0
 
 
-def test_an_acknowledgement_of_entries_this_disk_has_otherwise_changes_nothing(wire: Wire) -> None:
+def test_an_acknowledgement_of_entries_that_this_disk_does_not_have_changes_nothing(
+    wire: Wire,
+) -> None:
     wire.disconnect()
     wire.box.tap(CARD)
     changes = last_changes(wire)
@@ -101,17 +108,17 @@ def test_an_acknowledgement_of_entries_this_disk_has_otherwise_changes_nothing(w
     assert standing(wire.box.db).pending == 1
 
 
-def test_a_flipped_balance_is_found_by_the_digest_and_healed(wire: Wire) -> None:
+def test_the_digest_finds_a_changed_balance_and_it_is_repaired(wire: Wire) -> None:
     wire.box.db.sql.execute(
         "UPDATE record SET body = json_set(body, '$.balance', 99999) WHERE id = 'a-1'"
     )
     wire.pass_time(300_000)
     assert wire.box.balance("a-1") == 0
-    assert reads.incidents(wire.box.db)[0].kind == "digest"
-    all_is_well(wire)
+    assert lists.incidents(wire.box.db)[0].kind == "digest"
+    everything_is_consistent(wire)
 
 
-def test_a_lost_and_an_invented_record_are_found_too(wire: Wire) -> None:
+def test_the_digest_finds_a_lost_and_an_invented_record(wire: Wire) -> None:
     wire.box.db.sql.execute("DELETE FROM record WHERE id = 'a-1'")
     wire.box.db.sql.execute("UPDATE record SET id = 'a-9' WHERE id = 'a-2'")
     wire.pass_time(300_000)
@@ -119,18 +126,17 @@ def test_a_lost_and_an_invented_record_are_found_too(wire: Wire) -> None:
     assert reads.account(wire.box.db, "a-9") is None
 
 
-def test_a_difference_that_does_not_heal_is_no_storm(wire: Wire) -> None:
+def test_a_difference_that_cannot_be_repaired_causes_few_messages(wire: Wire) -> None:
     before = len(wire.log)
-    wire.central.books.sql.execute(
-        'UPDATE policy SET body = \'{"from":"never"}\''
-    )  # a record no terminal can read
+    # A record that no terminal can read.
+    wire.central.books.sql.execute('UPDATE policy SET body = \'{"from":"never"}\'')
     wire.pass_time(300_000)
     wire.settle()
     assert len(wire.log) - before < 12
     wire.central.books.sql.execute("DELETE FROM policy")
 
 
-def test_an_epoch_is_not_left_with_entries_the_central_has_not(wire: Wire) -> None:
+def test_an_epoch_ends_only_when_the_central_has_all_its_entries(wire: Wire) -> None:
     order(wire.central.books, "t-1", "new_epoch")
     wire.box.tap(CARD)
     wire.drop = lambda topic, payload: topic.endswith(ENTRIES)
@@ -140,10 +146,10 @@ def test_an_epoch_is_not_left_with_entries_the_central_has_not(wire: Wire) -> No
     for _ in range(4):
         wire.pass_time(60_000)
     assert standing(wire.box.db).epoch.startswith("2-")
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
-def test_a_large_school_comes_in_chunks_and_goes_on_after_a_restart(wire: Wire) -> None:
+def test_a_large_school_comes_in_chunks_and_continues_after_a_restart(wire: Wire) -> None:
     for n in range(450):
         wire.central.add_account(f"b-{n}")
     wire.settle()
@@ -167,14 +173,12 @@ def test_a_large_school_comes_in_chunks_and_goes_on_after_a_restart(wire: Wire) 
     wire.connect()
     assert not standing(wire.box.db).resyncing
     assert sum(1 for _ in reads.balances(wire.box.db)) == 452
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
-def test_an_account_that_moves_to_another_school_is_gone_here_and_its_meals_are_not_lost(
+def test_an_account_that_moves_to_another_school_loses_no_meal(
     wire: Wire,
 ) -> None:
-    from agent.central.office.cards import move_account
-
     wire.disconnect()
     wire.box.tap(CARD)
     with wire.central.books.transaction():
@@ -182,16 +186,15 @@ def test_an_account_that_moves_to_another_school_is_gone_here_and_its_meals_are_
     wire.connect()
     assert wire.box.balance("a-1") is None
     assert wire.central.balance("a-1") == -366
-    assert (
-        writes.prune(wire.box.db, before="2027-01-01T00:00:00.000Z") == 0
-    )  # the newest booked entry is kept
+    # The newest booked entry is kept.
+    assert writes.prune(wire.box.db, before="2027-01-01T00:00:00.000Z") == 0
     with wire.central.books.transaction():
         move_account(wire.central.books, "a-1", "media", SITE)
     wire.settle()
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
-def test_entries_are_pruned_once_they_are_old_and_booked(wire: Wire) -> None:
+def test_old_and_booked_entries_are_pruned(wire: Wire) -> None:
     wire.central.policy(keep_days=2)
     wire.settle()
     for _ in range(5):  # Monday to Friday
@@ -205,8 +208,8 @@ def test_entries_are_pruned_once_they_are_old_and_booked(wire: Wire) -> None:
     both_sides_are_equal(wire)
 
 
-def test_a_clock_that_was_ahead_has_forgotten_no_meal(wire: Wire) -> None:
-    """A clock chip says next spring until a time server is heard: whoever ate does not eat again, or pay again for yesterday."""
+def test_a_clock_that_was_ahead_has_pruned_no_meal(wire: Wire) -> None:
+    """A clock chip is months ahead until a time server answers. No meal is served or paid twice."""
     box = wire.box
     wire.central.policy(double_meal="keep")
     for pause_ms in (DAY_MS, 60_000):
@@ -225,10 +228,10 @@ def test_a_clock_that_was_ahead_has_forgotten_no_meal(wire: Wire) -> None:
     }
     wire.settle()
     assert wire.central.balance("a-1") == 2 * -366
-    all_is_well(wire)
+    everything_is_consistent(wire)
 
 
-def test_a_rule_that_keeps_longer_brings_no_forgotten_day_back(wire: Wire) -> None:
+def test_a_rule_that_keeps_longer_does_not_reopen_a_pruned_day(wire: Wire) -> None:
     wire.central.policy(keep_days=1, double_meal="keep")
     wire.settle()
     for _ in range(4):
@@ -246,8 +249,8 @@ def test_a_rule_that_keeps_longer_brings_no_forgotten_day_back(wire: Wire) -> No
     assert wire.central.balance("a-1") == balance
 
 
-def test_a_terminal_where_nobody_eats_any_more_forgets_by_the_time_it_hears(wire: Wire) -> None:
-    """And it makes no entry on a day whose meals it has forgotten, however its clock is set afterwards."""
+def test_a_terminal_without_taps_prunes_by_the_centrals_time(wire: Wire) -> None:
+    """It makes no entry on a pruned day, however its clock is set afterwards."""
     box = wire.box
     wire.central.policy(keep_days=2)
     box.tap(UNKNOWN_CARD)
@@ -261,22 +264,21 @@ def test_a_terminal_where_nobody_eats_any_more_forgets_by_the_time_it_hears(wire
     wire.connect()
     wire.pass_time(PRUNE_EVERY_MS)
     assert [entry.seq for entry in box.entries()] == [2, 3]  # the newest entry's day stays
-    box.wall_offset = timedelta(
-        days=-5, minutes=20
-    )  # the same lunch once more, says somebody who sets it by hand
+    # Somebody sets the clock back by hand to the same lunch.
+    box.wall_offset = timedelta(days=-5, minutes=20)
     assert box.tap(UNKNOWN_CARD) is Signal.SERVED
     assert (box.entries()[-1].clock, box.entries()[-1].day) == (ClockTrust.UNSET, "2026-11-25")
 
 
 def switched_on_ahead(wire: Wire, *, days: int) -> None:
-    """The box was off; now its clock is far ahead, and nobody has told it the time yet."""
+    """The terminal was off; now its clock is ahead and no time server has answered yet."""
     wire.disconnect()
     wire.box.boot, wire.box.synced, wire.box.wall_offset = "boot-2", False, timedelta(days=days)
     wire.clock.mono_ms = 5_000
     wire.box.restart()
 
 
-def test_the_central_restored_behind_what_terminals_still_keep_is_a_hole_and_goes_on(
+def test_a_central_restored_to_before_the_kept_entries_records_a_hole_and_continues(
     wire: Wire, caplog: pytest.LogCaptureFixture
 ) -> None:
     wire.central.policy(keep_days=1)
@@ -305,22 +307,17 @@ def test_the_central_restored_behind_what_terminals_still_keep_is_a_hole_and_goe
     both_sides_are_equal(wire)
 
 
-def test_the_hello_says_where_the_terminal_stands(wire: Wire) -> None:
+def test_the_hello_has_the_terminals_standing(wire: Wire) -> None:
     wire.box.tap(CARD)
     wire.settle()
     wire.pass_time(300_000)
     hello = decode([payload for topic, payload in wire.log if topic.endswith(HELLO)][-1], Hello)
-    here = standing(wire.box.db)
-    assert (hello.last, hello.acked, hello.head, hello.acked_head) == (
-        1,
-        1,
-        here.end.hash,
-        here.end.hash,
-    )
-    assert hello.position == here.position
+    own = standing(wire.box.db)
+    assert (hello.last, hello.acked, hello.position) == (1, 1, own.position)
+    assert (hello.head, hello.acked_head) == (own.end.hash, own.end.hash)
 
 
-def test_a_batch_holds_what_was_hashed(wire: Wire) -> None:
+def test_a_batch_has_the_hashed_entries(wire: Wire) -> None:
     wire.box.tap(CARD)
     wire.box.tap(OTHER_CARD)
     wire.settle()
@@ -335,7 +332,7 @@ def test_a_batch_holds_what_was_hashed(wire: Wire) -> None:
         "DELETE FROM record WHERE id = 'a-1'",
     ],
 )
-def test_what_happens_to_a_terminals_file_is_found_within_one_heartbeat_and_healed(
+def test_a_changed_file_is_noticed_within_one_heartbeat_and_repaired(
     wire: Wire, damage: str
 ) -> None:
     wire.box.tap(CARD)
@@ -343,11 +340,11 @@ def test_what_happens_to_a_terminals_file_is_found_within_one_heartbeat_and_heal
     wire.box.db.sql.execute(damage)
     assert wire.box.balance("a-1") != wire.central.balance("a-1")
     wire.pass_time(HEARTBEAT_MS)
-    a_difference_was_found_and_healed(wire.box.db, wire.central.books, "t-1", before=0)
+    a_difference_is_found_once_and_repaired(wire.box.db, wire.central.books, "t-1", before=0)
 
 
-def test_a_central_that_lost_what_is_pruned_here_is_listened_to(wire: Wire) -> None:
-    """What was pruned cannot be sent again: an acknowledgement of less is no step back."""
+def test_a_central_that_lost_pruned_entries_is_followed(wire: Wire) -> None:
+    """Pruned entries cannot be sent again: acknowledging fewer is no step back."""
     for _ in range(4):
         wire.box.tap(CARD)
     wire.settle()
@@ -368,12 +365,12 @@ def test_a_central_that_lost_what_is_pruned_here_is_listened_to(wire: Wire) -> N
             | {"acked": start, "from": 5, "to": 6, "reset": False, "replaces": None, "digest": None}
         ).encode(),
     )
-    here = standing(wire.box.db)
-    assert (here.generation, here.position, here.acked.seq, here.pending) == ("b" * 32, 6, 3, 1)
+    own = standing(wire.box.db)
+    assert (own.generation, own.position, own.acked.seq, own.pending) == ("b" * 32, 6, 3, 1)
 
 
-def test_after_a_new_epoch_an_acknowledgement_still_joins_on(wire: Wire) -> None:
-    """Answers to entries say as well that the earlier epochs are booked: no hello is needed for each tap."""
+def test_after_a_new_epoch_an_entry_is_acknowledged_without_a_hello(wire: Wire) -> None:
+    """An answer to entries also says that the earlier epochs are booked."""
     wire.box.tap(CARD)
     wire.settle()
     order(wire.central.books, "t-1", "new_epoch")
@@ -384,7 +381,7 @@ def test_after_a_new_epoch_an_acknowledgement_still_joins_on(wire: Wire) -> None
     assert [topic.rpartition("/")[2] for topic, _ in wire.log] == ["entries", "changes"]
 
 
-def test_a_wipe_is_done_only_when_nothing_is_left(wire: Wire) -> None:
+def test_a_wipe_is_repeated_until_no_data_is_left(wire: Wire) -> None:
     reader = Database(wire.box.path, read_only=True)
     with reader.reading() as sql:
         sql.execute("SELECT * FROM record").fetchall()

@@ -1,4 +1,4 @@
-"""The terminal's file fails in its place: no green, nothing acknowledged, one sentence; and as soon as it works again, all goes on."""
+"""While the file fails nothing is green or acknowledged; when it works, service continues."""
 
 import contextlib
 import dataclasses
@@ -8,16 +8,15 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 
 import msgspec
 import pytest
 
-from agent.domain.card import parse_card_id
+from agent.domain.card import card_token, parse_card_id
 from agent.domain.ledger import RefusalReason
 from agent.errors import StoreError
 from agent.readers.events import CardPresented, ReaderDown, ReaderUp, Show, Signal
-from agent.store import reads
+from agent.store import lists
 from agent.store.database import Database
 from agent.store.verify import verify
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkUp, Publish
@@ -26,11 +25,13 @@ from agent.terminal.core import Terminal
 from agent.terminal.events import Effect, Event
 from agent.terminal.storage_fault import (
     KEPT_TAPS_MAX,
+    REOPEN_MS_MAX,
+    REPORT_EVERY_MS,
     RETRY_MS,
     StorageFault,
 )
 from tests.conftest import CARD, OTHER_CARD
-from tests.parts.wire import Wire
+from tests.parts.wire import KEY, Wire
 
 
 def turn(wire: Wire, event: Event | None = None) -> list[Effect]:
@@ -44,9 +45,13 @@ def tap(wire: Wire, card: str) -> Signal:
     return shown.signal
 
 
+def fault_details(wire: Wire) -> list[str]:
+    return [row.detail for row in lists.incidents(wire.box.db) if row.kind == "store_fault"]
+
+
 @contextmanager
 def locked(wire: Wire) -> Iterator[None]:
-    """A technician's sqlite3 holds it."""
+    """A technician's sqlite3 holds the file."""
     wire.box.db.sql.execute("PRAGMA busy_timeout = 10")
     with contextlib.closing(sqlite3.connect(wire.box.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -56,11 +61,9 @@ def locked(wire: Wire) -> Iterator[None]:
 
 @contextmanager
 def only_readable(wire: Wire) -> Iterator[None]:
-    """Permission is lost, or the card has set itself read-only: the folder lets nobody make or change a file."""
+    """The SD card has set itself read-only: no file can be created or changed."""
     wire.box.db.sql.execute("PRAGMA query_only = ON")
-    saved = wire.box.path.rename(
-        wire.box.path.with_suffix(".elsewhere")
-    )  # opening it again fails as well
+    saved = wire.box.path.rename(wire.box.path.with_suffix(".saved"))  # it cannot be opened again
     wire.box.path.mkdir()
     yield
     wire.box.path.rmdir()
@@ -68,8 +71,8 @@ def only_readable(wire: Wire) -> Iterator[None]:
 
 
 @contextmanager
-def taken_away(wire: Wire) -> Iterator[None]:
-    """Somebody removes file and journal under the running agent, and a folder of that name keeps it from being put back."""
+def removed(wire: Wire) -> Iterator[None]:
+    """File and write-ahead log are removed, and a folder of that name prevents a restore."""
     for end in ("", "-wal", "-shm"):
         wire.box.path.with_name(wire.box.path.name + end).unlink()
     wire.box.path.mkdir()
@@ -77,8 +80,8 @@ def taken_away(wire: Wire) -> Iterator[None]:
     wire.box.path.rmdir()
 
 
-@pytest.mark.parametrize("fault", [locked, only_readable, taken_away])
-def test_no_green_while_it_lasts_and_all_goes_on_afterwards(
+@pytest.mark.parametrize("fault", [locked, only_readable, removed])
+def test_while_the_file_fails_nothing_is_green_and_afterwards_service_continues(
     wire: Wire,
     fault: Callable[[Wire], AbstractContextManager[None]],
     caplog: pytest.LogCaptureFixture,
@@ -90,83 +93,96 @@ def test_no_green_while_it_lasts_and_all_goes_on_afterwards(
     wire.collect()
     topic, payload = wire.down.popleft()
     with fault(wire):
-        assert tap(wire, OTHER_CARD) is Signal.OUT_OF_ORDER
-        tapped_at = wire.box.moment().at
-        assert tap(wire, OTHER_CARD) is Signal.OUT_OF_ORDER
+        assert [tap(wire, OTHER_CARD) for _ in range(2)] == [Signal.OUT_OF_ORDER] * 2
         effects = turn(wire, Arrived(topic=topic, payload=payload, receipt=7))
         assert not any(isinstance(effect, Acknowledge) for effect in effects)
         request = Request("status", {})
         turn(wire, request)
         assert str(request.answers.get_nowait()["error"]).startswith("out of order: ")
         assert wire.box.core.summary().startswith("OUT OF ORDER: ")
-    assert caplog.text.count("Out of order: ") == 1  # one line in the journal, however many taps
-    assert DropLink() in turn(wire)  # what was not acknowledged comes again
+    assert caplog.text.count("Out of order: ") == 1  # one log line, however many taps
+    assert DropLink() in turn(wire)  # the broker sends again what was not acknowledged
     assert tap(wire, OTHER_CARD) is Signal.SERVED
-    assert tap(wire, CARD) is Signal.ALREADY_SERVED  # nothing that was green is gone
+    assert tap(wire, CARD) is Signal.ALREADY_SERVED  # every green meal is still recorded
     turn(wire, Arrived(topic=topic, payload=payload, receipt=8))
     assert wire.box.balance("a-1") == 500 - 366
-    (incident,) = [row.detail for row in reads.incidents(wire.box.db) if row.kind == "store_fault"]
-    assert incident.endswith("2 taps got 'out of order', 2 are recorded")
+    assert fault_details(wire)[0].endswith("2 taps got 'out of order', 2 are recorded")
     assert list(verify(wire.box.db)) == []
+
+
+def test_taps_out_of_order_reach_the_central_each_with_its_time(wire: Wire) -> None:
+    times = []
+    with locked(wire):
+        for card in (CARD, OTHER_CARD):
+            tap(wire, card)
+            times.append(wire.box.moment().at)
+    turn(wire)
     wire.connect()
     wire.settle()
-    told = [entry for entry in wire.box.entries() if entry.reason is RefusalReason.OUT_OF_ORDER]
-    assert [(entry.account, entry.cents) for entry in told] == [("a-2", 0)] * 2
-    assert told[0].at == tapped_at and told[0].at < told[1].at  # each with the time of its tap
-    assert (
-        wire.central.one(
-            "SELECT count(*) FROM entry WHERE kind = 'refusal' AND body ->> '$.reason' = 'out_of_order'"
-        )
-        == 2
-    )
+    refusals = wire.box.entries()
+    assert [(entry.account, entry.cents, entry.at) for entry in refusals] == [
+        ("a-1", 0, times[0]),
+        ("a-2", 0, times[1]),
+    ]
+    assert times[0] < times[1]
+    assert {entry.reason for entry in refusals} == {RefusalReason.OUT_OF_ORDER}
+    booked = "SELECT count(*) FROM entry WHERE body ->> '$.reason' = 'out_of_order'"
+    assert wire.central.one(booked) == 2
 
 
-def test_of_many_taps_the_first_are_recorded_and_all_are_counted(wire: Wire) -> None:
+def test_a_kept_tap_is_a_token_not_a_card_id(wire: Wire) -> None:
+    with locked(wire):
+        tap(wire, CARD)
+        fault = wire.box.core.fault
+        assert fault is not None
+        assert [token for token, _ in fault.kept] == [card_token(KEY, parse_card_id(CARD))]
+
+
+def test_the_first_kept_taps_max_taps_are_recorded_and_all_are_counted(wire: Wire) -> None:
+    event = CardPresented(reader="counter", card=parse_card_id(CARD), tap=1)
     with locked(wire):
         turn(wire)
         for _ in range(KEPT_TAPS_MAX + 5):
-            (shown, *_) = wire.box.core.turn(
-                CardPresented(reader="counter", card=parse_card_id(CARD), tap=1), wire.box.reading()
-            )
+            (shown, *_) = wire.box.core.turn(event, wire.box.reading())
             assert isinstance(shown, Show) and shown.signal is Signal.OUT_OF_ORDER
     turn(wire)
     assert len(wire.box.entries()) == KEPT_TAPS_MAX
-    (incident,) = [row.detail for row in reads.incidents(wire.box.db) if row.kind == "store_fault"]
-    assert incident.endswith(
-        f"{KEPT_TAPS_MAX + 5} taps got 'out of order', {KEPT_TAPS_MAX} are recorded"
-    )
+    (detail,) = fault_details(wire)
+    counts = f"{KEPT_TAPS_MAX + 5} taps got 'out of order', {KEPT_TAPS_MAX} are recorded"
+    assert detail.endswith(counts)
 
 
 def test_taps_that_cannot_be_recorded_yet_are_kept_and_recorded_once(wire: Wire) -> None:
     with locked(wire):
-        assert tap(wire, CARD) is Signal.OUT_OF_ORDER
-        assert tap(wire, OTHER_CARD) is Signal.OUT_OF_ORDER
-    wire.box.db.sql.execute(
-        "CREATE TRIGGER not_yet BEFORE INSERT ON entry WHEN NEW.seq = 2 BEGIN SELECT RAISE(ABORT, 'not yet'); END"
-    )
+        for card in (CARD, OTHER_CARD):
+            assert tap(wire, card) is Signal.OUT_OF_ORDER
+    stop = "CREATE TRIGGER stop BEFORE INSERT ON entry WHEN NEW.seq = 2"
+    wire.box.db.sql.execute(f"{stop} BEGIN SELECT RAISE(ABORT, 'not yet'); END")
     turn(wire)
     assert wire.box.entries() == [] and wire.box.core.fault is not None
-    wire.box.db.sql.execute("DROP TRIGGER not_yet")
+    wire.box.db.sql.execute("DROP TRIGGER stop")
     turn(wire)
     assert [entry.account for entry in wire.box.entries()] == ["a-1", "a-2"]
 
 
-def test_another_fault_is_told_as_well_and_at_most_once_a_minute(
+def test_another_reason_is_logged_at_most_once_in_report_every_ms(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     fault = StorageFault.begin(StoreError("locked"), None, 0)
-    assert not fault.is_news(StoreError("locked"), 70_000)
-    assert not fault.is_news(StoreError("full"), 59_999) and fault.summary == "OUT OF ORDER: full"
-    assert fault.is_news(StoreError("gone"), 70_000) and not fault.is_news(
-        StoreError("full"), 80_000
-    )
+    assert not fault.is_news(StoreError("locked"), REPORT_EVERY_MS + 10)
+    assert not fault.is_news(StoreError("full"), REPORT_EVERY_MS - 1)
+    assert fault.summary == "OUT OF ORDER: full"
+    assert fault.is_news(StoreError("gone"), REPORT_EVERY_MS)
+    assert not fault.is_news(StoreError("full"), 2 * REPORT_EVERY_MS - 1)
+    assert fault.is_news(StoreError("locked"), 2 * REPORT_EVERY_MS)
     assert [record.message for record in caplog.records] == [
         "Out of order: locked",
         "Still out of order: gone",
+        "Still out of order: locked",
     ]
 
 
-def test_a_terminal_without_its_file_reports_it_and_tries_less_and_less_often(wire: Wire) -> None:
+def test_a_file_that_cannot_be_opened_is_reported_and_tried_up_to_reopen_ms_max(wire: Wire) -> None:
     wire.box.db.close()
     tries: list[int] = []
 
@@ -190,10 +206,10 @@ def test_a_terminal_without_its_file_reports_it_and_tries_less_and_less_often(wi
         wire.clock.pass_ms(1_000)
         turned(None)
     waits = [later - before for before, later in itertools.pairwise(tries)]
-    assert waits == [1_000, 2_000, 4_000, 8_000, 16_000, 16_000, 16_000]
+    assert waits == [1_000, 2_000, 4_000, 8_000, *[REOPEN_MS_MAX] * 3]
 
 
-def test_the_central_is_told_why(wire: Wire) -> None:
+def test_the_state_message_has_the_reason_while_the_file_fails(wire: Wire) -> None:
     with locked(wire):
         effects = turn(wire, CardPresented(reader="counter", card=parse_card_id(CARD), tap=1))
     (state,) = [effect for effect in effects if isinstance(effect, Publish)]
@@ -206,7 +222,7 @@ def test_the_central_is_told_why(wire: Wire) -> None:
     assert "fault" not in msgspec.json.decode(again.payload)
 
 
-def test_a_journal_that_is_taken_away_costs_nothing(wire: Wire) -> None:
+def test_a_removed_write_ahead_log_costs_no_entry(wire: Wire) -> None:
     assert tap(wire, CARD) is Signal.SERVED
     os.unlink(f"{wire.box.path}-wal")
     assert tap(wire, OTHER_CARD) is Signal.OUT_OF_ORDER
@@ -215,8 +231,8 @@ def test_a_journal_that_is_taken_away_costs_nothing(wire: Wire) -> None:
     assert [entry.kind for entry in wire.box.entries()] == ["meal", "refusal", "meal"]
 
 
-def test_a_full_disk_takes_the_meals_of_a_week(wire: Wire) -> None:
-    """The headroom is in the file: SQLite is told that it may not grow by a page."""
+def test_a_full_disk_takes_a_week_of_meals(wire: Wire) -> None:
+    """The headroom is in the file: SQLite may not add a page to it."""
     wire.box.db.reserve()
     wire.box.db.sql.execute(
         f"PRAGMA max_page_count = {wire.box.db.only_row('PRAGMA page_count')[0]}"
@@ -228,19 +244,19 @@ def test_a_full_disk_takes_the_meals_of_a_week(wire: Wire) -> None:
     assert len(wire.box.entries()) == 2_500
 
 
-def test_a_full_disk_is_out_of_order_and_free_again(wire: Wire, tmp_path: Path) -> None:
+def test_a_full_disk_is_out_of_order_until_there_is_room(wire: Wire) -> None:
     wire.box.db.sql.execute("VACUUM")  # without its headroom
     wire.box.db.sql.execute(
         f"PRAGMA max_page_count = {wire.box.db.only_row('PRAGMA page_count')[0]}"
     )
     lights = {tap(wire, CARD) for _ in range(50)}
     assert Signal.OUT_OF_ORDER in lights
-    assert tap(wire, CARD) is Signal.ALREADY_SERVED  # opened again, the limit is gone
+    assert tap(wire, CARD) is Signal.ALREADY_SERVED  # opened again without the limit
     assert list(verify(wire.box.db)) == []
 
 
-def test_what_fails_behind_an_answer_is_not_answered_twice(wire: Wire) -> None:
-    """The file fails while what is due is looked up: the request was answered, the light was right."""
+def test_a_fault_after_the_answer_does_not_answer_again(wire: Wire) -> None:
+    """The file fails while due messages are read: the request has its answer by then."""
     request = Request("status", {})
     with locked(wire):
         wire.box.core.due = _raises  # type: ignore[method-assign]
@@ -254,8 +270,8 @@ def _raises(moment: object) -> list[Effect]:
     raise StoreError("the file failed")
 
 
-def test_what_a_reader_says_while_the_file_fails_is_known_when_it_works_again(wire: Wire) -> None:
-    turn(wire, ReaderUp(reader="counter", location="here"))
+def test_a_reader_event_during_the_fault_is_in_the_status_afterwards(wire: Wire) -> None:
+    turn(wire, ReaderUp(reader="counter", location="usb"))
     with locked(wire):
         assert tap(wire, CARD) is Signal.OUT_OF_ORDER
         turn(wire, ReaderDown(reader="counter", reason="unplugged"))

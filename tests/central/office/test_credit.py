@@ -5,7 +5,7 @@ import pytest
 from agent.central.books.postings import Payment, PaymentKey
 from agent.central.office.credit import credit
 from agent.errors import CentralError
-from tests.invariants import the_books_are_right
+from tests.invariants import the_books_are_consistent
 from tests.parts.wire import Wire
 
 
@@ -36,7 +36,7 @@ def test_a_refund_is_no_top_up(wire: Wire) -> None:
     wire.central.credit("a-1", -500, "r-2")
     kinds = wire.central.books.rows("SELECT kind, cents FROM posting ORDER BY n")
     assert [tuple(row) for row in kinds] == [("top_up", 2_000), ("refund", -500)]
-    the_books_are_right(wire.central.books)
+    the_books_are_consistent(wire.central.books)
 
 
 def test_a_credit_for_an_unknown_account_is_refused(wire: Wire) -> None:

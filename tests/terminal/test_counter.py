@@ -1,0 +1,179 @@
+"""From a card, or a request of the staff, to a committed entry; and what the log may say of it."""
+
+import logging
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from agent.central.office.rules import set_service
+from agent.domain.canteen import ServiceRecord, Shortage
+from agent.domain.card import card_token, parse_card_id
+from agent.domain.ledger import Kind, RefusalReason
+from agent.errors import AgentError, StoreError
+from agent.readers.events import CardPresented, CardUnreadable, Signal
+from agent.store import writes
+from agent.terminal.counter import UNDO_LOOKS_BACK, Counter, LateMeal
+from tests.conftest import CARD, OTHER_CARD
+from tests.parts.wire import KEY, SITE, TODAY, ZONE, Wire
+
+UNKNOWN_CARD = "a:04ffffff112233"
+YESTERDAY = "2026-11-22"
+
+
+@pytest.fixture
+def counter(wire: Wire) -> Counter:
+    return Counter(wire.box.db, ZONE, KEY)
+
+
+def tap(wire: Wire, counter: Counter, card: str = CARD) -> Signal:
+    event = CardPresented(reader="counter", card=parse_card_id(card), tap=1)
+    signal, _ = counter.tap(event, wire.box.moment())
+    return signal
+
+
+def test_a_tap_is_committed_before_it_returns_green(wire: Wire, counter: Counter) -> None:
+    assert tap(wire, counter) is Signal.SERVED
+    wire.box.restart()
+    assert [entry.kind for entry in wire.box.entries()] == [Kind.MEAL]
+
+
+def test_a_tap_that_the_disk_does_not_take_is_never_green(wire: Wire, counter: Counter) -> None:
+    wire.box.db.sql.execute("PRAGMA query_only = ON")
+    with pytest.raises(StoreError, match="not written"):
+        tap(wire, counter)
+    wire.box.db.sql.execute("PRAGMA query_only = OFF")
+    assert wire.box.entries() == []
+
+
+def test_paid_and_on_credit_show_the_same_signal(wire: Wire, counter: Counter) -> None:
+    wire.central.credit("a-1", 10_000, "r-1")
+    wire.settle()
+    assert (tap(wire, counter, CARD), tap(wire, counter, OTHER_CARD)) == (Signal.SERVED,) * 2
+
+
+def test_every_outcome_is_recorded_with_its_signal(wire: Wire, counter: Counter) -> None:
+    wire.central.policy(from_day=TODAY, shortage=Shortage.REFUSE)
+    wire.central.credit("a-1", 366, "r-1")
+    wire.settle()
+    signals = [tap(wire, counter, card) for card in (CARD, CARD, OTHER_CARD, UNKNOWN_CARD)]
+    served, already, refused = Signal.SERVED, Signal.ALREADY_SERVED, Signal.REFUSED
+    assert signals == [served, already, refused, served]
+    assert [(entry.kind, entry.reason) for entry in wire.box.entries()] == [
+        (Kind.MEAL, None),
+        (Kind.REFUSAL, RefusalReason.ALREADY_SERVED),
+        (Kind.REFUSAL, RefusalReason.NO_CREDIT),
+        (Kind.UNKNOWN_MEAL, None),
+    ]
+
+
+def test_an_unreadable_card_is_refused_without_a_token(wire: Wire, counter: Counter) -> None:
+    phone = CardUnreadable(reader="counter", fault="random", sentence="a phone", tap=1)
+    signal, entry = counter.tap(phone, wire.box.moment())
+    assert (signal, entry.card, entry.reason) == (Signal.REFUSED, None, RefusalReason.UNREADABLE)
+
+
+# Privacy
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> str:
+    """Return every message with its structured fields."""
+    parts = [(record.getMessage(), getattr(record, "fields", {})) for record in caplog.records]
+    return repr(parts)
+
+
+def test_log_lines_have_eight_digits_of_the_token_and_no_uid(
+    wire: Wire, counter: Counter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A UID identifies a child, and so does a whole token beside the records."""
+    caplog.set_level(logging.DEBUG)
+    moment = wire.box.moment()
+    for card in (CARD, CARD, UNKNOWN_CARD):
+        tap(wire, counter, card)
+    tokens = [card_token(KEY, parse_card_id(card)) for card in (CARD, UNKNOWN_CARD)]
+    counter.record_unanswered([(token, moment) for token in tokens], [])
+    text = logged(caplog)
+    for card, token in zip((CARD, UNKNOWN_CARD), tokens, strict=True):
+        uid = card.partition(":")[2]
+        assert token[:8] in text and token[:9] not in text
+        assert uid not in text.lower() and uid.upper() not in text
+
+
+def test_an_entry_holds_the_token_and_no_uid(wire: Wire, counter: Counter) -> None:
+    tap(wire, counter, UNKNOWN_CARD)
+    wire.box.db.checkpoint()
+    token = card_token(KEY, parse_card_id(UNKNOWN_CARD))
+    content = wire.box.path.read_bytes()
+    assert token.encode() in content
+    assert b"04ffffff112233" not in content and bytes.fromhex("04ffffff112233") not in content
+
+
+# Taps that got *out of order*
+
+
+def test_unanswered_taps_are_recorded_all_or_none(wire: Wire, counter: Counter) -> None:
+    moment = wire.box.moment()
+    stop = "CREATE TRIGGER stop BEFORE INSERT ON entry WHEN NEW.seq = 2"
+    wire.box.db.sql.execute(f"{stop} BEGIN SELECT RAISE(ABORT, 'full'); END")
+    with pytest.raises(StoreError, match="full"):
+        counter.record_unanswered([(None, moment), (None, moment)], [])
+    assert wire.box.entries() == []
+    wire.box.db.sql.execute("DROP TRIGGER stop")
+    counter.record_unanswered([(None, moment), (None, moment)], [])
+    assert [entry.reason for entry in wire.box.entries()] == [RefusalReason.OUT_OF_ORDER] * 2
+
+
+# Requests of the staff
+
+
+def test_the_newest_meal_is_searched_among_so_many_entries(wire: Wire, counter: Counter) -> None:
+    tap(wire, counter)
+    phone = CardUnreadable(reader="counter", fault="random", sentence="a phone", tap=1)
+    for _ in range(UNDO_LOOKS_BACK - 1):
+        counter.tap(phone, wire.box.moment())
+    assert counter.undo(None, wire.box.moment()).reverses is not None
+    wire.box.handle(CardPresented(reader="counter", card=parse_card_id(CARD), tap=1))
+    for _ in range(UNDO_LOOKS_BACK):
+        counter.tap(phone, wire.box.moment())
+    with pytest.raises(AgentError, match="there is no meal to undo"):
+        counter.undo(None, wire.box.moment())
+
+
+def test_a_late_meal_has_its_true_day(wire: Wire, counter: Counter) -> None:
+    _, entry = counter.meal_by_name("a-1", LateMeal(YESTERDAY, None), wire.box.moment())
+    assert (entry.kind, entry.how, entry.day) == (Kind.MEAL, "late", YESTERDAY)
+    _, again = counter.meal_by_name("a-1", LateMeal(YESTERDAY, None), wire.box.moment())
+    assert again.reason is RefusalReason.ALREADY_SERVED
+
+
+def test_a_late_meal_is_not_older_than_what_the_terminal_keeps(
+    wire: Wire, counter: Counter
+) -> None:
+    wire.central.policy(keep_days=2)
+    wire.settle()
+    with pytest.raises(AgentError, match="keeps its meals for 2 days; ask the office"):
+        counter.meal_by_name("a-1", LateMeal("2026-11-21", None), wire.box.moment())
+
+
+def test_the_service_is_named_where_a_site_has_several(wire: Wire, counter: Counter) -> None:
+    second = ServiceRecord(id="supper", p=0, name="Cena", opens="18:00", closes="20:00")
+    set_service(wire.central.books, SITE, second)
+    wire.settle()
+    with pytest.raises(AgentError, match="name the service with --service: lunch, supper"):
+        counter.meal_by_name("a-1", LateMeal(YESTERDAY, None), wire.box.moment())
+    late = LateMeal(YESTERDAY, "supper")
+    assert counter.meal_by_name("a-1", late, wire.box.moment())[1].service == "supper"
+
+
+def test_outside_a_service_there_is_nothing_to_close(wire: Wire, counter: Counter) -> None:
+    wire.clock.pass_ms(6 * 3_600_000)
+    with pytest.raises(AgentError, match="no service is open"):
+        counter.close(3, wire.box.moment())
+
+
+def test_the_age_of_the_data_is_that_of_the_last_contact(wire: Wire, counter: Counter) -> None:
+    writes.note_contact(wire.box.db, wire.clock.instant)
+    wire.clock.pass_ms(5_000)
+    assert counter.data_age_ms(wire.box.moment()) == 5_000
+    wire.box.db.sql.execute("UPDATE terminal SET last_contact_at = NULL")
+    wire.box.db.cache.clear()
+    assert Counter(wire.box.db, ZoneInfo("UTC"), KEY).data_age_ms(wire.box.moment()) is None

@@ -1,0 +1,118 @@
+"""What people request of a running terminal: answers, and refusals that change nothing."""
+
+from datetime import timedelta
+
+import pytest
+
+from agent.domain.ledger import SEQ_MAX, Kind
+from agent.store import reads
+from agent.terminal.control import Request
+from tests.conftest import CARD
+from tests.parts.wire import TODAY, Wire
+
+
+def refusal(wire: Wire, do: str, **arguments: object) -> str:
+    """Return the sentence of a refused request that recorded nothing."""
+    before = len(wire.box.entries())
+    answer = wire.box.ask(do, **arguments)
+    assert list(answer) == ["error"] and len(wire.box.entries()) == before
+    return str(answer["error"])
+
+
+def test_the_newest_meal_is_undone_and_its_price_comes_back(wire: Wire) -> None:
+    wire.box.tap(CARD)
+    answer = wire.box.ask("storno", seq=None)
+    assert (answer["seq"], answer["account"], answer["cents"]) == (2, "a-1", 366)
+    assert wire.box.balance("a-1") == 0
+
+
+def test_a_meal_is_undone_once(wire: Wire) -> None:
+    wire.box.tap(CARD)
+    assert "error" not in wire.box.ask("storno", seq=1)
+    assert refusal(wire, "storno", seq=1) == "entry 1 was undone already"
+    assert refusal(wire, "storno", seq=2) == "entry 2 is not a meal; only a meal can be undone"
+    assert refusal(wire, "storno") == "there is no meal to undo"
+
+
+@pytest.mark.parametrize("seq", [SEQ_MAX + 1, SEQ_MAX + 2, 2**53, 2**64, 0, -1])
+def test_a_seq_beyond_seq_max_is_refused_and_undoes_nothing(wire: Wire, seq: int) -> None:
+    """In the file's integer it would be the place of another entry: 8589934593 is entry 1."""
+    wire.box.tap(CARD)
+    assert "request 'storno': Expected `int`" in refusal(wire, "storno", seq=seq)
+    (listed,) = reads.entries(wire.box.db, newest=10)
+    assert (listed.entry.kind, listed.is_undone) == (Kind.MEAL, False)
+
+
+def test_the_seq_8589934593_of_the_defect_is_beyond_seq_max() -> None:
+    assert SEQ_MAX + 2 == 8_589_934_593
+
+
+def test_an_entry_that_does_not_exist_cannot_be_undone(wire: Wire) -> None:
+    assert refusal(wire, "storno", seq=SEQ_MAX) == f"this terminal has no entry {SEQ_MAX}"
+
+
+def test_a_meal_by_name_is_recorded_once(wire: Wire) -> None:
+    answer = wire.box.ask("meal", account="a-1", day=None, service=None)
+    assert (answer["kind"], answer["account"], answer["day"]) == ("meal", "a-1", TODAY)
+    answer = wire.box.ask("meal", account="a-1")
+    assert answer == {"error": "no meal for account a-1: already served"}
+    refused = wire.box.entries()[-1]
+    assert (refused.kind, refused.how) == (Kind.REFUSAL, "manual")  # it is recorded as well
+
+
+def test_a_service_is_closed_with_both_counts(wire: Wire) -> None:
+    wire.box.tap(CARD)
+    answer = wire.box.ask("closing", trays=7)
+    assert (answer["kind"], answer["served"]) == ("closing", 1)
+    assert wire.box.entries()[-1].trays == 7
+
+
+def test_the_staffs_day_is_taken_while_the_clock_is_wrong(wire: Wire) -> None:
+    assert "not known to be wrong" in refusal(wire, "day", day="2026-11-24")
+    wire.disconnect()
+    wire.box.synced, wire.box.boot, wire.box.wall_offset = False, "boot-2", timedelta(days=-3)
+    wire.box.restart()
+    assert wire.box.ask("day", day="2026-11-24") == {"day": "2026-11-24"}
+    wire.box.tap(CARD)
+    assert wire.box.entries()[-1].day == "2026-11-24"
+
+
+@pytest.mark.parametrize(
+    ("do", "arguments", "sentence"),
+    [
+        ("dance", {}, "this agent does not know the request 'dance'"),
+        ("meal", {}, "request 'meal': argument 'account' is missing"),
+        ("closing", {}, "request 'closing': argument 'trays' is missing"),
+        ("closing", {"trays": "7"}, "request 'closing': Expected `int`, got `str`"),
+        ("storno", {"seq": "1"}, "request 'storno': Expected `int | null`, got `str`"),
+        ("meal", {"account": "a/1"}, "request 'meal': Expected `str` matching regex"),
+        ("meal", {"account": "nobody"}, "this terminal has no account nobody"),
+        ("meal", {"account": "a-1", "day": "2026-13-01"}, "2026-13-01 is not a day"),
+        ("meal", {"account": "a-1", "day": "2026-11-24"}, "2026-11-24 is in the future"),
+        ("meal", {"account": "a-1", "day": TODAY, "service": "tea"}, "there is no service tea"),
+    ],
+)
+def test_a_request_that_cannot_be_done_is_refused_with_a_sentence(
+    wire: Wire, do: str, arguments: dict[str, object], sentence: str
+) -> None:
+    assert sentence in refusal(wire, do, **arguments)
+
+
+def test_a_request_whose_client_has_timed_out_is_not_done(
+    wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire.box.tap(CARD)
+    request = Request("storno", {"seq": 1})
+    request.abandoned.set()
+    wire.box.handle(request)
+    assert request.answers.empty() and len(wire.box.entries()) == 1
+    assert "Request storno dropped: the client had already timed out." in caplog.text
+
+
+def test_a_request_that_the_disk_does_not_take_gets_an_error(wire: Wire) -> None:
+    wire.box.tap(CARD)
+    wire.box.db.sql.execute("PRAGMA query_only = ON")
+    request = Request("storno", {"seq": 1})
+    list(wire.box.core.turn(request, wire.box.reading()))
+    assert "readonly database" in str(request.answers.get_nowait()["error"])
+    assert len(wire.box.entries()) == 1
