@@ -3,6 +3,9 @@
 A child without credit is not an error: refusals are values (`domain/tap.py`).
 """
 
+REASON_LENGTH_MAX = 200
+"""Bytes of one reason in JSON: a decoder's message may quote all of what it read."""
+
 
 class AgentError(Exception):
     """Ends a command with its sentence. `exit_code` is the exit code of the process."""
@@ -65,3 +68,14 @@ class SyncError(AgentError):
 
 class CentralError(AgentError):
     """The central's database or an office command cannot do what was asked."""
+
+
+def cut_reason(text: str) -> str:
+    """Return a text of at most `REASON_LENGTH_MAX` characters, each of one byte in JSON.
+
+    A quoted character that JSON writes with more bytes becomes a question mark.
+    """
+    return "".join(
+        char if " " <= char <= "~" and char not in '"\\' else "?"
+        for char in text[:REASON_LENGTH_MAX]
+    )

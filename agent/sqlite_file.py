@@ -174,7 +174,7 @@ class SqliteFile(Generic[Row]):
             self.sql.execute("COMMIT")
         except BaseException as error:
             self._roll_back()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, FAULTS):
                 raise self.fault("not written", error) from error
             raise
 
@@ -211,15 +211,16 @@ class SqliteFile(Generic[Row]):
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Run the block's reads on one snapshot of the file. A block inside a block shares it."""
-        outer = self.sql.in_transaction
+        is_outermost = True
         try:
-            if not outer:
+            is_outermost = not self.sql.in_transaction
+            if is_outermost:
                 self.sql.execute("BEGIN")
             yield self.sql
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise self.fault("not readable", error) from error
         finally:
-            if not outer:
+            if is_outermost:
                 self._roll_back()
 
     def _roll_back(self) -> None:

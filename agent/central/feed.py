@@ -61,7 +61,7 @@ class FeedCursor:
 
 
 class _Notes(NamedTuple):
-    """Notes, and the entry up to which they are complete. `is_cut`: there are more."""
+    """Notes, and the entry up to which they are complete. `is_cut`: there may be more."""
 
     notes: list[Note]
     acked: ChainEnd

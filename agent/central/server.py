@@ -5,6 +5,7 @@ and then answered. What an office command commits in another process is noticed 
 version within `WATCH_MS`, and pushed.
 """
 
+import contextlib
 import logging
 import queue
 import secrets
@@ -20,9 +21,8 @@ from agent.central.books.incidents import UnusableMessage
 from agent.central.feed import FeedCursor, changes
 from agent.central.hello import Greeting, greet
 from agent.central.labels import apply_label_rule
-from agent.central.verdict import cut_reason
 from agent.domain.clock import Day, Instant, day_of
-from agent.errors import CentralError, SyncError
+from agent.errors import CentralError, SyncError, cut_reason
 from agent.sync.events import (
     Acknowledge,
     Arrived,
@@ -75,6 +75,8 @@ class Exchange:
         self._pushed: _Pushed | None = None
         self._version: int | None = books.version()
         self._today: Day | None = None
+        self._generation = town.standing(books).generation
+        self._fault = ""  # the last that was logged; empty while the file works
 
     def turn(self, event: LinkEvent | None, at: Instant) -> Iterator[LinkEffect]:
         """Handle one event of the link, or none; yield the effects in order.
@@ -92,13 +94,12 @@ class Exchange:
                 try:
                     answers = self.receive(topic, payload, at)
                 except CentralError as error:
-                    log.error(
-                        "Message on %s not booked: %s. The broker will deliver it again.",
-                        topic,
-                        error,
+                    self._fail(
+                        f"Message on {topic} not booked: {error}. The broker will deliver it again."
                     )
                     yield DropLink()
                     return
+                self._fault = ""
                 yield Acknowledge(receipt)
                 yield from answers
                 yield from self._push_after_booking(at)
@@ -138,26 +139,29 @@ class Exchange:
     def push(self, at: Instant) -> list[Publish]:
         """Return what is new for terminals that were answered; nothing if no record changed."""
         self.begin_day(at)
-        state = _Pushed(town.standing(self._books).position, terminals.waiting_orders(self._books))
+        standing = town.standing(self._books)
+        self._generation = standing.generation
+        state = _Pushed(standing.position, terminals.waiting_orders(self._books))
         if state == self._pushed:
             return []
-        messages = []
-        for terminal, cursor in list(self._cursors.items()):
+        answers = []
+        for terminal, cursor in self._cursors.items():
             with self._books.reading():
                 news = changes(self._books, terminal, cursor, at=at, digests=None)
             if news is not None and (
                 news.records or (news.order and news.order.id != cursor.order)
             ):
-                messages.append(self._answer(terminal, cursor, news))
+                answers.append((terminal, cursor, news))
+        # cursors move only when nothing can fail any more: what is returned is published
+        messages = [self._answer(terminal, cursor, news) for terminal, cursor, news in answers]
         self._pushed = state
         return messages
 
     def state(self, at: Instant, *, online: bool) -> Publish:
         """Return the retained message that says whether the central is online."""
-        generation = town.standing(self._books).generation
         return Publish(
             topic=self.topics.central_state,
-            payload=encode(CentralState(online=online, generation=generation, at=at)),
+            payload=encode(CentralState(online=online, generation=self._generation, at=at)),
             retain=True,
         )
 
@@ -173,9 +177,9 @@ class Exchange:
             self.forget_day()
             messages = self.push(at)
         except CentralError as error:
-            log.error("Changes not pushed: %s. Trying again.", error)
+            self._fail(f"Changes not pushed: {error}. Trying again.")
             return []
-        self._version = version
+        self._fault, self._version = "", version
         return messages
 
     def _push_after_booking(self, at: Instant) -> list[Publish]:
@@ -183,9 +187,20 @@ class Exchange:
         try:
             return self.push(at)
         except CentralError as error:
-            log.error("Changes not pushed: %s. Trying again.", error)
+            self._fail(f"Changes not pushed: {error}. Trying again.")
             self._version = None
             return []
+
+    def _fail(self, fault: str) -> None:
+        """Log a fault once, however often it is met, and open the file again.
+
+        SQLite's connection is closed where it could not roll back.
+        """
+        if fault != self._fault:
+            self._fault = fault
+            log.error("%s", fault)
+        with contextlib.suppress(CentralError):  # the next try reports it
+            self._books.reopen()
 
     def _receive(self, topic: str, payload: bytes, at: Instant) -> list[Publish]:
         address = self.topics.parse(topic)
@@ -211,6 +226,7 @@ class Exchange:
             cursor = greet(self._books, greeting, new_generation=self._new_generation)
             news = changes(self._books, terminal, cursor, at=at, digests=self._digests)
         assert news is not None
+        self._generation = news.generation
         messages = [self._answer(terminal, cursor, news)]
         if news.generation == before:
             return messages
@@ -233,9 +249,7 @@ class Exchange:
                 news = changes(self._books, terminal, cursor, at=at, digests=None)
         if not booked:
             log.info(
-                "Batch of terminal %s ignored: the entries before it are not booked."
-                " The answer tells it where to continue.",
-                terminal,
+                "Batch of terminal %s ignored: the entries before it are not booked.", terminal
             )
         return [self._answer(terminal, cursor, news)] if cursor and news else []
 

@@ -15,9 +15,8 @@ from agent.central.books.meals import Serving
 from agent.domain.canteen import price_on
 from agent.domain.clock import ClockTrust, Instant
 from agent.domain.ledger import Entry, EntryKey, Kind
+from agent.errors import cut_reason
 
-REASON_LENGTH_MAX = 200
-"""Bytes of one reason in JSON: a decoder's message may quote all of what it read."""
 SECOND_REASON = "already_served_elsewhere"
 
 
@@ -81,17 +80,6 @@ class Verdict:
         """Keep the entry without booking it."""
         self.status, self.account, self.cents = "set_aside", None, None
         self.reasons.append(cut_reason(reason))
-
-
-def cut_reason(text: str) -> str:
-    """Return a text of at most `REASON_LENGTH_MAX` characters, each of one byte in JSON.
-
-    A quoted character that JSON writes with more bytes becomes a question mark.
-    """
-    return "".join(
-        char if " " <= char <= "~" and char not in '"\\' else "?"
-        for char in text[:REASON_LENGTH_MAX]
-    )
 
 
 def judge(books: Books, batch: Batch, entry: Entry, verdict: Verdict) -> None:

@@ -60,7 +60,6 @@ class Flag(StrEnum):
     SERVE_ALL = "serve_all"
     OUTSIDE_HOURS = "outside_hours"
     CLOCK_UNSET = "clock_unset"
-    SECOND_TERMINAL = "second_terminal"
 
 
 class RefusalReason(StrEnum):

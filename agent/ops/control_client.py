@@ -26,7 +26,9 @@ def ask(path: Path, do: str, **arguments: object) -> dict[str, object]:
         try:
             peer.connect(str(path))
             peer.sendall(request)
-            answer: dict[str, object] = json.loads(read_line(peer, ANSWER_BYTES_MAX))
+            answer: dict[str, object] = json.loads(
+                read_line(peer, ANSWER_BYTES_MAX, ANSWER_WAIT_S + 1)
+            )
         except (OSError, ValueError) as error:
             raise AgentError(
                 f"{path}: no agent answers ({error}); check that it runs and that your user may"

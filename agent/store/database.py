@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import DamagedError, StoreError
-from agent.sqlite_file import FileKind, SqliteFile
+from agent.sqlite_file import FAULTS, FileKind, SqliteFile
 from agent.store.cache import Cache
 from agent.store.schema import APPLICATION_ID, MIGRATIONS, PAGE_BYTES
 
@@ -103,7 +103,7 @@ class Database(SqliteFile[tuple[Any, ...]]):
             (busy, _, _) = self.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             for copy in self.path.parent.glob(f"{self.path.name}.schema-*"):
                 copy.unlink()
-        except (sqlite3.Error, OSError) as error:
+        except (*FAULTS, OSError) as error:
             raise self.fault("not compacted", error) from error
         if busy:
             raise StoreError(f"{self.path}: not compacted: another program is reading it")
@@ -132,7 +132,7 @@ class Database(SqliteFile[tuple[Any, ...]]):
             if min(free * page_bytes, log_bytes) >= self._headroom_bytes // 2:
                 return  # written again only when half is gone: each time wears the card
             self._write_headroom()
-        except (sqlite3.Error, OSError) as error:
+        except (*FAULTS, OSError) as error:
             raise self.fault("no headroom for a full disk", error) from error
         self.checkpoint()
 

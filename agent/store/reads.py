@@ -19,7 +19,7 @@ from agent.domain.canteen import (
 from agent.domain.clock import Instant
 from agent.domain.digest import Tally, tally
 from agent.domain.ledger import SEQ_BITS, Entry, Place
-from agent.errors import RecordError
+from agent.errors import DamagedError, RecordError
 from agent.store.database import Database
 from agent.store.rows import Holder, ListedEntry
 from agent.store.standing import hash_at
@@ -158,12 +158,6 @@ def remembers_from(db: Database) -> Instant | None:
     return str(row[0]) if row else None
 
 
-def has_entry(db: Database, place: Place, digest: bytes) -> bool:
-    """Return whether the entry at a place has this hash."""
-    row = db.row("SELECT hash FROM entry WHERE n = ?", (place.n,))
-    return row is not None and row[0] == digest
-
-
 def latest_entry(db: Database) -> Entry | None:
     """Return the entry with the latest time.
 
@@ -261,8 +255,11 @@ def decode_account(account_id: str, body: bytes) -> AccountRecord:
 
 
 def decode_body(body: str, digest: bytes) -> Entry:
-    """Return a stored entry. Raise `msgspec.MsgspecError` when it is damaged."""
-    return _entry.decode(_with_hash(body, digest))
+    """Return a stored entry. Raise `DamagedError` when it cannot be read."""
+    try:
+        return _entry.decode(_with_hash(body, digest))
+    except msgspec.MsgspecError as error:
+        raise DamagedError(f"an entry cannot be read: {error}") from None
 
 
 def _records(db: Database, decoder: msgspec.json.Decoder[_Record], kind: str) -> list[_Record]:

@@ -6,10 +6,8 @@ Reads only.
 import contextlib
 from collections.abc import Iterator
 
-import msgspec
-
 from agent.domain.ledger import Place, chain_hash
-from agent.errors import RecordError
+from agent.errors import DamagedError, RecordError
 from agent.store import reads
 from agent.store.database import Database
 
@@ -38,8 +36,8 @@ def _verify_epoch(
             yield f"epoch {epoch}: entry {seq} does not match its hash"
         try:
             inside = reads.decode_body(body, digest)
-        except msgspec.MsgspecError as error:
-            yield f"epoch {epoch}: entry {seq} cannot be read: {error}"
+        except DamagedError as error:
+            yield f"epoch {epoch}: entry {seq}: {error}"
         else:
             columns = (inside.seq, inside.account or inside.card, inside.cents, inside.kind)
             if columns != (seq, eater, cents, kind):
@@ -51,7 +49,7 @@ def _verify_balances(db: Database) -> Iterator[str]:
     """Sum the entries' own texts, not the columns that the tap's query uses, account by account."""
     own: dict[str, list[tuple[int, int]]] = {}
     for n, body, digest in db.rows("SELECT n, body, hash FROM entry ORDER BY n"):
-        with contextlib.suppress(msgspec.MsgspecError):  # reported by `_verify_epoch`
+        with contextlib.suppress(DamagedError):  # reported by `_verify_epoch`
             entry = reads.decode_body(body, digest)
             if entry.account is not None:
                 own.setdefault(entry.account, []).append((n, entry.cents))

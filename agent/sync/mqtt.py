@@ -77,10 +77,13 @@ class Broker:
             parts = urlsplit(self.url)
             host, port = parts.hostname, parts.port
         except ValueError as error:
-            raise ConfigError(f"broker url {self.url!r}: {error}") from None
-        if parts.scheme not in PORTS or not host or parts.path.strip("/"):
+            raise ConfigError(f"broker url: {error}") from None
+        # a part that is not used is an error; the URL may hold a password, so it is not shown
+        unused = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+        if parts.scheme not in PORTS or not host or unused or port == 0:
             raise ConfigError(
-                f"broker url {self.url!r}: write mqtts://host:8883, or mqtt://host:1883 without TLS"
+                "broker url: write mqtts://host:8883, or mqtt://host:1883 without TLS;"
+                " nothing else belongs into it"
             )
         return Address(host, port or PORTS[parts.scheme], parts.scheme == "mqtts")
 

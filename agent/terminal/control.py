@@ -29,7 +29,7 @@ Answer = dict[str, object]
 class Request:
     """A person's request: `do` and its arguments. `answers` takes one answer.
 
-    `abandoned` is set when the client got a time-out as its answer: then nothing may be done.
+    The first claim decides: the loop claims it and does it, or the socket after a time-out.
     """
 
     do: str
@@ -37,7 +37,11 @@ class Request:
     answers: "queue.Queue[Answer]" = field(
         default_factory=lambda: queue.Queue(maxsize=1), compare=False
     )
-    abandoned: threading.Event = field(default_factory=threading.Event, compare=False)
+    _claimed: threading.Lock = field(default_factory=threading.Lock, compare=False)
+
+    def claim(self) -> bool:
+        """Return whether this is the first claim."""
+        return self._claimed.acquire(blocking=False)
 
     def answer(self, **members: object) -> None:
         """Give the one answer."""
@@ -109,5 +113,7 @@ class ControlSocket:
         try:
             return request.answers.get(timeout=ANSWER_WAIT_S)
         except queue.Empty:
-            request.abandoned.set()
-            return {"error": f"nothing was done: no answer within {ANSWER_WAIT_S:.0f} s"}
+            what = (
+                "nothing was done" if request.claim() else "see canteen-agent ledger what was done"
+            )
+            return {"error": f"{what}: no answer within {ANSWER_WAIT_S:.0f} s"}

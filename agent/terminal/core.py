@@ -142,6 +142,10 @@ class Terminal:
         except StoreError as error:
             yield from self._fail(error, event, reading)
 
+    def take_fault(self, error: StoreError, reading: Reading) -> list[Effect]:
+        """Take a fault of the file that a reader of it met between two turns."""
+        return self._fail(error, None, reading)
+
     def handle(self, event: Event, moment: Moment) -> list[Effect]:
         """Return the effects of one event. Raise `StoreError` when the disk does not take it."""
         ledger = self._working()
@@ -249,7 +253,7 @@ class Terminal:
         return [Acknowledge(message.receipt)]
 
     def _answer(self, request: Request, moment: Moment) -> None:
-        if request.abandoned.is_set():
+        if not request.claim():
             log.warning("Request %s dropped: the client had already timed out.", request.do)
             return
         answered = self._working().requests.answer(request, moment)

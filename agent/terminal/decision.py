@@ -28,7 +28,7 @@ from enum import Enum, auto
 from agent.domain.canteen import GoneRecord
 from agent.domain.clock import Instant, Moment, latest_contact
 from agent.domain.ledger import Place
-from agent.errors import SyncError
+from agent.errors import SyncError, cut_reason
 from agent.store.cache import Standing
 from agent.store.rows import Changeset, Incident, KnownPlace, NoteRow, RecordRow, SetAside
 from agent.sync.messages import Changes, Order, decode_record, is_done, record_key
@@ -127,7 +127,10 @@ def _changes(
             record, body = decode_record(raw)
         except SyncError as error:
             aside = SetAside(
-                at=contact_at, topic=received.topic, payload=bytes(raw), reason=str(error)
+                at=contact_at,
+                topic=received.topic,
+                payload=bytes(raw),
+                reason=cut_reason(str(error)),
             )
             unreadable.append(aside)
             continue

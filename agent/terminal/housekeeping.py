@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from agent.domain.canteen import policy_on
 from agent.domain.clock import Instant, Moment, day_of, format_instant, parse_instant
 from agent.domain.ledger import Entry
-from agent.errors import StoreError
+from agent.errors import DamagedError, StoreError
 from agent.store import reads, writes
 from agent.store.database import Database
 from agent.store.standing import standing
@@ -43,8 +43,7 @@ class Housekeeping:
                 self._pruned_ms = moment.mono_ms
                 self._reserve()
         elif self._checkpoint_due:
-            self._db.checkpoint()
-            self._checkpoint_due = False
+            self._checkpoint_due = not self._db.checkpoint()
 
     def _prune(self) -> int:
         """Delete some old acknowledged entries; return how many."""
@@ -66,6 +65,8 @@ class Housekeeping:
     def _reserve(self) -> None:
         try:
             self._db.reserve()
+        except DamagedError:
+            raise
         except StoreError as error:
             # The disk is full: meals now use what was reserved before.
             log.warning("%s", error)

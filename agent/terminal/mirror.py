@@ -81,7 +81,7 @@ class Mirror:
             self.at = self._read_end(self.file)
             while not self._pieces.empty():
                 self._pieces.get_nowait()  # of before the fault: it is given again
-            if self.fault != NOT_OPENED:
+            if self.fault not in (None, NOT_OPENED):
                 log.warning("Mirror: %s works again.", self.file)
             self.fault = None
             while not self._stopping.is_set():

@@ -14,7 +14,6 @@ import secrets
 import signal
 import sys
 import threading
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO
@@ -23,7 +22,7 @@ from agent.domain.clock import Reading, format_instant
 from agent.errors import AgentError, ConfigError, StoreError
 from agent.ops.clock import boot_id, read_clock
 from agent.ops.notify import Notifier
-from agent.readers.events import CardPresented, Show
+from agent.readers.events import CardPresented, CardUnreadable, Show
 from agent.readers.open import reader_thread
 from agent.readers.presence import RecentTaps
 from agent.store.database import Database
@@ -173,7 +172,7 @@ class App:
             thread.watch()
         if self._terminal.fault is not None or self._mirror is None:
             return
-        if not isinstance(event, CardPresented):
+        if not isinstance(event, CardPresented | CardUnreadable):
             self._copy_on(self._mirror)
 
     def _log_start(self) -> None:
@@ -198,9 +197,12 @@ class App:
             return
         self._terminal.mirror = mirror.fault or "ready"
         if mirror.wants_more:
-            with suppress(StoreError):  # the next turn reports it
+            try:
                 for piece in itertools.islice(pieces(db, mirror.at), 1):
                     mirror.put(piece)
+            except StoreError as error:
+                for effect in self._terminal.take_fault(error, self._reading()):
+                    self._perform(effect)
 
     def _perform(self, effect: Effect) -> None:
         match effect:
@@ -263,6 +265,7 @@ def lock_state_dir(state_dir: Path) -> IO[str]:
         lock = open(state_dir / "lock", "w", encoding="ascii")  # noqa: SIM115  # held until the end
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        lock.close()
         raise AgentError(f"{state_dir}: another agent is running here") from None
     except OSError as error:
         raise StoreError(f"{state_dir}: cannot be used as state_dir: {error}") from error

@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from agent.domain.clock import Instant, Moment, age_ms
 from agent.domain.digest import Tally
-from agent.errors import RecordError, SyncError
+from agent.errors import RecordError, SyncError, cut_reason
 from agent.store import reads, writes
 from agent.store.cache import Standing
 from agent.store.database import Database
@@ -92,10 +92,10 @@ class Replication:
                 return self._take(Received(decode(payload, Changes), topic, moment))
             raise SyncError("not a topic that this terminal reads")
         except SyncError as error:
-            reason = str(error)
+            reason = cut_reason(str(error))
             message = SetAside(at=moment.at, topic=topic, payload=payload, reason=reason)
             writes.set_aside(self._db, message)
-            log.warning("Message on %s set aside: %s", topic, error)
+            log.warning("Message on %s set aside: %s", topic, reason)
             return None
 
     def due(self, moment: Moment) -> list[LinkEffect]:

@@ -12,9 +12,9 @@ from agent.central.books.accounts import Account
 from agent.central.books.records import Interval
 from agent.central.feed import CHUNK_BYTES_MAX, CHUNK_RECORDS, NOTES_MAX, FeedCursor
 from agent.central.office.terminals import order, retire_terminal
-from agent.central.verdict import REASON_LENGTH_MAX
 from agent.domain.canteen import PRICES_MAX, Price
 from agent.domain.ledger import SEQ_MAX
+from agent.errors import REASON_LENGTH_MAX
 from agent.sync.messages import (
     BATCH_ENTRIES_MAX,
     CHUNK_RECORDS_MAX,

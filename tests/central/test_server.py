@@ -14,7 +14,7 @@ from agent.central.books.file import Books
 from agent.central.books.incidents import SET_ASIDE_PAYLOAD_BYTES_MAX, TOPIC_LENGTH_MAX
 from agent.central.office.terminals import order, retire_terminal
 from agent.central.server import EVENTS_MAX, event_queue
-from agent.central.verdict import REASON_LENGTH_MAX
+from agent.errors import REASON_LENGTH_MAX, CentralError
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkUp, Publish
 from tests.conftest import CARD
 from tests.parts.broker import Listener, Mosquitto
@@ -221,3 +221,44 @@ def test_a_central_process_serves_until_it_is_stopped_and_then_is_offline(tmp_pa
         wait_for(lambda: "Connected to the broker." in process.output(), "the connection")
         central.stop()
         assert "Central stopped." in process.output()
+
+
+def test_the_state_is_published_while_another_process_locks_the_file(
+    foreign: ForeignTerminal, other: sqlite3.Connection
+) -> None:
+    foreign.central.books.sql.execute("PRAGMA busy_timeout = 1")
+    other.execute("BEGIN EXCLUSIVE")
+    (state,) = foreign.central.exchange.turn(LinkUp(), foreign.central.clock.instant)
+    assert isinstance(state, Publish)
+    assert state.topic == foreign.central.exchange.topics.central_state
+    other.execute("ROLLBACK")
+
+
+def test_a_push_that_fails_for_one_terminal_moves_no_cursor(two: Wire) -> None:
+    """Else the other terminal got the top-up only with its next hello."""
+    two.central.credit("a-1", 1_000, "p-1")
+    sql = two.central.books.sql
+    snapshots: list[str] = []
+    sql.set_trace_callback(lambda statement: snapshots.append(statement[:5]))
+    # the disk fails from the second terminal's snapshot on
+    sql.set_progress_handler(lambda: snapshots.count("BEGIN") >= 2, 1)
+    with pytest.raises(CentralError):
+        two.central.exchange.push(two.clock.instant)
+    sql.set_trace_callback(None)
+    sql.set_progress_handler(None, 1)
+    assert len(two.central.exchange.push(two.clock.instant)) == 2
+
+
+def test_a_fault_of_the_file_is_logged_once_and_ends(
+    foreign: ForeignTerminal, caplog: pytest.LogCaptureFixture, other: sqlite3.Connection
+) -> None:
+    foreign.central.books.sql.close()  # as after a rollback that the disk refused
+    at = foreign.central.clock.instant
+    path = foreign.central.path
+    path.rename(path.with_suffix(".away"))
+    for _ in range(3):
+        assert list(foreign.central.exchange.turn(None, at)) == []
+    assert len([line for line in caplog.messages if "Changes not pushed" in line]) == 1
+    path.with_suffix(".away").rename(path)
+    list(foreign.central.exchange.turn(None, at))
+    assert Acknowledge(7) in list(foreign.central.exchange.turn(batch(), at))

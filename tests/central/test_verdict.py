@@ -5,9 +5,10 @@ import json
 import pytest
 
 from agent.central.books import entries
-from agent.central.verdict import REASON_LENGTH_MAX, Verdict
+from agent.central.verdict import Verdict
 from agent.domain.card import Token, card_token, parse_card_id
 from agent.domain.ledger import EntryKey, canonical, chain_hash
+from agent.errors import REASON_LENGTH_MAX
 from tests.conftest import CARD
 from tests.invariants import the_books_are_consistent
 from tests.parts.foreign_terminal import EPOCH, NAME, START, ForeignTerminal, meal

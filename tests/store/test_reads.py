@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from agent.domain.canteen import ServiceNow
 from agent.domain.digest import Tally, tally
-from agent.domain.ledger import Kind, Place
+from agent.domain.ledger import Kind
 from agent.errors import RecordError
 from agent.store import reads, writes
 from agent.store.reads import DIGEST_STEP_RECORDS
@@ -162,13 +162,6 @@ def test_what_is_kept_is_counted_by_kind(disk: Disk) -> None:
     writes.add_incident(disk.db, Incident(at=AT, kind="digest", detail=""))
     counts = reads.counts(disk.db)
     assert (counts["set_aside"], counts["note"], counts["incident"]) == (1, 0, 1)
-
-
-def test_has_entry_compares_the_hash(disk: Disk) -> None:
-    entry = disk.meal()
-    assert reads.has_entry(disk.db, Place(1, 1), bytes.fromhex(entry.hash))
-    assert not reads.has_entry(disk.db, Place(1, 1), bytes(32))
-    assert not reads.has_entry(disk.db, Place(1, 2), bytes(32))
 
 
 @pytest.mark.parametrize(

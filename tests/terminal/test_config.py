@@ -131,6 +131,15 @@ def test_the_same_reader_given_twice_is_refused(folder: Path, readers: str, is_s
             'url = "http://broker"',
             r"key 'broker.url'.*write mqtts://host:8883",
         ),
+        *(
+            ('url = "mqtt://127.0.0.1:1883"', f'url = "{url}"', r"nothing else belongs into it")
+            for url in (
+                "mqtt://canteen:secret@broker",
+                "mqtt://broker:0",
+                "mqtt://broker?keepalive=5",
+                "mqtt://broker#1",
+            )
+        ),
         (
             'url = "mqtt://127.0.0.1:1883"',
             'url = "mqtt://broker"\nca_file = "ca.pem"',

@@ -103,7 +103,7 @@ def test_a_request_whose_client_has_timed_out_is_not_done(
 ) -> None:
     wire.box.tap(CARD)
     request = Request("storno", {"seq": 1})
-    request.abandoned.set()
+    assert request.claim()
     wire.box.handle(request)
     assert request.answers.empty() and len(wire.box.entries()) == 1
     assert "Request storno dropped: the client had already timed out." in caplog.text

@@ -32,6 +32,7 @@ from agent.terminal.storage_fault import (
 )
 from tests.conftest import CARD, OTHER_CARD
 from tests.parts.wire import KEY, Wire
+from tests.store.disk import change_entries
 
 
 def turn(wire: Wire, event: Event | None = None) -> list[Effect]:
@@ -279,3 +280,20 @@ def test_a_reader_event_during_the_fault_is_in_the_status_afterwards(wire: Wire)
     assert wire.box.core.status(wire.box.core.moment(wire.box.reading()))["readers"] == {
         "counter": "down: unplugged"
     }
+
+
+@pytest.mark.parametrize("event", ["a tap", "a storno"])
+def test_a_damaged_own_entry_replaces_the_file(wire: Wire, event: str) -> None:
+    wire.box.tap(CARD)
+    wire.settle()
+    change_entries(wire.box.db, "UPDATE entry SET body = replace(body, 'card', 'cxrd')")
+    if event == "a tap":
+        assert tap(wire, CARD) is Signal.OUT_OF_ORDER
+    else:
+        request = Request("storno", {})
+        turn(wire, request)
+        assert "out of order" in str(request.answers.get_nowait()["error"])
+    wire.clock.pass_ms(REOPEN_MS_MAX)
+    turn(wire)
+    assert wire.box.core.fault is None
+    assert [row.kind for row in lists.incidents(wire.box.db)].count("damaged_file") == 1
