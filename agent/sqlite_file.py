@@ -58,7 +58,7 @@ class SqliteFile(Generic[Row]):
         # begun by this connection
         self.transactions = 0
         self._kind = kind
-        self._refuse_foreign()
+        self._refuse_missing_or_empty()
         try:
             if mode == "rwc" and not path.exists():
                 self._create()
@@ -82,7 +82,7 @@ class SqliteFile(Generic[Row]):
                     self._restore_removed()
                 elif not self.is_in_place():
                     old.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            self._refuse_foreign()
+            self._refuse_missing_or_empty()
             self._open(self.path, "rw")
         except FAULTS as error:
             self.sql, self._opened = old, opened
@@ -229,11 +229,16 @@ class SqliteFile(Generic[Row]):
         except sqlite3.Error:
             self.sql.close()  # the file failed; nothing of the transaction was promised
 
-    def _refuse_foreign(self) -> None:
+    def _refuse_missing_or_empty(self) -> None:
+        """Raise the kind's error where SQLite would begin a new database.
+
+        The file is not opened here. Closing any descriptor of it drops the locks of every
+        connection in this process (sqlite.org/howtocorrupt.html, 2.2), and the next program that
+        closes the file would remove its write-ahead log.
+        """
         log = self.path.with_name(self.path.name + "-wal")
         try:
-            with open(self.path, "rb") as file:
-                header = file.read(16)
+            file_bytes = self.path.stat().st_size
         except FileNotFoundError:
             if log.exists():
                 raise self._kind.error(
@@ -243,16 +248,9 @@ class SqliteFile(Generic[Row]):
             return
         except OSError as error:
             raise self._kind.error(f"{self.path}: cannot be read: {error.strerror}") from error
-        if log.exists() and log.stat().st_size:
-            # a power cut during a checkpoint may have damaged the header: the log repairs it
-            return
-        if not header:
+        if not file_bytes and not (log.exists() and log.stat().st_size):
             raise self._kind.error(
                 f"{self.path}: is empty; put the file back, or delete it to start a new one"
-            )
-        if header != b"SQLite format 3\0":
-            raise self._kind.damaged(
-                f"{self.path}: is not an SQLite database; move it away, or configure another path"
             )
 
     def _check_version(self) -> None:

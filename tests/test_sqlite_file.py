@@ -1,6 +1,8 @@
 """A SQLite file of ours: never changed if it is another program's, and whole or not there."""
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -81,7 +83,7 @@ def test_an_empty_file_is_refused(path: Path) -> None:
 
 def test_a_file_of_another_format_is_damaged(path: Path) -> None:
     path.write_bytes(b"not a database, and not empty")
-    assert refusal(path, error=DamagedError).startswith("is not an SQLite database")
+    assert refusal(path, error=DamagedError).endswith("file is not a database")
 
 
 def test_another_programs_database_is_refused(path: Path) -> None:
@@ -186,3 +188,28 @@ def test_only_transactions_of_this_connection_are_counted(file: File) -> None:
         pass
     file.rows("SELECT * FROM t")
     assert file.transactions - before == 2
+
+
+OTHER_PROGRAM = """
+import sqlite3, sys
+sql = sqlite3.connect(sys.argv[1])
+print(sql.execute("SELECT count(*) FROM t").fetchone()[0])
+sql.close()
+"""
+
+
+@pytest.mark.parametrize("opened_again", ["by itself", "to read beside it"])
+def test_another_program_that_closes_the_file_leaves_its_log(
+    file: File, path: Path, opened_again: str
+) -> None:
+    """Our locks say that the file is in use. Without them it would remove the write-ahead log."""
+    file.write_one("INSERT INTO t VALUES (?, ?)", (1, "a"))
+    if opened_again == "by itself":
+        file.reopen()
+    else:
+        File(path, KIND, "ro").close()
+    output = subprocess.check_output([sys.executable, "-c", OTHER_PROGRAM, path], text=True)
+    assert output == "1\n" and file.is_in_place()
+    file.write_one("INSERT INTO t VALUES (?, ?)", (2, "b"))
+    with closing(File(path, KIND, "ro")) as reader:
+        assert reader.only_row("SELECT count(*) FROM t") == (2,)

@@ -3,8 +3,8 @@
 It proves something about the terminal's disk and about this central's database.
 
 `acked` names only an entry that the hello proves to be on the terminal's own chain, by `head` or
-`acked_head`, or that was sent since. Otherwise a restored disk would take entries for booked that
-it has made a second time.
+`acked_head`, or that was sent since. Without that proof a terminal with a restored disk would
+forget entries that it wrote after the restore.
 """
 
 from collections.abc import Callable

@@ -305,6 +305,10 @@ class Office:
         books = observer.books.copy()
         self._backups.append(Backup(image, books, len(self._actions), observer.position))
 
+    def close_backups(self) -> None:
+        for backup in self._backups:
+            backup.image.close()
+
     def restore(self, number: int, *, is_announced: bool) -> None:
         """Restore a backup and repeat the logged actions since it was made.
 

@@ -45,5 +45,9 @@ class Simulation(CounterWords, MessageWords, MachineWords, OfficeWords):
             if process.alive:
                 process.stop()
             process.medium.close()
+        for box in self.engine.boxes:
+            for image, _ in box.images:
+                image.close()
         self.engine.central.office.close()
+        self.office.close_backups()
         logging.disable(logging.NOTSET)

@@ -80,7 +80,7 @@ def test_a_file_that_is_no_database_is_refused_and_not_changed(
 
 def test_a_folder_in_place_of_the_file_is_refused_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "t.db").mkdir()
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(StoreError, match="unable to open database file"):
         Database(tmp_path / "t.db")
 
 

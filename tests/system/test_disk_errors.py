@@ -98,7 +98,9 @@ def tmpfs_at(folder: Path) -> Iterator[None]:
 
 
 def remount(folder: Path, how: str) -> None:
-    subprocess.run([require("mount"), "-o", f"remount,{how}", folder], check=True, timeout=20)
+    # With "bind" only the mount changes: in a namespace, tmpfs refuses its own uid option again.
+    options = f"remount,bind,{how}"
+    subprocess.run([require("mount"), "-o", options, folder], check=True, timeout=20)
 
 
 def test_a_read_only_state_folder_is_reported_and_used_once_it_is_writable(

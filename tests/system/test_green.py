@@ -156,7 +156,7 @@ def test_a_file_damaged_under_a_running_agent_is_replaced(counter: Counter) -> N
             file.write(bytes(100))
         assert not card.tap(UIDS[1]).startswith(GREEN)
     wait_for(lambda: "The file works again: 1 taps" in process.output(), "the replacement")
-    assert "Ledger damaged: " in process.output() and process.is_running
+    assert "Ledger replaced: " in process.output() and process.is_running
     assert terminal.db.with_name("terminal.db.damaged-1").read_bytes()[:100] == bytes(100)
     wait_for(lambda: terminal.balance("a-2") == 0, "the roster")
     assert card.tap(UIDS[1]).startswith(GREEN)

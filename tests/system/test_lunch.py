@@ -48,7 +48,7 @@ def test_the_demonstration_ends_with_equal_balances(lunch: Process) -> None:
     output = lunch.output()
     assert output.rstrip().endswith("all equal")
     assert "kill -9" in output and "the broker stops" in output
-    counts = re.findall(r"PC/SC reader: (\d+), meals\s+recorded behind them: (\d+)", output)[0]
+    counts = re.findall(r"PC/SC reader: (\d+), meals\s+recorded: (\d+)", output)[0]
     assert [int(count) for count in counts] == [19, 19]
     assert left_behind(folder) == []
 
