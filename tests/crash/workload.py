@@ -28,7 +28,7 @@ ACCOUNTS = 12
 HEADROOM_BYTES = 64 * 1024
 STATES_FILE = "states"
 MIGRATING = "about to migrate"
-# The form of a program with one more migration.
+# The terminal's file as a program with one more migration has it.
 MIGRATION = "ALTER TABLE terminal ADD COLUMN added INTEGER NOT NULL DEFAULT 7"
 NEWER = replace(FORM, migrations=(*FORM.migrations, MIGRATION))
 

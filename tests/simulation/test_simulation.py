@@ -66,11 +66,11 @@ def test_a_failure_is_shrunk_and_its_name_replays_it() -> None:
     name = "the first own entry after h is left out of the balance"
     bug = next(bug for bug in BUGS if bug.name == name)
     with planted(bug) as folder:
-        found = simulate(folder, "--first", "1", "--seeds", "50", "--steps", "300")
-        run = found.stdout.strip().rpartition("RUN=")[2]
+        failed = simulate(folder, "--first", "1", "--seeds", "50", "--steps", "300")
+        run = failed.stdout.strip().rpartition("RUN=")[2]
         again = simulate(folder, "--replay", run)
-    sentence = found.stdout.splitlines()[3].strip()
-    assert found.returncode == again.returncode == 1
+    sentence = failed.stdout.splitlines()[3].strip()
+    assert failed.returncode == again.returncode == 1
     assert sentence in again.stdout
     assert len(parse(run).steps) < 30
     assert attempt(parse(run)) is None  # without the bug
