@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agent.central.office.roster import import_roster, read_roster
 from agent.central.office.terminals import add_terminal, retire_terminal
 from agent.domain.ledger import canonical, chain_hash, genesis
-from agent.errors import CentralError
+from agent.errors import REASON_LENGTH_MAX, CentralError
 from agent.readers.events import Signal
 from agent.store.standing import standing
 from tests.conftest import CARD, OTHER_CARD
@@ -242,3 +242,16 @@ def test_a_blocked_card_is_refused_even_if_its_account_is_missing(wire: Wire) ->
     wire.settle()
     wire.box.db.sql.execute("DELETE FROM record WHERE id = 'a-1'")
     assert wire.box.tap(CARD) is Signal.REFUSED
+
+
+def test_the_reason_of_what_is_set_aside_is_cut_in_file_and_log(
+    wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A decoder quotes what it read. A flood of it must not fill the card."""
+    changes = last_changes(wire)
+    to = int(str(changes["to"]))
+    record = {"k": "account", "id": "a-1", "p": to + 1, "balance": 7, "status": "x" * 50_000}
+    changes |= {"from": to, "to": to + 1, "digest": None, "records": [record]}
+    wire.deliver_down(f"canteen/v1/{TOWN}/t/t-1/changes", json.dumps(changes).encode())
+    assert wire.box.db.rows("SELECT length(reason) FROM set_aside") == [(REASON_LENGTH_MAX,)]
+    assert max(map(len, caplog.messages)) < 3 * REASON_LENGTH_MAX

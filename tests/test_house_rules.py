@@ -8,7 +8,6 @@ import pytest
 
 from tests.house_rules import language, shape, walls
 from tests.house_rules.__main__ import complaints
-from tests.house_rules.pending import PENDING
 from tests.house_rules.source import Complaint, Source
 from tests.parts.process import require
 
@@ -257,29 +256,14 @@ def test_every_limit_is_named_in_a_test() -> None:
     assert rules(walls.check_limits([module, test])) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "room"),
-    [
-        ("agent/errors.py", "ground"),
-        ("agent/central/books/file.py", "central"),
-        ("tests/central/test_cli.py", "central"),
-        ("tests/test_stories.py", "tests"),
-        ("bench/chain.py", "bench"),
-        ("README.md", "docs"),
-        ("docs/decisions/1.md", "docs"),
-    ],
-)
-def test_a_file_belongs_to_a_room(name: str, room: str) -> None:
-    assert Source(name, "").room == room
-
-
-def test_a_pending_rule_is_silent_in_its_room_only(tmp_path: Path) -> None:
-    room, pending = next(iter(PENDING.items()), ("none", frozenset[str]()))
-    for folder in ("agent/ops", f"agent/{room}"):
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "x.py").write_text("found = 1\n" * 401, encoding="utf-8")
-    by_room = {folder: set[str]() for folder in ("ops", room)}
-    for complaint in complaints(tmp_path):
-        by_room[complaint.name.split("/")[1]].add(complaint.rule)
-    assert by_room["ops"] == {"names", "module", "mirror"}
-    assert by_room[room] == by_room["ops"] - pending
+def test_a_tree_is_read_whole(tmp_path: Path) -> None:
+    (tmp_path / "agent/ops").mkdir(parents=True)
+    (tmp_path / "agent/ops/x.py").write_text("found = 1\n" * 401, encoding="utf-8")
+    (tmp_path / "README.md").write_text("The file is asked for anew.\n", encoding="utf-8")
+    by_file = {(complaint.name, complaint.rule) for complaint in complaints(tmp_path)}
+    assert by_file == {
+        ("agent/ops/x.py", "names"),
+        ("agent/ops/x.py", "module"),
+        ("agent/ops/x.py", "mirror"),
+        ("README.md", "phrases"),
+    }

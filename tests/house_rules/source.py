@@ -42,14 +42,6 @@ class Source:
     def in_agent(self) -> bool:
         return self.name.startswith("agent/")
 
-    @property
-    def room(self) -> str:
-        """Return the room: the folder under agent/ or tests/, else `ground`, `tests`, `docs`, …"""
-        top, *folders = self.name.split("/")[:-1] or ["docs"]
-        if top in ("agent", "tests") and folders:
-            return folders[0]
-        return "ground" if top == "agent" else top
-
     def functions(self) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

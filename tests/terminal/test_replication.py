@@ -11,7 +11,7 @@ from agent.central.feed import CHUNK_RECORDS
 from agent.central.office.cards import move_account
 from agent.central.office.terminals import order
 from agent.domain.clock import ClockTrust
-from agent.errors import REASON_LENGTH_MAX, StoreError
+from agent.errors import StoreError
 from agent.readers.events import Signal
 from agent.store import lists, reads, writes
 from agent.store.database import Database
@@ -106,19 +106,6 @@ def test_an_acknowledgement_of_entries_that_this_disk_does_not_have_changes_noth
     assert standing(wire.box.db).pending == 1
     down(wire, json.dumps({**changes, "acked": {"epoch": epoch, "seq": 2}}).encode())
     assert standing(wire.box.db).pending == 1
-
-
-def test_the_reason_of_what_is_set_aside_is_cut_in_file_and_log(
-    wire: Wire, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A decoder quotes what it read. A flood of it must not fill the card."""
-    changes = last_changes(wire)
-    to = int(str(changes["to"]))
-    record = {"k": "account", "id": "a-1", "p": to + 1, "balance": 7, "status": "x" * 50_000}
-    changes |= {"from": to, "to": to + 1, "digest": None, "records": [record]}
-    down(wire, json.dumps(changes).encode())
-    assert wire.box.db.rows("SELECT length(reason) FROM set_aside") == [(REASON_LENGTH_MAX,)]
-    assert max(map(len, caplog.messages)) < 3 * REASON_LENGTH_MAX
 
 
 def test_the_digest_finds_a_changed_balance_and_it_is_repaired(wire: Wire) -> None:
