@@ -74,9 +74,7 @@ class Damaged:
     def is_of(self, town: str, terminal: str) -> bool:
         """Return whether the file may be this terminal's: by its names, or by its epochs.
 
-
-        Names may be damaged; an epoch that begins with the terminal's genesis hash proves the
-        same.
+        Names may be damaged; an epoch that begins with the terminal's genesis hash proves the same.
         """
         if (self.town, self.terminal) in ((town, terminal), (None, None)):
             return True

@@ -1,7 +1,7 @@
 """Every write to the terminal's database is a function here.
 
 Each function but `wipe` is one transaction: when it has returned, its effect is on the disk; when
-it raises, nothing was changed.
+it raises, nothing was changed. Only after `UncertainCommitError` that is unknown.
 """
 
 import sqlite3

@@ -192,7 +192,10 @@ class Terminal:
         ledger.housekeeping.step(moment, self._tapped_ms)
 
     def wake_ms(self, reading: Reading) -> int | None:
-        """Return in how many milliseconds the next turn is due without an event, None for never."""
+        """Return in how many milliseconds the next turn is due without an event.
+
+        None while only `state` and housekeeping are due later.
+        """
         if self.fault is not None:
             return max(0, self.fault.tried_ms + self.fault.pause_ms - reading.mono_ms)
         replication = self._working().replication
@@ -307,8 +310,7 @@ class Terminal:
     def _recover(self, fault: StorageFault, reading: Reading) -> None:
         """Try the file again and record what was tapped meanwhile. Raise `StoreError`.
 
-        Taps and incidents are one transaction: after it the fault is over, before it nothing of it
-        is recorded.
+        Taps and incidents are one transaction. A fault that ends it leaves nothing recorded.
         """
         fault.trying(reading.mono_ms, is_closed=self._ledger is None)
         if self._ledger is not None:

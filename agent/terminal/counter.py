@@ -1,7 +1,8 @@
 """The serving counter: from a card, or a request of the staff, to a committed entry and log line.
 
 For every tap: read the facts, decide, commit, and only then return what to show. If anything
-raises, nothing was recorded and nothing may show green.
+raises, nothing may show green, and nothing was recorded. Only after `UncertainCommitError` the
+entry may be on the disk.
 """
 
 import logging
@@ -74,7 +75,7 @@ class Counter:
     def tap(self, event: CardPresented | CardUnreadable, moment: Moment) -> tuple[Signal, Entry]:
         """Return the signal to show and the recorded entry.
 
-        Raise `StoreError` with nothing recorded.
+        Raise `StoreError` with nothing recorded, or `UncertainCommitError`.
         """
         card = event.card if isinstance(event, CardPresented) else None
         token = card_token(self.card_key, card) if card else None
