@@ -31,10 +31,10 @@ class Incident:
     """What a technician should know later.
 
     An incident about a write belongs into the transaction of that write, so neither exists without
-    the other after a power cut.
+    the other after a power cut. `at` is empty in a list, for a note whose entry was pruned.
     """
 
-    at: Instant
+    at: str
     kind: str
     detail: str
 

@@ -41,6 +41,11 @@ TERMINAL_BUGS = (
             "                    contact = own.last_contact_at or ''\n"
             "                    writes.acknowledge(self._db, last, [], contact)\n",
         ),
+        Change(
+            "agent/terminal/replication.py",
+            "from agent.domain.digest import Tally\n",
+            "from agent.domain.digest import Tally\nfrom agent.domain.ledger import Place\n",
+        ),
         quick=True,
     ),
     Bug(
@@ -233,8 +238,8 @@ TERMINAL_BUGS = (
         "taps answered with out of order are not recorded later",
         Change(
             "agent/terminal/core.py",
-            "            ledger.counter.record_unanswered(taps, incidents)\n",
-            "            ledger.counter.record_unanswered([], incidents)\n",
+            "        ledger.counter.record_unanswered(taps, incidents)\n",
+            "        ledger.counter.record_unanswered([], incidents)\n",
         ),
     ),
     Bug(

@@ -48,3 +48,15 @@ def test_incidents_set_aside_messages_and_notes_are_one_list_by_time(disk: Disk)
         ("flagged", "entry 1: second_meal"),
         ("set aside", "t: not a message"),
     ]
+
+
+def test_a_note_on_a_pruned_entry_is_listed_without_a_time(disk: Disk) -> None:
+    """The central repeats its notes, so one may arrive after its entry was pruned."""
+    disk.meal()
+    disk.meal("a-2")
+    disk.changes(to=1, acked=2, reset=True)
+    assert writes.prune(disk.db, before="2027-01-01T00:00:00.000Z") == 1
+    note = NoteRow(seq=1, status="flagged", reason="second_meal")
+    disk.apply(changeset(to=2, acked=Place(1, 2), notes=[note]))
+    rows = [(row.at, row.kind, row.detail) for row in lists.incidents(disk.db)]
+    assert rows == [("", "flagged", "entry 1: second_meal")]
