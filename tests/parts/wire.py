@@ -171,6 +171,7 @@ class Box:
     lights: list[Signal] = field(default_factory=list)
     epochs: int = 0
     checks_file: bool = False
+    opened: list[Database] = field(default_factory=list)
     db: Database = field(init=False)
     core: Core = field(init=False)
 
@@ -210,6 +211,7 @@ class Box:
             self.db = Database(self.path)
             epoch = f"1-{self._bits()}"
             writes.initialise(self.db, town=TOWN, terminal=self.name, epoch=epoch)
+        self.opened.append(self.db)
         return self.db
 
     def restart(self) -> None:
@@ -281,7 +283,8 @@ class Wire:
     def close(self) -> None:
         """Close every database. Python 3.13 warns of one that is left open."""
         for box in self.boxes.values():
-            box.db.close()
+            for db in (box.db, *box.opened):
+                db.close()
         self.central.books.close()
 
     @property

@@ -29,7 +29,10 @@ def test_verify_continues_after_an_entry_and_a_record_that_cannot_be_read(disk: 
     disk.db.sql.execute("UPDATE record SET body = '{' WHERE id = 'a-1'")
     change_entries(disk.db, "UPDATE entry SET body = '{'")
     sentences = "\n".join(verify(disk.db))
-    assert "entry 1: an entry cannot be read" in sentences and "account a-1 cannot be read" in sentences
+    assert (
+        "entry 1: an entry cannot be read" in sentences
+        and "account a-1 cannot be read" in sentences
+    )
     assert "a-2" not in sentences
 
 
