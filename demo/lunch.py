@@ -255,6 +255,8 @@ class Lunch:
 
 def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # a shell that starts it in the background leaves Ctrl-C ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="canteen-lunch-"))
     console.print(f"logs and databases of this lunch: {folder}", highlight=False)
     try:
