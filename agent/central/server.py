@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from agent.central.booking import Sender, book_batch
 from agent.central.books import incidents, terminals, town
 from agent.central.books.file import Books
@@ -227,6 +229,7 @@ class Exchange:
             news = changes(self._books, terminal, cursor, at=at, digests=self._digests)
         assert news is not None
         self._generation = news.generation
+        news = msgspec.structs.replace(news, nonce=hello.nonce)
         messages = [self._answer(terminal, cursor, news)]
         if news.generation == before:
             return messages

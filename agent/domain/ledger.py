@@ -32,6 +32,7 @@ TRAYS_MAX = 100_000
 """More trays than any service has; a larger number is a typing mistake."""
 Seq = Annotated[int, Meta(ge=1, le=SEQ_MAX, description="an entry's number in its epoch")]
 Count = Annotated[int, Meta(ge=0, le=SEQ_MAX)]
+MonoMs = Annotated[int, Meta(ge=0, le=MONO_MS_MAX, description="milliseconds since the boot")]
 
 
 class Kind(StrEnum):
@@ -131,7 +132,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: Instant
     clock: ClockTrust
     boot: str
-    mono_ms: Annotated[int, Meta(ge=0, le=MONO_MS_MAX)]
+    mono_ms: MonoMs
     how: How
     account: Id | None = None
     card: TokenText | None = None

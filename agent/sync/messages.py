@@ -20,7 +20,7 @@ from agent.domain.canteen import (
     ServiceRecord,
 )
 from agent.domain.clock import ClockTrust, Instant, is_instant
-from agent.domain.ledger import ChainEnd, Count, Entry, Epoch, Hash, Seq, canonical
+from agent.domain.ledger import ChainEnd, Count, Entry, Epoch, Hash, MonoMs, Seq, canonical
 from agent.errors import SyncError
 
 CONTRACT_VERSION = 1  # what a hello sends as `schema`
@@ -28,6 +28,7 @@ MESSAGE_BYTES_MAX = 256 * 1024  # the contract's limit
 BATCH_ENTRIES_MAX = 100
 BATCHES_UNACKED_MAX = 4
 CHUNK_RECORDS_MAX = 200
+NONCE_CHARACTERS_MAX = 64
 
 Generation = Annotated[
     str,
@@ -37,13 +38,24 @@ Generation = Annotated[
     ),
 ]
 
+Nonce = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=NONCE_CHARACTERS_MAX,
+        pattern=r"^[A-Za-z0-9._-]+(?!\n)$",
+        description="text of one hello, which only its answer repeats",
+    ),
+]
+
 
 class Hello(Struct, frozen=True, kw_only=True):
     """Where a terminal stands.
 
     `oldest` is the first entry of the epoch that it keeps. A blank terminal has `generation` null
     and `position` 0. `before` is the newest kept entry of the epochs before: a central that does
-    not have it was restored.
+    not have it was restored. `at` is the terminal's time at `mono_ms` of `boot`: with `clock`
+    synced the central dates entries of that boot by it. `nonce` differs in every hello.
     """
 
     epoch: Epoch
@@ -59,6 +71,9 @@ class Hello(Struct, frozen=True, kw_only=True):
     schema: Count
     clock: ClockTrust
     at: Instant
+    boot: str | None = None
+    mono_ms: MonoMs | None = None
+    nonce: Nonce | None = None
     before: ChainEnd | None = None
 
 
@@ -127,6 +142,7 @@ class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
     contain those epochs. `replaces` is the hello's generation when that is another: a late message
     of an abandoned generation replaces something else. `notes` are all remarks on the terminal's
     entries after `notes_after` up to `acked`: a terminal acknowledged less far has missed some.
+    `nonce` is that of the hello that this message answers; absent in a message that answers none.
     """
 
     generation: Generation
@@ -144,6 +160,7 @@ class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
     notes: list[Note] = []
     digest: Digest | None = None
     order: Order | None = None
+    nonce: Nonce | None = None
 
 
 class TerminalState(Struct, frozen=True, kw_only=True, omit_defaults=True):

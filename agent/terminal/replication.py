@@ -39,6 +39,7 @@ CONTACT_EVERY_MS = (
     60_000  # the age of the data is shown in minutes; a flush per answer wears the card
 )
 RESYNC_EVERY_MS = 300_000  # a difference that a resynchronisation does not heal must not flood
+NONCE_BOOT_CHARACTERS = 36  # a kernel's boot id; one boot sends no two hellos in a millisecond
 CENTRAL_AHEAD_MS = 3_600_000  # two right clocks never differ by so much
 
 log = logging.getLogger("agent.link")
@@ -264,6 +265,9 @@ class Replication:
                 schema=CONTRACT_VERSION,
                 clock=moment.trust,
                 at=moment.at,
+                boot=moment.boot,
+                mono_ms=moment.mono_ms,
+                nonce=f"{moment.boot[:NONCE_BOOT_CHARACTERS]}-{moment.mono_ms}",
                 before=own.previous,
             )
         )
