@@ -14,6 +14,7 @@ from agent.sync.messages import (
     BATCH_ENTRIES_MAX,
     CHUNK_RECORDS_MAX,
     MESSAGE_BYTES_MAX,
+    NONCE_CHARACTERS_MAX,
     Changes,
     Entries,
     Hello,
@@ -81,6 +82,16 @@ def test_a_changes_message_has_at_most_chunk_records_max_records() -> None:
     assert len(with_records(CHUNK_RECORDS_MAX).records) == CHUNK_RECORDS_MAX
     with pytest.raises(SyncError, match=r"at `\$.records`"):
         with_records(CHUNK_RECORDS_MAX + 1)
+
+
+def test_a_nonce_has_at_most_nonce_characters_max_characters() -> None:
+    def with_nonce(characters: int) -> Changes:
+        return decode(json.dumps({**CHANGES, "nonce": "n" * characters}).encode(), Changes)
+
+    assert with_nonce(NONCE_CHARACTERS_MAX).nonce == "n" * NONCE_CHARACTERS_MAX
+    for characters in (0, NONCE_CHARACTERS_MAX + 1):
+        with pytest.raises(SyncError, match="nonce"):
+            with_nonce(characters)
 
 
 def test_a_batch_has_at_least_one_and_at_most_batch_entries_max_entries() -> None:
