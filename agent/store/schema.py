@@ -101,4 +101,11 @@ CREATE TABLE terminal (                     -- one row
     pruning     INTEGER NOT NULL CHECK (pruning IN (0, 1))
 ) STRICT;
 """,
+    """
+CREATE TABLE wrong_time (                   -- entries whose time was found to be wrong
+    first INTEGER PRIMARY KEY,              -- place of the first one
+    last  INTEGER NOT NULL CHECK (last >= first),
+    boot  TEXT NOT NULL                     -- in which they were made
+) STRICT;
+""",
 )

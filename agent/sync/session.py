@@ -5,6 +5,7 @@ Rules (PROTOCOL.md, "Up: hello"):
 | when | the terminal sends |
 |---|---|
 | connected, gap, `more`, central came up, silence, every 5 minutes | hello |
+| every minute while the terminal's time is not confirmed | hello |
 | a hello was answered on this connection | entries, at most 4 batches of 100 unacknowledged |
 | no answer: after 2 s doubling to 5 min, with jitter | hello, entries from `acked + 1` |
 | nothing from the central for 15 minutes | nothing: the connection is made again |
@@ -22,6 +23,7 @@ from agent.sync.messages import BATCH_ENTRIES_MAX, BATCHES_UNACKED_MAX
 RETRY_FIRST_MS = 2_000
 RETRY_MAX_MS = 300_000
 HEARTBEAT_MS = 300_000
+CONFIRM_EVERY_MS = 60_000  # while the terminal's time is not confirmed: answers tell it
 RECONNECT_AFTER_MS = 900_000  # three heartbeats without an answer: the connection may be dead
 
 
@@ -62,10 +64,12 @@ class Session:
         self._hello_wanted = False
         self._contact_ms = 0
         self._hello_deadline_ms: int | None = None
+        self._hello_ms = 0
         self._heartbeat_ms: int | None = None
         self._batch_deadline_ms: int | None = None
         self._batch_ends: deque[int] = deque()
         self._sent = 0
+        self.confirms_time = False  # the owner wants answers sooner, to confirm its time
 
     def link_up(self, now_ms: int) -> None:
         self._forget_connection()
@@ -112,6 +116,8 @@ class Session:
             self._retry_ms = min(2 * self._retry_ms, RETRY_MAX_MS)
             self._rewind()
             self._hello_wanted, self._hello_deadline_ms = True, None
+        if self.confirms_time and self._heartbeat_ms is not None:
+            self._heartbeat_ms = min(self._heartbeat_ms, self._hello_ms + CONFIRM_EVERY_MS)
         if self._heartbeat_ms is not None and now_ms >= self._heartbeat_ms:
             self._hello_wanted = True
         return [*self._hello(now_ms), *self._batches(now_ms, last)]
@@ -131,7 +137,7 @@ class Session:
             return []
         self._hello_wanted = False
         self._hello_deadline_ms = now_ms + self._jittered()
-        self._heartbeat_ms = now_ms + HEARTBEAT_MS
+        self._hello_ms, self._heartbeat_ms = now_ms, now_ms + HEARTBEAT_MS
         return [SayHello()]
 
     def _batches(self, now_ms: int, last: int) -> list[Action]:

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from agent.domain.card import Token
-from agent.domain.clock import Anchor, Moment, Reading, parse_instant
+from agent.domain.clock import Moment, Reading
 from agent.domain.timekeeper import Timekeeper
 from agent.errors import DamagedError, RecordError, StoreError
 from agent.readers.events import (
@@ -30,7 +30,7 @@ from agent.readers.events import (
     Show,
     SignalFailed,
 )
-from agent.store import reads, writes
+from agent.store import writes
 from agent.store.database import Database
 from agent.store.recovery import close_without_checkpoint
 from agent.store.standing import standing
@@ -46,6 +46,7 @@ from agent.terminal.outages import Outages
 from agent.terminal.replication import Replication
 from agent.terminal.requests import Requests
 from agent.terminal.storage_fault import StorageFault
+from agent.terminal.wrong_times import WrongTimes
 
 STATE_EVERY_MS = 300_000
 
@@ -83,6 +84,7 @@ class _Ledger:
     replication: Replication
     housekeeping: Housekeeping
     requests: Requests
+    wrong_times: WrongTimes
 
 
 class Terminal:
@@ -99,8 +101,9 @@ class Terminal:
         self._state_ms: int | None = None
         self.fault: StorageFault | None = None
         self.mirror: str | None = None  # state of the second copy of the ledger; None: not wanted
+        self._clock_fault = ""
         try:
-            self._open()
+            self._open(reading)
         except StoreError as error:
             self._fail(error, None, reading)
 
@@ -111,7 +114,11 @@ class Terminal:
 
     def moment(self, reading: Reading) -> Moment:
         """Return the time as an entry made now would carry it."""
-        return self._time.moment(reading)
+        moment = self._time.moment(reading)
+        if self._time.fault != self._clock_fault:
+            self._clock_fault = self._time.fault
+            log.warning("Clock: %s.", self._clock_fault or "nothing contradicts it any more")
+        return moment
 
     def turn(self, event: Event | None, reading: Reading) -> Iterator[Effect]:
         """Do one turn of the main loop: an event, or housekeeping when none waits.
@@ -130,7 +137,6 @@ class Terminal:
                 self._recover(self.fault, reading)
                 # Messages that arrived meanwhile were not acknowledged: the broker repeats them.
                 yield DropLink()
-                moment = self.moment(reading)  # taps recorded just now may have raised its floor
             ledger = self._working()
             if event is not None:
                 handle = partial(self.handle, event, moment)
@@ -152,7 +158,7 @@ class Terminal:
         match event:
             case CardPresented() | CardUnreadable():
                 signal, entry = ledger.counter.tap(event, moment)
-                self._recorded(entry.at, moment)
+                self._recorded(moment)
                 if isinstance(event, CardUnreadable):
                     self._outages.note_unreadable(event, entry.at)
                 return [Show(reader=event.reader, tap=event.tap, signal=signal)]
@@ -189,6 +195,7 @@ class Terminal:
         """Do one step of housekeeping while no event waits."""
         ledger = self._working()
         ledger.replication.step(moment)
+        ledger.wrong_times.step(moment)
         ledger.housekeeping.step(moment, self._tapped_ms)
 
     def wake_ms(self, reading: Reading) -> int | None:
@@ -217,7 +224,7 @@ class Terminal:
         if self._ledger is not None:
             self._ledger.db.close()
 
-    def _open(self) -> None:
+    def _open(self, reading: Reading) -> None:
         """Open the file. Raise `StoreError` while that does not work."""
         setup = self._setup
         db = setup.open_ledger(self._damage)
@@ -225,18 +232,18 @@ class Terminal:
             replication = Replication(
                 db, software=setup.software, spread=setup.spread, epoch_bits=setup.epoch_bits
             )
-            for anchor in _stored_anchors(db):
-                self._time.add_anchor(anchor)
+            wrong_times = WrongTimes(db, self._time, reading.boot)
         except StoreError:
             close_without_checkpoint(db)  # it may be damaged
             raise
-        counter = Counter(db, setup.zone, setup.card_key)
+        counter = Counter(db, setup.zone, setup.card_key, self._time)
         self._ledger = _Ledger(
             db,
             counter,
             replication,
             Housekeeping(db, setup.zone),
             Requests(counter, self._time, self.status),
+            wrong_times,
         )
         self._damage = None
 
@@ -246,9 +253,11 @@ class Terminal:
 
     def _receive(self, message: Arrived, moment: Moment) -> list[Effect]:
         ledger = self._working()
-        central_at = ledger.replication.receive(message.topic, message.payload, moment)
-        if central_at is not None:
-            self._time.take_central_time(central_at, moment)
+        contact = ledger.replication.receive(message.topic, message.payload, moment)
+        if contact is not None:
+            self._time.take_contact(moment.mono_ms)
+        if contact is not None and contact.answer is not None:
+            self._time.take_answer(contact.answer, moment)
         ledger.housekeeping.file_changed()
         if standing(ledger.db).resyncing:
             # In small steps: a child that taps waits for one step, not for the whole snapshot.
@@ -261,11 +270,10 @@ class Terminal:
             return
         answered = self._working().requests.answer(request, moment)
         if answered.entry is not None:
-            self._recorded(answered.entry.at, moment)
+            self._recorded(moment)
         request.answer(**answered.answer)
 
-    def _recorded(self, at: str, moment: Moment) -> None:
-        self._time.take_entry_time(at, moment)
+    def _recorded(self, moment: Moment) -> None:
         self._tapped_ms = moment.mono_ms
         self._working().housekeeping.file_changed()
 
@@ -316,7 +324,7 @@ class Terminal:
         if self._ledger is not None:
             self._ledger.db.reopen()
         else:
-            self._open()
+            self._open(reading)
         ledger = self._working()
         moment = self.moment(reading)
         record_kept = partial(self._record_kept, fault, ledger, moment)
@@ -330,14 +338,9 @@ class Terminal:
         is_recorded = fault.unknown is not None and writes.is_on_disk(ledger.db, fault.unknown)
         taps: list[tuple[Token | None, Moment]] = []
         for token, reading in fault.taps_to_record(is_recorded=is_recorded):
-            tapped = time.moment(reading)
-            time.take_entry_time(tapped.at, tapped)
-            taps.append((token, tapped))
+            taps.append((token, time.moment(reading)))
         incidents = fault.incidents(now.at, is_recorded=is_recorded, taps_recorded=len(taps))
         ledger.counter.record_unanswered(taps, incidents)
-        if taps:
-            last = taps[-1][1]
-            self._time.take_entry_time(last.at, last)
         ledger.housekeeping.file_changed()
 
     def _state(self, moment: Moment) -> Publish:
@@ -348,6 +351,8 @@ class Terminal:
         state = msgspec.structs.replace(
             state,
             at=moment.at,
+            clock=moment.trust,
+            clock_fault=self._time.fault or None,
             software=self._setup.software,
             readers=self._outages.reader_words(),
             mirror=self.mirror,
@@ -355,20 +360,6 @@ class Terminal:
         )
         topic = self._topics.of(self._setup.terminal, Leaf.STATE)
         return Publish(topic=topic, payload=encode(state), retain=True)
-
-
-def _stored_anchors(db: Database) -> list[Anchor]:
-    """Return the newest times that the file knows: of an entry, and of the central."""
-    anchors = []
-    newest = reads.latest_entry(db)
-    if newest is not None:
-        anchors.append(
-            Anchor(when=parse_instant(newest.at), boot=newest.boot, mono_ms=newest.mono_ms)
-        )
-    contact_at = standing(db).last_contact_at
-    if contact_at is not None:
-        anchors.append(Anchor(when=parse_instant(contact_at), boot=None, mono_ms=0))
-    return anchors
 
 
 def last_will(town: str, terminal: str) -> tuple[str, bytes]:

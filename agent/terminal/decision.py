@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from agent.domain.canteen import GoneRecord
-from agent.domain.clock import Instant, Moment, latest_contact
+from agent.domain.clock import ClockTrust, Instant, Moment
 from agent.domain.ledger import Place
 from agent.errors import SyncError, cut_reason
 from agent.store.cache import Standing
@@ -119,7 +119,9 @@ def _changes(
 ) -> Changeset:
     """Return what a message brings into the file. Records that cannot be read are set aside."""
     message, moment = received.message, received.moment
-    contact_at = latest_contact(standing.last_contact_at, message.at, moment)
+    # by this terminal's own clock: one wrong time of the central must not stay
+    is_confirmed = moment.trust is ClockTrust.SYNCED
+    contact_at = moment.at if is_confirmed else standing.last_contact_at
     rows: list[RecordRow] = []
     unreadable: list[SetAside] = []
     for raw in message.records if takes_records else ():
@@ -127,7 +129,7 @@ def _changes(
             record, body = decode_record(raw)
         except SyncError as error:
             aside = SetAside(
-                at=contact_at,
+                at=moment.at,
                 topic=received.topic,
                 payload=bytes(raw),
                 reason=cut_reason(str(error)),

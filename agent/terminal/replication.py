@@ -8,11 +8,13 @@ Nothing here decides about meals.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from msgspec import Raw
 
-from agent.domain.clock import Instant, Moment, age_ms
+from agent.domain.clock import ClockTrust, Instant, Moment, age_ms
 from agent.domain.digest import Tally
+from agent.domain.timekeeper import Answer
 from agent.errors import RecordError, SyncError, cut_reason
 from agent.store import reads, writes
 from agent.store.cache import Standing
@@ -40,7 +42,7 @@ CONTACT_EVERY_MS = (
 )
 RESYNC_EVERY_MS = 300_000  # a difference that a resynchronisation does not heal must not flood
 NONCE_BOOT_CHARACTERS = 36  # a kernel's boot id; one boot sends no two hellos in a millisecond
-CENTRAL_AHEAD_MS = 3_600_000  # two right clocks never differ by so much
+HELLOS_KEPT = 4  # an answer to an older one says nothing about now
 
 log = logging.getLogger("agent.link")
 
@@ -52,6 +54,15 @@ class _DigestWalk:
     expected: Digest
     tally: Tally
     after: tuple[str, str]
+
+
+class Contact(NamedTuple):
+    """A message of the central arrived that continues this terminal's standing.
+
+    `answer` is its time, None for a message that answers no hello of this boot.
+    """
+
+    answer: Answer | None
 
 
 class Replication:
@@ -75,15 +86,15 @@ class Replication:
         self._walk: _DigestWalk | None = None
         self._resynced_ms: int | None = None
         self._unknown_orders: set[str] = set()
-        self._central_is_ahead = False
+        self._hellos: dict[str, int] = {}  # nonce of a hello, and when it left
 
     @property
     def has_steps(self) -> bool:
         """Return whether `step` has work to do between taps."""
         return self._walk is not None
 
-    def receive(self, topic: str, payload: bytes, moment: Moment) -> Instant | None:
-        """Take one message. Return the central's time if it answers this terminal, else None."""
+    def receive(self, topic: str, payload: bytes, moment: Moment) -> Contact | None:
+        """Take one message. Return what it says of the time if it is for this terminal."""
         try:
             if topic == self._topics.central_state:
                 if decode(payload, CentralState).online:
@@ -103,6 +114,7 @@ class Replication:
         """Return what to send now."""
         own = standing(self._db)
         effects: list[LinkEffect] = []
+        self.session.confirms_time = moment.trust is not ClockTrust.SYNCED
         for action in self.session.due(moment.mono_ms, acked=own.acked, last=own.end.seq):
             match action:
                 case SayHello():
@@ -138,11 +150,10 @@ class Replication:
         self._walk = None
         self.session.hello_again()
 
-    def _take(self, received: Received) -> Instant | None:
+    def _take(self, received: Received) -> Contact | None:
         """Do what `decide` says with a `changes` message. Return its time if it is an answer."""
         message, moment = received.message, received.moment
         own = standing(self._db)
-        self._check_central_clock(message, moment)
         decision = decide(own, find_place(self._db, message.acked), received)
         if decision.changes is None:
             if decision.step is Step.GAP:
@@ -157,7 +168,14 @@ class Replication:
             self._obey(decision.order, moment)
         if decision.step is not Step.ACKNOWLEDGE:
             self._begin_digest(message)
-        return message.at
+        return self._contact(message, moment)
+
+    def _contact(self, message: Changes, moment: Moment) -> Contact:
+        """Return what a message says of the time: only the answer to a hello of this boot does."""
+        sent_ms = self._hellos.pop(message.nonce, None) if message.nonce is not None else None
+        if sent_ms is None:
+            return Contact(None)
+        return Contact(Answer(message.at, sent_ms, moment.mono_ms))
 
     def _write(self, step: Step, changes: Changeset, contact_before: Instant | None) -> None:
         """Put into the file what a decision takes, and log it."""
@@ -171,23 +189,8 @@ class Replication:
             case Step.APPLY:
                 changed = writes.apply_changes(self._db, changes)
                 _log_changes(changes, changed)
-            case Step.NOTHING_NEW if _is_worth_noting(contact_before, contact_at):
+            case Step.NOTHING_NEW if contact_at and _is_worth_noting(contact_before, contact_at):
                 writes.note_contact(self._db, contact_at)
-
-    def _check_central_clock(self, message: Changes, moment: Moment) -> None:
-        """Log once when the central's clock is ahead of an NTP clock."""
-        ntp_at = moment.ntp_at
-        ahead_ms = age_ms(ntp_at, message.at) if ntp_at is not None else 0
-        is_ahead = ahead_ms > CENTRAL_AHEAD_MS
-        if is_ahead and not self._central_is_ahead:
-            log.error(
-                "The central's clock is %d h ahead of this terminal's NTP clock"
-                " (central %s, terminal %s); check the central's clock.",
-                ahead_ms // 3_600_000,
-                message.at,
-                ntp_at,
-            )
-        self._central_is_ahead = is_ahead
 
     def _begin_digest(self, message: Changes) -> None:
         """Compare records with the central's digest, if it is about the position we stand at.
@@ -250,6 +253,10 @@ class Replication:
         _log_incident(incident)
 
     def _hello(self, own: Standing, moment: Moment) -> bytes:
+        nonce = f"{moment.boot[:NONCE_BOOT_CHARACTERS]}-{moment.mono_ms}"
+        self._hellos[nonce] = moment.mono_ms
+        while len(self._hellos) > HELLOS_KEPT:
+            del self._hellos[next(iter(self._hellos))]
         return encode(
             Hello(
                 epoch=own.epoch,
@@ -267,7 +274,7 @@ class Replication:
                 at=moment.at,
                 boot=moment.boot,
                 mono_ms=moment.mono_ms,
-                nonce=f"{moment.boot[:NONCE_BOOT_CHARACTERS]}-{moment.mono_ms}",
+                nonce=nonce,
                 before=own.previous,
             )
         )

@@ -3,7 +3,7 @@
 `cli.py` prints them.
 """
 
-from agent.domain.clock import Moment, age_ms
+from agent.domain.clock import Moment
 from agent.domain.timekeeper import Timekeeper
 from agent.store import reads
 from agent.store.database import Database
@@ -24,16 +24,19 @@ def status(db: Database, outages: Outages, time: Timekeeper, moment: Moment) -> 
     """Return what the terminal is doing, by name. docs/reference/metrics.md explains the names."""
     own = standing(db)
     kept = reads.counts(db)
-    contact_at = own.last_contact_at
+    data_age_ms = time.data_age_ms(moment, own.last_contact_at)
     return {
         "town": own.town,
         "terminal": own.terminal,
         "at": moment.at,
         "clock": moment.trust.value,
+        "clock_source": moment.source.value,
+        "clock_fault": time.fault or None,
+        "wrong_times": kept.pop("wrong_time"),
         "day": time.day(moment),
         "readers": {name: health.sentence() for name, health in outages.readers.items()},
         "link": outages.link_word(),
-        "last_contact_s": age_ms(contact_at, moment.at) // 1000 if contact_at else None,
+        "last_contact_s": data_age_ms // 1000 if data_age_ms is not None else None,
         "epoch": own.epoch,
         "last": own.end.seq,
         "acked": own.acked.seq,
@@ -62,4 +65,5 @@ def state(db: Database) -> TerminalState:
         last_contact_at=own.last_contact_at,
         set_aside=kept["set_aside"],
         incidents=kept["incident"],
+        wrong_times=kept["wrong_time"],
     )
