@@ -8,10 +8,12 @@ from zoneinfo import ZoneInfo
 
 from agent.central.books import accounts, cards, entries, meals
 from agent.central.books.accounts import Account
+from agent.central.books.boots import BootTime
 from agent.central.books.cards import Card
 from agent.central.books.entries import BookedEntry
 from agent.central.books.file import Books
 from agent.central.books.meals import Serving
+from agent.central.dating import AHEAD_REASON, is_ahead, sent_cents
 from agent.domain.canteen import price_on
 from agent.domain.clock import ClockTrust, Instant
 from agent.domain.ledger import Entry, EntryKey, Kind
@@ -25,8 +27,8 @@ class Batch:
     """What all entries of a batch share, and what must be done once after them.
 
     Lookups that cannot change within a batch, or only by the batch itself, are kept here:
-    `hashes_by_seq` are the hashes booked, `undone_seqs` the seqs that a storno undoes,
-    `corrected_boots` the boots without an entry whose clock is unset.
+    `hashes_by_seq` are the hashes booked, `undone_seqs` the seqs that a storno undoes, `times` the
+    newest confirmed time of each boot.
 
     To do after the entries: settle the `servings`, and renew every account of `moved_cents`, whose
     balance moves by those cents.
@@ -41,7 +43,7 @@ class Batch:
     undone_seqs: set[int]
     servings: set[Serving] = field(default_factory=set)
     moved_cents: dict[str, int] = field(default_factory=dict)
-    corrected_boots: set[str] = field(default_factory=set)
+    times: dict[str, BootTime | None] = field(default_factory=dict)
     _accounts: dict[str, Account | None] = field(default_factory=dict)
     _cards: dict[str, Card | None] = field(default_factory=dict)
 
@@ -84,6 +86,8 @@ class Verdict:
 
 def judge(books: Books, batch: Batch, entry: Entry, verdict: Verdict) -> None:
     """Fill in the verdict on a well-formed entry."""
+    if entry.clock is ClockTrust.SYNCED and is_ahead(entry.at, batch.at):
+        verdict.flag(AHEAD_REASON)
     match entry.kind:
         case Kind.MEAL:
             _judge_meal(books, batch, entry, verdict)
@@ -126,8 +130,8 @@ def _judge_unknown_meal(books: Books, batch: Batch, entry: Entry, verdict: Verdi
 
 
 def _flag_second(books: Books, account: str, entry: Entry, verdict: Verdict) -> None:
-    if entry.clock is ClockTrust.UNSET:
-        return  # its day is a guess until its clock is corrected
+    if entry.clock is ClockTrust.UNSET or AHEAD_REASON in verdict.reasons:
+        return  # its day is not known until its time is corrected
     assert entry.service is not None and entry.day is not None
     if meals.has_standing(books, Serving(account, entry.service, entry.day)):
         verdict.flag(SECOND_REASON)
@@ -147,9 +151,9 @@ def _judge_storno(books: Books, batch: Batch, entry: Entry, verdict: Verdict) ->
     verdict.undoes = key
     if meal.cents is None or meal.account is None:
         return verdict.set_aside("storno_of_a_meal_set_aside")
-    # The central priced an unknown card's meal. For any other meal the terminal knows its price.
+    # The central may have priced the meal: of an unknown card, or of a day that was wrong.
     verdict.account, verdict.posting = meal.account, "storno"
-    verdict.cents = -meal.cents if meal.kind == "unknown_meal" else entry.cents
+    verdict.cents = entry.cents + sent_cents(meal) - meal.cents
     if verdict.cents != -meal.cents:
         verdict.flag("not_the_amount_of_its_meal")
     return _settle_later(batch, meal)

@@ -12,7 +12,8 @@ there is gives the time:
 
 A confirmed time may be contradicted: by a jump of its own source, by the time of an earlier boot,
 by the central's last answer. It still gives the time, but is not trusted until a second source
-agrees, or until it has stood for a day. No single wrong source can then refuse a child.
+agrees, or until it has stood for a day that the central does not contradict. No single wrong source
+can then refuse a child.
 """
 
 from collections import deque
@@ -58,15 +59,6 @@ STAFF_DAY_MS = 12 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """A confirmed time in the file: the boot in which it was recorded, and its monotonic clock."""
-
-    at: Instant
-    boot: str
-    mono_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
     """The central's time in an answer, and this boot's clock when the hello left and it came."""
 
@@ -89,12 +81,11 @@ class _Span:
 
 
 @dataclass(frozen=True, slots=True)
-class _Belief:
-    """A confirmed time. `zero` is the time at monotonic 0 of this boot.
+class Belief:
+    """A confirmed time of a boot. `zero` is the time at its monotonic 0.
 
     `doubt` is what contradicts it, since `doubted_ms`; empty if nothing does. `is_witnessed`: a
-    second source agreed, or it stood in doubt for long enough; an answer that differs later is
-    wrong itself.
+    second source agreed; an answer that differs later is wrong itself.
     """
 
     source: TimeSource
@@ -114,8 +105,8 @@ class Timekeeper:
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
         self._boot = ""
-        self._recorded: list[Recorded] = []
-        self._belief: _Belief | None = None
+        self._floor = datetime.fromtimestamp(0, UTC)  # newest confirmed time of earlier boots
+        self._belief: Belief | None = None
         self._answers: deque[_Span] = deque(maxlen=ANSWERS)
         self._staff_day: tuple[Day, int] | None = None
         self._contact_ms: int | None = None
@@ -123,13 +114,16 @@ class Timekeeper:
         self._central_fault = ""
         self.corrections = 0
 
-    def add_recorded(self, recorded: Recorded) -> None:
-        """Take a confirmed time that the file has."""
-        self._recorded.append(recorded)
+    def take_recorded(self, newest: Instant | None, boot: str, belief: Belief | None) -> None:
+        """Take what the file has: the newest confirmed time of earlier boots, and this boot's."""
+        self._floor = datetime.fromtimestamp(0, UTC) if newest is None else parse_instant(newest)
+        if self._belief is None and belief is not None:
+            self._boot, self._belief = boot, belief
 
-    def forget_recorded(self) -> None:
-        """Forget the times of the file; the caller adds those that still count."""
-        self._recorded = []
+    @property
+    def belief(self) -> Belief | None:
+        """Return the confirmed time of this boot, None if there is none."""
+        return self._belief
 
     @property
     def fault(self) -> str:
@@ -177,15 +171,13 @@ class Timekeeper:
     def take_staff_day(self, day: Day, moment: Moment) -> None:
         """Take the day that the staff set. It counts while no trusted time is known.
 
+        It says nothing about the hour, so it ends no doubt about a clock.
         Raise `AgentError` for a text that is no possible day.
         """
         is_possible = is_day(day) and is_instant(f"{day}T12:00:00.000Z")
         if not is_possible or int(day[:4]) < OLDEST_PLAUSIBLE_YEAR:
             raise AgentError(f"{day} is not a possible day; write one like 2026-11-23")
         self._staff_day = day, moment.mono_ms
-        belief = self._belief
-        if belief is not None and day_of(moment.at, self._zone) == day:
-            self._settle(belief)
 
     def day(self, moment: Moment) -> Day | None:
         """Return the day, None if it is not known."""
@@ -212,7 +204,7 @@ class Timekeeper:
 
     @property
     def is_witnessed(self) -> bool:
-        """Return whether two sources agree on the time, or one has stood long enough."""
+        """Return whether two sources agree on the time."""
         return self._belief is not None and self._belief.is_witnessed
 
     def time_at(self, mono_ms: int) -> Instant | None:
@@ -226,11 +218,6 @@ class Timekeeper:
         self._boot, self._belief, self._staff_day, self._contact_ms = reading.boot, None, None, None
         self._central_fault = ""
         self._answers.clear()
-        own = [recorded for recorded in self._recorded if recorded.boot == reading.boot]
-        if own:  # of an earlier process of this boot
-            newest = max(own, key=lambda recorded: recorded.mono_ms)
-            zero = _zero(parse_instant(newest.at), newest.mono_ms)
-            self._belief = _Belief(TimeSource.CENTRAL, zero)
 
     def _believe(self, source: TimeSource, zero: datetime, now_ms: int) -> None:
         """Adopt a confirmed time. A jump, or one behind an earlier boot's time, is in doubt."""
@@ -241,7 +228,7 @@ class Timekeeper:
                 self._settle(self._belief)
             return
         doubt = ""
-        behind = self._floor() - (zero + timedelta(milliseconds=now_ms))
+        behind = self._floor - (zero + timedelta(milliseconds=now_ms))
         if before is not None:
             moved = gap_words(zero - before.zero)
             doubt = f"the {source.value} moved this clock by {moved}; check the {source.value}"
@@ -250,12 +237,12 @@ class Timekeeper:
                 f"the {source.value} is {gap_words(behind)} behind the newest entry;"
                 f" check the {source.value}, or set the day"
             )
-        self._belief = _Belief(source, zero, doubt, now_ms)
+        self._belief = Belief(source, zero, doubt, now_ms)
         self.corrections += 1
         if source is TimeSource.TIME_SERVER and self._answers:
             self._compare(self._belief, self._answers[-1], now_ms)
 
-    def _compare(self, belief: _Belief, span: _Span, now_ms: int) -> None:
+    def _compare(self, belief: Belief, span: _Span, now_ms: int) -> None:
         """Compare a time server's time with an answer of the central."""
         self._central_fault = ""
         if _agrees(span, belief.zero):
@@ -271,17 +258,22 @@ class Timekeeper:
         elif not belief.doubt:
             doubt = f"time server and central differ by {gap_words(gap)}; check both clocks"
             self._belief = replace(belief, doubt=doubt, doubted_ms=now_ms)
+            self.corrections += 1
 
-    def _settle(self, belief: _Belief) -> None:
+    def _settle(self, belief: Belief) -> None:
         """End a doubt, and prevent the next one: a second source agrees."""
-        self._belief = replace(belief, doubt="", is_witnessed=True)
-        self.corrections += bool(belief.doubt)
+        settled = replace(belief, doubt="", is_witnessed=True)
+        self.corrections += settled != belief
+        self._belief = settled
 
-    def _present_belief(self, mono_ms: int) -> _Belief | None:
+    def _present_belief(self, mono_ms: int) -> Belief | None:
+        """Return the confirmed time. A doubt ends with age, but not against the central."""
         belief = self._belief
-        is_old = belief is not None and mono_ms - belief.doubted_ms >= DOUBT_ENDS_MS
-        if belief is not None and belief.doubt and is_old:
-            self._settle(belief)
+        if belief is None or not belief.doubt or mono_ms - belief.doubted_ms < DOUBT_ENDS_MS:
+            return belief
+        if not self._answers or _agrees(self._answers[-1], belief.zero):
+            self._belief = replace(belief, doubt="")
+            self.corrections += 1
         return self._belief
 
     def _agreed(self) -> datetime | None:
@@ -295,11 +287,6 @@ class Timekeeper:
         high = min(span.high for span in answers)
         return low + (high - low) / 2 if low - high <= 2 * ANSWER_TOLERANCE else None
 
-    def _floor(self) -> datetime:
-        """Return the newest confirmed time of earlier boots."""
-        times = (parse_instant(r.at) for r in self._recorded if r.boot != self._boot)
-        return max(times, default=datetime.fromtimestamp(0, UTC))
-
     def _own_moment(self, reading: Reading) -> Moment:
         """Return the time without a confirmed one: nothing that it gives is trusted."""
         own = Moment(
@@ -309,7 +296,7 @@ class Timekeeper:
             mono_ms=reading.mono_ms,
         )
         elapsed = timedelta(milliseconds=reading.mono_ms)
-        floor = self._floor() + elapsed
+        floor = self._floor + elapsed
         if reading.wall >= floor - STEP and reading.wall.year >= OLDEST_PLAUSIBLE_YEAR:
             return own
         if self._answers:
@@ -331,7 +318,7 @@ class Timekeeper:
         return msgspec.structs.replace(moment, at=at, day=day)
 
 
-def _confirmed(belief: _Belief, reading: Reading) -> Moment:
+def _confirmed(belief: Belief, reading: Reading) -> Moment:
     """Return the time by a confirmed source."""
     return Moment(
         at=format_instant(belief.zero + timedelta(milliseconds=reading.mono_ms)),

@@ -10,10 +10,11 @@ from typing import TypeVar
 import msgspec
 
 from agent.domain.canteen import AccountRecord, CardRecord, PolicyRecord, ServiceRecord
-from agent.domain.clock import ClockTrust, Instant
+from agent.domain.clock import ClockTrust, Instant, TimeSource, parse_instant
 from agent.domain.digest import Tally, tally
 from agent.domain.ledger import SEQ_BITS, Entry, Place
 from agent.domain.tap import OwnMeal
+from agent.domain.timekeeper import Belief
 from agent.errors import DamagedError, RecordError
 from agent.store.database import Database
 from agent.store.insertion import IS_WRONG_TIME
@@ -150,22 +151,30 @@ def remembers_from(db: Database) -> Instant | None:
     return str(row[0]) if row else None
 
 
-def recorded_times(db: Database, boot: str) -> list[Entry]:
-    """Return the newest confirmed times: of an entry of this boot, and of one of earlier boots.
+def newest_confirmed_at(db: Database, boot: str) -> Instant | None:
+    """Return the newest confirmed time of earlier boots: of an entry, or of the last contact.
 
     Newest by time: an epoch that was salvaged comes behind, and is older.
     """
-    entries: list[Entry] = []
-    for is_own in ("=", "<>"):
-        row = db.row(
-            f"SELECT m.body, m.hash FROM {_RECENT} m"
-            f" WHERE m.body ->> '$.clock' = 'synced' AND m.body ->> '$.boot' {is_own} ?"
-            f" AND NOT {IS_WRONG_TIME} ORDER BY m.body ->> '$.at' DESC LIMIT 1",
-            (boot,),
-        )
-        if row is not None:
-            entries.append(decode_body(row[0], row[1]))
-    return entries
+    row = db.only_row(
+        "SELECT max(coalesce(max(m.body ->> '$.at'), ''),"
+        " (SELECT coalesce(last_contact_at, '') FROM terminal))"
+        f" FROM {_RECENT} m WHERE m.body ->> '$.clock' = 'synced' AND m.body ->> '$.boot' <> ?"
+        f" AND NOT {IS_WRONG_TIME}",
+        (boot,),
+    )
+    return str(row[0]) or None
+
+
+def belief(db: Database, boot: str) -> Belief | None:
+    """Return the confirmed time of a boot as it was kept, None if it has none."""
+    row = db.row(
+        "SELECT source, zero_at, doubt, doubted_ms, witnessed FROM belief WHERE boot = ?", (boot,)
+    )
+    if row is None:
+        return None
+    source, zero_at, doubt, doubted_ms, is_witnessed = row
+    return Belief(TimeSource(source), parse_instant(zero_at), doubt, doubted_ms, bool(is_witnessed))
 
 
 def wrong_times(db: Database) -> list[WrongTime]:

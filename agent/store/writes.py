@@ -7,8 +7,9 @@ it raises, nothing was changed. Only after `UncertainCommitError` that is unknow
 import sqlite3
 from collections.abc import Iterable
 
-from agent.domain.clock import Instant
+from agent.domain.clock import Instant, format_instant
 from agent.domain.ledger import ChainEnd, Entry, Place, genesis, seal
+from agent.domain.timekeeper import Belief
 from agent.errors import DamagedError, RefusedEntryError, StoreError, UncertainCommitError
 from agent.store.cache import Tail
 from agent.store.database import Database
@@ -297,6 +298,22 @@ def add_incident(db: Database, incident: Incident) -> None:
     """Keep an incident that belongs to no other write."""
     with db.transaction() as sql:
         _insert_incident(sql, incident)
+
+
+def keep_belief(db: Database, boot: str, belief: Belief) -> None:
+    """Keep the confirmed time of a boot, for a process that starts again."""
+    with db.transaction() as sql:
+        sql.execute(
+            "INSERT OR REPLACE INTO belief VALUES (1, ?, ?, ?, ?, ?, ?)",
+            (
+                boot,
+                belief.source.value,
+                format_instant(belief.zero),
+                belief.doubt,
+                belief.doubted_ms,
+                int(belief.is_witnessed),
+            ),
+        )
 
 
 def keep_wrong_times(

@@ -195,7 +195,9 @@ class Terminal:
         """Do one step of housekeeping while no event waits."""
         ledger = self._working()
         ledger.replication.step(moment)
-        ledger.wrong_times.step(moment)
+        if ledger.wrong_times.is_due:
+            ledger.wrong_times.step(moment)
+            ledger.replication.session.hello_again()  # its time dates entries at the central
         ledger.housekeeping.step(moment, self._tapped_ms)
 
     def wake_ms(self, reading: Reading) -> int | None:
@@ -205,8 +207,10 @@ class Terminal:
         """
         if self.fault is not None:
             return max(0, self.fault.tried_ms + self.fault.pause_ms - reading.mono_ms)
-        replication = self._working().replication
-        return 0 if replication.has_steps else replication.session.wake_ms(reading.mono_ms)
+        ledger = self._working()
+        if ledger.replication.has_steps or ledger.wrong_times.is_due:
+            return 0
+        return ledger.replication.session.wake_ms(reading.mono_ms)
 
     def summary(self) -> str:
         """Return one line for `systemctl status`."""

@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 from agent.domain.clock import Moment, format_instant, parse_instant
 from agent.domain.ledger import Entry, Place
-from agent.domain.timekeeper import STEP, Recorded, Timekeeper, gap_words
+from agent.domain.timekeeper import STEP, Timekeeper, gap_words
 from agent.store import reads, writes
 from agent.store.database import Database
 from agent.store.rows import Incident, WrongTime
-from agent.store.standing import standing
 
 NAMED_SPANS_MAX = 8  # an incident is one line
 
@@ -39,10 +38,17 @@ class WrongTimes:
         self._corrections: int | None = None
         self._load(boot)
 
+    @property
+    def is_due(self) -> bool:
+        """Return whether a confirmed time became known or changed since the last step."""
+        is_known = self._time.belief is not None
+        return is_known and self._corrections != self._time.corrections
+
     def step(self, moment: Moment) -> None:
         """Look for wrong entries after a confirmed time became known or changed."""
-        if self._corrections == self._time.corrections or self._time.time_at(0) is None:
-            return
+        belief = self._time.belief
+        assert belief is not None
+        writes.keep_belief(self._db, moment.boot, belief)
         known = reads.wrong_times(self._db)
         wrong = self._of_this_boot(moment) + self._of_earlier_boots(moment, known)
         spans = _spans(wrong)
@@ -80,12 +86,8 @@ class WrongTimes:
 
     def _load(self, boot: str) -> None:
         """Give the clocks the confirmed times that the file has."""
-        self._time.forget_recorded()
-        for entry in reads.recorded_times(self._db, boot):
-            self._time.add_recorded(Recorded(entry.at, entry.boot, entry.mono_ms))
-        contact_at = standing(self._db).last_contact_at
-        if contact_at is not None:
-            self._time.add_recorded(Recorded(contact_at, "", 0))
+        newest_at = reads.newest_confirmed_at(self._db, boot)
+        self._time.take_recorded(newest_at, boot, reads.belief(self._db, boot))
 
 
 def _spans(wrong: list[_Wrong]) -> list[WrongTime]:

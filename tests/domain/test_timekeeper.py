@@ -20,7 +20,7 @@ from agent.domain.timekeeper import (
     STAFF_DAY_MS,
     STEP,
     Answer,
-    Recorded,
+    Belief,
     Timekeeper,
 )
 from agent.errors import AgentError
@@ -131,6 +131,15 @@ def test_a_jump_is_trusted_after_a_day(town: Town) -> None:
     assert town.moment().trust is ClockTrust.SYNCED
 
 
+def test_age_ends_no_doubt_against_the_central(town: Town) -> None:
+    town.error = 2 * DAY
+    for days in range(3):
+        town.mono_ms = days * DOUBT_ENDS_MS
+        assert town.answer().trust is ClockTrust.HELD
+    town.error = timedelta()
+    assert town.answer().trust is ClockTrust.SYNCED
+
+
 def test_without_its_time_server_a_clock_goes_on(town: Town) -> None:
     town.error = timedelta()
     town.moment()
@@ -140,7 +149,7 @@ def test_without_its_time_server_a_clock_goes_on(town: Town) -> None:
 
 
 def test_a_time_before_that_of_an_earlier_boot_is_used_and_not_trusted(town: Town) -> None:
-    town.time.add_recorded(Recorded(format_instant(NOON + DAY), "before", 9))
+    town.time.take_recorded(format_instant(NOON + DAY), "b", None)
     town.error = timedelta()
     assert town.is_right() and town.moment().trust is ClockTrust.HELD
     assert "1 d 0 h behind the newest entry" in town.time.fault
@@ -170,10 +179,19 @@ def test_a_central_that_becomes_wrong_is_reported_and_not_believed(town: Town) -
     assert town.time.fault == ""
 
 
-def test_a_process_that_starts_again_in_a_boot_knows_the_time(town: Town) -> None:
-    town.time.add_recorded(Recorded(format_instant(NOON), "b", 0))
-    town.mono_ms = HOUR_MS
-    assert town.is_right() and town.moment().trust is ClockTrust.SYNCED
+def test_a_process_that_starts_again_in_a_boot_knows_the_time_and_the_doubt(town: Town) -> None:
+    town.error = 2 * DAY
+    town.moment()
+    town.error = timedelta()
+    town.moment()
+    belief = town.time.belief
+    assert isinstance(belief, Belief)
+    for boot, is_known in (("b", True), ("c", False)):
+        again = Town()
+        again.boot, again.mono_ms = boot, HOUR_MS
+        again.time.take_recorded(None, "b", belief)
+        assert again.is_right() is is_known
+        assert ("moved this clock" in again.time.fault) is is_known
 
 
 # The central
@@ -257,7 +275,7 @@ def test_a_clock_before_the_oldest_plausible_year_is_unset(
 
 
 def test_an_own_clock_is_not_before_an_earlier_boot(town: Town) -> None:
-    town.time.add_recorded(Recorded(format_instant(NOON), "before", 99_000_000))
+    town.time.take_recorded(format_instant(NOON), "b", None)
     town.wall, town.mono_ms = NOON - DAY, 5_000
     assert town.moment().trust is ClockTrust.UNSET
     assert town.is_right()  # it counts on from the newest entry
@@ -275,8 +293,7 @@ def test_another_boot_begins_without_a_confirmed_time(town: Town) -> None:
 
 @pytest.mark.parametrize("day", ["2026-11-20", "2026-11-24", "2030-01-07"])
 def test_the_staff_can_always_say_what_day_it_is(town: Town, day: str) -> None:
-    for at in (NOON, NOON + YEARS):
-        town.time.add_recorded(Recorded(format_instant(at), "before", 9))
+    town.time.take_recorded(format_instant(NOON + YEARS), "b", None)
     assert town.time.day(town.moment()) is None
     town.time.take_staff_day("2026-11-22", town.moment())
     town.time.take_staff_day(day, town.moment())  # the newest word wins
@@ -299,12 +316,14 @@ def test_the_staffs_day_does_not_count_against_a_trusted_time(town: Town) -> Non
     assert (town.moment().day, town.time.day(town.moment())) == (None, "2026-11-23")
 
 
-def test_the_staffs_day_is_a_second_source(town: Town) -> None:
-    town.error = 2 * DAY
-    town.moment()
+def test_the_staffs_day_is_the_day_and_no_hour(town: Town) -> None:
+    """The clock may be an hour wrong on the right day."""
     town.error = timedelta()
-    town.time.take_staff_day("2026-11-23", town.moment())
-    assert town.moment().trust is ClockTrust.SYNCED
+    town.moment()
+    town.error = timedelta(hours=1)
+    for _ in range(2):
+        town.time.take_staff_day("2026-11-23", town.moment())
+        assert (town.moment().trust, town.moment().is_day_sure) == (ClockTrust.HELD, True)
 
 
 @pytest.mark.parametrize("day", ["2026-11-31", "2019-11-23", "2200-01-01"])

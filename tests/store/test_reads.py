@@ -1,14 +1,16 @@
 """What is read of records and entries: balances, meals, lists, and the digest in steps."""
 
+from datetime import UTC, datetime
 from itertools import count
 
 import pytest
 from msgspec.structs import replace
 
-from agent.domain.clock import ClockTrust
+from agent.domain.clock import ClockTrust, TimeSource
 from agent.domain.digest import Tally, tally
 from agent.domain.ledger import Entry, Kind, Place
 from agent.domain.tap import OwnMeal
+from agent.domain.timekeeper import Belief
 from agent.errors import RecordError
 from agent.store import pruning, reads, writes
 from agent.store.reads import DIGEST_STEP_RECORDS, RECENT_ENTRIES
@@ -125,18 +127,30 @@ def test_a_window_begins_behind_the_last_entry_that_is_not_in_it(disk: Disk) -> 
     assert [entry.mono_ms for _, entry in reads.entries_of_boot(disk.db, "b")] == [100, 200, 300]
 
 
-def test_recorded_times_are_confirmed_ones_of_this_boot_and_of_earlier_ones(disk: Disk) -> None:
+def test_the_newest_confirmed_time_is_that_of_an_earlier_boot(disk: Disk) -> None:
     def add(boot: str, hour: int, clock: ClockTrust = ClockTrust.SYNCED) -> Entry:
         draft = replace(meal(at=f"2026-11-23T{hour}:00:00.000Z"), boot=boot, clock=clock)
         return writes.append(disk.db, draft, is_another=True)
 
-    earlier, _, own, _ = add("a", 12), add("a", 11), add("b", 13), add("b", 14, ClockTrust.HELD)
-    assert reads.recorded_times(disk.db, "b") == [own, earlier]
-    wrong = WrongTime(first=Place(1, earlier.seq), last=Place(1, earlier.seq), boot="a")
-    writes.keep_wrong_times(disk.db, "a", [wrong], None)
-    assert [entry.at[11:13] for entry in reads.recorded_times(disk.db, "b")] == ["13", "11"]
+    assert reads.newest_confirmed_at(disk.db, "b") is None
+    earlier, _, _, _ = add("a", 12), add("a", 11), add("b", 13), add("a", 14, ClockTrust.HELD)
+    assert reads.newest_confirmed_at(disk.db, "b") == earlier.at
     after = reads.entries_after(disk.db, "2026-11-23T11:30:00.000Z", "b")
     assert after == [(Place(1, 1), earlier)]
+    wrong = WrongTime(first=Place(1, earlier.seq), last=Place(1, earlier.seq), boot="a")
+    writes.keep_wrong_times(disk.db, "a", [wrong], None)
+    assert reads.newest_confirmed_at(disk.db, "b") == "2026-11-23T11:00:00.000Z"
+    writes.note_contact(disk.db, "2026-11-23T12:30:00.000Z")
+    assert reads.newest_confirmed_at(disk.db, "b") == "2026-11-23T12:30:00.000Z"
+
+
+def test_a_boots_confirmed_time_is_kept(disk: Disk) -> None:
+    zero = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+    belief = Belief(TimeSource.TIME_SERVER, zero, "it moved", 7, is_witnessed=False)
+    for boot in ("a", "b"):
+        writes.keep_belief(disk.db, boot, belief)
+    assert reads.belief(disk.db, "a") is None
+    assert reads.belief(disk.db, "b") == belief
 
 
 def test_a_wrong_time_is_looked_for_among_the_recent_entries(disk: Disk) -> None:
