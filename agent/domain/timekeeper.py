@@ -54,6 +54,7 @@ ROUND_TRIP_MAX_MS = 60_000
 DOUBT_ENDS_MS = 24 * 3_600_000
 """A contradicted time that stood for so long is believed: after a day no meal of an earlier boot
 can be of the same service."""
+ANSWERS_DIFFER = "the central's last answer has another time; check the central's clock"
 STAFF_DAY_MS = 12 * 3_600_000
 """The staff's day ends after this time, so that it never counts for the next day's serving."""
 
@@ -154,7 +155,7 @@ class Timekeeper:
         self._answers.append(span)
         agreed = self._agreed()
         belief = self._belief
-        if belief is not None and belief.source is TimeSource.TIME_SERVER:
+        if belief is not None:
             self._compare(belief, span, moment.mono_ms)
         if self._wall is None:
             return
@@ -243,22 +244,28 @@ class Timekeeper:
             self._compare(self._belief, self._answers[-1], now_ms)
 
     def _compare(self, belief: Belief, span: _Span, now_ms: int) -> None:
-        """Compare a time server's time with an answer of the central."""
+        """Compare the confirmed time with an answer of the central."""
         self._central_fault = ""
-        if _agrees(span, belief.zero):
-            self._settle(belief)
-            return
+        is_server = belief.source is TimeSource.TIME_SERVER
         gap = span.middle - belief.zero
-        if belief.is_witnessed:
+        if _agrees(span, belief.zero):
+            if is_server:
+                self._settle(belief)
+            elif belief.doubt == ANSWERS_DIFFER:
+                self._doubt(belief, "", now_ms)
+        elif belief.is_witnessed:
             side = "ahead of" if gap > timedelta() else "behind"
             self._central_fault = (
-                f"the central's clock is {gap_words(gap)} {side} the time server;"
+                f"the central's clock is {gap_words(gap)} {side} this terminal's;"
                 " check the central's clock"
             )
         elif not belief.doubt:
-            doubt = f"time server and central differ by {gap_words(gap)}; check both clocks"
-            self._belief = replace(belief, doubt=doubt, doubted_ms=now_ms)
-            self.corrections += 1
+            differ = f"time server and central differ by {gap_words(gap)}; check both clocks"
+            self._doubt(belief, differ if is_server else ANSWERS_DIFFER, now_ms)
+
+    def _doubt(self, belief: Belief, doubt: str, now_ms: int) -> None:
+        self._belief = replace(belief, doubt=doubt, doubted_ms=now_ms)
+        self.corrections += 1
 
     def _settle(self, belief: Belief) -> None:
         """End a doubt, and prevent the next one: a second source agrees."""
