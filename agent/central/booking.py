@@ -30,7 +30,7 @@ from agent.central.books.incidents import Incident
 from agent.central.books.meals import Serving
 from agent.central.books.postings import Posting
 from agent.central.corrections import book_storno
-from agent.central.dating import AHEAD_REASON, REDATE, Now, confirm_time, date
+from agent.central.dating import REDATE, Now, confirm_time, date, is_time_unknown
 from agent.central.double_meals import settle
 from agent.central.orders import give_order
 from agent.central.verdict import SECOND_REASON, Batch, Verdict, judge
@@ -202,8 +202,7 @@ def _add(
     books: Books, batch: Batch, received: _Received, entry: Entry | None, verdict: Verdict
 ) -> BookedEntry:
     """Add an entry and its posting."""
-    is_unknown = AHEAD_REASON in verdict.reasons
-    has_true_time = entry is not None and entry.clock is not ClockTrust.UNSET and not is_unknown
+    has_true_time = entry is not None and not is_time_unknown(entry, batch.at)
     undoes = verdict.undoes
     row = BookedEntry(
         terminal=batch.terminal,

@@ -21,7 +21,7 @@ from agent.central.books.meals import Serving
 from agent.central.books.postings import Posting
 from agent.domain.canteen import price_on
 from agent.domain.clock import ClockTrust, Day, Instant, day_of, parse_instant
-from agent.domain.ledger import How
+from agent.domain.ledger import Entry, How
 
 AHEAD_MAX = timedelta(hours=1)
 """An entry whose time is further ahead of its arrival was made under a wrong clock."""
@@ -48,6 +48,12 @@ class _Sent(Struct):
 def is_ahead(at: Instant, now: Instant) -> bool:
     """Return whether a time has not come yet."""
     return parse_instant(at) > parse_instant(now) + AHEAD_MAX
+
+
+def is_time_unknown(entry: Entry, now: Instant) -> bool:
+    """Return whether an entry's own time says nothing: it was unset, or has not come yet."""
+    is_synced = entry.clock is ClockTrust.SYNCED
+    return entry.clock is ClockTrust.UNSET or (is_synced and is_ahead(entry.at, now))
 
 
 def confirm_time(books: Books, boot: Boot, time: BootTime, now: Now) -> set[Serving]:

@@ -13,7 +13,7 @@ from agent.central.books.cards import Card
 from agent.central.books.entries import BookedEntry
 from agent.central.books.file import Books
 from agent.central.books.meals import Serving
-from agent.central.dating import AHEAD_REASON, is_ahead, sent_cents
+from agent.central.dating import AHEAD_REASON, is_time_unknown, sent_cents
 from agent.domain.canteen import price_on
 from agent.domain.clock import ClockTrust, Instant
 from agent.domain.ledger import Entry, EntryKey, Kind
@@ -86,8 +86,6 @@ class Verdict:
 
 def judge(books: Books, batch: Batch, entry: Entry, verdict: Verdict) -> None:
     """Fill in the verdict on a well-formed entry."""
-    if entry.clock is ClockTrust.SYNCED and is_ahead(entry.at, batch.at):
-        verdict.flag(AHEAD_REASON)
     match entry.kind:
         case Kind.MEAL:
             _judge_meal(books, batch, entry, verdict)
@@ -97,6 +95,8 @@ def judge(books: Books, batch: Batch, entry: Entry, verdict: Verdict) -> None:
             _judge_storno(books, batch, entry, verdict)
         case Kind.REFUSAL | Kind.CLOSING:
             pass
+    if is_time_unknown(entry, batch.at) and entry.clock is ClockTrust.SYNCED:
+        verdict.flag(AHEAD_REASON)  # behind the reason for which an entry is set aside
 
 
 def _judge_meal(books: Books, batch: Batch, entry: Entry, verdict: Verdict) -> None:
@@ -112,7 +112,9 @@ def _judge_meal(books: Books, batch: Batch, entry: Entry, verdict: Verdict) -> N
         verdict.flag("card_blocked")
     elif card is not None and card.account != account.id:
         verdict.flag("card_of_another_account")
-    return _flag_second(books, account.id, entry, verdict)
+    if not is_time_unknown(entry, batch.at):
+        _flag_second(books, account.id, entry, verdict)
+    return None
 
 
 def _judge_unknown_meal(books: Books, batch: Batch, entry: Entry, verdict: Verdict) -> None:
@@ -126,12 +128,12 @@ def _judge_unknown_meal(books: Books, batch: Batch, entry: Entry, verdict: Verdi
         verdict.flag("no_price")
     if card.status != "active":
         verdict.flag("card_blocked")
-    return _flag_second(books, card.account, entry, verdict)
+    if not is_time_unknown(entry, batch.at):
+        _flag_second(books, card.account, entry, verdict)
+    return None
 
 
 def _flag_second(books: Books, account: str, entry: Entry, verdict: Verdict) -> None:
-    if entry.clock is ClockTrust.UNSET or AHEAD_REASON in verdict.reasons:
-        return  # its day is not known until its time is corrected
     assert entry.service is not None and entry.day is not None
     if meals.has_standing(books, Serving(account, entry.service, entry.day)):
         verdict.flag(SECOND_REASON)
