@@ -318,9 +318,9 @@ class Observer(CentralObserver):
         entry, now = made.entry, box.environment.now
         if entry.reason not in counter_invariants.REASONS_OF_TIME or self._is_misled(box, entry):
             return
-        account = None
-        if entry.account is not None and entry.account not in box.disk.damaged:
-            account = reads.account(box.db, entry.account)
+        if entry.account in box.disk.damaged:
+            return
+        account = reads.account(box.db, entry.account) if entry.account is not None else None
         view = counter_invariants.CounterView(
             now=now,
             services=reads.services(box.db),
