@@ -55,6 +55,7 @@ def greet(books: Books, greeting: Greeting, *, new_generation: Callable[[], str]
         epoch=hello.epoch,
         seq=hello.acked,
         before=hello.before if has_before else None,
+        is_wiped=hello.wiped,
     )
 
 

@@ -42,6 +42,7 @@ def status(db: Database, outages: Outages, time: Timekeeper, moment: Moment) -> 
         "generation": own.generation,
         "position": own.position,
         "resyncing": own.resyncing,
+        "wiped": own.is_wiped,
         "accounts": kept.pop("account", 0),
         "cards": kept.pop("card", 0),
         "set_aside": kept.pop("set_aside"),
@@ -62,4 +63,5 @@ def state(db: Database) -> TerminalState:
         last_contact_at=own.last_contact_at,
         set_aside=kept["set_aside"],
         incidents=kept["incident"],
+        wiped=own.is_wiped,
     )

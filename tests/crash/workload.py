@@ -140,6 +140,7 @@ class Workload:
             generation=GENERATION,
             to=self.position,
             acked=Place(number, acked),
+            h=Place(number, acked),
             rows=rows,
             notes=[NoteRow(seq=1, status="flagged", reason="x")],
             reset=reset,

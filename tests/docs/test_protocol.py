@@ -15,8 +15,8 @@ from agent.sync.messages import (
     TerminalState,
     decode,
     decode_entry,
-    decode_record,
 )
+from agent.sync.records import UnusableRecord, decode_record
 from docs import examples, schemas
 
 EXAMPLES: dict[str, Any] = {
@@ -66,7 +66,9 @@ def test_an_example_can_be_decoded_and_fits_its_schema(name: str) -> None:
             "closing",
         }
     if isinstance(message, Changes):
-        assert [decode_record(raw) for raw in message.records] or message.digest
+        records = [decode_record(raw) for raw in message.records]
+        assert records or message.digest
+        assert not any(isinstance(record, UnusableRecord) for record in records)
 
 
 def test_the_schemas_refuse_what_the_decoder_refuses() -> None:

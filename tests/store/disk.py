@@ -49,6 +49,7 @@ def changeset(
         generation=GENERATION,
         to=to,
         acked=acked,
+        h=acked,
         rows=list(rows),
         notes=list(notes),
         reset=reset,

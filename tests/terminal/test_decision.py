@@ -11,6 +11,7 @@ from agent.store.rows import KnownPlace
 from agent.sync.messages import Changes, Order
 from agent.terminal.decision import Decision, Received, Step, decide
 
+ALL_SENT = Place(9, 9)
 OURS, OTHER, ABANDONED = "a" * 32, "b" * 32, "c" * 32
 EPOCH, EARLIER = "2-0123456789abcdef", "1-0123456789abcdef"
 
@@ -36,6 +37,7 @@ STANDING = Standing(
     resyncing=False,
     last_contact_at=None,
     order_done=None,
+    is_wiped=False,
 )
 MESSAGE = Changes(
     generation=OURS, from_position=10, to=12, acked=end(5), at="2026-11-23T11:00:00.000Z"
@@ -44,8 +46,10 @@ MOMENT = Moment(at="2026-11-23T11:00:01.000Z", trust=ClockTrust.HELD, boot="b", 
 SNAPSHOT = replace(MESSAGE, generation=OTHER, from_position=0, reset=True, replaces=OURS)
 
 
-def decided(standing: Standing, own: KnownPlace | None, message: Changes) -> Decision:
-    return decide(standing, own, Received(message, "canteen/v1/borgo/t/t-1/changes", MOMENT))
+def decided(
+    standing: Standing, own: KnownPlace | None, message: Changes, sent: Place = ALL_SENT
+) -> Decision:
+    return decide(standing, own, Received(message, "canteen/v1/borgo/t/t-1/changes", MOMENT, sent))
 
 
 def step(message: Changes, standing: Standing = STANDING, number: int = 2) -> Step:

@@ -147,7 +147,7 @@ def test_a_waiting_order_in_a_restored_central_is_done_in_its_new_generation(wir
 
 
 def test_an_order_that_this_version_does_not_know_is_reported_once(wire: Wire) -> None:
-    changes = last_changes(wire) | {"order": {"id": "o-9", "do": "dance"}, "digest": None}
+    changes = last_changes(wire) | {"order": {"id": "o-00000001-9", "do": "dance"}, "digest": None}
     down(wire, json.dumps(changes).encode())
     down(wire, json.dumps(changes).encode())
     assert [incident.kind for incident in lists.incidents(wire.box.db)] == ["unknown_order"]

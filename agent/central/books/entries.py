@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from agent.central.books.file import Books
+from agent.central.books.town import next_position
 from agent.domain.clock import Day, Instant
 from agent.domain.ledger import EntryKey
 
@@ -192,6 +193,7 @@ def set_booking(books: Books, entry: BookedEntry) -> None:
         " WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
         (entry.account, entry.cents, entry.status, entry.reason, *entry.key),
     )
+    _send_remark_again(books, entry.key)
 
 
 def set_cents(books: Books, key: EntryKey, cents: int) -> None:
@@ -218,3 +220,13 @@ def flag(books: Books, key: EntryKey, reason: str) -> None:
         " WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
         (reason, *key),
     )
+    _send_remark_again(books, key)
+
+
+def _send_remark_again(books: Books, key: EntryKey) -> None:
+    """Give the remark on an entry a new position, if it may have been sent with `acked`."""
+    sent = books.row("SELECT 1 FROM chain WHERE terminal = ? AND epoch = ? AND seq >= ?", key[:3])
+    if sent is not None:
+        books.sql.execute(
+            "INSERT OR REPLACE INTO remark VALUES (?, ?, ?, ?, ?)", (*key, next_position(books))
+        )

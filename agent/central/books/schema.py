@@ -185,4 +185,15 @@ CREATE TABLE incident (                       -- what the office or a technician
     detail   TEXT NOT NULL
 ) STRICT;
 """,
+    """
+CREATE TABLE remark (                         -- entries whose remark changed after it was sent
+    terminal TEXT NOT NULL,
+    epoch    TEXT NOT NULL,
+    seq      INTEGER NOT NULL,
+    hash     TEXT NOT NULL,
+    p        INTEGER NOT NULL,                -- position of that change
+    PRIMARY KEY (terminal, epoch, seq, hash)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX remark_by_position ON remark (terminal, p);
+""",
 )
