@@ -133,7 +133,7 @@ class Changeset:
     resynchronisation; it ends when the position reaches `until`, the central's position when it
     began (None: with a message without `more`). Records that it did not name by then are removed.
     `unidentified` has the kind of each record without a usable id, None for one without a usable
-    kind: it may name any such record.
+    kind: it may name any such record. `notes` are all on entries behind `notes_after` up to `h`.
     """
 
     generation: str
@@ -141,6 +141,7 @@ class Changeset:
     acked: Place
     h: Place
     rows: list[RecordRow]
+    notes_after: int
     notes: list[NoteRow]
     reset: bool
     more: bool

@@ -51,9 +51,13 @@ def remove_unnamed(sql: sqlite3.Connection, resync: int) -> None:
         sql.execute(f"DELETE FROM {table} WHERE named < ?", (resync,))
 
 
-def store_notes(sql: sqlite3.Connection, epoch_number: int, notes: Iterable[NoteRow]) -> None:
-    """Store remarks that came with an acknowledgement."""
-    rows = [(Place(epoch_number, note.seq).n, note.status, note.reason) for note in notes]
+def store_notes(
+    sql: sqlite3.Connection, after: int, up_to: Place, notes: Iterable[NoteRow]
+) -> None:
+    """Store the remarks on the entries behind seq `after` up to a place: there are no others."""
+    number = up_to.epoch_number
+    sql.execute("DELETE FROM note WHERE n > ? AND n <= ?", (Place(number, after).n, up_to.n))
+    rows = [(Place(number, note.seq).n, note.status, note.reason) for note in notes]
     sql.executemany("INSERT OR IGNORE INTO note VALUES (?, ?, ?)", rows)
 
 

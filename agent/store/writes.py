@@ -17,7 +17,6 @@ from agent.store.rows import (
     Changeset,
     EpochCopy,
     Incident,
-    NoteRow,
     RecordRow,
     SetAside,
 )
@@ -138,7 +137,7 @@ def apply_changes(db: Database, changes: Changeset) -> int:
         )
         for kind in changes.unidentified:
             keep_records(sql, kind, resync)
-        store_notes(sql, changes.acked.epoch_number, changes.notes)
+        store_notes(sql, changes.notes_after, changes.h, changes.notes)
         for note in changes.later_notes:
             store_later_note(sql, note)
         for message in changes.unreadable:
@@ -183,18 +182,16 @@ def adopt_generation(
         )
 
 
-def acknowledge(
-    db: Database, acked: Place, notes: Iterable[NoteRow], last_contact_at: Instant
-) -> None:
-    """Note that an earlier epoch is booked up to `acked`.
+def acknowledge(db: Database, changes: Changeset) -> None:
+    """Note that an earlier epoch is booked up to `acked`, with the notes on its entries.
 
     Records of such a message are not taken.
     """
     with db.transaction() as sql:
-        store_notes(sql, acked.epoch_number, notes)
+        store_notes(sql, changes.notes_after, changes.h, changes.notes)
         sql.execute(
             "UPDATE terminal SET acked = max(acked, ?), last_contact_at = ?",
-            (acked.n, last_contact_at),
+            (changes.acked.n, changes.last_contact_at),
         )
 
 

@@ -266,9 +266,10 @@ def _changes(
         generation=message.generation,
         to=message.to,
         # An entry that was never sent cannot be booked: it is sent, whatever the message says.
-        acked=min(acked, received.sent),
+        acked=min(acked, received.sent) if acked.seq else acked,
         h=acked,
         rows=taken.rows,
+        notes_after=message.notes_after,
         notes=[NoteRow(seq=n.seq, status=n.status, reason=n.reason) for n in message.notes],
         later_notes=taken.notes,
         reset=message.reset and message.from_position == 0,

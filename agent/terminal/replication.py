@@ -178,7 +178,7 @@ class Replication:
         contact_at = changes.last_contact_at
         match step:
             case Step.ACKNOWLEDGE:
-                writes.acknowledge(self._db, changes.acked, changes.notes, contact_at)
+                writes.acknowledge(self._db, changes)
             case Step.ADOPT:
                 writes.adopt_generation(self._db, changes.generation, contact_at, changes.incident)
                 _log_incident(changes.incident)

@@ -142,6 +142,7 @@ class Workload:
             acked=Place(number, acked),
             h=Place(number, acked),
             rows=rows,
+            notes_after=0,
             notes=[NoteRow(seq=1, status="flagged", reason="x")],
             reset=reset,
             more=more,

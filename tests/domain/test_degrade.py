@@ -24,6 +24,12 @@ from agent.domain.degrade import KnownRecord, read_known
 ACCOUNT = {"k": "account", "id": "a-1", "p": 3, "balance": 5}
 CARD = {"k": "card", "id": "0" * 32, "p": 3, "account": "a-1"}
 POLICY = {"k": "policy", "from": "2026-09-01", "p": 3, "shortage": "refuse"}
+FORMS: dict[str, type[KnownRecord]] = {
+    "account": AccountRecord,
+    "card": CardRecord,
+    "policy": PolicyRecord,
+    "service": ServiceRecord,
+}
 SERVICE = {"k": "service", "id": "lunch", "p": 1, "name": "x", "opens": "12:00", "closes": "14:00"}
 
 
@@ -32,22 +38,22 @@ def read(form: type[KnownRecord], members: dict[str, Any], **more: object) -> tu
 
 
 @pytest.mark.parametrize(
-    ("form", "members", "field", "value", "name", "serves"),
+    ("members", "field", "value", "serves"),
     [
-        (AccountRecord, ACCOUNT, "status", "paused", "status", AccountStatus.ACTIVE),
-        (AccountRecord, ACCOUNT, "category", "nun", "category", Category.PUPIL),
-        (AccountRecord, ACCOUNT, "group", 7, "group", None),
-        (AccountRecord, ACCOUNT, "last_meal", {"day": "today"}, "last_meal", None),
-        (CardRecord, CARD, "status", "melted", "status", CardStatus.ACTIVE),
-        (PolicyRecord, POLICY, "shortage", "ask", "shortage", Shortage.SERVE),
-        (PolicyRecord, POLICY, "unknown_card", "ask", "unknown_card", UnknownCard.SERVE),
-        (PolicyRecord, POLICY, "floor", "-10.00", "floor", -CENTS_MAX),
-        (PolicyRecord, POLICY, "stale_after_h", 0, "stale_after_h", 1),
-        (PolicyRecord, POLICY, "labels", "full", "labels", "none"),
-        (PolicyRecord, POLICY, "keep_days", None, "keep_days", 60),
-        (ServiceRecord, SERVICE, "weekdays", [1, 8, 5], "weekdays", [1, 5]),
-        (ServiceRecord, SERVICE, "weekdays", "daily", "weekdays", [1, 2, 3, 4, 5]),
-        (ServiceRecord, SERVICE, "closed_days", ["x", "2026-12-08"], "closed_days", ["2026-12-08"]),
+        (ACCOUNT, "status", "paused", AccountStatus.ACTIVE),
+        (ACCOUNT, "category", "nun", Category.PUPIL),
+        (ACCOUNT, "group", 7, None),
+        (ACCOUNT, "last_meal", {"day": "today"}, None),
+        (CARD, "status", "melted", CardStatus.ACTIVE),
+        (POLICY, "shortage", "ask", Shortage.SERVE),
+        (POLICY, "unknown_card", "ask", UnknownCard.SERVE),
+        (POLICY, "floor", "-10.00", -CENTS_MAX),
+        (POLICY, "stale_after_h", 0, 1),
+        (POLICY, "labels", "full", "none"),
+        (POLICY, "keep_days", None, 60),
+        (SERVICE, "weekdays", [1, 8, 5], [1, 5]),
+        (SERVICE, "weekdays", "daily", [1, 2, 3, 4, 5]),
+        (SERVICE, "closed_days", ["x", "2026-12-08"], ["2026-12-08"]),
     ],
 )
 def test_a_field_with_an_unknown_value_falls_back(

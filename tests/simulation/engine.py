@@ -308,7 +308,7 @@ class Engine:
         self.observer.check_pruned(box)
         invariants.the_hash_chain_is_intact(box.db)
         invariants.every_entry_is_booked(box.db, books, name)
-        invariants.a_set_aside_entry_is_noted_at_its_terminal(box.db, books, name)
+        invariants.notes_are_those_of_the_central(box.db, books, name)
         invariants.a_terminal_equals_the_central(box.db, books, name)
         if len(self._named(name)) == 1:
             invariants.no_order_is_pending(books, name)

@@ -51,6 +51,7 @@ def changeset(
         acked=acked,
         h=acked,
         rows=list(rows),
+        notes_after=0,
         notes=list(notes),
         reset=reset,
         more=False,

@@ -72,7 +72,8 @@ def test_a_later_note_takes_the_place_of_the_one_before(disk: Disk) -> None:
     end = ChainEnd(epoch=EPOCH, seq=1, hash=first.hash)
 
     def take(note: LaterNote) -> list[str]:
-        disk.apply(dataclasses.replace(changeset(to=2, acked=Place(1, 1)), later_notes=[note]))
+        changes = changeset(to=2, acked=Place(1, 1))
+        disk.apply(dataclasses.replace(changes, notes_after=1, later_notes=[note]))
         return [f"{row.kind}: {row.detail}" for row in lists.incidents(disk.db)]
 
     flagged = LaterNote(entry=end, status="flagged", reason="no_price")

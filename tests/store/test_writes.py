@@ -210,7 +210,7 @@ def test_pruning_keeps_the_latest_entry_when_a_new_epoch_has_begun(disk: Disk) -
     assert reads.latest_entry(disk.db) == last
     disk.meal(day="2026-11-25", at="2026-11-25T11:00:00.000Z")
     assert writes.prune(disk.db, before=FAR_FUTURE) == 0  # still the newest booked entry
-    writes.acknowledge(disk.db, Place(2, 1), [], AT)
+    writes.acknowledge(disk.db, changeset(to=0, acked=Place(2, 1)))
     disk.db.sql.execute("UPDATE record SET h = (SELECT acked FROM terminal)")
     assert writes.prune(disk.db, before=FAR_FUTURE) == 1
     assert list(verify(disk.db)) == []

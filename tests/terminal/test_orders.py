@@ -146,6 +146,22 @@ def test_a_waiting_order_in_a_restored_central_is_done_in_its_new_generation(wir
     assert "wipe" in [incident.kind for incident in lists.incidents(wire.box.db)]
 
 
+# C81
+@pytest.mark.parametrize(
+    "order_id", ["o-9", "wipe-it", "o-00000001-0", "o-00000001-01", "o-0000000A-1", "o-00000002-1"]
+)
+def test_an_order_without_a_number_of_its_generation_is_set_aside(
+    wire: Wire, order_id: str
+) -> None:
+    """It could not be recognised when it comes again."""
+    changes = last_changes(wire) | {"order": {"id": order_id, "do": "resync"}, "digest": None}
+    for _ in range(2):
+        down(wire, json.dumps(changes).encode())
+    assert standing(wire.box.db).order_done is None and not standing(wire.box.db).resyncing
+    (aside,) = lists.incidents(wire.box.db)
+    assert aside.kind == "set aside" and f"order '{order_id}'" in aside.detail
+
+
 def test_an_order_that_this_version_does_not_know_is_reported_once(wire: Wire) -> None:
     changes = last_changes(wire) | {"order": {"id": "o-00000001-9", "do": "dance"}, "digest": None}
     down(wire, json.dumps(changes).encode())

@@ -186,7 +186,7 @@ CREATE TABLE incident (                       -- what the office or a technician
 ) STRICT;
 """,
     """
-CREATE TABLE remark (                         -- entries whose remark changed after it was sent
+CREATE TABLE remark (                         -- entries whose remark changed after booking
     terminal TEXT NOT NULL,
     epoch    TEXT NOT NULL,
     seq      INTEGER NOT NULL,
