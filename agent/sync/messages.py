@@ -1,7 +1,8 @@
 """The messages of the contract, version 1: their only definition in the program.
 
-The JSON Schemas of docs/protocol are printed from it. Decoding checks form and limits and raises
-`SyncError` with one sentence. Unknown fields are ignored, since later versions may add some.
+The JSON Schemas of docs/reference/protocol are printed from it. Decoding checks form and limits
+and raises `SyncError` with one sentence. Unknown fields are ignored, since later versions may add
+some.
 """
 
 import re

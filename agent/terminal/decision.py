@@ -142,8 +142,7 @@ ROWS = (
     ),
     Row(
         "C61",
-        "another generation, but not: `reset`, `from` 0, and `replaces` equal to the terminal's"
-        " own (`null` when blank)",
+        "another generation, without `reset`, `from` 0, and the terminal's own in `replaces`",
         "gap",
         Step.GAP,
         _is_of_no_use,
@@ -152,7 +151,7 @@ ROWS = (
     Row(
         "C62",
         "another generation, and the terminal keeps entries of earlier epochs",
-        "follows the generation, and offers those epochs first",
+        "follows it, and offers those first",
         Step.ADOPT,
         _is_new_generation_with_earlier_epochs,
     ),
@@ -160,8 +159,7 @@ ROWS = (
     Row("C64", "`from` is beyond the terminal's position", "gap", Step.GAP, _begins_beyond),
     Row(
         "C65",
-        "`to` is not behind the position, and `acked` is behind what the terminal knows to be"
-        " booked",
+        "`to` is not behind the position, and `acked` is behind what it knows to be booked",
         "gap",
         Step.GAP,
         _believes_an_old_hello,

@@ -37,6 +37,7 @@ def read(form: type[KnownRecord], members: dict[str, Any], **more: object) -> tu
     return read_known(form, json.dumps(members | more).encode())
 
 
+# C90
 @pytest.mark.parametrize(
     ("members", "field", "value", "serves"),
     [
@@ -66,11 +67,13 @@ def test_a_field_with_an_unknown_value_falls_back(
     assert {**msgspec.structs.asdict(record), field: None} == {**rest, field: None}
 
 
+# C90
 def test_an_unknown_end_of_serving_everybody_does_not_end_it() -> None:
     record, _ = read(PolicyRecord, POLICY, serve_all_until="when the snow melts")
     assert record.serve_all_until > "2199"
 
 
+# C90
 def test_of_several_prices_those_that_can_be_read_stay() -> None:
     price = {"from": "2026-09-01", "service": "lunch", "cents": 366}
     record, unknown = read(AccountRecord, ACCOUNT, prices=[price, {**price, "cents": "4.00"}])

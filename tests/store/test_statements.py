@@ -21,6 +21,7 @@ def digest(disk: Disk) -> Tally:
     return total
 
 
+# C91
 def test_a_record_that_cannot_be_read_keeps_the_last_that_could_be(disk: Disk) -> None:
     disk.changes(account("a-1", 700, 3), account("a-2", 5, 4), to=4, acked=0, reset=True)
     disk.changes(unread("a-1", 5), to=5, acked=0)
@@ -40,6 +41,7 @@ def test_a_tombstone_removes_a_record_that_cannot_be_read(disk: Disk) -> None:
     assert reads.balance_cents(disk.db, "a-1") is None and digest(disk) == Tally()
 
 
+# C92
 def test_a_snapshot_keeps_a_record_whose_successor_cannot_be_read(disk: Disk) -> None:
     disk.changes(account("a-1", 700, 3), account("a-2", 5, 4), to=4, acked=0, reset=True)
     writes.begin_resync(disk.db, None, None)
@@ -51,6 +53,7 @@ def test_a_snapshot_keeps_a_record_whose_successor_cannot_be_read(disk: Disk) ->
     assert digest(disk) == Tally()
 
 
+# C93
 def test_a_snapshot_with_a_record_of_no_id_removes_none_of_its_kind(disk: Disk) -> None:
     card = RecordRow(kind="card", id="0" * 32, p=2, body='{"k":"card"}')
     disk.changes(account("a-1", 700, 3), card, to=3, acked=0, reset=True)
@@ -65,6 +68,7 @@ def test_a_snapshot_with_a_record_of_no_id_removes_none_of_its_kind(disk: Disk) 
     assert reads.balance_cents(disk.db, "a-1") == 700
 
 
+# C95
 def test_a_later_note_takes_the_place_of_the_one_before(disk: Disk) -> None:
     first = disk.meal()
     note = NoteRow(seq=1, status="set_aside", reason="unknown_card")

@@ -77,12 +77,14 @@ def test_several_entries_are_appended_all_or_none(disk: Disk) -> None:
 # Records of the central
 
 
+# C50
 def test_a_record_older_than_the_stored_one_changes_nothing(disk: Disk) -> None:
     disk.changes(account("a-1", 2_000, 5), to=5, acked=0, reset=True)
     assert disk.changes(account("a-1", 1, 4), account("a-2", 7, 6), to=6, acked=0) == 1
     assert reads.balance_cents(disk.db, "a-1") == 2_000
 
 
+# C50 C52
 def test_a_resynchronisation_removes_unnamed_records_only_when_it_is_complete(disk: Disk) -> None:
     disk.changes(account("a-1", 1, 1), account("a-2", 2, 2), to=2, acked=0, reset=True)
     writes.begin_resync(disk.db, "o-1", None)
@@ -96,6 +98,7 @@ def test_a_resynchronisation_removes_unnamed_records_only_when_it_is_complete(di
     assert not standing(disk.db).resyncing
 
 
+# C52
 def test_a_resynchronisation_ends_where_the_central_stood_when_it_began(disk: Disk) -> None:
     disk.changes(account("a-1", 1, 1), account("a-2", 2, 2), to=2, acked=0, reset=True)
     writes.begin_resync(disk.db, None, None)
@@ -115,6 +118,7 @@ def test_a_resynchronisation_continues_after_a_restart(disk: Disk) -> None:
     assert accounts(disk) == ["a-1"]
 
 
+# C50
 def test_a_tombstone_removes_only_an_older_record(disk: Disk) -> None:
     disk.changes(account("a-1", 1, 5), to=5, acked=0, reset=True)
     disk.changes(RecordRow(kind="account", id="a-1", p=4, body=None), to=6, acked=0)
@@ -123,6 +127,7 @@ def test_a_tombstone_removes_only_an_older_record(disk: Disk) -> None:
     assert reads.balance_cents(disk.db, "a-1") is None
 
 
+# C51
 def test_a_note_is_kept_once(disk: Disk) -> None:
     disk.meal()
     note = NoteRow(seq=1, status="flagged", reason="second_meal")
@@ -184,6 +189,7 @@ def test_a_generation_is_adopted_by_sending_every_kept_epoch_again(disk: Disk) -
 # Pruning
 
 
+# C88
 def test_pruning_deletes_old_booked_entries_inside_their_balance(disk: Disk) -> None:
     for day in range(1, 6):
         disk.meal(day=f"2026-01-0{day}", at=f"2026-01-0{day}T11:00:00.000Z")
@@ -287,6 +293,7 @@ def secrets_left(folder: Path, secrets: list[bytes]) -> list[str]:
     ]
 
 
+# C84
 def test_after_a_wipe_no_byte_of_children_is_left_on_the_disk(disk: Disk) -> None:
     """Not in free pages, in the write-ahead log, or in copies from before migrations."""
     folder = disk.db.path.parent
@@ -320,6 +327,7 @@ def test_a_wipe_keeps_the_end_of_the_chain_and_records_itself(disk: Disk) -> Non
     assert list(verify(disk.db)) == []
 
 
+# C86
 def test_a_wiped_terminal_gets_work_again_only_by_an_order(disk: Disk) -> None:
     with_childrens_data(disk)
     writes.wipe(disk.db, "o-3", WIPED)

@@ -38,6 +38,7 @@ def test_a_message_is_the_same_after_decoding_and_encoding() -> None:
     assert (message.from_position, message.more, message.order) == (0, False, None)
 
 
+# C9
 def test_fields_of_a_later_version_are_ignored() -> None:
     assert decode(json.dumps({**CHANGES, "colour": "blue"}).encode(), Changes).to == 5
 
@@ -64,6 +65,7 @@ def test_a_bad_message_is_one_sentence(payload: bytes, sentence: str) -> None:
         decode(payload, Changes)
 
 
+# C1
 def test_a_message_has_at_most_message_bytes_max() -> None:
     payload = json.dumps(CHANGES).encode()
     assert decode(payload + b" " * (MESSAGE_BYTES_MAX - len(payload)), Changes).to == 5
@@ -71,6 +73,7 @@ def test_a_message_has_at_most_message_bytes_max() -> None:
         decode(payload + b" " * (MESSAGE_BYTES_MAX + 1 - len(payload)), Changes)
 
 
+# C40
 def test_a_changes_message_has_at_most_chunk_records_max_records() -> None:
     def with_records(count: int) -> Changes:
         return decode(json.dumps({**CHANGES, "records": [{}] * count}).encode(), Changes)
@@ -90,6 +93,7 @@ def test_a_nonce_has_at_most_nonce_characters_max_characters() -> None:
             with_nonce(characters)
 
 
+# C30
 def test_a_batch_has_at_least_one_and_at_most_batch_entries_max_entries() -> None:
     def with_entries(count: int) -> Entries:
         batch = {"epoch": "1-0123456789abcdef", "prev": "0" * 64, "entries": [{}] * count}
@@ -101,6 +105,7 @@ def test_a_batch_has_at_least_one_and_at_most_batch_entries_max_entries() -> Non
             with_entries(count)
 
 
+# C8
 def test_a_seq_is_at_most_seq_max() -> None:
     def with_seq(seq: int) -> Changes:
         acked = {"epoch": "1-0123456789abcdef", "seq": seq, "hash": "0" * 64}
@@ -134,6 +139,7 @@ def test_any_json_is_an_entry_or_a_sync_error(value: object) -> None:
         pass
 
 
+# C80
 @pytest.mark.parametrize(
     ("order", "done", "expected"),
     [

@@ -30,6 +30,7 @@ def unusable(raw: bytes) -> UnusableRecord:
     return record
 
 
+# C45
 def test_a_record_has_its_kind_and_id_as_key() -> None:
     account = received(b'{"k":"account","p":3,"id":"a-1","balance":5,"new":1}')
     assert (account.kind, account.id, account.p, account.unknown) == ("account", "a-1", 3, [])
@@ -41,6 +42,7 @@ def test_a_record_has_its_kind_and_id_as_key() -> None:
     assert (gone.kind, gone.id, gone.body) == ("card", "x", None)
 
 
+# C94
 def test_a_kind_of_a_later_version_is_kept_unread() -> None:
     record = received(b'{"k":"menu","id":"m-1","p":4,"dish":"pasta"}')
     assert (record.kind, record.id, record.p) == ("menu", "m-1", 4)
@@ -63,6 +65,7 @@ def test_a_kind_of_a_later_version_has_limits(
     assert isinstance(record, ReceivedRecord if is_used else UnusableRecord)
 
 
+# C90
 def test_a_value_of_a_later_version_costs_its_field_alone() -> None:
     record = received(b'{"k":"account","p":3,"id":"a-1","balance":5,"category":"nun"}')
     assert record.unknown == ["category"]

@@ -1,6 +1,7 @@
 """A remark of the central follows what became of its entry, whatever happens to messages."""
 
 import json
+from pathlib import Path
 
 from agent.central.feed import CHUNK_RECORDS
 from agent.central.office.terminals import order
@@ -83,6 +84,28 @@ def test_a_meal_that_becomes_the_second_one_gets_a_remark_later(two: Wire) -> No
     two.connect("t-2")
     two.settle()
     assert notes(two) == ["entry 1: already_served_elsewhere"]
+
+
+# C96 C51
+def test_a_remark_of_a_lost_generation_goes_with_it(two: Wire, tmp_path: Path) -> None:
+    """The central is restored, and the meal that was the first one is on no disk any more."""
+    lost, kept = two.boxes["t-2"], two.boxes["t-1"]
+    two.central.back_up(tmp_path / "backup.db")
+    two.disconnect("t-1")
+    lost.tap("em:010063e9ae")
+    two.settle()
+    two.clock.pass_ms(60_000)
+    kept.tap("em:010063e9ae")
+    two.disconnect("t-2")
+    two.connect("t-1")
+    assert notes(two) == ["entry 1: already_served_elsewhere"]
+    two.disconnect("t-1")
+    two.central.restore(tmp_path / "backup.db")
+    two.connect("t-1")
+    for _ in range(3):
+        two.pass_time(60_000)
+    assert standing(kept.db).pending == 0 and notes(two) == []
+    notes_are_those_of_the_central(kept.db, two.central.books, "t-1")
 
 
 def test_many_remarks_come_in_chunks(wire: Wire) -> None:

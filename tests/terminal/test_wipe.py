@@ -8,9 +8,10 @@ from agent.central.books import lists as central_lists
 from agent.central.office.terminals import add_terminal, order, retire_terminal
 from agent.central.orders import give_order
 from agent.domain.card import card_token, parse_card_id
-from agent.errors import CentralError
+from agent.errors import CentralError, StoreError
 from agent.readers.events import Signal
 from agent.store import lists, reads, writes
+from agent.store.database import Database
 from agent.store.rows import Incident
 from agent.store.standing import standing
 from agent.sync.session import HEARTBEAT_MS
@@ -158,3 +159,18 @@ def test_a_damaged_file_of_a_wiped_terminal_is_replaced_by_a_wiped_one(wire: Wir
     wire.connect()
     wire.pass_time(HEARTBEAT_MS)
     assert standing(wire.box.db).is_wiped and list(reads.balances(wire.box.db)) == []
+
+
+# C84
+def test_a_wipe_is_repeated_until_no_data_is_left(wire: Wire) -> None:
+    reader = Database(wire.box.path, read_only=True)
+    with reader.reading() as sql:
+        sql.execute("SELECT * FROM record").fetchall()
+        order(wire.central.books, "t-1", "wipe")
+        with pytest.raises(StoreError, match="another program is reading"):
+            wire.settle()
+        assert standing(wire.box.db).order_done is None
+    reader.close()
+    wire.pass_time(HEARTBEAT_MS)
+    wire.pass_time(HEARTBEAT_MS)
+    assert standing(wire.box.db).order_done is not None

@@ -50,6 +50,7 @@ def test_a_site_sees_its_own_records_and_the_towns_rules(books: Books) -> None:
     assert "service lunch" not in names(books, Interval("media", 0))
 
 
+# C44
 def test_tombstones_are_only_for_those_who_have_records(books: Books) -> None:
     fill(books)
     assert "gone a-9" not in names(books, Interval(SITE, 0))
