@@ -22,7 +22,7 @@ from agent.domain.digest import Tally, tally, tally_unread
 from agent.domain.ledger import SEQ_BITS, Entry, Place
 from agent.errors import DamagedError, RecordError
 from agent.store.database import Database
-from agent.store.rows import Holder, ListedEntry
+from agent.store.rows import Holder, ListedEntry, RecordRow
 from agent.store.standing import hash_at
 
 DIGEST_STEP_RECORDS = 500  # some milliseconds on a Pi: a tap never waits longer for a digest
@@ -249,6 +249,14 @@ def digest_step(
         raise
     so_far = tally_unread(((kind, body) for kind, _, body, is_unread in rows if is_unread), so_far)
     return so_far, ((rows[-1][0], rows[-1][1]) if len(rows) == DIGEST_STEP_RECORDS else None)
+
+
+def unread(db: Database) -> list[RecordRow]:
+    """Return the records that could not be read when they came."""
+    return [
+        RecordRow(kind=kind, id=record_id, p=p, body=body, is_readable=False)
+        for kind, record_id, p, body in db.rows("SELECT kind, id, p, body FROM unread")
+    ]
 
 
 def shown_beyond_cents(db: Database) -> int:

@@ -280,6 +280,17 @@ def take_rules(db: Database, rules: Iterable[RecordRow], last_contact_at: Instan
         sql.execute("UPDATE terminal SET last_contact_at = ?", (last_contact_at,))
 
 
+def promote(db: Database, rows: Iterable[RecordRow]) -> None:
+    """Use records that could not be read when they came: this version can read them."""
+    with db.transaction() as sql:
+        for row in rows:
+            key = (row.kind, row.id)
+            sql.execute(
+                "INSERT OR REPLACE INTO record SELECT * FROM unread WHERE kind = ? AND id = ?", key
+            )
+            sql.execute("DELETE FROM unread WHERE kind = ? AND id = ?", key)
+
+
 def stay_wiped(db: Database) -> None:
     """Take no records, as the damaged file did that this one replaces."""
     with db.transaction() as sql:

@@ -284,6 +284,16 @@ def _changes(
     )
 
 
+def readable_now(rows: list[RecordRow]) -> list[RecordRow]:
+    """Return those of the unread records that this version can read."""
+    return [
+        row
+        for row in rows
+        if row.body is not None
+        and isinstance(decode_record(Raw(row.body.encode())), ReceivedRecord)
+    ]
+
+
 def _take(taken: _Taken, raw: Raw, received: Received, at: Instant) -> None:
     """Add what one record brings. What cannot be used is set aside, and removes nothing."""
     record = decode_record(raw)

@@ -36,7 +36,7 @@ from agent.sync.messages import (
 from agent.sync.session import Reconnect, SayHello, SendEntries, Session
 from agent.sync.topics import Leaf, Topics
 from agent.terminal.answers import Answers
-from agent.terminal.decision import Received, Step, decide
+from agent.terminal.decision import Received, Step, decide, readable_now
 
 CONTACT_EVERY_MS = (
     60_000  # the age of the data is shown in minutes; a flush per answer wears the card
@@ -79,6 +79,8 @@ class Replication:
         own = standing(db)
         self._terminal = own.terminal
         self._topics = Topics(own.town)
+        if readable := readable_now(reads.unread(db)):
+            writes.promote(db, readable)  # the agent was updated
         self._answers = Answers()
         self._sent = tail(db).place  # what an earlier process sent is not known
         self._walk: _DigestWalk | None = None

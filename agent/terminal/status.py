@@ -15,9 +15,10 @@ from agent.terminal.outages import Outages
 
 def summary(db: Database, outages: Outages) -> str:
     """Return one line for `systemctl status`."""
-    pending = standing(db).pending
-    link = outages.link_word()
-    return f"{outages.reader_summary()}; link {link}; {pending} entries wait for the central"
+    own = standing(db)
+    work = "wiped, serves nobody; " if own.is_wiped else ""
+    waiting = f"{own.pending} entries wait for the central"
+    return f"{work}{outages.reader_summary()}; link {outages.link_word()}; {waiting}"
 
 
 def status(db: Database, outages: Outages, time: Timekeeper, moment: Moment) -> Answer:

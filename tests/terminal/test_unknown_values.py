@@ -113,6 +113,20 @@ def test_a_snapshot_with_a_record_that_cannot_be_identified_drops_nothing(wire: 
     assert [account for account, _ in reads.balances(wire.box.db)] == ["a-1", "a-2"]
 
 
+# C91
+def test_after_an_update_that_can_read_it_a_record_is_used(wire: Wire) -> None:
+    """The row is as an older program left it."""
+    body = '{"balance":900,"id":"a-1","k":"account","p":50}'
+    for kept in (body, '{"balance":"9.00","id":"a-2","k":"account","p":51}'):
+        record = json.loads(kept)
+        row = (record["id"], record["p"], standing(wire.box.db).mark.n, kept)
+        statement = "INSERT INTO unread VALUES ('account', ?, ?, ?, 9, ?)"
+        wire.box.db.sql.execute(statement, row)
+    wire.box.restart()
+    assert wire.box.balance("a-1") == 900
+    assert [row.id for row in reads.unread(wire.box.db)] == ["a-2"]
+
+
 def test_what_a_newer_program_can_read_is_still_there(wire: Wire, tmp_path: Path) -> None:
     """The bytes stay as they came, so an update of the agent alone brings the value back."""
     later(wire, {"k": "account", "id": "a-1", "balance": 1, "category": "guest_of_honour"})

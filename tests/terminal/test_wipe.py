@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.central.books import lists as central_lists
-from agent.central.office.terminals import add_terminal, order, retire_terminal
+from agent.central.office.terminals import add_terminal, new_generation, order, retire_terminal
 from agent.central.orders import give_order
 from agent.domain.card import card_token, parse_card_id
 from agent.errors import CentralError, StoreError
@@ -145,6 +145,20 @@ def test_a_resync_that_was_ordered_before_a_wipe_does_not_undo_it(wire: Wire) ->
     for _ in range(3):
         wire.pass_time(HEARTBEAT_MS)
     assert standing(wire.box.db).is_wiped
+
+
+# C85
+def test_a_wiped_terminal_follows_a_new_generation_and_stays_wiped(wire: Wire) -> None:
+    wipe(wire)
+    wire.box.tap(CARD)
+    new_generation(wire.central.books, "d00d" * 8, at=wire.clock.instant, reason="restored")
+    wire.central.restart()
+    for _ in range(3):
+        wire.pass_time(HEARTBEAT_MS)
+    own = standing(wire.box.db)
+    assert (own.generation, own.pending, own.is_wiped) == ("d00d" * 8, 0, True)
+    assert list(reads.balances(wire.box.db)) == [] and not own.resyncing
+    assert "wiped, serves nobody" in wire.box.core.summary()
 
 
 # C85
