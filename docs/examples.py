@@ -1,10 +1,11 @@
-"""Prints docs/protocol/examples/: a message of each kind, from a real terminal and a real central.
+"""Prints docs/reference/protocol/examples/: a message of each kind, from a real exchange.
 
 `python -m docs.examples` writes them, `--check` ends with 1 when one differs. Times and random
 numbers are fixed, so the same program prints the same bytes.
 """
 
 import json
+import logging
 import sys
 import tempfile
 from contextlib import closing
@@ -13,7 +14,7 @@ from pathlib import Path
 from docs import printed
 from tests.parts.wire import Wire
 
-FOLDER = printed.ROOT / "docs" / "protocol" / "examples"
+FOLDER = printed.ROOT / "docs" / "reference" / "protocol" / "examples"
 CARD, UNKNOWN = "a:04a1b2c3d4e5f6", "em:010063e9ae"
 
 
@@ -63,4 +64,5 @@ def main(check: bool) -> int:
 
 
 if __name__ == "__main__":
+    logging.disable()  # incidents of the exchange
     sys.exit(main(printed.wants_check()))

@@ -138,6 +138,7 @@ def put_image(box: Box, image: Path) -> None:
     box.start()
 
 
+# C113
 def test_17_a_restored_sd_card_repeats_and_loses_nothing(wire: Wire, tmp_path: Path) -> None:
     box = wire.box
     box.tap(CARD)
@@ -190,6 +191,7 @@ def test_17_a_storno_on_a_restored_sd_card_undoes_the_meal_of_its_own_chain(
     the_books_are_consistent(wire.central.books)
 
 
+# C107
 def test_18_terminals_send_a_restored_central_what_it_lost(wire: Wire, tmp_path: Path) -> None:
     wire.central.credit("a-1", 2000, "r-1")
     wire.box.tap(CARD)
@@ -211,6 +213,7 @@ def test_18_terminals_send_a_restored_central_what_it_lost(wire: Wire, tmp_path:
     everything_is_consistent(wire)
 
 
+# C87 C107
 def test_18_a_restored_central_gets_entries_of_earlier_epochs_too(
     wire: Wire, tmp_path: Path
 ) -> None:
@@ -231,6 +234,7 @@ def test_18_a_restored_central_gets_entries_of_earlier_epochs_too(
     everything_is_consistent(wire)
 
 
+# C108
 def test_18_a_restored_central_begins_one_generation_for_all_pruned_terminals(
     tmp_path: Path,
 ) -> None:

@@ -140,6 +140,7 @@ def test_7_an_online_terminal_knows_the_meals_of_the_other_one(two: Wire) -> Non
     assert two.boxes["t-2"].tap(CARD) is Signal.ALREADY_SERVED
 
 
+# C106
 def test_8_a_card_used_at_two_offline_terminals_is_charged_once(two: Wire) -> None:
     two.disconnect()
     two.boxes["t-2"].tap(CARD)
@@ -190,6 +191,7 @@ def test_9_after_a_power_cut_before_the_light_the_next_tap_is_already_served(wir
     assert sum(entry.kind == "meal" for entry in wire.box.entries()) == 1
 
 
+# C4
 def test_10_doubled_late_and_reordered_messages_change_no_balance(wire: Wire) -> None:
     def balances() -> list[int | None]:
         sides = (wire.box, wire.central)

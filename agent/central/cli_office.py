@@ -221,7 +221,7 @@ def terminals(context: click.Context, table_format: Format) -> None:
 @click.argument("site")
 @click.pass_obj
 def terminal_add(db_path: Path, terminal: str, site: str) -> None:
-    """Register TERMINAL at SITE, or move it there."""
+    """Register TERMINAL at SITE, or move it there; a wiped one gets work again."""
     with open_books(db_path) as books:
         add_terminal(books, checked_id(terminal), checked_id(site))
     click.echo(f"terminal {terminal} at site {site}")
@@ -242,6 +242,9 @@ def terminal_retire(db_path: Path, terminal: str) -> None:
 @click.argument("do", type=click.Choice(["resync", "new_epoch"]))
 @click.pass_obj
 def terminal_order(db_path: Path, terminal: str, do: str) -> None:
-    """Order TERMINAL to compare all records again, or to begin a new epoch."""
+    """Order TERMINAL to compare all records again, or to begin a new epoch.
+
+    A resync also gives work to a wiped terminal again.
+    """
     with open_books(db_path) as books:
         click.echo(f"order {order(books, terminal, do)} for terminal {terminal}: {do}")

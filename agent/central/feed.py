@@ -16,7 +16,7 @@ from agent.central.books import chains, entries, records, terminals, town
 from agent.central.books.chains import Chain
 from agent.central.books.entries import Span
 from agent.central.books.file import Books
-from agent.central.books.records import Interval
+from agent.central.books.records import Interval, Reader
 from agent.central.books.terminals import Terminal
 from agent.central.books.town import Standing
 from agent.domain.clock import Instant
@@ -38,7 +38,7 @@ class FeedCursor:
     """What a terminal has: a generation and position, and notes up to entry `seq` of `epoch`.
 
     `order` is the newest order sent on this connection. `before` is the newest entry of the
-    terminal's earlier epochs, if it is booked.
+    terminal's earlier epochs, if it is booked. A wiped terminal is sent no record.
     """
 
     generation: str | None
@@ -47,6 +47,7 @@ class FeedCursor:
     seq: int
     order: str | None = None
     before: ChainEnd | None = None
+    is_wiped: bool = False
 
     def after(self, message: Changes) -> "FeedCursor":
         """Return the cursor behind a message."""
@@ -57,6 +58,7 @@ class FeedCursor:
             seq=max(message.acked.seq, self.seq),
             order=message.order.id if message.order else None,
             before=self.before,
+            is_wiped=self.is_wiped,
         )
 
 
@@ -100,9 +102,12 @@ def changes(
         # Balances contain entries that `acked` does not name. Send no record until the terminal has
         # shown those entries, or has begun again.
         return message
-    chunk = _chunk(books, known.site, cursor.position)
+    reader = None
+    if known.site is not None and not cursor.is_wiped:
+        reader = Reader(terminal, known.site)
+    chunk = _chunk(books, reader, cursor.position)
     digest = None
-    if digests is not None and not chunk.more and message.order is None:
+    if digests is not None and not (chunk.more or message.order or cursor.is_wiped):
         digest = _digest(books, known.site, standing.position, digests)
     return msgspec.structs.replace(
         message,
@@ -150,14 +155,15 @@ def _without_records(
     )
 
 
-def _chunk(books: Books, site: str | None, after: int) -> _Chunk:
-    """Return as many records as a message may have. A retired terminal gets none."""
+def _chunk(books: Books, reader: Reader | None, after: int) -> _Chunk:
+    """Return as many records as a message may have. A retired or wiped terminal gets none."""
     raws: list[Raw] = []
-    if site is None:
+    if reader is None:
         return _Chunk(raws, after, more=False)
-    to = records.position_of(books, site, after, CHUNK_RECORDS)
+    to = records.position_of(books, reader, after, CHUNK_RECORDS)
     last, bytes_so_far = after, 0
-    for record in records.find(books, Interval(site, after, to)):
+    of_site = records.find(books, Interval(reader.site, after, to))
+    for record in sorted([*of_site, *records.remarks(books, reader.terminal, after, to)]):
         bytes_so_far += len(record.body)
         if len(raws) == CHUNK_RECORDS or (raws and bytes_so_far > CHUNK_BYTES_MAX):
             return _Chunk(raws, last, more=True)

@@ -62,8 +62,10 @@ def greet(books: Books, greeting: Greeting, *, new_generation: Callable[[], str]
         generation=hello.generation,
         position=hello.position if is_present else 0,
         epoch=hello.epoch,
-        seq=hello.acked,
+        # notes of another generation are not those of this one: all are sent again
+        seq=hello.acked if is_present else min(hello.acked, hello.oldest - 1),
         before=hello.before if has_before else None,
+        is_wiped=hello.wiped,
     )
 
 

@@ -17,13 +17,19 @@ def give_order(books: Books, terminal: str, do: str) -> str:
     """Give a terminal an order and return its id.
 
     The same order is not given twice while it waits. A new one takes the place of another, but
-    never of a wipe; a resync that was replaced comes afterwards.
+    never of a wipe; a resync that was replaced, or that must wait for a wipe, comes afterwards. A
+    wipe ends all that was ordered before: a resync after it gives the terminal work again.
     """
     known = _find(books, terminal)
+    if do == "wipe":
+        terminals.take_postponed_resync(books, terminal)
     if known.order_id is not None and known.order_do in (do, "wipe"):
+        if do == "resync" and known.order_do == "wipe":
+            terminals.postpone_resync(books, terminal)
         return known.order_id
     order_id = f"o-{town.standing(books).generation[-8:]}-{known.orders + 1}"
-    terminals.set_order(books, terminal, order_id, do, then_resync=known.order_do == "resync")
+    gives_way = known.order_do == "resync" and do != "wipe"
+    terminals.set_order(books, terminal, order_id, do, then_resync=gives_way)
     return order_id
 
 

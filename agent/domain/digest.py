@@ -2,19 +2,25 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """Number of accounts and cards, sum of balances in cents, sum of all records modulo 2^64."""
+    """Number of accounts and cards, sum of balances in cents, sum of all records modulo 2^64.
+
+    `unread_accounts` counts accounts that this version cannot read, `unread_balances` those of them
+    whose balance it cannot read either: `cents` lacks them.
+    """
 
     accounts: int = 0
     cards: int = 0
     cents: int = 0
     sum: int = 0
+    unread_accounts: int = 0
+    unread_balances: int = 0
 
     @property
     def sum_hex(self) -> str:
@@ -35,4 +41,19 @@ def tally(records: Iterable[tuple[str, bytes]], start: Tally) -> Tally:
         elif kind == "card":
             cards += 1
         total += int.from_bytes(hashlib.sha256(body).digest()[:8])
-    return Tally(accounts=accounts, cards=cards, cents=cents, sum=total % 2**64)
+    return replace(start, accounts=accounts, cards=cards, cents=cents, sum=total % 2**64)
+
+
+def tally_unread(records: Iterable[tuple[str, bytes]], start: Tally) -> Tally:
+    """Return `start` plus records that this version cannot read: their bytes count as well."""
+    for kind, body in records:
+        if kind == "account":
+            start = replace(start, unread_accounts=start.unread_accounts + 1)
+        try:
+            start = tally([(kind, body)], start)
+        except msgspec.ValidationError:
+            start = tally([("", body)], start)
+            start = replace(
+                start, accounts=start.accounts + 1, unread_balances=start.unread_balances + 1
+            )
+    return start

@@ -19,7 +19,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     (the central lost them). `oldest` is its first kept seq, `end` its newest entry, `acked` the
     newest acknowledged one. `previous` is the newest kept entry of the epochs before it, None if
     there is none. `mark` is the newest acknowledged place as received. `pending` counts all
-    unacknowledged entries of all epochs.
+    unacknowledged entries of all epochs. A wiped terminal takes no record.
     """
 
     town: str
@@ -38,6 +38,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     resyncing: bool
     last_contact_at: str | None
     order_done: str | None
+    is_wiped: bool
 
     @property
     def keeps_earlier_epochs(self) -> bool:

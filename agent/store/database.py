@@ -7,6 +7,7 @@ power cut. `psow=0`: a torn 4 KiB block does not take a committed neighbour with
 (sqlite.org/psow.html).
 """
 
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -93,7 +94,7 @@ class Database(SqliteFile[tuple[Any, ...]]):
     def compact(self) -> None:
         """Rewrite the file without free pages, empty the log, and delete old copies.
 
-        Old copies are those from before migrations.
+        Old copies are those from before migrations, and damaged files with their exports.
 
         For a terminal that must forget. Raise `StoreError` while another program reads: then old
         data may be left.
@@ -101,8 +102,9 @@ class Database(SqliteFile[tuple[Any, ...]]):
         try:
             self.sql.execute("VACUUM")
             (busy, _, _) = self.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            for copy in self.path.parent.glob(f"{self.path.name}.schema-*"):
-                copy.unlink()
+            for kind in ("schema", "damaged"):
+                for copy in self.path.parent.glob(f"{self.path.name}.{kind}-*"):
+                    shutil.rmtree(copy) if copy.is_dir() else copy.unlink()
         except (*FAULTS, OSError) as error:
             raise self.fault("not compacted", error) from error
         if busy:

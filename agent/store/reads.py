@@ -11,14 +11,15 @@ import msgspec
 
 from agent.domain.canteen import AccountRecord, CardRecord, PolicyRecord, ServiceRecord
 from agent.domain.clock import ClockTrust, Instant, TimeSource, parse_instant
-from agent.domain.digest import Tally, tally
+from agent.domain.degrade import KnownRecord, read_known
+from agent.domain.digest import Tally, tally, tally_unread
 from agent.domain.ledger import SEQ_BITS, Entry, Place
 from agent.domain.tap import OwnMeal
 from agent.domain.timekeeper import Belief
 from agent.errors import DamagedError, RecordError
 from agent.store.database import Database
 from agent.store.insertion import IS_WRONG_TIME
-from agent.store.rows import Holder, ListedEntry, MealsWanted, WrongTime
+from agent.store.rows import Holder, ListedEntry, MealsWanted, RecordRow, WrongTime
 from agent.store.standing import hash_at
 
 DIGEST_STEP_RECORDS = 500  # some milliseconds on a Pi: a tap never waits longer for a digest
@@ -26,12 +27,8 @@ DIGEST_STEP_RECORDS = 500  # some milliseconds on a Pi: a tap never waits longer
 RECENT_ENTRIES = 10_000  # a wrong time is looked for among these: some weeks of a large school
 _RECENT = f"(SELECT * FROM entry ORDER BY n DESC LIMIT {RECENT_ENTRIES})"
 
-_Record = TypeVar("_Record")
+_Record = TypeVar("_Record", bound=KnownRecord)
 
-_account = msgspec.json.Decoder(AccountRecord)
-_card = msgspec.json.Decoder(CardRecord)
-_policy = msgspec.json.Decoder(PolicyRecord)
-_service = msgspec.json.Decoder(ServiceRecord)
 _entry = msgspec.json.Decoder(Entry)
 BODY = "CAST(body AS BLOB)"  # as bytes: a damaged body may not be valid text
 _ACCOUNT = (
@@ -55,7 +52,7 @@ def holder(db: Database, token: str, wanted: MealsWanted | None) -> Holder:
     only for those who ate.
     """
     row = db.row(f"SELECT {BODY} FROM record WHERE kind = 'card' AND id = ?", (token,))
-    card = _decoded(_card, "card", token, row[0]) if row else None
+    card = _decoded(CardRecord, "card", token, row[0]) if row else None
     account, cents, meals = None, 0, 1
     if card is not None:
         same = (wanted.service, wanted.day, wanted.since) if wanted else (None, None, None)
@@ -78,12 +75,12 @@ def balance_cents(db: Database, account_id: str) -> int | None:
 
 def policies(db: Database) -> list[PolicyRecord]:
     """Return the town's rules, one record per day of effect."""
-    return db.cache.policies(lambda: _records(db, _policy, "policy"))
+    return db.cache.policies(lambda: _records(db, PolicyRecord, "policy"))
 
 
 def services(db: Database) -> list[ServiceRecord]:
     """Return the services of this terminal's site."""
-    return db.cache.services(lambda: _records(db, _service, "service"))
+    return db.cache.services(lambda: _records(db, ServiceRecord, "service"))
 
 
 def own_meals(
@@ -262,28 +259,53 @@ def digest_step(
 ) -> tuple[Tally, tuple[str, str] | None]:
     """Return the digest with the next `DIGEST_STEP_RECORDS` records after `after`.
 
-    `after` is (kind, id) of a record, empty texts at first.
+    `after` is (kind, id) of a record, empty texts at first. A record that this version cannot read
+    counts in the place of the last one that it could.
 
     The second value is the last record of the step, None when that was all. The caller makes sure
     that the position has not moved between two steps.
     """
     rows = db.rows(
-        f"SELECT kind, id, {BODY} FROM record WHERE (kind, id) > (?, ?) ORDER BY kind, id LIMIT ?",
+        f"SELECT kind, id, {BODY}, 0 FROM record WHERE (kind, id) > (?1, ?2)"
+        " AND NOT EXISTS (SELECT 1 FROM unread u WHERE u.kind = record.kind AND u.id = record.id)"
+        f" UNION ALL SELECT kind, id, {BODY}, 1 FROM unread WHERE (kind, id) > (?1, ?2)"
+        " ORDER BY 1, 2 LIMIT ?3",
         (*after, DIGEST_STEP_RECORDS),
     )
     try:
-        so_far = tally(((kind, body) for kind, _, body in rows), so_far)
+        so_far = tally(((kind, body) for kind, _, body, is_unread in rows if not is_unread), so_far)
     except ValueError:
-        for kind, record_id, body in rows:
-            if kind == "account":
+        for kind, record_id, body, is_unread in rows:
+            if kind == "account" and not is_unread:
                 decode_account(record_id, body)
         raise
+    so_far = tally_unread(((kind, body) for kind, _, body, is_unread in rows if is_unread), so_far)
     return so_far, ((rows[-1][0], rows[-1][1]) if len(rows) == DIGEST_STEP_RECORDS else None)
+
+
+def unread(db: Database) -> list[RecordRow]:
+    """Return the records that could not be read when they came."""
+    return [
+        RecordRow(kind=kind, id=record_id, p=p, body=body, is_readable=False)
+        for kind, record_id, p, body in db.rows("SELECT kind, id, p, body FROM unread")
+    ]
+
+
+def shown_beyond_cents(db: Database) -> int:
+    """Return by how many cents all shown balances together differ from those in the records.
+
+    That is the sum of the own entries after each record's `h`: 0 once each record contains them.
+    """
+    (cents,) = db.only_row(
+        "SELECT coalesce(sum((SELECT coalesce(sum(cents), 0) FROM entry WHERE eater = record.id"
+        " AND n > h AND cents <> 0)), 0) FROM record WHERE kind = 'account'"
+    )
+    return int(cents)
 
 
 def decode_account(account_id: str, body: bytes) -> AccountRecord:
     """Return a stored account. Raise `RecordError` when it is damaged."""
-    return _decoded(_account, "account", account_id, body)
+    return _decoded(AccountRecord, "account", account_id, body)
 
 
 def _own_meal(row: tuple[str, bytes, int, int]) -> OwnMeal:
@@ -301,17 +323,15 @@ def decode_body(body: str, digest: bytes) -> Entry:
         raise DamagedError(f"an entry cannot be read: {error}") from None
 
 
-def _records(db: Database, decoder: msgspec.json.Decoder[_Record], kind: str) -> list[_Record]:
+def _records(db: Database, form: type[_Record], kind: str) -> list[_Record]:
     rows = db.rows(f"SELECT id, {BODY} FROM record WHERE kind = ?", (kind,))
-    return [_decoded(decoder, kind, record_id, body) for record_id, body in rows]
+    return [_decoded(form, kind, record_id, body) for record_id, body in rows]
 
 
-def _decoded(
-    decoder: msgspec.json.Decoder[_Record], kind: str, record_id: str, body: bytes
-) -> _Record:
+def _decoded(form: type[_Record], kind: str, record_id: str, body: bytes) -> _Record:
     try:
-        return decoder.decode(body)
-    except ValueError as error:  # of msgspec, or bytes that are not text
+        return read_known(form, body)[0]
+    except ValueError as error:
         raise RecordError(kind, record_id, error) from None
 
 

@@ -87,6 +87,8 @@ class LedgerFile:
         with self._made() as db:
             newest = [epoch.newest for epoch in salvaged if epoch.newest.entries]
             writes.take_over(db, newest, self.epoch_bits())
+            if damaged.is_wiped and damaged.is_of(self.town, self.terminal):
+                writes.stay_wiped(db)
             writes.take_rules(db, damaged.rules, damaged.last_contact_at if salvaged else None)
             count, lost = (
                 sum(len(copy.entries) for copy in newest),

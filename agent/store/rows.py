@@ -1,6 +1,6 @@
 """The rows of the terminal's database as named values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.domain.canteen import AccountRecord, CardRecord
 from agent.domain.clock import Day, Instant
@@ -10,12 +10,16 @@ from agent.domain.tap import OwnMeal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordRow:
-    """A record as it came: `body` is its canonical JSON, None for a tombstone."""
+    """A record as it came: `body` is its canonical JSON, None for a tombstone.
+
+    One that is not readable stands beside the last version that was.
+    """
 
     kind: str
     id: str
     p: int
     body: str | None
+    is_readable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +27,18 @@ class NoteRow:
     """The central's remark on entry `seq` of the epoch that the message is about."""
 
     seq: int
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaterNote:
+    """The central's whole present remark on an entry that it remarked on before, or did not.
+
+    It applies to the entry with this hash alone. The status applied withdraws what was remarked.
+    """
+
+    entry: ChainEnd
     status: str
     reason: str
 
@@ -138,15 +154,19 @@ class ListedEntry:
 class Changeset:
     """What a `changes` message brings into the file, in one transaction.
 
-    `acked` is the `h` of every record. `reset` begins a resynchronisation; it ends when the
-    position reaches `until`, the central's position when it began (None: with a message without
-    `more`). Records that it did not name by then are removed.
+    `acked` is what counts as booked, `h` what every record's balance contains. `reset` begins a
+    resynchronisation; it ends when the position reaches `until`, the central's position when it
+    began (None: with a message without `more`). Records that it did not name by then are removed.
+    `unidentified` has the kind of each record without a usable id, None for one without a usable
+    kind: it may name any such record. `notes` are all on entries behind `notes_after` up to `h`.
     """
 
     generation: str
     to: int
     acked: Place
+    h: Place
     rows: list[RecordRow]
+    notes_after: int
     notes: list[NoteRow]
     reset: bool
     more: bool
@@ -154,3 +174,6 @@ class Changeset:
     last_contact_at: Instant | None
     unreadable: list[SetAside]
     incident: Incident | None
+    later_notes: list[LaterNote] = field(default_factory=list)
+    unidentified: list[str | None] = field(default_factory=list)
+    unknown_values: list[Incident] = field(default_factory=list)

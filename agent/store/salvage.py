@@ -70,6 +70,7 @@ class Damaged:
     last_contact_at: str | None
     epochs: list[SalvagedEpoch]
     rules: list[RecordRow]  # services and policies
+    is_wiped: bool = False
 
     def is_of(self, town: str, terminal: str) -> bool:
         """Return whether the file may be this terminal's: by its names, or by its epochs.
@@ -145,7 +146,8 @@ def _read_copy(path: Path, on_progress: Callable[[], None]) -> Damaged:
             on_progress()
             epoch = EpochRow(*row)
             epochs.append(_read_epoch(sql, epoch, genesis(town or "", terminal or "", epoch.id)))
-        return Damaged(town, terminal, last_contact_at, epochs, list(_rules(sql)))
+        is_wiped = _rows(sql, "SELECT wiped FROM terminal") == [(1,)]
+        return Damaged(town, terminal, last_contact_at, epochs, list(_rules(sql)), is_wiped)
 
 
 def _read_epoch(sql: sqlite3.Connection, row: EpochRow, start: str) -> SalvagedEpoch:

@@ -116,5 +116,17 @@ CREATE TABLE belief (                       -- at most one row: the confirmed ti
     doubted_ms INTEGER NOT NULL,            -- since when, in milliseconds of the boot
     witnessed  INTEGER NOT NULL CHECK (witnessed IN (0, 1))
 ) STRICT;
+-- The newest form of records that this version cannot read; `record` keeps the last that it could.
+CREATE TABLE unread (
+    kind  TEXT NOT NULL,
+    id    TEXT NOT NULL,
+    p     INTEGER NOT NULL,
+    h     INTEGER NOT NULL,
+    named INTEGER NOT NULL,
+    body  TEXT NOT NULL CHECK (json_valid(body)),
+    PRIMARY KEY (kind, id)
+) STRICT, WITHOUT ROWID;
+-- 1: wiped, and takes no record until it is given work again
+ALTER TABLE terminal ADD COLUMN wiped INTEGER NOT NULL DEFAULT 0 CHECK (wiped IN (0, 1));
 """,
 )

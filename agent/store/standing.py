@@ -63,7 +63,7 @@ def _read_standing(db: Database) -> Standing:
     with db.reading() as sql:
         row = sql.execute(
             "SELECT town, id, acked, generation, position, resyncing, last_contact_at, order_done,"
-            " (SELECT max(n) FROM epoch) FROM terminal"
+            " wiped, (SELECT max(n) FROM epoch) FROM terminal"
         ).fetchone()
         if row is None:
             raise StoreError(f"{db.path}: holds no terminal yet")
@@ -76,6 +76,7 @@ def _read_standing(db: Database) -> Standing:
             resyncing,
             last_contact_at,
             order_done,
+            wiped,
             newest,
         ) = row
         waiting = sql.execute("SELECT epoch FROM entry WHERE n > ? ORDER BY n LIMIT 1", (mark,))
@@ -101,6 +102,7 @@ def _read_standing(db: Database) -> Standing:
             resyncing=bool(resyncing),
             last_contact_at=last_contact_at,
             order_done=order_done,
+            is_wiped=bool(wiped),
         )
 
 

@@ -18,17 +18,20 @@ from agent.store.rows import (
     Changeset,
     EpochCopy,
     Incident,
-    NoteRow,
     RecordRow,
     SetAside,
     WrongTime,
 )
 from agent.store.standing import find_place, tail
-
-SET_ASIDE_PAYLOAD_BYTES_MAX = 65_536  # enough to recognise it; a flood must not fill the card
-SET_ASIDE_TOPIC_LENGTH_MAX = 256
-SET_ASIDE_ROWS_MAX = 1_000
-INCIDENT_ROWS_MAX = 1_000
+from agent.store.statements import (
+    insert_incident,
+    insert_set_aside,
+    keep_records,
+    remove_unnamed,
+    store_later_note,
+    store_notes,
+    store_record,
+)
 
 
 def initialise(db: Database, *, town: str, terminal: str, epoch: str) -> None:
@@ -40,7 +43,7 @@ def initialise(db: Database, *, town: str, terminal: str, epoch: str) -> None:
         if sql.execute("SELECT 1 FROM terminal").fetchone():
             return
         sql.execute(
-            "INSERT INTO terminal VALUES (1, ?, ?, ?, NULL, 0, 0, 0, NULL, NULL, NULL, 0)",
+            "INSERT INTO terminal VALUES (1, ?, ?, ?, NULL, 0, 0, 0, NULL, NULL, NULL, 0, 0)",
             (town, terminal, Place(1, 0).n),
         )
         _insert_epoch(sql, 1, epoch)
@@ -82,7 +85,7 @@ def append_all(
             sql.execute(*insertion(last.epoch_number, entry, sealed_body(entry, body)))
             entries.append(entry)
         for incident in incidents:
-            _insert_incident(sql, incident)
+            insert_incident(sql, incident)
     return entries
 
 
@@ -120,7 +123,7 @@ def _is_on_disk_after(db: Database, end: ChainEnd, error: StoreError) -> bool:
 
 def apply_changes(db: Database, changes: Changeset) -> int:
     """Store what a `changes` message brings. Return the number of records that changed."""
-    h = changes.acked.n
+    h = changes.h.n
     with db.transaction() as sql:
         resync, resyncing, resync_to = sql.execute(
             "SELECT resync, resyncing, resync_to FROM terminal"
@@ -130,15 +133,21 @@ def apply_changes(db: Database, changes: Changeset) -> int:
             # named is gone.
             resync, resyncing, resync_to = resync + 1, 1, changes.until
         changed = sum(
-            _store_record(sql, row, h, resync, overwrite=bool(resyncing)) for row in changes.rows
+            store_record(sql, row, h, resync, overwrite=bool(resyncing)) for row in changes.rows
         )
-        _store_notes(sql, changes.acked.epoch_number, changes.notes)
+        for kind in changes.unidentified:
+            keep_records(sql, kind, resync)
+        store_notes(sql, changes.notes_after, changes.h, changes.notes)
+        for note in changes.later_notes:
+            store_later_note(sql, note)
         for message in changes.unreadable:
-            _insert_set_aside(sql, message)
-        _insert_incident(sql, changes.incident)
+            insert_set_aside(sql, message)
+        for incident in changes.unknown_values:
+            insert_incident(sql, incident, once=True)
+        insert_incident(sql, changes.incident)
         is_complete = not changes.more if resync_to is None else changes.to >= resync_to
         if resyncing and is_complete:
-            sql.execute("DELETE FROM record WHERE named < ?", (resync,))
+            remove_unnamed(sql, resync)
             resyncing = 0
         # A new generation may have lost entries: then `acked` may step back.
         sql.execute(
@@ -148,7 +157,7 @@ def apply_changes(db: Database, changes: Changeset) -> int:
             " last_contact_at = ?7",
             (
                 changes.generation,
-                h,
+                changes.acked.n,
                 changes.to,
                 resync,
                 resyncing,
@@ -164,7 +173,7 @@ def adopt_generation(
 ) -> None:
     """Follow a new generation: earlier epochs are sent again before records are taken."""
     with db.transaction() as sql:
-        _insert_incident(sql, incident)
+        insert_incident(sql, incident)
         (first,) = sql.execute("SELECT epoch FROM entry ORDER BY n LIMIT 1").fetchone()
         sql.execute(
             "UPDATE terminal SET generation = ?, position = 0, resync = resync + 1, resyncing = 1,"
@@ -173,18 +182,16 @@ def adopt_generation(
         )
 
 
-def acknowledge(
-    db: Database, acked: Place, notes: Iterable[NoteRow], last_contact_at: Instant | None
-) -> None:
-    """Note that an earlier epoch is booked up to `acked`.
+def acknowledge(db: Database, changes: Changeset) -> None:
+    """Note that an earlier epoch is booked up to `acked`, with the notes on its entries.
 
     Records of such a message are not taken.
     """
     with db.transaction() as sql:
-        _store_notes(sql, acked.epoch_number, notes)
+        store_notes(sql, changes.notes_after, changes.h, changes.notes)
         sql.execute(
             "UPDATE terminal SET acked = max(acked, ?), last_contact_at = ?",
-            (acked.n, last_contact_at),
+            (changes.acked.n, changes.last_contact_at),
         )
 
 
@@ -197,13 +204,13 @@ def note_contact(db: Database, last_contact_at: Instant) -> None:
 def begin_resync(db: Database, order: str | None, incident: Incident | None) -> None:
     """Ask for all records again; the present ones serve until the last one came.
 
-    `order` is the id of an order that this fulfils.
+    `order` is the id of an order that this fulfils: it also gives work to a wiped terminal.
     """
     with db.transaction() as sql:
-        _insert_incident(sql, incident)
+        insert_incident(sql, incident)
         sql.execute(
             "UPDATE terminal SET position = 0, resync = resync + 1, resyncing = 1,"
-            " order_done = coalesce(?, order_done)",
+            " wiped = wiped AND ?1 IS NULL, order_done = coalesce(?1, order_done)",
             (order,),
         )
 
@@ -214,7 +221,7 @@ def drop_record(db: Database, kind: str, record_id: str, incident: Incident) -> 
     Raise `DamagedError` if it is not there.
     """
     with db.transaction() as sql:
-        _insert_incident(sql, incident)
+        insert_incident(sql, incident)
         deleted = sql.execute("DELETE FROM record WHERE kind = ? AND id = ?", (kind, record_id))
         if deleted.rowcount != 1:
             raise DamagedError(f"{db.path}: {kind} {record_id} can be neither read nor deleted")
@@ -227,7 +234,7 @@ def begin_epoch(db: Database, epoch_bits: str, order: str, incident: Incident) -
     `epoch_bits` are 16 hex digits of randomness.
     """
     with db.transaction() as sql:
-        _insert_incident(sql, incident)
+        insert_incident(sql, incident)
         (number,) = sql.execute("SELECT max(n) + 1 FROM epoch").fetchone()
         epoch = f"{number}-{epoch_bits}"
         _insert_epoch(sql, number, epoch)
@@ -269,35 +276,62 @@ def take_rules(db: Database, rules: Iterable[RecordRow], last_contact_at: Instan
     """Take services and policies of another file, for use until all records came."""
     with db.transaction() as sql:
         for row in rules:
-            _store_record(sql, row, Place(1, 0).n, 0, overwrite=True)
+            store_record(sql, row, Place(1, 0).n, 0, overwrite=True)
         sql.execute("UPDATE terminal SET last_contact_at = ?", (last_contact_at,))
 
 
-def wipe(db: Database, order: str, incident: Incident) -> None:
-    """Delete every card, account, rule, note and set-aside message of a retired terminal.
+def promote(db: Database, rows: Iterable[RecordRow]) -> None:
+    """Use records that could not be read when they came: this version can read them."""
+    with db.transaction() as sql:
+        for row in rows:
+            key = (row.kind, row.id)
+            sql.execute(
+                "INSERT OR REPLACE INTO record SELECT * FROM unread WHERE kind = ? AND id = ?", key
+            )
+            sql.execute("DELETE FROM unread WHERE kind = ? AND id = ?", key)
 
-    The ledger stays until it is pruned. Two transactions: the order counts as done only when free
-    pages hold nothing either. Raise `StoreError`, and it must be done again.
+
+def stay_wiped(db: Database) -> None:
+    """Take no records, as the damaged file did that this one replaces."""
+    with db.transaction() as sql:
+        sql.execute("UPDATE terminal SET wiped = 1")
+
+
+def wipe(db: Database, order: str, incident: Incident) -> None:
+    """Delete all that is about children: records, notes, messages set aside, and every entry.
+
+    The caller checked that all entries are booked. The chain goes on behind the last entry, and no
+    record is taken until an order to ask for all. Two transactions: the order counts as done only
+    when free pages and copies hold nothing either. Raise `StoreError`, and it must be done again.
     """
     with db.transaction() as sql:
-        for table in ("record", "note", "set_aside"):
+        for table in ("record", "unread", "note", "set_aside"):
             sql.execute(f"DELETE FROM {table}")
+        sql.execute("DELETE FROM incident WHERE kind = 'record'")  # its detail names one
+        sql.execute(
+            "UPDATE epoch SET (base_seq, base_hash) = (SELECT seq, hash FROM entry"
+            " WHERE entry.epoch = epoch.n ORDER BY entry.n DESC LIMIT 1)"
+            " WHERE n IN (SELECT epoch FROM entry)"
+        )
+        sql.execute("UPDATE terminal SET pruning = 1, wiped = 1, resyncing = 0")
+        sql.execute("DELETE FROM entry")
+        sql.execute("UPDATE terminal SET pruning = 0")
     db.compact()
     with db.transaction() as sql:
-        _insert_incident(sql, incident)
+        insert_incident(sql, incident)
         sql.execute("UPDATE terminal SET order_done = ?", (order,))
 
 
 def set_aside(db: Database, message: SetAside) -> None:
     """Keep a message that cannot be used."""
     with db.transaction() as sql:
-        _insert_set_aside(sql, message)
+        insert_set_aside(sql, message)
 
 
 def add_incident(db: Database, incident: Incident) -> None:
     """Keep an incident that belongs to no other write."""
     with db.transaction() as sql:
-        _insert_incident(sql, incident)
+        insert_incident(sql, incident)
 
 
 def keep_belief(db: Database, boot: str, belief: Belief) -> None:
@@ -329,7 +363,7 @@ def keep_wrong_times(
             "INSERT OR REPLACE INTO wrong_time VALUES (?, ?, ?)",
             [(span.first.n, span.last.n, span.boot) for span in wrong],
         )
-        _insert_incident(sql, incident)
+        insert_incident(sql, incident)
 
 
 def _insert_epoch(sql: sqlite3.Connection, number: int, epoch: str) -> None:
@@ -337,48 +371,3 @@ def _insert_epoch(sql: sqlite3.Connection, number: int, epoch: str) -> None:
     town, terminal = sql.execute("SELECT town, id FROM terminal").fetchone()
     start = bytes.fromhex(genesis(town, terminal, epoch))
     sql.execute("INSERT INTO epoch VALUES (?, ?, 0, ?)", (number, epoch, start))
-
-
-def _store_record(
-    sql: sqlite3.Connection, row: RecordRow, h: int, resync: int, *, overwrite: bool
-) -> int:
-    if row.body is None:
-        return sql.execute(
-            "DELETE FROM record WHERE kind = ? AND id = ? AND p < ?", (row.kind, row.id, row.p)
-        ).rowcount
-    return sql.execute(
-        "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET"
-        " p = excluded.p, h = excluded.h, named = excluded.named, body = excluded.body"
-        " WHERE ? OR excluded.p > p",
-        (row.kind, row.id, row.p, h, resync, row.body, overwrite),
-    ).rowcount
-
-
-def _store_notes(sql: sqlite3.Connection, epoch_number: int, notes: Iterable[NoteRow]) -> None:
-    rows = [(Place(epoch_number, note.seq).n, note.status, note.reason) for note in notes]
-    sql.executemany("INSERT OR IGNORE INTO note VALUES (?, ?, ?)", rows)
-
-
-def _insert_incident(sql: sqlite3.Connection, incident: Incident | None) -> None:
-    if incident is None:
-        return
-    sql.execute(
-        "INSERT INTO incident (at, kind, detail) VALUES (?, ?, ?)",
-        (incident.at, incident.kind, incident.detail),
-    )
-    sql.execute(
-        "DELETE FROM incident WHERE n <= (SELECT max(n) FROM incident) - ?", (INCIDENT_ROWS_MAX,)
-    )
-
-
-def _insert_set_aside(sql: sqlite3.Connection, message: SetAside) -> None:
-    topic = message.topic[:SET_ASIDE_TOPIC_LENGTH_MAX]
-    payload = message.payload[:SET_ASIDE_PAYLOAD_BYTES_MAX]
-    sql.execute(
-        "INSERT INTO set_aside (at, topic, bytes, payload, reason) VALUES (?, ?, ?, ?, ?)",
-        (message.at, topic, len(message.payload), payload, message.reason),
-    )
-    sql.execute(
-        "DELETE FROM set_aside WHERE n <= (SELECT max(n) FROM set_aside) - ?",
-        (SET_ASIDE_ROWS_MAX,),
-    )

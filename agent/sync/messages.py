@@ -1,26 +1,19 @@
 """The messages of the contract, version 1: their only definition in the program.
 
-The JSON Schemas of docs/protocol are printed from it. Decoding checks form and limits and raises
-`SyncError` with one sentence. Unknown fields are ignored, since later versions may add some.
+The JSON Schemas of docs/reference/protocol are printed from it. Decoding checks form and limits
+and raises `SyncError` with one sentence. Unknown fields are ignored, since later versions may add
+some.
 """
 
+import re
 from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct, field
 
-from agent.domain.canteen import (
-    AccountRecord,
-    CardRecord,
-    GoneRecord,
-    Id,
-    PolicyRecord,
-    Position,
-    Record,
-    ServiceRecord,
-)
+from agent.domain.canteen import Id, Position
 from agent.domain.clock import ClockTrust, Instant, is_instant
-from agent.domain.ledger import ChainEnd, Count, Entry, Epoch, Hash, MonoMs, Seq, canonical
+from agent.domain.ledger import ChainEnd, Count, Entry, Epoch, Hash, MonoMs, Seq
 from agent.errors import SyncError
 
 CONTRACT_VERSION = 1  # what a hello sends as `schema`
@@ -55,7 +48,8 @@ class Hello(Struct, frozen=True, kw_only=True):
     `oldest` is the first entry of the epoch that it keeps. A blank terminal has `generation` null
     and `position` 0. `before` is the newest kept entry of the epochs before: a central that does
     not have it was restored. `at` is the terminal's time at `mono_ms` of `boot`: with `clock`
-    synced the central dates entries of that boot by it. `nonce` differs in every hello.
+    synced the central dates entries of that boot by it. `nonce` differs in every hello. `wiped`:
+    it takes no record until it is ordered to resync.
     """
 
     epoch: Epoch
@@ -75,6 +69,7 @@ class Hello(Struct, frozen=True, kw_only=True):
     mono_ms: MonoMs | None = None
     nonce: Nonce | None = None
     before: ChainEnd | None = None
+    wiped: bool = False
 
 
 class Entries(Struct, frozen=True, kw_only=True):
@@ -116,6 +111,21 @@ class Order(Struct, frozen=True, kw_only=True):
     do: str
 
 
+ORDER_ID = r"^o-[0-9a-f]{8}-[1-9][0-9]{0,9}(?!\n)$"
+_ORDER_ID = re.compile(ORDER_ID)
+
+
+def order_fault(order: Order, generation: str) -> str | None:
+    """Return why an order of a generation has no id that protects from doing it twice, or None."""
+    if not _ORDER_ID.search(order.id):
+        return (
+            f"order {order.id!r}: an id is o-, the last 8 digits of the generation, - and a number"
+        )
+    if order.id.split("-")[1] != generation[-8:]:
+        return f"order {order.id!r}: it is not numbered in generation {generation[-8:]}"
+    return None
+
+
 def is_done(order: str, done: str | None) -> bool:
     """Return whether an order is the last one done, or an earlier one that arrives late.
 
@@ -124,14 +134,11 @@ def is_done(order: str, done: str | None) -> bool:
     """
     if done is None or order == done:
         return done is not None
-    generation, _, number = order.rpartition("-")
-    generation_done, _, number_done = done.rpartition("-")
-    return (
-        generation == generation_done
-        and number.isdecimal()
-        and number_done.isdecimal()
-        and int(number) <= int(number_done)
-    )
+    if not _ORDER_ID.search(order) or not _ORDER_ID.search(done):
+        return False
+    _, generation, number = order.split("-")
+    _, generation_done, number_done = done.split("-")
+    return generation == generation_done and int(number) <= int(number_done)
 
 
 class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -172,7 +179,7 @@ class TerminalState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `wrong_times` counts kept entries whose time was found to be wrong.
     `fault` is why the terminal answers every tap with *out of order*; members that its file would
     give are absent then. `mirror` is "ready", or why there is no second copy of the ledger;
-    absent where none is configured.
+    absent where none is configured. `wiped`: it serves nobody until it is given work again.
     """
 
     online: bool
@@ -189,6 +196,7 @@ class TerminalState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     wrong_times: Count | None = None
     fault: str | None = None
     mirror: str | None = None
+    wiped: bool = False
 
 
 class CentralState(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -206,7 +214,7 @@ _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Overfl
 _encoder = msgspec.json.Encoder()
 
 
-def encode(message: Hello | Entries | Changes | TerminalState | CentralState) -> bytes:
+def encode(message: Hello | Entries | Changes | TerminalState | CentralState | Order) -> bytes:
     """Return the JSON of a message."""
     return _encoder.encode(message)
 
@@ -226,57 +234,6 @@ def decode(payload: bytes, form: type[_Message]) -> _Message:
     if at is not None and not is_instant(at):
         raise SyncError(f"not a message of this kind: {at} is no time")
     return message
-
-
-class _Named(Struct):
-    k: Annotated[str, Meta(min_length=1, max_length=32)]
-    id: Annotated[str, Meta(min_length=1, max_length=128)]
-    p: Position
-
-
-class UnknownRecord(Struct, frozen=True, kw_only=True):
-    """A record of a kind that this version does not know: kept unread and counted."""
-
-    k: str
-    id: str
-    p: int
-
-
-KNOWN_KINDS = frozenset({"account", "card", "policy", "service", "gone"})
-
-
-def decode_record(raw: Raw) -> tuple[Record | UnknownRecord, str]:
-    """Return a record of a `changes` message and its canonical JSON.
-
-    Raise `SyncError` for a malformed one.
-    """
-    try:
-        members: object = msgspec.json.decode(raw)
-        kind = members.get("k") if isinstance(members, dict) else None
-        body = canonical(members).decode()
-        if isinstance(kind, str) and kind not in KNOWN_KINDS:
-            named = msgspec.json.decode(raw, type=_Named)
-            return UnknownRecord(k=named.k, id=named.id, p=named.p), body
-        return msgspec.json.decode(raw, type=Record), body
-    except _UNDECODABLE as error:
-        raise SyncError(f"not a record: {error}") from error
-
-
-def record_key(record: Record | UnknownRecord) -> tuple[str, str]:
-    """Return (kind, id) under which a record is kept; a tombstone gives the removed one's."""
-    match record:
-        case AccountRecord():
-            return "account", record.id
-        case CardRecord():
-            return "card", record.id
-        case ServiceRecord():
-            return "service", record.id
-        case UnknownRecord():
-            return record.k, record.id
-        case PolicyRecord():
-            return "policy", record.from_day
-        case GoneRecord():
-            return record.of, record.id
 
 
 def decode_entry(raw: Raw) -> Entry:

@@ -14,13 +14,14 @@ from msgspec import Raw
 
 from agent.domain.clock import ClockTrust, Instant, Moment, age_ms
 from agent.domain.digest import Tally
+from agent.domain.ledger import ChainEnd, Place
 from agent.domain.timekeeper import Answer
 from agent.errors import RecordError, SyncError, cut_reason
 from agent.store import reads, writes
 from agent.store.cache import Standing
 from agent.store.database import Database
 from agent.store.rows import Changeset, Incident, SetAside
-from agent.store.standing import find_place, standing
+from agent.store.standing import find_place, standing, tail
 from agent.sync.events import DropLink, LinkEffect, Publish
 from agent.sync.messages import (
     CONTRACT_VERSION,
@@ -32,10 +33,12 @@ from agent.sync.messages import (
     Order,
     decode,
     encode,
+    order_fault,
 )
 from agent.sync.session import Reconnect, SayHello, SendEntries, Session
 from agent.sync.topics import Leaf, Topics
-from agent.terminal.decision import Received, Step, decide
+from agent.terminal.answers import Answers
+from agent.terminal.decision import Received, Step, decide, readable_now
 
 CONTACT_EVERY_MS = (
     60_000  # the age of the data is shown in minutes; a flush per answer wears the card
@@ -49,11 +52,15 @@ log = logging.getLogger("agent.link")
 
 @dataclass(slots=True)
 class _DigestWalk:
-    """A digest that is recomputed in steps between taps, and given up when the position moves."""
+    """A digest that is recomputed in steps between taps, and given up when the position moves.
+
+    `booked_end` is the newest entry, if all entries were booked when it began.
+    """
 
     expected: Digest
     tally: Tally
     after: tuple[str, str]
+    booked_end: ChainEnd | None
 
 
 class Contact(NamedTuple):
@@ -83,6 +90,10 @@ class Replication:
         own = standing(db)
         self._terminal = own.terminal
         self._topics = Topics(own.town)
+        if readable := readable_now(reads.unread(db)):
+            writes.promote(db, readable)  # the agent was updated
+        self._answers = Answers()
+        self._sent = tail(db).place  # what an earlier process sent is not known
         self._walk: _DigestWalk | None = None
         self._resynced_ms: int | None = None
         self._unknown_orders: set[str] = set()
@@ -101,7 +112,8 @@ class Replication:
                     self.session.hello_again()
                 return None
             if topic == self._topics.of(self._terminal, Leaf.CHANGES):
-                return self._take(Received(decode(payload, Changes), topic, moment))
+                changes = decode(payload, Changes)
+                return self._take(Received(changes, topic, moment, self._sent))
             raise SyncError("not a topic that this terminal reads")
         except SyncError as error:
             reason = cut_reason(str(error))
@@ -121,6 +133,8 @@ class Replication:
                     effects.append(self._publish(Leaf.HELLO, self._hello(own, moment)))
                 case SendEntries(first=first, count=count):
                     batch = self._entries(own.epoch, first, count)
+                    last = Place(own.epoch_number, first + count - 1)
+                    self._sent = max(self._sent, last)
                     effects.append(self._publish(Leaf.ENTRIES, batch))
                 case Reconnect():
                     log.warning("Link: no answer from the central for 15 min; connecting again.")
@@ -139,7 +153,7 @@ class Replication:
         if after is not None:
             walk.after = after
             return
-        self._compare(walk.expected, walk.tally, moment)
+        self._compare(walk, moment)
         self._walk = None  # not before: after a failed write it is compared again
 
     def drop_record(self, error: RecordError, moment: Moment) -> None:
@@ -157,15 +171,17 @@ class Replication:
         decision = decide(own, find_place(self._db, message.acked), received)
         if decision.changes is None:
             if decision.step is Step.GAP:
+                self._report_answer(self._answers.refused(decision.row, message, own), moment)
                 self.session.gap()
             return None
         self._write(decision.step, decision.changes, own.last_contact_at)
+        self._report_answer(self._answers.taken(decision.changes), moment)
         if decision.step is Step.ADOPT:
             self.session.hello_again()
         else:
             self.session.answered(moment.mono_ms, more=decision.more)
         if decision.order is not None:
-            self._obey(decision.order, moment)
+            self._obey(decision.order, received)
         if decision.step is not Step.ACKNOWLEDGE:
             self._begin_digest(message)
         return self._contact(message, moment)
@@ -182,7 +198,7 @@ class Replication:
         contact_at = changes.last_contact_at
         match step:
             case Step.ACKNOWLEDGE:
-                writes.acknowledge(self._db, changes.acked, changes.notes, contact_at)
+                writes.acknowledge(self._db, changes)
             case Step.ADOPT:
                 writes.adopt_generation(self._db, changes.generation, contact_at, changes.incident)
                 _log_incident(changes.incident)
@@ -192,22 +208,35 @@ class Replication:
             case Step.NOTHING_NEW if contact_at and _is_worth_noting(contact_before, contact_at):
                 writes.note_contact(self._db, contact_at)
 
+    def _report_answer(self, fault: str | None, moment: Moment) -> None:
+        if fault is not None:
+            incident = Incident(at=moment.at, kind="answer", detail=fault)
+            writes.add_incident(self._db, incident)
+            _log_incident(incident)
+
     def _begin_digest(self, message: Changes) -> None:
         """Compare records with the central's digest, if it is about the position we stand at.
 
-        Not during a resynchronisation: records that changed meanwhile are still to come.
+        Not during a resynchronisation: records that changed meanwhile are still to come. A wiped
+        terminal has no records, and that is right.
         """
         own = standing(self._db)
         digest = message.digest
-        if digest is not None and digest.position == own.position and not own.resyncing:
-            self._walk = _DigestWalk(expected=digest, tally=Tally(), after=("", ""))
+        if digest is None or digest.position != own.position or own.resyncing or own.is_wiped:
+            return
+        end = own.end if own.pending == 0 else None
+        self._walk = _DigestWalk(expected=digest, tally=Tally(), after=("", ""), booked_end=end)
 
-    def _obey(self, order: Order, moment: Moment) -> None:
+    def _obey(self, order: Order, received: Received) -> None:
         """Do an order, once.
 
         The central repeats one that must wait until all entries are booked.
         """
-        own = standing(self._db)
+        own, moment = standing(self._db), received.moment
+        fault = order_fault(order, received.message.generation)
+        if fault is not None:
+            self._set_order_aside(order, fault, received)
+            return
         all_booked = own.pending == 0 and own.is_newest
         match order.do:
             case "resync":
@@ -219,7 +248,7 @@ class Replication:
                 writes.begin_epoch(self._db, self._epoch_bits(), order.id, incident)
                 _log_incident(incident)
             case "wipe" if all_booked:
-                detail = f"by order {order.id}: cards, accounts and rules deleted"
+                detail = f"by order {order.id}: cards, accounts, rules and booked entries deleted"
                 incident = Incident(at=moment.at, kind="wipe", detail=detail)
                 writes.wipe(self._db, order.id, incident)
                 _log_incident(incident)
@@ -233,15 +262,45 @@ class Replication:
                 self._unknown_orders.add(order.id)
                 _log_incident(incident)
 
-    def _compare(self, expected: Digest, tally: Tally, moment: Moment) -> None:
-        own = (tally.accounts, tally.cards, tally.cents, tally.sum_hex)
-        if own == (expected.accounts, expected.cards, expected.cents, expected.sum):
+    def _set_order_aside(self, order: Order, fault: str, received: Received) -> None:
+        if order.id in self._unknown_orders:
             return
-        detail = (
-            f"at position {expected.position}: terminal has {own[0]} accounts, {own[1]} cards,"
-            f" {own[2]} cents, sum {own[3]}; central has {expected.accounts}, {expected.cards},"
-            f" {expected.cents}, {expected.sum}"
+        aside = SetAside(
+            at=received.moment.at, topic=received.topic, payload=encode(order), reason=fault
         )
+        writes.set_aside(self._db, aside)
+        self._unknown_orders.add(order.id)
+        log.warning("Order set aside: %s", fault)
+
+    def _compare(self, walk: _DigestWalk, moment: Moment) -> None:
+        """Compare the records with the central's digest, and what they show with its cents."""
+        expected, tally = walk.expected, walk.tally
+        own = (tally.accounts, tally.cards, tally.cents, tally.sum_hex)
+        cents = expected.cents if tally.unread_balances == 0 else tally.cents
+        if own != (expected.accounts, expected.cards, cents, expected.sum):
+            detail = (
+                f"terminal has {own[0]} accounts, {own[1]} cards, {own[2]} cents, sum {own[3]};"
+                f" central has {expected.accounts}, {expected.cards}, {expected.cents},"
+                f" {expected.sum}"
+            )
+        elif beyond_cents := self._shown_beyond(walk):
+            detail = (
+                f"all entries are booked, and the shown balances add up to"
+                f" {tally.cents + beyond_cents} cents; central has {expected.cents}"
+            )
+        else:
+            return
+        self._resync(f"at position {expected.position}: {detail}", moment)
+
+    def _shown_beyond(self, walk: _DigestWalk) -> int:
+        """Return by how many cents shown balances differ where they must not: all is booked."""
+        own = standing(self._db)
+        if own.pending or own.end != walk.booked_end or walk.tally.unread_accounts:
+            return 0
+        return reads.shown_beyond_cents(self._db)
+
+    def _resync(self, detail: str, moment: Moment) -> None:
+        """Report a difference, and ask for all records again, but not too often."""
         incident = Incident(at=moment.at, kind="digest", detail=detail)
         last_ms = self._resynced_ms
         if last_ms is None or moment.mono_ms - last_ms >= RESYNC_EVERY_MS:
@@ -257,27 +316,28 @@ class Replication:
         self._hellos[nonce] = moment.mono_ms
         while len(self._hellos) > HELLOS_KEPT:
             del self._hellos[next(iter(self._hellos))]
-        return encode(
-            Hello(
-                epoch=own.epoch,
-                oldest=own.oldest,
-                last=own.end.seq,
-                acked=own.acked.seq,
-                head=own.end.hash,
-                acked_head=own.acked.hash,
-                generation=own.generation,
-                position=own.position,
-                order_done=own.order_done,
-                software=self._software,
-                schema=CONTRACT_VERSION,
-                clock=moment.trust,
-                at=moment.at,
-                boot=moment.boot,
-                mono_ms=moment.mono_ms,
-                nonce=nonce,
-                before=own.previous,
-            )
+        hello = Hello(
+            epoch=own.epoch,
+            oldest=own.oldest,
+            last=own.end.seq,
+            acked=own.acked.seq,
+            head=own.end.hash,
+            acked_head=own.acked.hash,
+            generation=own.generation,
+            position=own.position,
+            order_done=own.order_done,
+            software=self._software,
+            schema=CONTRACT_VERSION,
+            clock=moment.trust,
+            at=moment.at,
+            boot=moment.boot,
+            mono_ms=moment.mono_ms,
+            nonce=nonce,
+            before=own.previous,
+            wiped=own.is_wiped,
         )
+        self._answers.asked(hello)
+        return encode(hello)
 
     def _entries(self, epoch: str, first: int, count: int) -> bytes:
         previous, bodies = reads.batch(self._db, epoch, first, count)
@@ -295,6 +355,8 @@ def _is_worth_noting(before: Instant | None, now: Instant) -> bool:
 
 def _log_changes(changes: Changeset, changed: int) -> None:
     _log_incident(changes.incident)
+    for incident in changes.unknown_values:
+        log.warning("%s.", incident.detail)
     for record in changes.unreadable:
         log.warning("Record set aside: %s", record.reason)
     if changed:
@@ -302,6 +364,10 @@ def _log_changes(changes: Changeset, changed: int) -> None:
         log.debug("%d records changed, position %d", changed, changes.to, extra=extra)
     for note in changes.notes:
         log.warning("Central's note on entry %d: %s, %s", note.seq, note.status, note.reason)
+    for later in changes.later_notes:
+        log.info(
+            "Central's note on entry %d is now: %s, %s", later.entry.seq, later.status, later.reason
+        )
 
 
 def _log_incident(incident: Incident | None) -> None:

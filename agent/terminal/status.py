@@ -15,9 +15,10 @@ from agent.terminal.outages import Outages
 
 def summary(db: Database, outages: Outages) -> str:
     """Return one line for `systemctl status`."""
-    pending = standing(db).pending
-    link = outages.link_word()
-    return f"{outages.reader_summary()}; link {link}; {pending} entries wait for the central"
+    own = standing(db)
+    work = "wiped, serves nobody; " if own.is_wiped else ""
+    waiting = f"{own.pending} entries wait for the central"
+    return f"{work}{outages.reader_summary()}; link {outages.link_word()}; {waiting}"
 
 
 def status(db: Database, outages: Outages, time: Timekeeper, moment: Moment) -> Answer:
@@ -45,6 +46,7 @@ def status(db: Database, outages: Outages, time: Timekeeper, moment: Moment) -> 
         "generation": own.generation,
         "position": own.position,
         "resyncing": own.resyncing,
+        "wiped": own.is_wiped,
         "accounts": kept.pop("account", 0),
         "cards": kept.pop("card", 0),
         "set_aside": kept.pop("set_aside"),
@@ -66,4 +68,5 @@ def state(db: Database) -> TerminalState:
         set_aside=kept["set_aside"],
         incidents=kept["incident"],
         wrong_times=kept["wrong_time"],
+        wiped=own.is_wiped,
     )

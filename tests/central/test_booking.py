@@ -24,6 +24,7 @@ def incidents(foreign: ForeignTerminal, kind: str) -> int:
     return int(count)
 
 
+# C104
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
@@ -51,6 +52,7 @@ def test_an_entry_that_cannot_be_booked_is_set_aside_and_the_next_one_is_booked(
     the_books_are_consistent(foreign.central.books)
 
 
+# C105
 def test_a_terminal_that_names_an_unknown_account_gets_a_tombstone_for_it(
     foreign: ForeignTerminal,
 ) -> None:
@@ -58,6 +60,7 @@ def test_a_terminal_that_names_an_unknown_account_gets_a_tombstone_for_it(
     assert {"k": "gone", "of": "account", "id": "nobody"}.items() <= answer["records"][-1].items()
 
 
+# C105
 def test_an_account_named_by_an_unusable_entry_is_sent_again(foreign: ForeignTerminal) -> None:
     answer = foreign.send(meal(cents=366))
     assert [record["id"] for record in answer["records"] if record["k"] == "account"] == ["a-1"]
@@ -71,6 +74,7 @@ def test_an_entry_whose_hash_does_not_match_is_booked_and_flagged(
     assert foreign.central.balance("a-1") == -366
 
 
+# C103
 def test_the_same_batch_again_is_answered_as_the_first_time(foreign: ForeignTerminal) -> None:
     draft = Entry(
         kind=Kind.MEAL,
@@ -90,6 +94,7 @@ def test_the_same_batch_again_is_answered_as_the_first_time(foreign: ForeignTerm
     assert foreign.central.balance("a-1") == -366
 
 
+# C36 C102
 def test_a_batch_behind_a_gap_books_nothing_and_the_answer_says_where_to_continue(
     foreign: ForeignTerminal,
 ) -> None:
@@ -135,6 +140,7 @@ def test_an_entry_with_the_largest_seq_is_booked(foreign: ForeignTerminal) -> No
     assert foreign.send_raw([entry], prev="cd" * 32)["acked"]["seq"] == SEQ_MAX
 
 
+# C103
 def test_a_different_entry_with_a_known_number_is_booked_flagged_and_a_new_epoch_ordered(
     foreign: ForeignTerminal,
 ) -> None:

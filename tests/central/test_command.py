@@ -25,6 +25,7 @@ def test_the_books_are_closed_whatever_happens(books: Books) -> None:
         opened.version()
 
 
+# C5
 @pytest.mark.parametrize("text", ["", "a b", "a/b", "x" * 65, "à", "a\n"])
 def test_a_text_that_is_no_id_is_refused(text: str) -> None:
     with pytest.raises(AgentError, match="is not an id"):

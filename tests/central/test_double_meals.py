@@ -14,6 +14,7 @@ def given_back(foreign: ForeignTerminal) -> list[int]:
     return [cents for (cents,) in rows]
 
 
+# C106
 def test_all_meals_but_the_first_are_given_back(foreign: ForeignTerminal) -> None:
     foreign.send(meal(), meal(mono_ms=2), meal(mono_ms=3))
     assert foreign.central.balance("a-1") == -366
@@ -32,6 +33,7 @@ def test_the_earliest_meal_is_paid_in_whatever_order_they_come(
     assert foreign.central.balance("a-1") == -100
 
 
+# C106
 def test_a_storno_of_the_first_meal_lets_the_second_be_paid(foreign: ForeignTerminal) -> None:
     foreign.send(meal(), meal(mono_ms=2))
     foreign.send(foreign.storno(1))

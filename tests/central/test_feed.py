@@ -56,6 +56,7 @@ def add_accounts(wire: Wire, count: int, prices: int) -> None:
                 accounts.set_price(books, account.id, price)
 
 
+# C40 C43
 def test_a_chunk_has_at_most_its_number_of_records_and_the_next_one_continues(
     wire: Wire, foreign: ForeignTerminal
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_chunk_of_large_records_stays_below_its_bytes(
     assert max(len(msgspec.json.encode(chunk)) for chunk in all_chunks(foreign)) < MESSAGE_BYTES_MAX
 
 
+# C112
 def test_notes_beyond_the_limit_come_with_the_next_message_and_hold_the_records_back(
     foreign: ForeignTerminal,
 ) -> None:
@@ -102,6 +104,7 @@ def test_a_message_with_all_notes_and_all_records_is_within_the_contracts_limit(
     assert CHUNK_BYTES_MAX + NOTES_MAX * len(msgspec.json.encode(note)) < MESSAGE_BYTES_MAX
 
 
+# C42 C44 C101
 def test_no_record_leaves_while_entries_behind_the_acknowledged_one_are_booked(
     foreign: ForeignTerminal,
 ) -> None:

@@ -19,6 +19,7 @@ def test_a_new_generation_keeps_the_position_and_leaves_an_incident(books: Books
     assert [tuple(row) for row in rows] == [(AT, "new_generation", "backup of last night")]
 
 
+# C110
 def test_a_waiting_order_is_given_again_in_the_new_generation(books: Books) -> None:
     with books.transaction():
         terminals.add(books, "t-1", "primaria")

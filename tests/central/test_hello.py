@@ -25,11 +25,13 @@ def present(foreign: ForeignTerminal) -> dict[str, Any]:
     }
 
 
+# C100
 def test_a_head_that_is_booked_is_acknowledged(foreign: ForeignTerminal) -> None:
     foreign.send(meal(), meal(account="a-2"))
     assert foreign.hello()["acked"] == {"epoch": EPOCH, "seq": 2, "hash": foreign.previous}
 
 
+# C100
 def test_an_older_entry_is_acknowledged_when_only_that_one_is_proved(
     foreign: ForeignTerminal,
 ) -> None:
@@ -46,6 +48,7 @@ def test_a_terminal_that_proves_nothing_sends_all_it_keeps(foreign: ForeignTermi
     assert answer["acked"] == {"epoch": EPOCH, "seq": 0, "hash": START}
 
 
+# C107
 @pytest.mark.parametrize(
     "ahead",
     [
@@ -68,6 +71,7 @@ def test_a_terminal_that_is_ahead_proves_that_the_central_was_restored(
     assert incidents(foreign) == ["new_generation"]
 
 
+# C107
 def test_an_acknowledged_entry_that_the_terminal_pruned_proves_no_restore(
     foreign: ForeignTerminal,
 ) -> None:
@@ -76,12 +80,14 @@ def test_an_acknowledged_entry_that_the_terminal_pruned_proves_no_restore(
     assert incidents(foreign) == []
 
 
+# C108
 def test_an_unknown_generation_is_known_from_then_on(foreign: ForeignTerminal) -> None:
     assert not generations.is_known(foreign.central.books, "ab" * 16)
     foreign.hello(generation="ab" * 16)
     assert generations.is_known(foreign.central.books, "ab" * 16)
 
 
+# C113
 def test_a_disk_that_lacks_booked_entries_gets_a_new_epoch_once(foreign: ForeignTerminal) -> None:
     foreign.send(meal(), meal(account="a-2"))
     first = foreign.entries[0]["hash"]
@@ -92,6 +98,7 @@ def test_a_disk_that_lacks_booked_entries_gets_a_new_epoch_once(foreign: Foreign
     assert incidents(foreign) == ["restored_disk"]
 
 
+# C113
 def test_an_old_hello_that_comes_late_orders_no_new_epoch_unless_it_is_repeated(
     foreign: ForeignTerminal,
 ) -> None:
@@ -104,6 +111,7 @@ def test_an_old_hello_that_comes_late_orders_no_new_epoch_unless_it_is_repeated(
     assert repeated["order"]["do"] == "new_epoch"
 
 
+# C109
 def test_a_hole_that_the_terminal_can_fill_is_asked_for(foreign: ForeignTerminal) -> None:
     """Another copy of the disk had pruned entry 1, so entry 2 was booked behind a hole."""
     first, second = meal(), meal(account="a-2")

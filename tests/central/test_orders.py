@@ -28,6 +28,7 @@ def number(order_id: str) -> int:
     return int(order_id.rpartition("-")[2])
 
 
+# C81
 def test_an_order_names_the_generation_and_counts(books: Books) -> None:
     first = give_order(books, T, "new_epoch")
     assert first == f"o-{GENERATION[-8:]}-1"
@@ -41,12 +42,14 @@ def test_the_same_order_is_not_given_twice_while_it_waits(books: Books) -> None:
     assert (give_new_epoch(books, T), give_new_epoch(books, T)) == (True, False)
 
 
+# C82
 def test_nothing_replaces_a_wipe(books: Books) -> None:
     wipe = give_order(books, T, "wipe")
     assert give_order(books, T, "new_epoch") == wipe
     assert waiting(books) == "wipe"
 
 
+# C82
 def test_a_resync_that_was_replaced_comes_afterwards(books: Books) -> None:
     give_order(books, T, "resync")
     new_epoch = give_order(books, T, "new_epoch")
@@ -57,6 +60,7 @@ def test_a_resync_that_was_replaced_comes_afterwards(books: Books) -> None:
     assert waiting(books) is None
 
 
+# C110
 def test_a_waiting_order_whose_number_was_done_gets_a_higher_one(books: Books) -> None:
     """The database was restored from a backup: its terminal has done more orders since."""
     give_order(books, T, "new_epoch")

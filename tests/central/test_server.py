@@ -39,6 +39,7 @@ def other(wire: Wire) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
+# C21
 def test_a_message_is_acknowledged_after_it_is_booked_and_then_answered(
     foreign: ForeignTerminal, other: sqlite3.Connection
 ) -> None:
@@ -59,6 +60,7 @@ def test_a_message_that_cannot_be_written_is_not_acknowledged_and_drops_the_link
     assert "not booked" in caplog.text and "deliver it again" in caplog.text
 
 
+# C42
 def test_booking_and_answer_are_one_transaction(foreign: ForeignTerminal) -> None:
     """Otherwise a balance could change in between and no longer fit `acked`."""
     statements: list[str] = []
@@ -70,6 +72,7 @@ def test_booking_and_answer_are_one_transaction(foreign: ForeignTerminal) -> Non
     assert any("FROM account JOIN price" in text for text in statements)
 
 
+# C89
 def test_the_retained_state_says_whether_the_central_is_online(wire: Wire) -> None:
     (publish,) = wire.central.exchange.turn(LinkUp(), wire.clock.instant)
     assert isinstance(publish, Publish) and publish.retain

@@ -49,6 +49,7 @@ def test_a_storno_of_a_meal_that_was_set_aside_is_set_aside(foreign: ForeignTerm
     assert foreign.verdict() == ("set_aside", "storno_of_a_meal_set_aside")
 
 
+# C111
 def test_a_storno_that_comes_before_its_meal_undoes_the_meal_when_it_comes(
     foreign: ForeignTerminal,
 ) -> None:
@@ -80,6 +81,7 @@ def test_a_storno_of_an_unknown_cards_meal_gives_back_the_centrals_price(
     assert foreign.central.balance("a-1") == 0
 
 
+# C46 C104
 def test_a_meal_of_a_closed_account_is_booked_and_flagged(foreign: ForeignTerminal) -> None:
     foreign.central.books.sql.execute("UPDATE account SET status = 'closed' WHERE id = 'a-1'")
     foreign.send(meal())

@@ -1,7 +1,7 @@
 """The printed contract and its examples agree with the program."""
 
 import json
-from pathlib import Path
+import re
 from typing import Any
 
 import jsonschema
@@ -15,9 +15,10 @@ from agent.sync.messages import (
     TerminalState,
     decode,
     decode_entry,
-    decode_record,
 )
+from agent.sync.records import UnusableRecord, decode_record
 from docs import examples, schemas
+from docs.printed import ROOT
 
 EXAMPLES: dict[str, Any] = {
     "hello": Hello,
@@ -66,7 +67,9 @@ def test_an_example_can_be_decoded_and_fits_its_schema(name: str) -> None:
             "closing",
         }
     if isinstance(message, Changes):
-        assert [decode_record(raw) for raw in message.records] or message.digest
+        records = [decode_record(raw) for raw in message.records]
+        assert records or message.digest
+        assert not any(isinstance(record, UnusableRecord) for record in records)
 
 
 def test_the_schemas_refuse_what_the_decoder_refuses() -> None:
@@ -76,6 +79,87 @@ def test_the_schemas_refuse_what_the_decoder_refuses() -> None:
             jsonschema.validate(
                 {**hello, **change}, schema("Hello"), cls=jsonschema.Draft202012Validator
             )
+
+
+RECORD = {"id": "a-1", "p": 3}
+GOOD_RECORDS: list[dict[str, Any]] = [
+    {"k": "account", "balance": 5, **RECORD},
+    {"k": "account", "balance": 5, "of_a_later_version": 1, **RECORD},
+    {"k": "card", "id": "0" * 32, "p": 1, "account": "a-1"},
+    {"k": "policy", "from": "2026-09-01", "p": 1},
+    {"k": "gone", "of": "policy", "id": "2026-09-01", "p": 4},
+    {"k": "menu", "id": "any id of a later version", "p": 4},
+]
+BROKEN_RECORDS: list[dict[str, Any]] = [
+    {"k": "account", **RECORD},
+    {"k": "account", "balance": "5", **RECORD},
+    {"k": "account", "balance": 5, "category": "nun", **RECORD},
+    {"k": "account", "balance": 5, "id": "a 1", "p": 1},
+    {"k": "card", "id": "short", "p": 1, "account": "a-1"},
+    {"k": "policy", "p": 1},
+    {"k": "gone", "id": "a-1", "p": 1},
+    {"k": "note", "id": "n", "p": 1, "status": "applied"},
+    {"k": "menu", "p": 1},
+    {"k": "menu", "id": "m"},
+    {"k": "menu", "id": "m", "p": -1},
+    {"k": "", "id": "m", "p": 1},
+    {"id": "m", "p": 1},
+]
+
+
+def fits(name: str, value: object) -> bool:
+    return jsonschema.Draft202012Validator(schema(name)).is_valid(value)
+
+
+def test_the_schema_checks_each_record_by_its_kind() -> None:
+    changes = json.loads((examples.FOLDER / "changes-first.json").read_bytes())
+    for record in GOOD_RECORDS:
+        assert fits("Changes", {**changes, "records": [record]}), record
+    for record in BROKEN_RECORDS:
+        assert not fits("Changes", {**changes, "records": [record]}), record
+
+
+# C33
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hash": None},
+        {"hash": ""},
+        {"seq": None},
+        {"seq": 0},
+        {"account": None},
+        {"cents": 1},
+        {"kind": "storno"},
+        {"kind": "refusal", "cents": 0},
+        {"kind": "closing", "cents": 0, "trays": 1},
+        {"kind": "unknown_meal", "cents": -1},
+    ],
+)
+def test_the_schema_refuses_an_entry_that_no_terminal_sends(change: dict[str, object]) -> None:
+    batch = json.loads((examples.FOLDER / "entries.json").read_bytes())
+    meal = next(entry for entry in batch["entries"] if entry["kind"] == "meal")
+    broken = {name: value for name, value in {**meal, **change}.items() if value is not None}
+    assert fits("Entries", {**batch, "entries": [meal]})
+    assert not fits("Entries", {**batch, "entries": [broken]})
+
+
+# C81
+@pytest.mark.parametrize("order_id", ["o-9", "o-5ea1c0de-0", "o-5EA1C0DE-1", "resync-1"])
+def test_the_schema_refuses_other_forms_of_an_orders_id(order_id: str) -> None:
+    assert fits("Order", {"id": "o-5ea1c0de-18", "do": "resync"})
+    assert not fits("Order", {"id": order_id, "do": "resync"})
+
+
+def test_the_asyncapi_document_has_servers_security_patterns_and_last_wills() -> None:
+    document = schemas.asyncapi()
+    for server in document["servers"].values():
+        assert server["security"]
+        will = server["bindings"]["mqtt"]["lastWill"]
+        assert will["topic"].endswith("/state") and decode(
+            will["message"].encode(), TerminalState
+        ) == TerminalState(online=False)
+    town = document["channels"]["hello"]["parameters"]["town"]["x-pattern"]
+    assert re.search(town, "borgofiorito") and not re.search(town, "borgo/fiorito")
 
 
 def test_the_schemas_are_valid_and_every_reference_has_a_target() -> None:
@@ -93,7 +177,7 @@ def test_the_schemas_are_valid_and_every_reference_has_a_target() -> None:
 
 
 def test_the_contract_names_every_topic() -> None:
-    text = Path(schemas.FOLDER.parent / "PROTOCOL.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "PROTOCOL.md").read_text(encoding="utf-8")
     for channel in schemas.asyncapi()["channels"].values():
         assert f"`{channel['address'].partition('/{town}/')[2]}`" in text
 

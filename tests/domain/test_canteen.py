@@ -165,6 +165,7 @@ def price(cents: int) -> dict[str, object]:
     return {"from": "2026-09-01", "service": "lunch", "cents": cents}
 
 
+# C5 C6
 @pytest.mark.parametrize(
     ("largest", "too_large"),
     [

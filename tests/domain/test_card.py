@@ -18,6 +18,7 @@ from agent.errors import CardError
 KEY = bytes(range(32))
 
 
+# C10
 @pytest.mark.parametrize(
     ("technology", "uid", "expected"),
     [
@@ -75,6 +76,7 @@ def test_the_spelling_of_a_card_id_does_not_change_its_token() -> None:
     assert card_token(KEY, card) == card_token(KEY, spelled_otherwise)
 
 
+# C11
 def test_a_token_is_hmac_sha256_cut_to_sixteen_bytes() -> None:
     # printf 'em:010063e9ae' | openssl dgst -sha256 -mac HMAC -macopt hexkey:000102…1e1f
     assert card_token(KEY, parse_card_id("em:010063e9ae")) == "403cc235d378648ba7d1832000c61cf2"
@@ -95,12 +97,14 @@ def test_a_card_id_as_a_string_hides_its_uid(caplog: pytest.LogCaptureFixture) -
     assert "CardId(em:…)" in caplog.text and "63e9ae" not in caplog.text
 
 
+# C12
 @pytest.mark.parametrize("text", ["", "00" * (CARD_KEY_BYTES_MIN - 1), "not hex"])
 def test_a_wrong_card_key_is_refused_with_its_place(text: str) -> None:
     with pytest.raises(CardError, match=r"^card\.key: "):
         parse_card_key(text, where="card.key")
 
 
+# C12
 def test_the_shortest_card_key_has_sixteen_bytes() -> None:
     assert CARD_KEY_BYTES_MIN == 16
     assert parse_card_key("00" * CARD_KEY_BYTES_MIN + "\n", where="card.key") == bytes(16)

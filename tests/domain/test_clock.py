@@ -55,6 +55,7 @@ def test_an_age_is_never_below_zero() -> None:
     assert age_ms("2026-11-23T11:00:01.000Z", "2026-11-23T11:00:00.000Z") == 0
 
 
+# C7
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -69,6 +70,7 @@ def test_an_instant_is_a_real_time_of_1970_to_2199(text: str, expected: bool) ->
     assert is_instant(text) is expected
 
 
+# C7
 @pytest.mark.parametrize(("text", "expected"), [("2028-02-29", True), ("2026-02-29", False)])
 def test_a_day_is_in_the_calendar(text: str, expected: bool) -> None:
     assert is_day(text) is expected

@@ -14,6 +14,7 @@ POLICY = ("policy", b'{"from":"2026-09-01","k":"policy","p":6}')
 RECORDS = [ACCOUNT, OTHER, CARD, POLICY]
 
 
+# C55
 def test_a_tally_counts_accounts_cards_and_cents_and_sums_all_records() -> None:
     result = tally(RECORDS, Tally())
     sums = [int.from_bytes(hashlib.sha256(body).digest()[:8]) for _, body in RECORDS]

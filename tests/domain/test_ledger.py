@@ -52,10 +52,12 @@ def meal(cents: int = -366) -> Entry:
     )
 
 
+# C35
 def test_the_first_entry_follows_the_hash_of_town_terminal_and_epoch() -> None:
     assert hashlib.sha256(b"borgo/t-1/1-0123456789abcdef").hexdigest() == START
 
 
+# C34
 def test_a_hash_covers_the_previous_one_and_the_canonical_json() -> None:
     sealed, body = seal(meal(), seq=1, previous=START)
     members = json.loads(canonical(replace(sealed, hash="")))
@@ -77,6 +79,7 @@ def test_canonical_json_is_rfc_8785_for_values_of_the_contract(value: object) ->
     assert canonical(value) == plain
 
 
+# C9 C34
 def test_the_hash_covers_members_of_later_versions() -> None:
     sealed, _ = seal(meal(), seq=1, previous=START)
     members = json.loads(canonical(sealed))
@@ -87,6 +90,7 @@ def test_the_hash_covers_members_of_later_versions() -> None:
 STORNO = replace(meal(366), kind=Kind.STORNO, reverses=Reversed(epoch=EPOCH, seq=1, hash=START))
 
 
+# C33
 @pytest.mark.parametrize(
     ("entry", "fault"),
     [
@@ -117,6 +121,7 @@ def test_a_seq_and_a_count_end_at_seq_max() -> None:
             msgspec.convert(number, kind)
 
 
+# C8
 @pytest.mark.parametrize("shape", [ChainEnd, Reversed])
 def test_a_seq_in_a_message_ends_at_seq_max(shape: type[ChainEnd | Reversed]) -> None:
     members = {"epoch": EPOCH, "hash": START}

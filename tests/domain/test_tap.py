@@ -102,6 +102,7 @@ def test_an_exempt_account_is_served_at_any_balance() -> None:
     assert isinstance(outcome, Served) and outcome.entry.cents == 0 and outcome.entry.flags == []
 
 
+# C46
 def test_the_first_check_that_applies_decides() -> None:
     worst = replace(
         FACTS,
@@ -120,6 +121,7 @@ def test_the_first_check_that_applies_decides() -> None:
     assert seen == ["unreadable", "no_service", "blocked", "no_credit"]
 
 
+# C46
 def test_a_closed_account_is_blocked() -> None:
     closed = AccountRecord(id="a-1", p=1, balance=0, status=AccountStatus.CLOSED)
     assert refusal(replace(FACTS, account=closed)) == "blocked"
@@ -178,6 +180,7 @@ def test_a_meal_of_yesterday_at_another_terminal_does_not_count() -> None:
     assert isinstance(decide(replace(FACTS, account=fed)), Served)
 
 
+# C46
 def test_a_name_chosen_by_the_staff_is_not_refused_for_credit_or_a_lost_card() -> None:
     outcome = decide(replace(FACTS, how=How.MANUAL, token=None, card=None, balance_cents=-9_999))
     assert isinstance(outcome, Served) and outcome.entry.assurance is None

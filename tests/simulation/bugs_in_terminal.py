@@ -38,20 +38,16 @@ TERMINAL_BUGS = (
             "                case SendEntries(first=first, count=count):\n",
             "                case SendEntries(first=first, count=count):\n"
             "                    last = Place(own.epoch_number, first + count - 1)\n"
-            "                    contact = own.last_contact_at or ''\n"
-            "                    writes.acknowledge(self._db, last, [], contact)\n",
-        ),
-        Change(
-            "agent/terminal/replication.py",
-            "from agent.domain.digest import Tally\n",
-            "from agent.domain.digest import Tally\nfrom agent.domain.ledger import Place\n",
+            "                    with self._db.transaction() as sql:\n"
+            '                        statement = "UPDATE terminal SET acked = max(acked, ?)"\n'
+            "                        sql.execute(statement, (last.n,))\n",
         ),
         quick=True,
     ),
     Bug(
         "a record that arrives again keeps its old h",
         Change(
-            "agent/store/writes.py",
+            "agent/store/statements.py",
             '" p = excluded.p, h = excluded.h, named',
             '" p = excluded.p, named',
         ),
@@ -61,8 +57,8 @@ TERMINAL_BUGS = (
         "a gap in the positions is ignored",
         Change(
             "agent/terminal/decision.py",
-            "    if message.from_position > standing.position:\n        return Step.GAP\n",
-            "",
+            "    return case.message.from_position > case.standing.position\n",
+            "    return False\n",
         ),
         quick=True,
     ),
@@ -79,8 +75,8 @@ TERMINAL_BUGS = (
         "the terminal believes an acknowledgement of another disk's entry",
         Change(
             "agent/terminal/decision.py",
-            "    if own is None or own.hash not in (None, message.acked.hash):",
-            "    if own is None:",
+            "    return case.own is None or case.own.hash not in (None, case.message.acked.hash)",
+            "    return case.own is None",
         ),
     ),
     Bug(
@@ -100,18 +96,16 @@ TERMINAL_BUGS = (
         "the first own entry after h is left out of the balance",
         Change(
             "agent/store/reads.py",
-            "n > h AND",
-            "n > h + 1 AND",
+            '" WHERE eater = record.id AND n > h AND',
+            '" WHERE eater = record.id AND n > h + 1 AND',
         ),
     ),
     Bug(
         "the digest is not compared",
         Change(
             "agent/terminal/replication.py",
-            "        if own == (expected.accounts, expected.cards, expected.cents, "
-            "expected.sum):\n"
-            "            return",
-            "        if own is not None:\n            return",
+            "        if own != (expected.accounts, expected.cards, cents, expected.sum):\n",
+            "        if own is None:\n",
         ),
     ),
     Bug(
@@ -126,7 +120,7 @@ TERMINAL_BUGS = (
         "a resynchronisation keeps records that it did not name",
         Change(
             "agent/store/writes.py",
-            '            sql.execute("DELETE FROM record WHERE named < ?", (resync,))\n',
+            "            remove_unnamed(sql, resync)\n",
             "",
         ),
         runs=100,
@@ -164,21 +158,21 @@ TERMINAL_BUGS = (
         "a late message of an abandoned generation is accepted",
         Change(
             "agent/terminal/decision.py",
-            "    if not is_snapshot or message.replaces != standing.generation:",
-            "    if not is_snapshot:",
+            "        return is_snapshot and message.replaces == self.standing.generation",
+            "        return is_snapshot",
         ),
     ),
     Bug(
         "records made while earlier epochs were pending are accepted",
         Change(
             "agent/terminal/decision.py",
-            "    if acked.epoch_number != standing.epoch_number or message.notes_after",
-            "    if message.notes_after",
+            "    return case.acked.epoch_number != case.standing.epoch_number",
+            "    return False",
         ),
         Change(
             "agent/terminal/decision.py",
-            "    if standing.previous is not None and message.before != standing.previous:",
-            "    if False:",
+            "    return previous is not None and case.message.before != previous",
+            "    return False",
         ),
         runs=1000,
     ),
@@ -186,10 +180,19 @@ TERMINAL_BUGS = (
         "a lost note is not noticed",
         Change(
             "agent/terminal/decision.py",
-            " or message.notes_after > standing.acked.seq:",
-            ":",
+            "    return case.message.notes_after > case.standing.acked.seq",
+            "    return False",
         ),
         runs=1000,
+    ),
+    Bug(
+        "a remark that was withdrawn is not taken away",
+        Change(
+            "agent/store/writes.py",
+            "            store_later_note(sql, note)\n",
+            "            pass\n",
+        ),
+        runs=200,
     ),
     Bug(
         "a meal with an unknown card is not counted for its account",
@@ -291,9 +294,9 @@ TERMINAL_BUGS = (
         "an incident is written in a transaction of its own",
         Change(
             "agent/store/writes.py",
-            "            _insert_set_aside(sql, message)\n"
-            "        _insert_incident(sql, changes.incident)\n",
-            "            _insert_set_aside(sql, message)\n",
+            "            insert_incident(sql, incident, once=True)\n"
+            "        insert_incident(sql, changes.incident)\n",
+            "            insert_incident(sql, incident, once=True)\n",
         ),
         Change(
             "agent/terminal/replication.py",

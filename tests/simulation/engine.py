@@ -41,8 +41,9 @@ class AcknowledgementCheck:
             return
         self._written = self._process.file().sql.total_changes
         assert isinstance(effect.receipt, tuple)
+        set_aside = self._process.count_set_aside() - self._set_aside
         invariants.only_unusable_messages_are_set_aside(
-            self._process.count_set_aside() - self._set_aside,
+            max(0, set_aside),  # a wipe deletes them
             is_garbage=effect.receipt[1].is_garbage,
         )
 
@@ -59,7 +60,8 @@ class Engine:
     `messages` is a hash over every message published, in order: two runs with the same hash are the
     same run. `may_differ`: a disk was damaged, or the central's was restored without
     `new-generation`, so the digest may find a difference. `has_moved`: a terminal moved to another
-    site.
+    site. `has_retired`: a terminal was retired, and no disk is copied from then on. A copy of a
+    wiped disk would stay wiped when its twin gets work again.
     """
 
     def __init__(self, folder: Path, seed: int, facts: OfficeFacts) -> None:
@@ -74,6 +76,7 @@ class Engine:
         self.resting_since_ms: int | None = None
         self.may_differ = False
         self.has_moved = False
+        self.has_retired = False
 
     @property
     def processes(self) -> list[Process]:
@@ -308,7 +311,7 @@ class Engine:
         self.observer.check_pruned(box)
         invariants.the_hash_chain_is_intact(box.db)
         invariants.every_entry_is_booked(box.db, books, name)
-        invariants.a_set_aside_entry_is_noted_at_its_terminal(box.db, books, name)
+        invariants.notes_are_those_of_the_central(box.db, books, name)
         invariants.a_terminal_equals_the_central(box.db, books, name)
         if len(self._named(name)) == 1:
             invariants.no_order_is_pending(books, name)

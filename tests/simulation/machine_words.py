@@ -141,7 +141,7 @@ class MachineWords(Words):
     def image(self, step: Step) -> None:
         """A technician makes an image of a terminal's SD card."""
         box = self._box(step)
-        if box.alive and len(box.images) < IMAGES_MAX:
+        if box.alive and len(box.images) < IMAGES_MAX and not self.engine.has_retired:
             box.save_image()
 
     def restore_image(self, step: Step) -> None:
@@ -156,7 +156,8 @@ class MachineWords(Words):
     def clone(self, step: Step) -> None:
         """A second box gets a copy of a terminal's disk, with its identity."""
         box, boxes = self._box(step), self.engine.boxes
-        if box.alive and len(boxes) < BOXES_MAX and self._is_alone(box):
+        may_copy = box.alive and self._is_alone(box) and not self.engine.has_retired
+        if may_copy and len(boxes) < BOXES_MAX:
             box.save_image()
             boxes.append(Box.copied(box, len(boxes)))
 

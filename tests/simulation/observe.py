@@ -215,10 +215,12 @@ class Observer(CentralObserver):
     def _update_feed(self, box: Box) -> Place:
         """Check how far a terminal has followed the central. Return what is acknowledged."""
         disk = box.disk
-        generation, resync, position, acked, resync_to = box.db.sql.execute(
-            "SELECT generation, resync, position, acked, CASE WHEN resyncing THEN resync_to END"
-            " FROM terminal"
+        generation, resync, position, acked, resync_to, wiped = box.db.sql.execute(
+            "SELECT generation, resync, position, acked, CASE WHEN resyncing THEN resync_to END,"
+            " wiped FROM terminal"
         ).fetchone()
+        if wiped:
+            disk.by_eater.clear()  # the disk knows no earlier meal
         now = FeedPosition(generation, resync, position)
         if resync == disk.feed.resync and resync_to is None:
             invariants.a_resynchronisation_reaches_its_end(disk.resync_to, position)

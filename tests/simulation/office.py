@@ -12,7 +12,12 @@ from agent.central.books.postings import Payment, PaymentKey
 from agent.central.office.cards import assign_card, block_card, move_account, replace_card
 from agent.central.office.credit import credit
 from agent.central.office.rules import set_policy, set_service
-from agent.central.office.terminals import add_terminal, new_generation, order
+from agent.central.office.terminals import (
+    add_terminal,
+    new_generation,
+    order,
+    retire_terminal,
+)
 from agent.domain.canteen import PolicyRecord, Price, ServiceRecord, Shortage, UnknownCard
 from agent.domain.card import CardId, card_token, parse_card_id
 from agent.errors import CentralError
@@ -249,6 +254,9 @@ class Office:
         """Add a terminal at a site, or move it there."""
         site = self.sites[to % len(self.sites)]
         self.do(lambda: add_terminal(self.engine.central.office, terminal, site))
+
+    def retire_terminal(self, terminal: str) -> None:
+        self.do(lambda: retire_terminal(self.engine.central.office, terminal))
 
     def order(self, terminal: str, do: str) -> None:
         order(self.engine.central.office, terminal, do)

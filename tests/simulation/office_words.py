@@ -1,8 +1,10 @@
 """The words of a script about the office and the central's file."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 from agent.domain.clock import format_instant
+from agent.errors import CentralError
 from tests.simulation.office import NewPolicy
 from tests.simulation.script import Step
 from tests.simulation.words import Words
@@ -74,6 +76,17 @@ class OfficeWords(Words):
         self.engine.has_moved = True
         self.office.place_terminal(self._box(step).client_id, step.b)
 
+    def retire(self, step: Step) -> None:
+        """A terminal is retired: it is wiped when its entries are booked."""
+        if not any(box.images or not self._is_alone(box) for box in self.engine.boxes):
+            self.engine.has_moved = self.engine.has_retired = True
+            self.office.retire_terminal(self._box(step).client_id)
+
+    def work_again(self, step: Step) -> None:
+        """A retired terminal gets a site."""
+        if self.engine.has_retired:
+            self.office.place_terminal(self._box(step).client_id, step.b)
+
     def price(self, step: Step) -> None:
         """An account's price changes, from one of the next days on."""
         service = self.office.services[step.a % len(self.office.services)].name
@@ -104,4 +117,5 @@ class OfficeWords(Words):
 
     def order(self, step: Step) -> None:
         """The office orders a resynchronisation or a new epoch."""
-        self.office.order(self._box(step).client_id, ("resync", "new_epoch")[step.b % 2])
+        with suppress(CentralError):  # a retired terminal is not resynchronised
+            self.office.order(self._box(step).client_id, ("resync", "new_epoch")[step.b % 2])

@@ -15,7 +15,7 @@ from agent.store import reads, writes
 from agent.store.database import BUSY_TIMEOUT_MS, HEADROOM_BYTES, WAL_PAGES_MAX, Database
 from agent.store.schema import PAGE_BYTES
 from agent.store.standing import standing
-from agent.store.writes import SET_ASIDE_PAYLOAD_BYTES_MAX
+from agent.store.statements import SET_ASIDE_PAYLOAD_BYTES_MAX
 from tests.store.disk import AT, EPOCH, TERMINAL, TOWN, Disk, set_aside
 
 
@@ -183,10 +183,15 @@ def test_the_headroom_is_written_again_only_when_half_of_it_is_used(disk: Disk) 
 
 def test_compacting_deletes_free_pages_log_and_copies_from_before_migrations(disk: Disk) -> None:
     disk.db.reserve()
-    copy = disk.db.path.with_name(f"{disk.db.path.name}.schema-1")
-    copy.touch()
+    name = disk.db.path.name
+    copies = [disk.db.path.with_name(f"{name}.{end}") for end in ("schema-1", "damaged-1")]
+    for copy in copies:
+        copy.touch()
+    half_read = disk.db.path.with_name(f"{name}.damaged-1.copy-x")
+    half_read.mkdir()
     disk.db.compact()
-    assert (free_bytes(disk.db), log_of(disk.db).stat().st_size, copy.exists()) == (0, 0, False)
+    assert (free_bytes(disk.db), log_of(disk.db).stat().st_size) == (0, 0)
+    assert not any(copy.exists() for copy in (*copies, half_read))
 
 
 def test_a_checkpoint_reports_whether_the_whole_log_is_in_the_file(disk: Disk) -> None:

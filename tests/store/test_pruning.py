@@ -18,10 +18,12 @@ from tests.store.disk import (
     NEW_EPOCH,
     Disk,
     account,
+    changeset,
     meal,
 )
 
 
+# C88
 def test_pruning_deletes_old_booked_entries_inside_their_balance(disk: Disk) -> None:
     for day in range(1, 6):
         disk.meal(day=f"2026-01-0{day}", at=f"2026-01-0{day}T11:00:00.000Z")
@@ -47,7 +49,7 @@ def test_pruning_keeps_the_newest_booked_entry_when_a_new_epoch_has_begun(disk: 
     assert [row.entry for row in reads.entries(disk.db, newest=9)] == [last]
     disk.meal(day="2026-11-25", at="2026-11-25T11:00:00.000Z")
     assert prune(disk.db, before=FAR_FUTURE, below=FAR) == 0  # still the newest booked entry
-    writes.acknowledge(disk.db, Place(2, 1), [], AT)
+    writes.acknowledge(disk.db, changeset(to=0, acked=Place(2, 1)))
     disk.db.sql.execute("UPDATE record SET h = (SELECT acked FROM terminal)")
     assert prune(disk.db, before=FAR_FUTURE, below=FAR) == 1
     assert list(verify(disk.db)) == []

@@ -22,6 +22,7 @@ from tests.store.disk import (
     TERMINAL,
     TOWN,
     Disk,
+    changeset,
 )
 
 NEXT_EPOCH = f"2-{EPOCH_BITS}"
@@ -76,7 +77,7 @@ def test_an_unacknowledged_earlier_epoch_is_sent_first(disk: Disk) -> None:
     writes.adopt_generation(disk.db, "beef" * 8, AT, None)
     own = standing(disk.db)
     assert (own.epoch, own.is_newest, own.end.seq, own.pending) == (EPOCH, False, 2, 3)
-    writes.acknowledge(disk.db, Place(1, 2), [], AT)
+    writes.acknowledge(disk.db, changeset(to=0, acked=Place(1, 2)))
     assert (standing(disk.db).epoch, standing(disk.db).pending) == (NEXT_EPOCH, 1)
 
 

@@ -11,17 +11,18 @@ from msgspec.structs import replace
 from agent.domain.ledger import ChainEnd, Place, genesis, seal
 from agent.errors import DamagedError, StoreError
 from agent.store import lists, reads, writes
+from agent.store.damage import find_damage
 from agent.store.database import Database
 from agent.store.insertion import sealed_body
 from agent.store.rows import EpochCopy, Incident, MealsWanted, NoteRow, RecordRow
 from agent.store.standing import epochs, standing
-from agent.store.verify import verify
-from agent.store.writes import (
+from agent.store.statements import (
     INCIDENT_ROWS_MAX,
     SET_ASIDE_PAYLOAD_BYTES_MAX,
     SET_ASIDE_ROWS_MAX,
     SET_ASIDE_TOPIC_LENGTH_MAX,
 )
+from agent.store.verify import verify
 from tests.store.disk import (
     AT,
     DAY,
@@ -75,12 +76,14 @@ def test_several_entries_are_appended_all_or_none(disk: Disk) -> None:
 # Records of the central
 
 
+# C50
 def test_a_record_older_than_the_stored_one_changes_nothing(disk: Disk) -> None:
     disk.changes(account("a-1", 2_000, 5), to=5, acked=0, reset=True)
     assert disk.changes(account("a-1", 1, 4), account("a-2", 7, 6), to=6, acked=0) == 1
     assert reads.balance_cents(disk.db, "a-1") == 2_000
 
 
+# C50 C52
 def test_a_resynchronisation_removes_unnamed_records_only_when_it_is_complete(disk: Disk) -> None:
     disk.changes(account("a-1", 1, 1), account("a-2", 2, 2), to=2, acked=0, reset=True)
     writes.begin_resync(disk.db, "o-1", None)
@@ -94,6 +97,7 @@ def test_a_resynchronisation_removes_unnamed_records_only_when_it_is_complete(di
     assert not standing(disk.db).resyncing
 
 
+# C52
 def test_a_resynchronisation_ends_where_the_central_stood_when_it_began(disk: Disk) -> None:
     disk.changes(account("a-1", 1, 1), account("a-2", 2, 2), to=2, acked=0, reset=True)
     writes.begin_resync(disk.db, None, None)
@@ -113,6 +117,7 @@ def test_a_resynchronisation_continues_after_a_restart(disk: Disk) -> None:
     assert accounts(disk) == ["a-1"]
 
 
+# C50
 def test_a_tombstone_removes_only_an_older_record(disk: Disk) -> None:
     disk.changes(account("a-1", 1, 5), to=5, acked=0, reset=True)
     disk.changes(RecordRow(kind="account", id="a-1", p=4, body=None), to=6, acked=0)
@@ -121,6 +126,7 @@ def test_a_tombstone_removes_only_an_older_record(disk: Disk) -> None:
     assert reads.balance_cents(disk.db, "a-1") is None
 
 
+# C51
 def test_a_note_is_kept_once(disk: Disk) -> None:
     disk.meal()
     note = NoteRow(seq=1, status="flagged", reason="second_meal")
@@ -213,9 +219,13 @@ def with_childrens_data(disk: Disk) -> list[bytes]:
     note = NoteRow(seq=1, status="flagged", reason="SECRET-NOTE")
     rows = [account("a-1", 5, 1, "SECRET-LABEL"), card(TOKEN, "a-1", 2), policy(3)]
     disk.apply(changeset(rows, to=3, acked=Place(1, 1), reset=True, notes=[note]))
+    unread = RecordRow(
+        kind="account", id="SECRET-UNREAD", p=4, body='{"x":"SECRET-UNREAD"}', is_readable=False
+    )
+    disk.apply(changeset([unread], to=4, acked=Place(1, 1)))
     writes.set_aside(disk.db, set_aside(b"SECRET-MESSAGE", "SECRET-TOPIC"))
     policy_text = b'"k":"policy"'
-    return [b"SECRET-", TOKEN.encode(), policy_text, b'"k":"account"', b'"k":"card"']
+    return [b"SECRET-", TOKEN.encode(), policy_text, b'"k":"account"', b'"k":"card"', b"a-1"]
 
 
 def secrets_left(folder: Path, secrets: list[bytes]) -> list[str]:
@@ -228,6 +238,7 @@ def secrets_left(folder: Path, secrets: list[bytes]) -> list[str]:
     ]
 
 
+# C84
 def test_after_a_wipe_no_byte_of_children_is_left_on_the_disk(disk: Disk) -> None:
     """Not in free pages, in the write-ahead log, or in copies from before migrations."""
     folder = disk.db.path.parent
@@ -247,12 +258,28 @@ def test_after_a_wipe_no_byte_of_children_is_left_on_the_disk(disk: Disk) -> Non
     assert not list(folder.glob("*.schema-*"))
 
 
-def test_a_wipe_keeps_the_ledger_and_records_itself(disk: Disk) -> None:
+def test_a_wipe_keeps_the_end_of_the_chain_and_records_itself(disk: Disk) -> None:
+    with_childrens_data(disk)
+    end = standing(disk.db).end
+    writes.add_incident(disk.db, Incident(at=AT, kind="record", detail="account a-1"))
+    writes.wipe(disk.db, "o-3", WIPED)
+    own = standing(disk.db)
+    assert (own.end, own.acked, own.oldest, own.order_done) == (end, end, 2, "o-3")
+    assert own.is_wiped and own.pending == 0
+    assert lists.incidents(disk.db) == [WIPED]
+    assert list(verify(disk.db)) == [] and find_damage(disk.db) is None
+    assert disk.meal().seq == 2
+    assert list(verify(disk.db)) == []
+
+
+# C86
+def test_a_wiped_terminal_gets_work_again_only_by_an_order(disk: Disk) -> None:
     with_childrens_data(disk)
     writes.wipe(disk.db, "o-3", WIPED)
-    assert (standing(disk.db).end.seq, standing(disk.db).order_done) == (1, "o-3")
-    assert lists.incidents(disk.db) == [WIPED]
-    assert list(verify(disk.db)) == []
+    writes.begin_resync(disk.db, None, None)
+    assert standing(disk.db).is_wiped
+    writes.begin_resync(disk.db, "o-4", None)
+    assert not standing(disk.db).is_wiped and standing(disk.db).position == 0
 
 
 def test_a_wipe_is_not_done_while_another_program_reads(disk: Disk) -> None:

@@ -54,6 +54,7 @@ def test_after_a_loss_of_the_link_nothing_is_sent() -> None:
     assert due(session, 2, last=5, acked=0) == [SayHello()]
 
 
+# C22
 def test_entries_wait_until_the_central_has_answered_a_hello() -> None:
     session = new_session()
     session.link_up(0)
@@ -64,6 +65,7 @@ def test_entries_wait_until_the_central_has_answered_a_hello() -> None:
     assert due(session, 3, last=5, acked=0) == []
 
 
+# C31
 def test_at_most_batches_unacked_max_batches_of_batch_entries_max_are_unacknowledged() -> None:
     session = answered_session()
     size, batches = BATCH_ENTRIES_MAX, BATCHES_UNACKED_MAX
@@ -74,6 +76,7 @@ def test_at_most_batches_unacked_max_batches_of_batch_entries_max_are_unacknowle
     assert due(session, 2, last=last, acked=size) == [SendEntries(1 + batches * size, size)]
 
 
+# C32
 def test_without_an_answer_it_sends_a_hello_and_all_entries_after_acked() -> None:
     session = answered_session()
     assert due(session, 0, last=150, acked=0) == [SendEntries(1, 100), SendEntries(101, 50)]
@@ -85,6 +88,7 @@ def test_without_an_answer_it_sends_a_hello_and_all_entries_after_acked() -> Non
     ]
 
 
+# C32
 def test_the_retry_time_doubles_and_an_acknowledgement_resets_it() -> None:
     session = answered_session()
     now_ms, hellos = 0, []
@@ -114,6 +118,7 @@ def test_a_silent_central_never_makes_the_loop_spin(spread: float) -> None:
     assert turns < 40
 
 
+# C20
 def test_more_and_a_gap_send_one_hello() -> None:
     session = answered_session()
     session.answered(1, more=True)
@@ -127,12 +132,14 @@ def test_more_and_a_gap_send_one_hello() -> None:
     assert due(session, 4, last=0, acked=0) == [SayHello()]
 
 
+# C20
 def test_a_hello_is_sent_every_five_minutes() -> None:
     session = answered_session()
     assert due(session, HEARTBEAT_MS - 1, last=0, acked=0) == []
     assert due(session, HEARTBEAT_MS, last=0, acked=0) == [SayHello()]
 
 
+# C20 C89
 def test_a_central_that_comes_up_gets_a_hello_at_once() -> None:
     session = new_session()
     session.link_up(0)
@@ -156,6 +163,7 @@ def test_entries_that_the_central_lost_are_sent_again() -> None:
     assert SendEntries(4, 7) in due(session, 1, last=10, acked=3)
 
 
+# C23
 def test_a_connection_without_an_answer_for_15_minutes_is_made_again() -> None:
     session = answered_session()
     times = range(0, RECONNECT_AFTER_MS + 1, 1_000)

@@ -28,6 +28,7 @@ def test_any_other_topic_is_no_terminals(topic: str) -> None:
     assert TOPICS.parse(topic) is None
 
 
+# C2
 def test_identities_of_two_towns_at_one_broker_differ() -> None:
     """A broker disconnects the older of two clients with one identity."""
     assert TOPICS.identity("t-1") != OTHER_TOWN.identity("t-1")
@@ -46,6 +47,7 @@ def test_a_topic_begins_with_the_identity_of_its_writer() -> None:
     assert TOPICS.central_state == f"canteen/v1/{TOPICS.central_identity}/state"
 
 
+# C3
 def test_a_terminal_reads_its_changes_and_the_central_reads_every_terminal() -> None:
     assert TOPICS.read_by_terminal("t-1") == [
         "canteen/v1/borgo/t/t-1/changes",

@@ -37,6 +37,7 @@ def town(tmp_path: Path, broker: Mosquitto, proxy: Proxy) -> Iterator[Canteen]:
         yield town
 
 
+# C4
 @pytest.mark.timeout(240)
 def test_both_sides_end_equal_after_network_faults_and_kills(
     broker: Mosquitto, proxy: Proxy, town: Canteen

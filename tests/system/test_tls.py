@@ -235,6 +235,7 @@ def test_two_towns_with_one_terminal_name_share_a_broker_without_certificates(
         )
 
 
+# C3
 @pytest.mark.parametrize("intruder", [f"{TOWN}/t/t-2", f"{OTHER_TOWN}/t/t-1"])
 def test_a_terminal_cannot_read_or_write_the_topics_of_another(
     authority: Authority, broker: Mosquitto, intruder: str
@@ -287,6 +288,7 @@ def test_a_central_cannot_read_or_write_the_topics_of_another_town(
         assert central.received == [own]
 
 
+# C2
 def test_a_client_cannot_take_the_client_id_of_another(
     authority: Authority, broker: Mosquitto
 ) -> None:

@@ -11,6 +11,7 @@ from agent.store.rows import KnownPlace
 from agent.sync.messages import Changes, Order
 from agent.terminal.decision import Decision, Received, Step, decide
 
+ALL_SENT = Place(9, 9)
 OURS, OTHER, ABANDONED = "a" * 32, "b" * 32, "c" * 32
 EPOCH, EARLIER = "2-0123456789abcdef", "1-0123456789abcdef"
 
@@ -36,6 +37,7 @@ STANDING = Standing(
     resyncing=False,
     last_contact_at=None,
     order_done=None,
+    is_wiped=False,
 )
 MESSAGE = Changes(
     generation=OURS, from_position=10, to=12, acked=end(5), at="2026-11-23T11:00:00.000Z"
@@ -44,8 +46,10 @@ MOMENT = Moment(at="2026-11-23T11:00:01.000Z", trust=ClockTrust.HELD, boot="b", 
 SNAPSHOT = replace(MESSAGE, generation=OTHER, from_position=0, reset=True, replaces=OURS)
 
 
-def decided(standing: Standing, own: KnownPlace | None, message: Changes) -> Decision:
-    return decide(standing, own, Received(message, "canteen/v1/borgo/t/t-1/changes", MOMENT))
+def decided(
+    standing: Standing, own: KnownPlace | None, message: Changes, sent: Place = ALL_SENT
+) -> Decision:
+    return decide(standing, own, Received(message, "canteen/v1/borgo/t/t-1/changes", MOMENT, sent))
 
 
 def step(message: Changes, standing: Standing = STANDING, number: int = 2) -> Step:
@@ -55,6 +59,7 @@ def step(message: Changes, standing: Standing = STANDING, number: int = 2) -> St
     return decided(standing, own, message).step
 
 
+# C64 C65 C67 C70 C71 C72
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -74,6 +79,7 @@ def test_a_message_of_our_generation(changes: dict[str, object], expected: Step)
     assert step(replace(MESSAGE, **changes)) is expected
 
 
+# C61 C63
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -95,11 +101,13 @@ def test_a_terminal_without_a_generation_takes_the_first_snapshot() -> None:
     assert step(replace(SNAPSHOT, replaces=OURS), blank) is Step.GAP
 
 
+# C62 C87
 def test_a_new_generation_is_adopted_while_earlier_epochs_are_kept() -> None:
     assert step(SNAPSHOT, replace(STANDING, previous=end(7, EARLIER))) is Step.ADOPT
     assert step(SNAPSHOT, replace(STANDING, is_newest=False)) is Step.ADOPT
 
 
+# C60
 def test_an_acknowledgement_of_an_entry_that_this_disk_does_not_have_is_a_gap() -> None:
     other = KnownPlace(place=Place(2, 5), hash="f" * 64)
     pruned = KnownPlace(place=Place(2, 5), hash=None)
@@ -109,11 +117,13 @@ def test_an_acknowledgement_of_an_entry_that_this_disk_does_not_have_is_a_gap() 
     assert decided(STANDING, None, SNAPSHOT).step is Step.GAP
 
 
+# C66
 def test_a_message_about_an_epoch_that_is_not_being_sent_is_a_gap() -> None:
     assert step(MESSAGE, number=3) is Step.GAP
     assert step(MESSAGE, number=1) is Step.GAP
 
 
+# C69
 def test_a_message_from_before_our_earlier_epochs_were_booked_is_a_gap() -> None:
     standing = replace(STANDING, previous=end(7, EARLIER))
     assert step(MESSAGE, standing) is Step.GAP
@@ -121,6 +131,7 @@ def test_a_message_from_before_our_earlier_epochs_were_booked_is_a_gap() -> None
     assert step(replace(MESSAGE, before=end(7, EARLIER)), standing) is Step.APPLY
 
 
+# C68
 def test_of_a_message_about_an_epoch_sent_again_only_the_acknowledgement_is_taken() -> None:
     standing = replace(STANDING, is_newest=False)
     assert step(MESSAGE, standing) is Step.ACKNOWLEDGE
@@ -148,6 +159,7 @@ def test_an_order_that_was_done_is_not_done_again() -> None:
         assert decided(replace(STANDING, order_done=done), own, message).order is None
 
 
+# C53
 def test_more_is_asked_for_at_once_only_after_a_chunk_with_progress() -> None:
     own = KnownPlace(place=Place(2, 5), hash=MESSAGE.acked.hash)
     assert decided(STANDING, own, replace(MESSAGE, more=True)).more

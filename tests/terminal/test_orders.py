@@ -20,6 +20,7 @@ UNKNOWN_CARD = "a:04ffffff112233"
 HELLO, ENTRIES = "/hello", "/entries"
 
 
+# C80 C83
 def test_every_order_is_done_once_and_confirmed(wire: Wire) -> None:
     wire.box.tap(CARD)
     wire.settle()
@@ -50,6 +51,7 @@ def test_a_stolen_terminal_is_wiped_after_its_last_entry_is_booked(wire: Wire) -
     assert list(reads.balances(wire.box.db)) == []
 
 
+# C80
 def test_a_repeated_order_is_not_done_again(wire: Wire) -> None:
     order(wire.central.books, "t-1", "resync")
     wire.settle()
@@ -69,6 +71,7 @@ def test_a_repeated_order_is_not_done_again(wire: Wire) -> None:
     assert wire.box.db.sql.execute("SELECT resync FROM terminal").fetchone() == count
 
 
+# C25
 def test_a_central_clock_that_is_ahead_is_logged_once_and_not_followed(
     wire: Wire, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -116,6 +119,7 @@ def test_a_terminal_without_a_time_server_still_does_the_orders_of_such_a_centra
     assert list(reads.balances(wire.box.db)) == []
 
 
+# C110
 def test_an_order_of_a_restored_central_is_done_though_its_number_was_done_before(
     wire: Wire,
 ) -> None:
@@ -146,8 +150,25 @@ def test_a_waiting_order_in_a_restored_central_is_done_in_its_new_generation(wir
     assert "wipe" in [incident.kind for incident in lists.incidents(wire.box.db)]
 
 
+# C81
+@pytest.mark.parametrize(
+    "order_id", ["o-9", "wipe-it", "o-00000001-0", "o-00000001-01", "o-0000000A-1", "o-00000002-1"]
+)
+def test_an_order_without_a_number_of_its_generation_is_set_aside(
+    wire: Wire, order_id: str
+) -> None:
+    """It could not be recognised when it comes again."""
+    changes = last_changes(wire) | {"order": {"id": order_id, "do": "resync"}, "digest": None}
+    for _ in range(2):
+        down(wire, json.dumps(changes).encode())
+    assert standing(wire.box.db).order_done is None and not standing(wire.box.db).resyncing
+    (aside,) = lists.incidents(wire.box.db)
+    assert aside.kind == "set aside" and f"order '{order_id}'" in aside.detail
+
+
+# C83
 def test_an_order_that_this_version_does_not_know_is_reported_once(wire: Wire) -> None:
-    changes = last_changes(wire) | {"order": {"id": "o-9", "do": "dance"}, "digest": None}
+    changes = last_changes(wire) | {"order": {"id": "o-00000001-9", "do": "dance"}, "digest": None}
     down(wire, json.dumps(changes).encode())
     down(wire, json.dumps(changes).encode())
     assert [incident.kind for incident in lists.incidents(wire.box.db)] == ["unknown_order"]

@@ -10,10 +10,8 @@ import pytest
 from agent.central.feed import CHUNK_RECORDS
 from agent.central.office.cards import move_account
 from agent.central.office.terminals import order
-from agent.errors import StoreError
 from agent.readers.events import Signal
 from agent.store import lists, pruning, reads
-from agent.store.database import Database
 from agent.store.standing import standing
 from agent.sync.messages import Changes, Entries, Hello, decode
 from agent.sync.session import HEARTBEAT_MS
@@ -30,6 +28,7 @@ UNKNOWN_CARD = "a:04ffffff112233"
 HELLO, ENTRIES = "/hello", "/entries"
 
 
+# C1
 @pytest.mark.parametrize(
     "payload",
     [b"", b"\xff", b"{}", b"[1,2", b'{"generation":1}', b"x" * 300_000, b'{"k":"account"}'],
@@ -49,6 +48,7 @@ def test_a_message_on_a_foreign_topic_is_set_aside(wire: Wire) -> None:
     assert reads.counts(wire.box.db)["set_aside"] == 1
 
 
+# C91 C94
 def test_a_malformed_record_is_set_aside_and_its_neighbours_are_taken(wire: Wire) -> None:
     changes = last_changes(wire)
     to = int(str(changes["to"]))
@@ -69,6 +69,7 @@ def test_a_malformed_record_is_set_aside_and_its_neighbours_are_taken(wire: Wire
     assert wire.box.ask("status")["other_records"] == {"policy": 1, "service": 1, "menu": 1}
 
 
+# C60 C61 C64
 @pytest.mark.parametrize(
     "change",
     [
@@ -106,6 +107,7 @@ def test_an_acknowledgement_of_entries_that_this_disk_does_not_have_changes_noth
     assert standing(wire.box.db).pending == 1
 
 
+# C58
 def test_the_digest_finds_a_changed_balance_and_it_is_repaired(wire: Wire) -> None:
     wire.box.db.sql.execute(
         "UPDATE record SET body = json_set(body, '$.balance', 99999) WHERE id = 'a-1'"
@@ -116,6 +118,7 @@ def test_the_digest_finds_a_changed_balance_and_it_is_repaired(wire: Wire) -> No
     everything_is_consistent(wire)
 
 
+# C58
 def test_the_digest_finds_a_lost_and_an_invented_record(wire: Wire) -> None:
     wire.box.db.sql.execute("DELETE FROM record WHERE id = 'a-1'")
     wire.box.db.sql.execute("UPDATE record SET id = 'a-9' WHERE id = 'a-2'")
@@ -134,6 +137,7 @@ def test_a_difference_that_cannot_be_repaired_causes_few_messages(wire: Wire) ->
     wire.central.books.sql.execute("DELETE FROM policy")
 
 
+# C80
 def test_an_epoch_ends_only_when_the_central_has_all_its_entries(wire: Wire) -> None:
     order(wire.central.books, "t-1", "new_epoch")
     wire.box.tap(CARD)
@@ -147,6 +151,7 @@ def test_an_epoch_ends_only_when_the_central_has_all_its_entries(wire: Wire) -> 
     everything_is_consistent(wire)
 
 
+# C52 C53
 def test_a_large_school_comes_in_chunks_and_continues_after_a_restart(wire: Wire) -> None:
     for n in range(450):
         wire.central.add_account(f"b-{n}")
@@ -174,6 +179,7 @@ def test_a_large_school_comes_in_chunks_and_continues_after_a_restart(wire: Wire
     everything_is_consistent(wire)
 
 
+# C50 C88
 def test_an_account_that_moves_to_another_school_loses_no_meal(
     wire: Wire,
 ) -> None:
@@ -192,6 +198,7 @@ def test_an_account_that_moves_to_another_school_loses_no_meal(
     everything_is_consistent(wire)
 
 
+# C88
 def test_old_and_booked_entries_are_pruned(wire: Wire) -> None:
     wire.central.policy(keep_days=2)
     wire.settle()
@@ -255,6 +262,7 @@ def switched_on_ahead(wire: Wire, *, days: int) -> None:
     wire.box.restart()
 
 
+# C109
 def test_a_central_restored_to_before_the_kept_entries_records_a_hole_and_continues(
     wire: Wire, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -356,17 +364,3 @@ def test_after_a_new_epoch_an_entry_is_acknowledged_without_a_hello(wire: Wire) 
     wire.box.tap(OTHER_CARD)
     wire.settle()
     assert [topic.rpartition("/")[2] for topic, _ in wire.log] == ["entries", "changes"]
-
-
-def test_a_wipe_is_repeated_until_no_data_is_left(wire: Wire) -> None:
-    reader = Database(wire.box.path, read_only=True)
-    with reader.reading() as sql:
-        sql.execute("SELECT * FROM record").fetchall()
-        order(wire.central.books, "t-1", "wipe")
-        with pytest.raises(StoreError, match="another program is reading"):
-            wire.settle()
-        assert standing(wire.box.db).order_done is None
-    reader.close()
-    wire.pass_time(HEARTBEAT_MS)
-    wire.pass_time(HEARTBEAT_MS)
-    assert standing(wire.box.db).order_done is not None

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from agent.central.books.boots import Boot
 from agent.central.books.file import Books
+from agent.central.books.town import next_position
 from agent.domain.clock import Day, Instant
 from agent.domain.ledger import EntryKey
 
@@ -200,6 +201,7 @@ def set_booking(books: Books, entry: BookedEntry) -> None:
         " WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
         (entry.account, entry.cents, entry.status, entry.reason, *entry.key),
     )
+    _send_remark_again(books, entry.key)
 
 
 def set_cents(books: Books, key: EntryKey, cents: int) -> None:
@@ -225,4 +227,15 @@ def flag(books: Books, key: EntryKey, reason: str) -> None:
         "UPDATE entry SET status = 'flagged', reason = ltrim(reason || '; ' || ?, '; ')"
         " WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
         (reason, *key),
+    )
+    _send_remark_again(books, key)
+
+
+def _send_remark_again(books: Books, key: EntryKey) -> None:
+    """Give the remark on an entry a new position: another may have been sent with `acked`.
+
+    How far the chain goes does not tell: a copy of the disk may have moved it back.
+    """
+    books.sql.execute(
+        "INSERT OR REPLACE INTO remark VALUES (?, ?, ?, ?, ?)", (*key, next_position(books))
     )

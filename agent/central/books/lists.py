@@ -21,6 +21,7 @@ class TerminalRow(Struct, frozen=True, kw_only=True):
     forked: int
     waiting_order: str | None
     online: int | None
+    wiped: int | None
 
 
 class AccountRow(Struct, frozen=True, kw_only=True):
@@ -52,7 +53,8 @@ def terminals(books: Books) -> list[TerminalRow]:
         books,
         TerminalRow,
         "SELECT t.id, t.site, c.epoch, c.seq AS booked, t.hello ->> '$.last' AS last, t.hello_at,"
-        " t.forked, t.order_do AS waiting_order, t.state ->> '$.online' AS online"
+        " t.forked, t.order_do AS waiting_order, t.state ->> '$.online' AS online,"
+        " t.hello ->> '$.wiped' AS wiped"
         " FROM terminal t LEFT JOIN chain c ON c.terminal = t.id"
         " AND c.seen = (SELECT max(seen) FROM chain WHERE terminal = t.id) ORDER BY t.id",
     )

@@ -20,6 +20,7 @@ from agent.domain.canteen import (
     Price,
 )
 from agent.domain.ledger import canonical
+from agent.sync.records import NoteRecord
 
 POSITION_MAX = 2**53
 """The largest position the contract allows (domain/canteen.py, `Position`)."""
@@ -35,6 +36,7 @@ _last_credit = msgspec.json.Decoder(LastCredit).decode
 # cannot know which set is smaller.
 _CARDS_SINCE = "card INDEXED BY card_by_position CROSS JOIN account ON account.id = card.account"
 _CARDS_OF_SITE = "account CROSS JOIN card ON card.account = account.id"
+_KEPT_REMARKS = "remark r JOIN chain c USING (terminal, epoch)"
 
 
 class FeedRecord(NamedTuple):
@@ -43,6 +45,13 @@ class FeedRecord(NamedTuple):
     position: int
     kind: str
     body: bytes
+
+
+class Reader(NamedTuple):
+    """Who reads the feed: a terminal, and its site."""
+
+    terminal: str
+    site: str
 
 
 class Interval(NamedTuple):
@@ -64,7 +73,34 @@ def find(books: Books, interval: Interval) -> list[FeedRecord]:
     return sorted(records)
 
 
-def position_of(books: Books, site: str, after: int, number: int) -> int:
+def remarks(books: Books, terminal: str, after: int, to: int) -> list[FeedRecord]:
+    """Return the remarks that changed in (`after`, `to`], on entries that the terminal keeps."""
+    return [
+        FeedRecord(
+            p,
+            "note",
+            canonical(
+                NoteRecord(
+                    id=f"{epoch}-{seq}-{digest[:8]}",
+                    p=p,
+                    epoch=epoch,
+                    seq=seq,
+                    hash=digest,
+                    status=status,
+                    reason=reason,
+                )
+            ),
+        )
+        for p, epoch, seq, digest, status, reason in books.rows(
+            f"SELECT r.p, r.epoch, r.seq, r.hash, e.status, e.reason FROM {_KEPT_REMARKS}"
+            " JOIN entry e USING (terminal, epoch, seq, hash)"
+            " WHERE r.terminal = ? AND r.p > ? AND r.p <= ? AND r.seq >= c.oldest",
+            (terminal, after, to),
+        )
+    ]
+
+
+def position_of(books: Books, reader: Reader, after: int, number: int) -> int:
     """Return the position of the record that has `number` others before it after a position.
 
     Return `POSITION_MAX` when there are fewer.
@@ -74,9 +110,11 @@ def position_of(books: Books, site: str, after: int, number: int) -> int:
         f" UNION ALL SELECT card.p FROM {_CARDS_SINCE} WHERE account.site = ?1 AND card.p > ?2"
         " UNION ALL SELECT p FROM policy WHERE p > ?2"
         " UNION ALL SELECT p FROM service WHERE site = ?1 AND p > ?2"
-        " UNION ALL SELECT p FROM tombstone WHERE site = ?1 AND p > ?2 AND ?2 > 0)"
+        " UNION ALL SELECT p FROM tombstone WHERE site = ?1 AND p > ?2 AND ?2 > 0"
+        f" UNION ALL SELECT r.p FROM {_KEPT_REMARKS}"
+        " WHERE r.terminal = ?4 AND r.p > ?2 AND r.seq >= c.oldest)"
         " ORDER BY p LIMIT 1 OFFSET ?3",
-        (site, after, number),
+        (reader.site, after, number, reader.terminal),
     )
     return int(row[0]) if row else POSITION_MAX
 

@@ -198,5 +198,14 @@ CREATE TABLE boot (                           -- the newest confirmed time of ea
     mono_ms  INTEGER NOT NULL,
     PRIMARY KEY (terminal, boot)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE remark (                         -- entries whose remark changed after booking
+    terminal TEXT NOT NULL,
+    epoch    TEXT NOT NULL,
+    seq      INTEGER NOT NULL,
+    hash     TEXT NOT NULL,
+    p        INTEGER NOT NULL,                -- position of that change
+    PRIMARY KEY (terminal, epoch, seq, hash)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX remark_by_position ON remark (terminal, p);
 """,
 )

@@ -45,6 +45,12 @@ def hello(books: Books, terminal: str) -> str | None:
     return row[0] if row else None
 
 
+def is_wiped(books: Books, terminal: str) -> bool:
+    """Return whether a terminal's newest hello says that it is wiped."""
+    row = books.row("SELECT hello ->> '$.wiped' FROM terminal WHERE id = ?", (terminal,))
+    return bool(row and row[0])
+
+
 def set_hello(books: Books, terminal: str, hello: bytes, *, at: Instant) -> None:
     """Keep a terminal's newest hello, as JSON."""
     books.sql.execute(
@@ -82,6 +88,11 @@ def clear_order(books: Books, terminal: str, order_id: str) -> bool:
         (terminal, order_id),
     )
     return cursor.rowcount > 0
+
+
+def postpone_resync(books: Books, terminal: str) -> None:
+    """Let a resync follow the order that waits."""
+    books.sql.execute("UPDATE terminal SET then_resync = 1 WHERE id = ?", (terminal,))
 
 
 def take_postponed_resync(books: Books, terminal: str) -> bool:

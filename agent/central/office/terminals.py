@@ -5,15 +5,19 @@ from agent.central.books.file import Books
 from agent.central.generation import begin_generation
 from agent.central.orders import give_order
 from agent.domain.clock import Instant
+from agent.errors import CentralError
 
 
 def add_terminal(books: Books, terminal: str, site: str) -> None:
-    """Register a terminal at a site, or move it there. A moved one compares all records again."""
+    """Register a terminal at a site, or move it there.
+
+    A moved one compares all records again. A wiped one gets work again.
+    """
     with books.transaction():
         known = terminals.find(books, terminal)
         if known is None:
             terminals.add(books, terminal, site)
-        elif known.site != site:
+        elif known.site != site or terminals.is_wiped(books, terminal):
             terminals.set_site(books, terminal, site)
             give_order(books, terminal, "resync")
 
@@ -29,8 +33,18 @@ def retire_terminal(books: Books, terminal: str) -> None:
 
 
 def order(books: Books, terminal: str, do: str) -> str:
-    """Give a terminal an order and return its id. Raise `CentralError` for an unknown terminal."""
+    """Give a terminal an order and return its id.
+
+    A resync gives work to a wiped terminal again. Raise `CentralError` for an unknown terminal, and
+    for a resync of a retired one, which has no site whose records it could be sent.
+    """
     with books.transaction():
+        known = terminals.find(books, terminal)
+        if do == "resync" and known is not None and known.site is None:
+            raise CentralError(
+                f"terminal {terminal} is retired; give it work again with:"
+                f" canteen-central terminals add {terminal} SITE"
+            )
         return give_order(books, terminal, do)
 
 

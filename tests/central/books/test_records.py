@@ -6,7 +6,7 @@ from agent.central.books import accounts, cards, records, rules, tombstones, tow
 from agent.central.books.accounts import Account
 from agent.central.books.cards import Card
 from agent.central.books.file import Books
-from agent.central.books.records import POSITION_MAX, Interval
+from agent.central.books.records import POSITION_MAX, Interval, Reader
 from agent.central.books.rules import GIVE_BACK, Rules
 from agent.domain.canteen import PolicyRecord, ServiceRecord
 from agent.domain.card import Token
@@ -50,6 +50,7 @@ def test_a_site_sees_its_own_records_and_the_towns_rules(books: Books) -> None:
     assert "service lunch" not in names(books, Interval("media", 0))
 
 
+# C44
 def test_tombstones_are_only_for_those_who_have_records(books: Books) -> None:
     fill(books)
     assert "gone a-9" not in names(books, Interval(SITE, 0))
@@ -68,8 +69,8 @@ def test_an_interval_leaves_out_its_beginning_and_has_its_end(books: Books) -> N
 def test_the_position_of_a_record_by_number_ends_a_chunk(books: Books) -> None:
     fill(books)
     positions = [record.position for record in records.find(books, Interval(SITE, 1))]
-    assert records.position_of(books, SITE, 1, 2) == positions[2]
-    assert records.position_of(books, SITE, 1, len(positions)) == POSITION_MAX
+    assert records.position_of(books, Reader("t-1", SITE), 1, 2) == positions[2]
+    assert records.position_of(books, Reader("t-1", SITE), 1, len(positions)) == POSITION_MAX
 
 
 def test_a_record_changed_again_is_there_once_in_its_newest_form(books: Books) -> None:
