@@ -44,7 +44,7 @@ CONTACT_EVERY_MS = (
     60_000  # the age of the data is shown in minutes; a flush per answer wears the card
 )
 RESYNC_EVERY_MS = 300_000  # a difference that a resynchronisation does not heal must not flood
-NONCE_BOOT_CHARACTERS = 36  # a kernel's boot id; one boot sends no two hellos in a millisecond
+NONCE_BOOT_CHARACTERS = 36  # a kernel's boot id
 HELLOS_KEPT = 4  # an answer to an older one says nothing about now
 
 log = logging.getLogger("agent.link")
@@ -98,6 +98,7 @@ class Replication:
         self._resynced_ms: int | None = None
         self._unknown_orders: set[str] = set()
         self._hellos: dict[str, int] = {}  # nonce of a hello, and when it left
+        self._hello_count = 0
 
     @property
     def has_steps(self) -> bool:
@@ -312,7 +313,9 @@ class Replication:
         _log_incident(incident)
 
     def _hello(self, own: Standing, moment: Moment) -> bytes:
-        nonce = f"{moment.boot[:NONCE_BOOT_CHARACTERS]}-{moment.mono_ms}"
+        self._hello_count += 1
+        boot = moment.boot[:NONCE_BOOT_CHARACTERS]
+        nonce = f"{boot}-{moment.mono_ms}-{self._hello_count}"
         self._hellos[nonce] = moment.mono_ms
         while len(self._hellos) > HELLOS_KEPT:
             del self._hellos[next(iter(self._hellos))]

@@ -296,7 +296,7 @@ class Observer(CentralObserver):
         proof = event.receipt[1].proof
         if not isinstance(proof, Proof) or proof.message.nonce is None:
             return
-        boot, _, sent_ms = proof.message.nonce.rpartition("-")
+        boot, sent_ms, _ = proof.message.nonce.rsplit("-", 2)
         reading = box.reading()
         is_late = reading.mono_ms - int(sent_ms) > ROUND_TRIP_MAX_MS
         if boot != reading.boot or is_late or int(sent_ms) < box.started_ms:
