@@ -76,6 +76,7 @@ class Replication:
         self._resynced_ms: int | None = None
         self._unknown_orders: set[str] = set()
         self._central_is_ahead = False
+        self._nonce: str | None = None  # of the newest hello
 
     @property
     def has_steps(self) -> bool:
@@ -106,6 +107,7 @@ class Replication:
         for action in self.session.due(moment.mono_ms, acked=own.acked, last=own.end.seq):
             match action:
                 case SayHello():
+                    self._nonce = f"{moment.boot[:NONCE_BOOT_CHARACTERS]}-{moment.mono_ms}"
                     effects.append(self._publish(Leaf.HELLO, self._hello(own, moment)))
                 case SendEntries(first=first, count=count):
                     batch = self._entries(own.epoch, first, count)
@@ -144,15 +146,16 @@ class Replication:
         own = standing(self._db)
         self._check_central_clock(message, moment)
         decision = decide(own, find_place(self._db, message.acked), received)
+        is_answer = message.nonce is not None and message.nonce == self._nonce
         if decision.changes is None:
             if decision.step is Step.GAP:
-                self.session.gap()
+                self.session.gap(is_answer=is_answer)
             return None
         self._write(decision.step, decision.changes, own.last_contact_at)
         if decision.step is Step.ADOPT:
             self.session.hello_again()
         else:
-            self.session.answered(moment.mono_ms, more=decision.more)
+            self.session.answered(moment.mono_ms, more=decision.more, is_answer=is_answer)
         if decision.order is not None:
             self._obey(decision.order, moment)
         if decision.step is not Step.ACKNOWLEDGE:
@@ -267,7 +270,7 @@ class Replication:
                 at=moment.at,
                 boot=moment.boot,
                 mono_ms=moment.mono_ms,
-                nonce=f"{moment.boot[:NONCE_BOOT_CHARACTERS]}-{moment.mono_ms}",
+                nonce=self._nonce,
                 before=own.previous,
             )
         )
