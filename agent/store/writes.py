@@ -299,6 +299,15 @@ def add_incident(db: Database, incident: Incident) -> None:
         _insert_incident(sql, incident)
 
 
+def recount_incident(db: Database, kind: str, detail: str) -> None:
+    """Give the newest incident of a kind a detail with its present count."""
+    with db.transaction() as sql:
+        sql.execute(
+            "UPDATE incident SET detail = ? WHERE n = (SELECT max(n) FROM incident WHERE kind = ?)",
+            (detail, kind),
+        )
+
+
 def prune(db: Database, *, before: Instant) -> int:
     """Delete the oldest entries that are acknowledged, old, and inside their balance.
 

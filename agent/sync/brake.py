@@ -41,8 +41,8 @@ class Reminder:
         if self._next_ms is None:
             self._next_ms = now_ms + self._pause_ms
             return True
-        if now_ms < self._next_ms:
-            return False
+        if self._next_ms - self._pause_ms <= now_ms < self._next_ms:
+            return False  # a time before the last report is of a clock that was set back
         self._pause_ms = min(2 * self._pause_ms, REMIND_MAX_MS)
         self._next_ms = now_ms + self._pause_ms
         return True

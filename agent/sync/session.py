@@ -89,6 +89,10 @@ class Session:
         """Return whether the central has answered a hello on this connection."""
         return self._greeted
 
+    def silent_ms(self, now_ms: int) -> int:
+        """Return for how long no message of the central was of use, on this connection."""
+        return now_ms - self._contact_ms
+
     def link_up(self, now_ms: int) -> None:
         self._forget_connection()
         self._connected = True

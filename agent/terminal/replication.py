@@ -19,9 +19,11 @@ from agent.store.cache import Standing
 from agent.store.database import Database
 from agent.store.rows import Changeset, Incident, SetAside
 from agent.store.standing import find_place, standing
-from agent.sync.events import DropLink, LinkEffect, Publish
+from agent.sync.events import DropLink, LinkDown, LinkEffect, Publish
+from agent.sync.limits import Limits
 from agent.sync.messages import (
     CONTRACT_VERSION,
+    MESSAGE_BYTES_MAX,
     CentralState,
     Changes,
     Digest,
@@ -33,12 +35,13 @@ from agent.sync.messages import (
 )
 from agent.sync.session import Reconnect, SayHello, SendEntries, Session
 from agent.sync.topics import Leaf, Topics
+from agent.terminal.brakes import Brakes
+from agent.terminal.counted import CountedIncidents, log_incident
 from agent.terminal.decision import Received, Step, decide
 
 CONTACT_EVERY_MS = (
     60_000  # the age of the data is shown in minutes; a flush per answer wears the card
 )
-RESYNC_EVERY_MS = 300_000  # a difference that a resynchronisation does not heal must not flood
 NONCE_BOOT_CHARACTERS = 36  # a kernel's boot id; one boot sends no two hellos in a millisecond
 CENTRAL_AHEAD_MS = 3_600_000  # two right clocks never differ by so much
 
@@ -73,7 +76,11 @@ class Replication:
         self._terminal = own.terminal
         self._topics = Topics(own.town)
         self._walk: _DigestWalk | None = None
-        self._resynced_ms: int | None = None
+        self.incidents = CountedIncidents(db)
+        self._brakes = Brakes(self.incidents)
+        self.limits = Limits()
+        self.too_large: str | None = None  # why the next entry cannot be sent
+        self.central_online: bool | None = None
         self._unknown_orders: set[str] = set()
         self._central_is_ahead = False
         self._nonce: str | None = None  # of the newest hello
@@ -83,11 +90,23 @@ class Replication:
         """Return whether `step` has work to do between taps."""
         return self._walk is not None
 
+    def link_up(self, limits: Limits, moment: Moment) -> None:
+        """Begin on a new connection, whose broker has these limits."""
+        self.limits, self.too_large, self.central_online = limits, None, None
+        self.session.link_up(moment.mono_ms)
+
+    def link_down(self, event: LinkDown, moment: Moment) -> None:
+        """End a connection. Another client with this identity is an incident."""
+        self.session.link_down()
+        if event.is_takeover:
+            self.incidents.add("identity_in_use", event.reason, moment)
+
     def receive(self, topic: str, payload: bytes, moment: Moment) -> Instant | None:
         """Take one message. Return the central's time if it answers this terminal, else None."""
         try:
             if topic == self._topics.central_state:
-                if decode(payload, CentralState).online:
+                self.central_online = decode(payload, CentralState).online
+                if self.central_online:
                     self.session.hello_again()
                 return None
             if topic == self._topics.of(self._terminal, Leaf.CHANGES):
@@ -104,7 +123,13 @@ class Replication:
         """Return what to send now."""
         own = standing(self._db)
         effects: list[LinkEffect] = []
-        for action in self.session.due(moment.mono_ms, acked=own.acked, last=own.end.seq):
+        due = self.session.due(
+            moment.mono_ms,
+            acked=own.acked,
+            last=own.end.seq,
+            fit=lambda first, count: self._fit(own.epoch, first, count, moment),
+        )
+        for action in due:
             match action:
                 case SayHello():
                     self._nonce = f"{moment.boot[:NONCE_BOOT_CHARACTERS]}-{moment.mono_ms}"
@@ -118,7 +143,8 @@ class Replication:
         return effects
 
     def step(self, moment: Moment) -> None:
-        """Continue a digest for some milliseconds."""
+        """Continue a digest for some milliseconds, and write the counts that are due."""
+        self.incidents.step(moment)
         walk = self._walk
         if walk is None:
             return
@@ -136,7 +162,7 @@ class Replication:
         """Delete a record that cannot be read, and ask the central for all records again."""
         incident = Incident(at=moment.at, kind="record", detail=str(error))
         writes.drop_record(self._db, error.kind, error.id, incident)
-        _log_incident(incident)
+        log_incident(incident)
         self._walk = None
         self.session.hello_again()
 
@@ -150,6 +176,8 @@ class Replication:
         if decision.changes is None:
             if decision.step is Step.GAP:
                 self.session.gap(is_answer=is_answer)
+            return None
+        if self._brakes.holds_generation(decision.changes, moment):
             return None
         self._write(decision.step, decision.changes, own.last_contact_at)
         if decision.step is Step.ADOPT:
@@ -170,7 +198,7 @@ class Replication:
                 writes.acknowledge(self._db, changes.acked, changes.notes, contact_at)
             case Step.ADOPT:
                 writes.adopt_generation(self._db, changes.generation, contact_at, changes.incident)
-                _log_incident(changes.incident)
+                log_incident(changes.incident)
             case Step.APPLY:
                 changed = writes.apply_changes(self._db, changes)
                 _log_changes(changes, changed)
@@ -210,19 +238,23 @@ class Replication:
         own = standing(self._db)
         all_booked = own.pending == 0 and own.is_newest
         match order.do:
+            case "resync" if self._brakes.holds_order(order, moment):
+                return
             case "resync":
                 writes.begin_resync(self._db, order.id, None)
                 self.session.hello_again()
+            case "new_epoch" if all_booked and self._brakes.holds_order(order, moment):
+                return
             case "new_epoch" if all_booked:
                 detail = f"by order {order.id}: {own.epoch} ends at entry {own.end.seq}"
                 incident = Incident(at=moment.at, kind="new_epoch", detail=detail)
                 writes.begin_epoch(self._db, self._epoch_bits(), order.id, incident)
-                _log_incident(incident)
+                log_incident(incident)
             case "wipe" if all_booked:
                 detail = f"by order {order.id}: cards, accounts and rules deleted"
                 incident = Incident(at=moment.at, kind="wipe", detail=detail)
                 writes.wipe(self._db, order.id, incident)
-                _log_incident(incident)
+                log_incident(incident)
                 self.session.hello_again()
             case "new_epoch" | "wipe":
                 return
@@ -231,7 +263,7 @@ class Replication:
                 incident = Incident(at=moment.at, kind="unknown_order", detail=detail)
                 writes.add_incident(self._db, incident)
                 self._unknown_orders.add(order.id)
-                _log_incident(incident)
+                log_incident(incident)
 
     def _compare(self, expected: Digest, tally: Tally, moment: Moment) -> None:
         own = (tally.accounts, tally.cards, tally.cents, tally.sum_hex)
@@ -242,15 +274,13 @@ class Replication:
             f" {own[2]} cents, sum {own[3]}; central has {expected.accounts}, {expected.cards},"
             f" {expected.cents}, {expected.sum}"
         )
-        incident = Incident(at=moment.at, kind="digest", detail=detail)
-        last_ms = self._resynced_ms
-        if last_ms is None or moment.mono_ms - last_ms >= RESYNC_EVERY_MS:
-            writes.begin_resync(self._db, None, incident)
-            self._resynced_ms = moment.mono_ms
-            self.session.hello_again()
-        else:
-            writes.add_incident(self._db, incident)
-        _log_incident(incident)
+        if not self._brakes.resyncs.take(moment.mono_ms):
+            self.incidents.add("digest", detail, moment)
+            return
+        incident = self.incidents.first("digest", detail, moment)
+        writes.begin_resync(self._db, None, incident)
+        log_incident(incident)
+        self.session.hello_again()
 
     def _hello(self, own: Standing, moment: Moment) -> bytes:
         return encode(
@@ -280,6 +310,25 @@ class Replication:
         entries = [Raw(body) for body in bodies]
         return encode(Entries(epoch=epoch, prev=previous, entries=entries))
 
+    def _fit(self, epoch: str, first: int, count: int, moment: Moment) -> int:
+        """Return how many of the entries from `first` on fit into one message of the broker."""
+        topic = self._topics.of(self._terminal, Leaf.ENTRIES)
+        room = self.limits.payload_bytes(topic)
+        if room >= MESSAGE_BYTES_MAX:
+            return count
+        previous, bodies = reads.batch(self._db, epoch, first, count)
+        size = len(encode(Entries(epoch=epoch, prev=previous, entries=[])))
+        fitting = 0
+        for body in bodies:
+            size += len(body) + 1  # and a comma
+            if size > room:
+                break
+            fitting += 1
+        self.too_large = self.limits.too_large(topic, size) if fitting == 0 else None
+        if self.too_large is not None:
+            self.incidents.add("packet_size", f"entry {first}: {self.too_large}", moment)
+        return fitting
+
     def _publish(self, leaf: Leaf, payload: bytes) -> LinkEffect:
         topic = self._topics.of(self._terminal, leaf)
         return Publish(topic=topic, payload=payload, retain=False)
@@ -290,7 +339,7 @@ def _is_worth_noting(before: Instant | None, now: Instant) -> bool:
 
 
 def _log_changes(changes: Changeset, changed: int) -> None:
-    _log_incident(changes.incident)
+    log_incident(changes.incident)
     for record in changes.unreadable:
         log.warning("Record set aside: %s", record.reason)
     if changed:
@@ -298,9 +347,3 @@ def _log_changes(changes: Changeset, changed: int) -> None:
         log.debug("%d records changed, position %d", changed, changes.to, extra=extra)
     for note in changes.notes:
         log.warning("Central's note on entry %d: %s, %s", note.seq, note.status, note.reason)
-
-
-def _log_incident(incident: Incident | None) -> None:
-    if incident is not None:
-        fields = {"fields": {"incident": incident.kind}}
-        log.error("Incident %s: %s", incident.kind, incident.detail, extra=fields)
