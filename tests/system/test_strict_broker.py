@@ -24,6 +24,7 @@ STRICT = (
     f"{ANYBODY}\nmax_packet_size 16384\nmax_inflight_messages 1\nretain_available false\n"
     "max_keepalive 10"
 )
+IN_USE = "SELECT kind FROM incident WHERE kind = 'identity_in_use'"
 HEALED_S = 10  # of a loss behind a standing link, after the next contact
 
 
@@ -180,10 +181,7 @@ def test_two_boxes_with_one_identity_are_one_incident_at_each_of_them(tmp_path: 
         stack.callback(twin.stop)
         wait_for(twin.answers, "the twin")
         for terminal in (first, twin):
-            rows = partial(
-                terminal.rows, "SELECT kind FROM incident WHERE kind = 'identity_in_use'"
-            )
-            wait_for(rows, f"the incident at {terminal.folder.name}", 90)
+            wait_for(partial(terminal.rows, IN_USE), f"the incident at {terminal.folder.name}", 90)
         connections = broker.process.output().count(f" as {TOWN}/t/t-1 (")
         assert connections < 40
         rows = first.rows("SELECT count(*) FROM incident WHERE kind = 'identity_in_use'")
