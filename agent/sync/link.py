@@ -7,6 +7,7 @@ present one. MQTT 5 is tried first, then 3.1.1 for a broker that does not know i
 later. Certificates and password are read at each attempt.
 """
 
+import logging
 import random
 import threading
 import time
@@ -34,6 +35,8 @@ UP_WITHIN_S = 30.0  # a broker that accepts the connection and then does not ans
 THREAD_CHECK_S = 1.0
 FALLS_MAX = 4  # many brokers name no takeover: so many short connections in a row are one
 
+log = logging.getLogger("agent.link")
+
 
 class MqttLink:
     """A supervised connection. `on_event` is called from its threads and must only enqueue."""
@@ -60,6 +63,8 @@ class MqttLink:
         self._thread = threading.Thread(target=self._supervise, name="link", daemon=True)
 
     def start(self) -> None:
+        if self._broker.username is not None and not self._broker.address().is_tls:
+            log.warning("Link: the password goes to the broker in plain text; write mqtts://.")
         self._thread.start()
 
     def stop(self) -> None:

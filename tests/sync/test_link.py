@@ -258,3 +258,27 @@ def test_every_failed_attempt_reports_its_own_reason(tmp_path: Path) -> None:
         assert "cannot be used as the CA's certificate" in own.down().reason
         make_certificate(tmp_path, "ca", "A town")
         wait_for(lambda: "nothing listens there" in own.down().reason, "the refused connection")
+
+
+def test_mqtt_5_is_tried_again_on_a_standing_link_with_3_1_1(broker: Mosquitto) -> None:
+    """A broker that once did not answer must not leave the link at 3.1.1 for good."""
+    with PacketProxy(broker.port) as proxy:
+        proxy.up = lambda packet: None if packet.body[6:7] == b"\x05" else packet.raw
+        with Reported(Broker(url=proxy.url)) as own:
+            assert own.up().limits.version == 4
+            proxy.up = lambda packet: packet.raw
+            # ten minutes later
+            wait_for(lambda: own.link._dialects._try_5_at_s is not None, "the plan to try again")
+            own.link._dialects._try_5_at_s = 0.0
+            assert own.down().reason.startswith("trying MQTT 5 again")
+            assert own.up().limits.version == 5
+
+
+def test_a_password_without_tls_is_a_warning(
+    broker: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "password").write_text("hush", encoding="ascii")
+    access = Broker(url=broker.url, username="canteen", password_file=tmp_path / "password")
+    with Reported(access) as own:
+        own.up()
+    assert "in plain text" in caplog.text and "hush" not in caplog.text

@@ -3,6 +3,7 @@
 A real mosquitto where it enforces the limit, a proxy that knows packets where it does not.
 """
 
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,8 +17,8 @@ from tests.parts.broker import Mosquitto
 from tests.parts.canteen import Canteen, canteen, write_backlog
 from tests.parts.certificates import make_certificate
 from tests.parts.packets import Kind, Packet, PacketProxy
-from tests.parts.process import wait_for
-from tests.parts.town import TOWN, Access, Terminal
+from tests.parts.process import require, wait_for
+from tests.parts.town import TOWN, Access, Central, Terminal
 
 ANYBODY = "allow_anonymous true"
 STRICT = (
@@ -226,3 +227,36 @@ def test_an_expired_certificate_is_named_and_a_renewed_one_is_used_without_a_res
             40,
         )
         assert terminal.process is not None and terminal.process.is_running
+
+
+@pytest.mark.timeout(120)
+def test_both_sides_connect_with_user_name_and_password_file(tmp_path: Path) -> None:
+    accounts, password = tmp_path / "accounts", tmp_path / "password"
+    command = [require("mosquitto_passwd"), "-b", "-c", str(accounts), "canteen", "hush-4711"]
+    subprocess.run(command, check=True, timeout=30)
+    password.write_text("hush-4711\n", encoding="ascii")
+    extra = f"allow_anonymous false\npassword_file {accounts}"
+    with Mosquitto(tmp_path / "broker", extra=extra) as broker, ExitStack() as stack:
+        access = Access(broker.url, password_file=password)
+        central = Central(tmp_path / "central", access)
+        central.start()
+        stack.callback(central.stop)
+        reader = f'[[reader]]\nname = "counter"\nprofile = "rdm6300"\nport = "{tmp_path}/none"\n'
+        terminal = Terminal(tmp_path / "t-1", "t-1", access, central.card_key, reader)
+        terminal.start()
+        stack.callback(terminal.stop)
+        wait_for(terminal.answers, "the agent")
+        wait_for(lambda: terminal.status()["link"] == "up", "the link")
+        assert central.process is not None
+        process = central.process
+        wait_for(lambda: "Connected to the broker." in process.output(), "the central's link")
+        log = process.output() + (terminal.folder / "agent.log").read_text(encoding="utf-8")
+        assert "hush" not in log and "hush" not in str(terminal.status())
+
+
+def test_a_central_refuses_a_password_in_the_url_and_does_not_show_it(tmp_path: Path) -> None:
+    central = Central(tmp_path / "central", Access("mqtt://127.0.0.1:1"))
+    url = "mqtt://canteen:hush@127.0.0.1:1"
+    printed = central.office("serve", "--broker", url, code=78)
+    assert "--username NAME --password-file FILE" in printed
+    assert "hush" not in printed.replace(url, "")
