@@ -25,7 +25,6 @@ class LinkHealth:
     def __init__(self, books: Books) -> None:
         self._books = books
         self._reminder = Reminder()
-        self._reason = ""
         self._denials: dict[str, Reminder] = {}  # by topic
 
     def note(self, event: LinkState, at: Instant) -> None:
@@ -34,17 +33,14 @@ class LinkHealth:
             case LinkUp():
                 log.info("Connected to the broker.")
                 self._reminder.reset()
-                self._reason = ""
             case LinkDown(reason=reason, is_takeover=is_takeover):
-                # two reasons that take turns are not both news each time
-                if self._reminder.is_due(_ms(at)) or not self._reason:
+                if self._reminder.is_due(_ms(at), reason):
                     log.warning("Connection to the broker lost: %s. Trying again.", reason)
-                self._reason = reason
                 self._denials.clear()
                 if is_takeover:
                     self.add_incident(Incident(at, "identity_in_use", reason))
             case Denied(topic=topic, reason=reason):
-                if self._denials.setdefault(topic, Reminder()).is_due(_ms(at)):
+                if self._denials.setdefault(topic, Reminder()).is_due(_ms(at), reason):
                     log.error("Not published on %s: %s", topic, reason)
                 self.add_incident(Incident(at, "denied", f"topic {topic}: {reason}"))
             case Taken(topic=topic):

@@ -4,6 +4,7 @@ Times are monotonic milliseconds and arguments.
 """
 
 REMIND_FIRST_MS = 60_000
+REASONS_MAX = 10  # different reasons of one fault that are reported at once; some hold a number
 REMIND_MAX_MS = 3_600_000  # a fault that lasts a weekend has one line an hour in the log
 
 
@@ -30,19 +31,27 @@ class Brake:
 
 
 class Reminder:
-    """Says when a fault that lasts is reported: at once, then after 1 min doubling to 1 h."""
+    """Says when a fault that lasts is reported: at once, then after 1 min doubling to 1 h.
+
+    A reason that is new is reported at once, too.
+    """
 
     def __init__(self) -> None:
         self._next_ms: int | None = None
         self._pause_ms = REMIND_FIRST_MS
+        self._reasons: set[str] = set()
 
-    def is_due(self, now_ms: int) -> bool:
+    def is_due(self, now_ms: int, reason: str = "") -> bool:
         """Return whether the fault is to be reported now, and count that."""
+        is_news = reason not in self._reasons and len(self._reasons) < REASONS_MAX
+        if is_news:
+            self._reasons.add(reason)
         if self._next_ms is None:
             self._next_ms = now_ms + self._pause_ms
             return True
+        # a time before the last report is of a clock that was set back
         if self._next_ms - self._pause_ms <= now_ms < self._next_ms:
-            return False  # a time before the last report is of a clock that was set back
+            return is_news
         self._pause_ms = min(2 * self._pause_ms, REMIND_MAX_MS)
         self._next_ms = now_ms + self._pause_ms
         return True
@@ -50,3 +59,4 @@ class Reminder:
     def reset(self) -> None:
         """Begin again: the fault is over."""
         self._next_ms, self._pause_ms = None, REMIND_FIRST_MS
+        self._reasons.clear()

@@ -11,8 +11,6 @@ from agent.readers.events import CardUnreadable, ReaderDown, ReaderUp, SignalFai
 from agent.sync.brake import Reminder
 from agent.sync.events import Denied, LinkDown, LinkState, LinkUp, Taken
 
-REASONS_MAX = 10  # different reasons of one outage that are logged at once
-
 log = logging.getLogger("agent.terminal")
 
 
@@ -23,7 +21,6 @@ class Outage:
     since_ms: int
     reason: str
     reminder: Reminder = field(default_factory=Reminder, compare=False, repr=False)
-    logged: set[str] = field(default_factory=set, compare=False, repr=False)
 
 
 @dataclass(slots=True)
@@ -122,13 +119,11 @@ class Outages:
 def _down(what: str, before: Outage | None, reason: str, now_ms: int) -> Outage:
     if before is None or before.since_ms == 0:
         log.warning("%s down: %s", what, reason)
-        outage = Outage(now_ms, reason, logged={reason})
-        outage.reminder.is_due(now_ms)
+        outage = Outage(now_ms, reason)
+        outage.reminder.is_due(now_ms, reason)
         return outage
     before.reason = reason
-    is_news = reason not in before.logged and len(before.logged) < REASONS_MAX
-    if is_news or before.reminder.is_due(now_ms):
-        before.logged.add(reason)
+    if before.reminder.is_due(now_ms, reason):
         minutes = (now_ms - before.since_ms) // 60_000
         log.warning("%s down for %d min: %s", what, minutes, reason)
     return before

@@ -3,6 +3,7 @@
 A real mosquitto where it enforces the limit, a proxy that knows packets where it does not.
 """
 
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -89,14 +90,14 @@ def lossy(proxy: PacketProxy, is_lost: Callable[[Packet], bool]) -> None:
 def test_a_loss_behind_a_standing_link_is_named_and_healed_with_the_next_contact(
     tmp_path: Path,
 ) -> None:
-    """Packets over 500 bytes vanish, as behind a bridge: entries do, a hello does not always."""
+    """Packets over 500 bytes vanish, as behind a bridge: entries and hellos, and no state."""
     with (
         Mosquitto(tmp_path / "broker", extra=ANYBODY) as broker,
         PacketProxy(broker.port) as proxy,
         town_at(tmp_path, broker, proxy.url) as town,
     ):
         terminal = town.terminals[0]
-        lossy(proxy, lambda packet: packet.topic.endswith("/entries"))
+        lossy(proxy, lambda packet: len(packet.raw) > 500)
         town.tap(0)
         lost_s = time.monotonic()
         wait_for(
@@ -107,7 +108,7 @@ def test_a_loss_behind_a_standing_link_is_named_and_healed_with_the_next_contact
         assert time.monotonic() - lost_s >= NOTHING_BOOKED_MS / 1000 - 5
         status = terminal.status()
         assert status["link"] == "up" and status["pending"] == 1
-        assert "1 entries wait: link up, and the central answers" in status["not_booked"]
+        assert "1 entries wait: link up, but the central does not answer" in status["not_booked"]
         assert "nothing booked since" in (terminal.folder / "agent.log").read_text()
         town.tap(0)  # meals go on
         proxy.up = lambda packet: packet.raw
@@ -187,6 +188,22 @@ def test_two_boxes_with_one_identity_are_one_incident_at_each_of_them(tmp_path: 
         assert connections < 40
         rows = first.rows("SELECT count(*) FROM incident WHERE kind = 'identity_in_use'")
         assert rows == [(1,)]
+
+
+@pytest.mark.timeout(180)
+def test_two_servers_on_copies_of_one_database_are_one_incident_at_each(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path / "broker", extra=ANYBODY) as broker, ExitStack() as stack:
+        access = Access(broker.url)
+        first = Central(tmp_path / "first", access)
+        second = Central(tmp_path / "second", access)
+        shutil.copy(first.db, second.db)
+        for central in (first, second):
+            central.start()
+            stack.callback(central.stop)
+        for central in (first, second):
+            wait_for(partial(central.rows, IN_USE), f"the incident of {central.folder.name}", 90)
+        assert len(first.rows(IN_USE)) == 1
+        assert broker.process.output().count(f" as {TOWN}/central (") < 40
 
 
 @pytest.mark.timeout(120)

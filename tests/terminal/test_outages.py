@@ -5,8 +5,9 @@ import logging
 import pytest
 
 from agent.readers.events import CardUnreadable, ReaderDown, ReaderUp, SignalFailed
+from agent.sync.brake import REASONS_MAX
 from agent.sync.events import Denied, LinkDown, LinkUp, Taken
-from agent.terminal.outages import REASONS_MAX, Outage, Outages
+from agent.terminal.outages import Outage, Outages
 
 UP = ReaderUp(reader="left", location="usb 1")
 
