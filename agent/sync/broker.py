@@ -7,7 +7,7 @@ logged.
 
 import ssl
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -16,6 +16,8 @@ from agent.errors import ConfigError, SyncError
 from agent.sync.certificate import valid_until
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
+WARN_DAYS = 30  # before an own certificate ends
+RENEW = "make a new one (docs/broker)"
 PASSWORD_BYTES_MAX = 65_535  # the length field of MQTT
 
 
@@ -123,15 +125,27 @@ class Broker:
 
     def expired(self, now: datetime | None = None) -> str | None:
         """Return the sentence for an own certificate that has ended, None if there is none."""
+        end = self._certificate_end()
+        if end is None or end > (now or datetime.now(UTC)):
+            return None
+        return f"the own certificate {self.certificate_file} ended on {end:%Y-%m-%d}; {RENEW}"
+
+    def expires_soon(self, now: datetime | None = None) -> str | None:
+        """Return the sentence for an own certificate that ends in `WARN_DAYS`, or None."""
+        end, now = self._certificate_end(), now or datetime.now(UTC)
+        if end is None or not now < end <= now + timedelta(days=WARN_DAYS):
+            return None
+        days = (end - now).days
+        return (
+            f"the own certificate {self.certificate_file} ends on {end:%Y-%m-%d}, in {days} days;"
+            f" {RENEW}"
+        )
+
+    def _certificate_end(self) -> datetime | None:
+        """Return when the own certificate ends; None for none, or one that cannot be read."""
         if self.certificate_file is None:
             return None
         try:
-            end = valid_until(self.certificate_file.read_text(encoding="ascii"))
+            return valid_until(self.certificate_file.read_text(encoding="ascii"))
         except (OSError, ValueError, SyncError):
             return None  # `tls_context` says what is wrong with it
-        if end > (now or datetime.now(UTC)):
-            return None
-        return (
-            f"the own certificate {self.certificate_file} ended on {end:%Y-%m-%d}; make a new one"
-            " (docs/broker)"
-        )

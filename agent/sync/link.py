@@ -33,6 +33,7 @@ from agent.sync.reasons import (
 
 UP_WITHIN_S = 30.0  # a broker that accepts the connection and then does not answer is given up
 THREAD_CHECK_S = 1.0
+DAY_S = 86_400.0
 FALLS_MAX = 4  # many brokers name no takeover: so many short connections in a row are one
 
 log = logging.getLogger("agent.link")
@@ -59,6 +60,7 @@ class MqttLink:
         self._back_off = BackOff(random.random)
         self._dialects = Dialects()
         self._falls = 0  # connections in a row that came up and fell soon, for no named reason
+        self._warn_at_s = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name="link", daemon=True)
 
@@ -143,8 +145,18 @@ class MqttLink:
             elif limits is not None and not is_noted:
                 is_noted = True
                 self._dialects.came_up(now_s, limits)
+                self._warn(now_s)
+            elif is_noted and now_s >= self._warn_at_s:
+                self._warn(now_s)
             elif is_noted and self._dialects.is_version_5_due(now_s):
                 connection.end("trying MQTT 5 again after a fallback to 3.1.1")
+
+    def _warn(self, now_s: float) -> None:
+        """Log that the own certificate ends soon; once a day while the link is up."""
+        self._warn_at_s = now_s + DAY_S
+        ending = self._broker.expires_soon()
+        if ending is not None:
+            log.warning("Link: %s.", ending)
 
     def _learn(self, connection: Connection, stood_s: float) -> None:
         """Take from an attempt what the next one must do differently."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import ConfigError, SyncError
-from agent.sync.broker import PASSWORD_BYTES_MAX, Broker
+from agent.sync.broker import PASSWORD_BYTES_MAX, WARN_DAYS, Broker
 from tests.parts.certificates import make_certificate
 
 
@@ -90,4 +90,8 @@ def test_an_own_certificate_that_has_ended_is_named(tmp_path: Path) -> None:
     assert broker.expired() is None
     sentence = broker.expired(datetime.now(UTC) + timedelta(days=11))
     assert sentence is not None and f"{own / 't-1.crt'} ended on 20" in sentence
+    assert broker.expires_soon() is not None
+    assert broker.expires_soon(datetime.now(UTC) - timedelta(days=WARN_DAYS - 9)) is None
+    assert broker.expires_soon(datetime.now(UTC) + timedelta(days=11)) is None
     assert Broker(url="mqtt://host").expired() is None
+    assert Broker(url="mqtt://host").expires_soon() is None

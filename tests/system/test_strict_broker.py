@@ -233,8 +233,10 @@ def test_an_expired_certificate_is_named_and_a_renewed_one_is_used_without_a_res
             "the expired certificate by name",
             40,
         )
-        make_certificate(pki, "client", name)
+        make_certificate(pki, "client", name, days=10)
         wait_for(lambda: terminal.status()["link"] == "up", "the link with the new certificate", 60)
+        log = terminal.folder / "agent.log"
+        wait_for(lambda: ".crt ends on" in log.read_text(encoding="utf-8"), "the warning")
         (pki / f"{name}.key").write_text("broken", encoding="ascii")
         broker.stop()
         broker.start()
