@@ -181,7 +181,8 @@ class MqttLink:
             words = (
                 f"the broker closes each connection soon after it is up ({reason}); probably"
                 f" another client connects as {self._client.identity}: look for a second machine"
-                " with this configuration, or a second canteen-central serve"
+                " with this configuration, or a second canteen-central serve. Or it takes no"
+                " packets of this size: look into its log"
             )
             return LinkDown(words, is_takeover=True)
         return LinkDown(reason)

@@ -203,16 +203,24 @@ def test_the_reason_of_a_disconnection_has_words(tmp_path: Path, code: int, word
         assert words in down.reason and down.is_takeover == (code == 142)
 
 
-def test_a_broker_that_knows_only_3_1_1_is_reached_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("retains", [True, False])
+def test_a_broker_that_knows_only_3_1_1_is_reached_with_it(tmp_path: Path, retains: bool) -> None:
+    """Without retained messages it hangs up on the last will, and names no reason."""
+
     def hang_up_on_5(packet: Packet) -> bytes | None:
         is_5 = packet.kind == Kind.CONNECT and packet.body[6] == 5
         return None if is_5 else packet.raw
 
+    extra = f"{ANYBODY}\nretain_available {str(retains).lower()}"
     with (
-        Mosquitto(tmp_path / "broker", extra=ANYBODY) as broker,
+        Mosquitto(tmp_path / "broker", extra=extra) as broker,
         PacketProxy(broker.port) as proxy,
+        Listener(broker.port, "out/#") as other,
     ):
         proxy.up = hang_up_on_5
         with Reported(Broker(url=proxy.url)) as own:
-            assert isinstance(own.events.get(timeout=20), LinkDown)
-            assert own.up().limits.version == 4
+            assert "hangs up without an answer" in own.down().reason
+            limits = own.up().limits
+            assert (limits.version, limits.retains) == (4, retains)
+            assert own.link.publish(message(b"1", retain=True))
+            wait_for(lambda: other.on("a") == [b"1"], "the message")
