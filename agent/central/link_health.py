@@ -25,6 +25,7 @@ class LinkHealth:
     def __init__(self, books: Books) -> None:
         self._books = books
         self._reminder = Reminder()
+        self._set_aside = Reminder()
         self._denials: dict[str, Reminder] = {}  # by topic
 
     def note(self, event: LinkState, at: Instant) -> None:
@@ -46,6 +47,13 @@ class LinkHealth:
             case Taken(topic=topic):
                 self._denials.pop(topic, None)
                 log.info("The broker takes messages on %s again.", topic)
+
+    def note_set_aside(self, topic: str, reason: str, at: Instant) -> None:
+        """Log a message that was set aside; a flood of them at growing intervals."""
+        if self._set_aside.is_due(_ms(at), f"{topic}: {reason}"):
+            log.warning(
+                "Message on %s set aside: %s. See: canteen-central incidents.", topic, reason
+            )
 
     def add_incident(self, incident: Incident) -> None:
         """Add an incident or count it, as far as the file works; it is logged in any case."""

@@ -131,9 +131,7 @@ class Exchange:
             reason = cut_reason(str(error))
             with self._books.transaction():
                 incidents.set_aside(self._books, UnusableMessage(at, topic, payload, reason))
-            log.warning(
-                "Message on %s set aside: %s. See: canteen-central incidents.", topic, reason
-            )
+            self._health.note_set_aside(topic, reason, at)
             return []
 
     def begin_day(self, at: Instant) -> None:

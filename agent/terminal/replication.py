@@ -19,6 +19,7 @@ from agent.store.cache import Standing
 from agent.store.database import Database
 from agent.store.rows import Changeset, Incident, SetAside
 from agent.store.standing import find_place, standing
+from agent.sync.brake import Reminder
 from agent.sync.events import DropLink, LinkDown, LinkEffect, Publish
 from agent.sync.limits import Limits
 from agent.sync.messages import (
@@ -77,6 +78,7 @@ class Replication:
         self._topics = Topics(own.town)
         self._walk: _DigestWalk | None = None
         self.incidents = CountedIncidents(db)
+        self._set_aside = Reminder()
         self._brakes = Brakes(self.incidents)
         self.limits = Limits()
         self.too_large: str | None = None  # why the next entry cannot be sent
@@ -116,7 +118,8 @@ class Replication:
             reason = cut_reason(str(error))
             message = SetAside(at=moment.at, topic=topic, payload=payload, reason=reason)
             writes.set_aside(self._db, message)
-            log.warning("Message on %s set aside: %s", topic, reason)
+            if self._set_aside.is_due(moment.mono_ms, reason):
+                log.warning("Message on %s set aside: %s", topic, reason)
             return None
 
     def due(self, moment: Moment) -> list[LinkEffect]:

@@ -75,3 +75,13 @@ def test_an_incident_is_logged_though_the_file_is_full(
     foreign.central.books.sql.execute("PRAGMA query_only = ON")
     health.note(Denied(TOPIC, "not authorised (135)"), foreign.central.clock.instant)
     assert "Incident denied" in caplog.text
+
+
+def test_a_flood_of_messages_set_aside_is_logged_at_growing_intervals(
+    foreign: ForeignTerminal, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = foreign.central.clock
+    for _ in range(100):
+        foreign.central.exchange.receive(f"{TOPIC[:-7]}hello", b"{}", clock.instant)
+        clock.pass_ms(REMIND_FIRST_MS // 20)
+    assert len([line for line in caplog.messages if "set aside" in line]) == 3
