@@ -11,6 +11,7 @@ from agent.domain.ledger import Flag
 from agent.readers.events import Signal
 from agent.store.standing import standing
 from agent.sync.session import CONFIRM_EVERY_MS, HEARTBEAT_MS
+from agent.terminal.brakes import EPOCH_EVERY_MS
 from tests.conftest import CARD, OTHER_CARD
 from tests.invariants import (
     both_sides_are_equal,
@@ -184,7 +185,8 @@ def test_17_a_storno_on_a_restored_sd_card_undoes_the_meal_of_its_own_chain(
             wire.connect()
     wire.connect()
     # The central takes a hello that is no newer than the last one for an old message. It answers
-    # when the hello is repeated.
+    # when the hello is repeated. A second new epoch within BRAKE_S waits.
+    wire.pass_time(HEARTBEAT_MS)
     wire.pass_time(HEARTBEAT_MS)
     assert wire.central.balance("a-1") == 0
     both_sides_are_equal(wire)
@@ -282,7 +284,7 @@ def test_a_restored_central_never_repeats_an_order_id(wire: Wire, tmp_path: Path
     wire.central.restore(tmp_path / "backup.db")
     wire.box.tap(CARD)
     wire.connect()
-    wire.pass_time(5_000)
+    wire.pass_time(EPOCH_EVERY_MS)
     second = order(wire.central.books, "t-1", "new_epoch")
     wire.settle()
     assert first != second and standing(wire.box.db).epoch.startswith("3-")

@@ -21,10 +21,13 @@ from agent.central.dating import Now, confirm_time, is_confirmed
 from agent.central.double_meals import settle
 from agent.central.feed import FeedCursor
 from agent.central.generation import begin_generation
-from agent.central.orders import confirm, give_new_epoch
+from agent.central.orders import confirm, give_new_epoch, waits_for_new_epoch
 from agent.domain.clock import Instant
 from agent.domain.ledger import ChainEnd, EntryKey, genesis
 from agent.sync.messages import Hello
+
+BRAKE_S = 300
+"""One terminal causes at most one new generation and one new epoch in this time."""
 
 
 class Greeting(NamedTuple):
@@ -50,7 +53,11 @@ def greet(books: Books, greeting: Greeting, *, new_generation: Callable[[], str]
     proof = _proof_of_restore(books, greeting)
     if proof is not None:
         reason = f"this database was restored from a backup: {proof}"
-        begin_generation(books, new_generation(), at=at, reason=reason)
+        incident = Incident(at, "new_generation", reason, terminal)
+        if incidents.is_recent(books, incident, BRAKE_S):
+            _brake(books, incident)
+        else:
+            begin_generation(books, new_generation(), at=at, reason=reason, terminal=terminal)
     if hello.order_done is not None:
         confirm(books, terminal, hello.order_done)
     _find_chain_end(books, greeting)
@@ -140,12 +147,24 @@ def _take_time(books: Books, greeting: Greeting) -> None:
 def _part_from_restored_disk(books: Books, greeting: Greeting, newest_seq: int) -> None:
     """Order a new epoch for a disk that lacks booked entries; once, while that order waits."""
     terminal, hello, at = greeting.terminal, greeting.hello, greeting.at
-    if give_new_epoch(books, terminal):
-        detail = (
-            f"epoch {hello.epoch}: the terminal ends at entry {hello.last}, {newest_seq} are"
-            " booked; its disk was restored"
-        )
-        incidents.add(books, Incident(at, "restored_disk", detail, terminal, hello.epoch))
+    detail = (
+        f"epoch {hello.epoch}: the terminal ends at entry {hello.last}, {newest_seq} are"
+        " booked; its disk was restored"
+    )
+    incident = Incident(at, "restored_disk", detail, terminal, hello.epoch)
+    if waits_for_new_epoch(books, terminal):
+        return
+    if incidents.is_recent(books, incident, BRAKE_S):
+        _brake(books, incident)
+        return
+    give_new_epoch(books, terminal)
+    incidents.add(books, incident)
+
+
+def _brake(books: Books, incident: Incident) -> None:
+    """Count what a terminal causes too often instead of doing it: it is done later, if it lasts."""
+    detail = f"within {BRAKE_S // 60} min again, and done later: {incident.detail}"
+    incidents.add_or_count(books, incident._replace(kind="braked", detail=detail))
 
 
 def _may_be_late(books: Books, greeting: Greeting) -> bool:

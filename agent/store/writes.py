@@ -334,6 +334,15 @@ def add_incident(db: Database, incident: Incident) -> None:
         insert_incident(sql, incident)
 
 
+def recount_incident(db: Database, kind: str, detail: str) -> None:
+    """Give the newest incident of a kind a detail with its present count."""
+    with db.transaction() as sql:
+        sql.execute(
+            "UPDATE incident SET detail = ? WHERE n = (SELECT max(n) FROM incident WHERE kind = ?)",
+            (detail, kind),
+        )
+
+
 def keep_belief(db: Database, boot: str, belief: Belief) -> None:
     """Keep the confirmed time of a boot, for a process that starts again."""
     with db.transaction() as sql:

@@ -180,6 +180,9 @@ class TerminalState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `fault` is why the terminal answers every tap with *out of order*; members that its file would
     give are absent then. `mirror` is "ready", or why there is no second copy of the ledger;
     absent where none is configured. `wiped`: it serves nobody until it is given work again.
+    `link_fault` is why the broker does not take some messages.
+    `not_booked_since` is there while entries wait and none was booked for a minute or more, and
+    `not_booked_reason` is the likely reason.
     """
 
     online: bool
@@ -197,6 +200,9 @@ class TerminalState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     fault: str | None = None
     mirror: str | None = None
     wiped: bool = False
+    link_fault: str | None = None
+    not_booked_since: Instant | None = None
+    not_booked_reason: str | None = None
 
 
 class CentralState(Struct, frozen=True, kw_only=True, omit_defaults=True):

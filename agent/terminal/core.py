@@ -34,10 +34,21 @@ from agent.store import writes
 from agent.store.database import Database
 from agent.store.recovery import close_without_checkpoint
 from agent.store.standing import standing
-from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkUp, Publish
+from agent.sync.events import (
+    Acknowledge,
+    Arrived,
+    Denied,
+    DropLink,
+    LinkDown,
+    LinkState,
+    LinkUp,
+    Publish,
+    Taken,
+)
 from agent.sync.messages import TerminalState, encode
 from agent.sync.topics import Leaf, Topics
 from agent.terminal import status
+from agent.terminal.backlog import Backlog
 from agent.terminal.control import Answer, Request
 from agent.terminal.counter import Counter
 from agent.terminal.events import Effect, Event
@@ -83,6 +94,7 @@ class _Ledger:
     counter: Counter
     replication: Replication
     housekeeping: Housekeeping
+    backlog: Backlog
     requests: Requests
     wrong_times: WrongTimes
 
@@ -127,7 +139,7 @@ class Terminal:
         stops between two effects leaves what a power cut leaves.
         """
         moment = self.moment(reading)
-        if isinstance(event, ReaderUp | ReaderDown | SignalFailed | LinkUp | LinkDown):
+        if isinstance(event, ReaderUp | ReaderDown | SignalFailed | LinkState):
             self._outages.note(event, moment.mono_ms)  # sent only once, and needs no file
         if self.fault is not None and not self.fault.is_due(reading.mono_ms):
             yield from self._answer_without_file(self.fault, event, reading)
@@ -167,14 +179,17 @@ class Terminal:
             case Request():
                 self._answer(event, moment)
                 return []
-            case LinkUp():
+            case LinkUp(limits=limits):
                 self._outages.note(event, moment.mono_ms)
-                ledger.replication.session.link_up(moment.mono_ms)
+                ledger.replication.link_up(limits, moment)
                 return [self._state(moment)]
             case LinkDown():
                 self._outages.note(event, moment.mono_ms)
-                ledger.replication.session.link_down()
+                ledger.replication.link_down(event, moment)
                 return []
+            case Denied() | Taken():
+                self._outages.note(event, moment.mono_ms)
+                return [self._state(moment)]
             case ReaderUp() | ReaderDown():
                 return [self._state(moment)] if self._outages.link is None else []
             case SignalFailed():
@@ -187,6 +202,7 @@ class Terminal:
         effects: list[Effect] = [*self._working().replication.due(moment)]
         last_ms = self._state_ms
         is_due = last_ms is None or moment.mono_ms - last_ms >= STATE_EVERY_MS
+        is_due = self._working().backlog.look(moment) or is_due
         if self._outages.link is None and is_due:
             effects.append(self._state(moment))
         return effects
@@ -216,11 +232,13 @@ class Terminal:
         """Return one line for `systemctl status`."""
         if self.fault is not None:
             return self.fault.summary
-        return status.summary(self._working().db, self._outages)
+        ledger = self._working()
+        return status.summary(ledger.db, self._outages, ledger.backlog.fault())
 
     def status(self, moment: Moment) -> Answer:
         """Return what the terminal is doing, for `canteen-agent status`."""
-        answer = status.status(self._working().db, self._outages, self._time, moment)
+        ledger = self._working()
+        answer = status.status(ledger.db, self._outages, ledger.backlog, self._time, moment)
         return {**answer, "software": self._setup.software, "mirror": self.mirror}
 
     def close(self) -> None:
@@ -246,6 +264,7 @@ class Terminal:
             counter,
             replication,
             Housekeeping(db, setup.zone),
+            Backlog(db, self._outages, replication),
             Requests(counter, self._time, self.status),
             wrong_times,
         )
@@ -349,7 +368,8 @@ class Terminal:
 
     def _state(self, moment: Moment) -> Publish:
         self._state_ms = moment.mono_ms
-        return self._publish_state(status.state(self._working().db), moment)
+        ledger = self._working()
+        return self._publish_state(status.state(ledger.db, ledger.backlog.fault()), moment)
 
     def _publish_state(self, state: TerminalState, moment: Moment) -> Publish:
         state = msgspec.structs.replace(
@@ -361,6 +381,7 @@ class Terminal:
             readers=self._outages.reader_words(),
             mirror=self.mirror,
             fault=self.fault.reason if self.fault is not None else None,
+            link_fault=self._outages.link_fault(),
         )
         topic = self._topics.of(self._setup.terminal, Leaf.STATE)
         return Publish(topic=topic, payload=encode(state), retain=True)

@@ -9,20 +9,26 @@ from agent.store import reads
 from agent.store.database import Database
 from agent.store.standing import standing
 from agent.sync.messages import TerminalState
+from agent.terminal.backlog import Backlog, NotBooked
 from agent.terminal.control import Answer
 from agent.terminal.outages import Outages
 
 
-def summary(db: Database, outages: Outages) -> str:
+def summary(db: Database, outages: Outages, not_booked: NotBooked | None) -> str:
     """Return one line for `systemctl status`."""
     own = standing(db)
     work = "wiped, serves nobody; " if own.is_wiped else ""
+    if not_booked is not None:
+        return f"{work}{outages.reader_summary()}; {not_booked.sentence()}"
     waiting = f"{own.pending} entries wait for the central"
     return f"{work}{outages.reader_summary()}; link {outages.link_word()}; {waiting}"
 
 
-def status(db: Database, outages: Outages, time: Timekeeper, moment: Moment) -> Answer:
+def status(
+    db: Database, outages: Outages, backlog: Backlog, time: Timekeeper, moment: Moment
+) -> Answer:
     """Return what the terminal is doing, by name. docs/reference/metrics.md explains the names."""
+    not_booked = backlog.fault()
     own = standing(db)
     kept = reads.counts(db)
     data_age_ms = time.data_age_ms(moment, own.last_contact_at)
@@ -43,6 +49,7 @@ def status(db: Database, outages: Outages, time: Timekeeper, moment: Moment) -> 
         "acked": own.acked.seq,
         "pending": own.pending,
         "oldest_pending_at": reads.oldest_pending_at(db),
+        "not_booked": not_booked.sentence() if not_booked is not None else None,
         "generation": own.generation,
         "position": own.position,
         "resyncing": own.resyncing,
@@ -56,7 +63,7 @@ def status(db: Database, outages: Outages, time: Timekeeper, moment: Moment) -> 
     }
 
 
-def state(db: Database) -> TerminalState:
+def state(db: Database, not_booked: NotBooked | None) -> TerminalState:
     """Return what the file adds to the `state` message."""
     own = standing(db)
     kept = reads.counts(db)
@@ -69,4 +76,6 @@ def state(db: Database) -> TerminalState:
         incidents=kept["incident"],
         wrong_times=kept["wrong_time"],
         wiped=own.is_wiped,
+        not_booked_since=not_booked.since if not_booked is not None else None,
+        not_booked_reason=not_booked.reason if not_booked is not None else None,
     )
