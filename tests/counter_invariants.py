@@ -63,7 +63,7 @@ class CounterView:
         return f"{self.now.astimezone(ZONE):%Y-%m-%d}"
 
 
-def no_child_is_told_no_because_of_a_wrong_clock(
+def no_child_is_refused_because_of_a_wrong_clock(
     entry: Entry, view: CounterView, standing: Iterable[DiskEntry]
 ) -> None:
     """A child who got no meal would have got none if every clock had been right."""
@@ -87,7 +87,7 @@ def no_child_is_told_no_because_of_a_wrong_clock(
         case _:
             is_right = True
     assert is_right, (
-        f"{entry.account or entry.card} was told {entry.reason} at {entry.at} ({entry.clock}),"
+        f"{entry.account or entry.card} got {entry.reason} at {entry.at} ({entry.clock}),"
         f" which is wrong at {view.now}"
     )
 

@@ -97,7 +97,7 @@ def own_meals(
         " AND (m.day = ? OR m.n >= ?) ORDER BY m.n",
         (*eaters, wanted.service, wanted.day, wanted.since),
     )
-    return [_own_meal(row) for row in rows]
+    return [_own_meal(*row) for row in rows]
 
 
 def entry(db: Database, epoch: str, seq: int) -> OwnMeal | None:
@@ -108,7 +108,7 @@ def entry(db: Database, epoch: str, seq: int) -> OwnMeal | None:
         f" WHERE m.n = (SELECT n FROM epoch WHERE id = ?) << {SEQ_BITS} | ?",
         (epoch, seq),
     )
-    return _own_meal(row) if row else None
+    return _own_meal(*row) if row else None
 
 
 def start_of_window(db: Database, boot: str, mono_ms: int) -> int:
@@ -308,8 +308,7 @@ def decode_account(account_id: str, body: bytes) -> AccountRecord:
     return _decoded(AccountRecord, "account", account_id, body)
 
 
-def _own_meal(row: tuple[str, bytes, int, int]) -> OwnMeal:
-    body, digest, is_undone, is_wrong_time = row
+def _own_meal(body: str, digest: bytes, is_undone: int, is_wrong_time: int) -> OwnMeal:
     entry = decode_body(body, digest)
     is_dated = entry.clock is ClockTrust.SYNCED and not is_wrong_time
     return OwnMeal(entry=entry, is_undone=bool(is_undone), is_dated=is_dated)

@@ -31,7 +31,7 @@ NOON = datetime(2026, 11, 23, 11, 0, tzinfo=UTC)
         (ClockTrust.UNSET, "2026-11-23", True),
     ],
 )
-def test_a_day_is_sure_if_it_is_confirmed_or_the_staff_said_it(
+def test_a_day_is_sure_if_it_is_confirmed_or_from_the_staff(
     trust: ClockTrust, day: str | None, is_sure: bool
 ) -> None:
     moment = Moment(at="2026-11-23T11:00:00.000Z", trust=trust, boot="b", mono_ms=1, day=day)

@@ -216,6 +216,7 @@ def test_an_undone_meal_may_be_eaten_again_though_the_central_still_knows_it() -
     assert isinstance(decide(facts), Served)
 
 
+# C121
 @pytest.mark.parametrize("trust", list(ClockTrust))
 @pytest.mark.parametrize("day", ["2026-11-20", DAY, "2036-01-01"])
 def test_within_a_boot_the_monotonic_clock_says_which_meal_it_is(
@@ -257,6 +258,7 @@ def test_across_boots_the_day_counts_if_both_are_confirmed(
         assert (Flag.CLOCK_UNSET in outcome.entry.flags) is (moment.trust is ClockTrust.UNSET)
 
 
+# C122
 @pytest.mark.parametrize(("moment", "served"), [(MOMENT, False), (HELD, True), (UNSET, True)])
 def test_a_guessed_day_never_refuses(moment: Moment, served: bool) -> None:
     elsewhere = LastMeal(day=DAY, service="lunch", terminal="t-2")

@@ -251,7 +251,7 @@ def test_a_slow_answer_says_nothing(town: Town) -> None:
     assert town.moment().source is TimeSource.CENTRAL_ONCE
 
 
-def test_the_time_lies_within_the_round_trip(town: Town) -> None:
+def test_the_time_is_within_the_round_trip(town: Town) -> None:
     town.mono_ms = 10_000
     moment = town.moment()
     town.time.take_answer(Answer(format_instant(NOON), 0, 10_000), moment)

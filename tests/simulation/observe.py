@@ -330,7 +330,7 @@ class Observer(CentralObserver):
             account=account,
             shown_cents=reads.balance_cents(box.db, account.id) if account else None,
         )
-        counter_invariants.no_child_is_told_no_because_of_a_wrong_clock(entry, view, standing)
+        counter_invariants.no_child_is_refused_because_of_a_wrong_clock(entry, view, standing)
 
     def _is_misled(self, box: Box, entry: Entry) -> bool:
         """Return whether every source of the terminal's time was wrong for a day, or two alike.

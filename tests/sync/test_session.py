@@ -204,6 +204,7 @@ def sent_session() -> Session:
         (5, []),
     ],
 )
+# C115
 def test_an_answer_that_does_not_cover_what_was_sent_before_its_hello_rewinds(
     acked: int, sends: list[Action]
 ) -> None:
@@ -272,6 +273,7 @@ def test_an_entry_that_fits_into_no_message_is_not_sent_and_does_not_make_the_lo
     assert session.wake_ms(0) == HEARTBEAT_MS
 
 
+# C114
 def test_a_central_that_makes_every_answer_a_reason_for_a_hello_is_braked() -> None:
     """After HELLO_BURST hellos there is one every HELLO_EVERY_MS."""
     session = new_session()

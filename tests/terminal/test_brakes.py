@@ -19,7 +19,8 @@ MINUTES = 20
 
 def order(do: str) -> Spoil:
     def spoil(changes: dict[str, object], n: int) -> None:
-        changes["order"] = {"id": f"o-5ea1c0de-{n}", "do": do}
+        generation = str(changes["generation"])
+        changes["order"] = {"id": f"o-{generation[-8:]}-{n}", "do": do}
 
     return spoil
 
