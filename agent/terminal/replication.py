@@ -42,7 +42,8 @@ CONTACT_EVERY_MS = (
     60_000  # the age of the data is shown in minutes; a flush per answer wears the card
 )
 RESYNC_EVERY_MS = 300_000  # a difference that a resynchronisation does not heal must not flood
-NONCE_BOOT_CHARACTERS = 36  # a kernel's boot id; one boot sends no two hellos in a millisecond
+NONCE_BOOT_CHARACTERS = 36  # a kernel's boot id
+HELLOS_COUNTED = 1_000_000  # more than one boot sends in a millisecond
 CENTRAL_AHEAD_MS = 3_600_000  # two right clocks never differ by so much
 
 log = logging.getLogger("agent.link")
@@ -82,6 +83,7 @@ class Replication:
         if readable := readable_now(reads.unread(db)):
             writes.promote(db, readable)  # the agent was updated
         self._answers = Answers()
+        self._hello_number = 0
         self._sent = tail(db).place  # what an earlier process sent is not known
         self._walk: _DigestWalk | None = None
         self._resynced_ms: int | None = None
@@ -309,6 +311,7 @@ class Replication:
         _log_incident(incident)
 
     def _hello(self, own: Standing, moment: Moment) -> bytes:
+        self._hello_number = (self._hello_number + 1) % HELLOS_COUNTED
         hello = Hello(
             epoch=own.epoch,
             oldest=own.oldest,
@@ -325,7 +328,7 @@ class Replication:
             at=moment.at,
             boot=moment.boot,
             mono_ms=moment.mono_ms,
-            nonce=f"{moment.boot[:NONCE_BOOT_CHARACTERS]}-{moment.mono_ms}",
+            nonce=f"{moment.boot[:NONCE_BOOT_CHARACTERS]}-{moment.mono_ms}-{self._hello_number}",
             before=own.previous,
             wiped=own.is_wiped,
         )
