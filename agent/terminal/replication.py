@@ -7,13 +7,11 @@ Nothing here decides about meals.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from msgspec import Raw
 
 from agent.domain.clock import Instant, Moment, age_ms
-from agent.domain.digest import Tally
-from agent.domain.ledger import ChainEnd, Place
+from agent.domain.ledger import Place
 from agent.errors import RecordError, SyncError, cut_reason
 from agent.store import reads, writes
 from agent.store.cache import Standing
@@ -25,7 +23,6 @@ from agent.sync.messages import (
     CONTRACT_VERSION,
     CentralState,
     Changes,
-    Digest,
     Entries,
     Hello,
     Order,
@@ -36,6 +33,7 @@ from agent.sync.messages import (
 from agent.sync.session import Reconnect, SayHello, SendEntries, Session
 from agent.sync.topics import Leaf, Topics
 from agent.terminal.answers import Answers
+from agent.terminal.comparison import Comparison
 from agent.terminal.decision import Received, Step, decide, readable_now
 
 CONTACT_EVERY_MS = (
@@ -47,19 +45,6 @@ HELLOS_COUNTED = 1_000_000  # more than one boot sends in a millisecond
 CENTRAL_AHEAD_MS = 3_600_000  # two right clocks never differ by so much
 
 log = logging.getLogger("agent.link")
-
-
-@dataclass(slots=True)
-class _DigestWalk:
-    """A digest that is recomputed in steps between taps, and given up when the position moves.
-
-    `booked_end` is the newest entry, if all entries were booked when it began.
-    """
-
-    expected: Digest
-    tally: Tally
-    after: tuple[str, str]
-    booked_end: ChainEnd | None
 
 
 class Replication:
@@ -85,7 +70,7 @@ class Replication:
         self._answers = Answers()
         self._hello_number = 0
         self._sent = tail(db).place  # what an earlier process sent is not known
-        self._walk: _DigestWalk | None = None
+        self._comparison = Comparison(db)
         self._resynced_ms: int | None = None
         self._unknown_orders: set[str] = set()
         self._central_is_ahead = False
@@ -93,7 +78,7 @@ class Replication:
     @property
     def has_steps(self) -> bool:
         """Return whether `step` has work to do between taps."""
-        return self._walk is not None
+        return self._comparison.is_going_on
 
     def receive(self, topic: str, payload: bytes, moment: Moment) -> Instant | None:
         """Take one message. Return the central's time if it answers this terminal, else None."""
@@ -133,25 +118,17 @@ class Replication:
 
     def step(self, moment: Moment) -> None:
         """Continue a digest for some milliseconds."""
-        walk = self._walk
-        if walk is None:
-            return
-        if standing(self._db).position != walk.expected.position:
-            self._walk = None
-            return
-        walk.tally, after = reads.digest_step(self._db, walk.tally, walk.after)
-        if after is not None:
-            walk.after = after
-            return
-        self._compare(walk, moment)
-        self._walk = None  # not before: after a failed write it is compared again
+        difference = self._comparison.step()
+        if difference is not None:
+            self._resync(difference, moment)
+            self._comparison.end()  # not before: after a failed write it is compared again
 
     def drop_record(self, error: RecordError, moment: Moment) -> None:
         """Delete a record that cannot be read, and ask the central for all records again."""
         incident = Incident(at=moment.at, kind="record", detail=str(error))
         writes.drop_record(self._db, error.kind, error.id, incident)
         _log_incident(incident)
-        self._walk = None
+        self._comparison.end()
         self.session.hello_again()
 
     def _take(self, received: Received) -> Instant | None:
@@ -174,7 +151,7 @@ class Replication:
         if decision.order is not None:
             self._obey(decision.order, received)
         if decision.step is not Step.ACKNOWLEDGE:
-            self._begin_digest(message)
+            self._comparison.begin(message.digest)
         return message.at
 
     def _write(self, step: Step, changes: Changeset, contact_before: Instant | None) -> None:
@@ -212,19 +189,6 @@ class Replication:
                 ntp_at,
             )
         self._central_is_ahead = is_ahead
-
-    def _begin_digest(self, message: Changes) -> None:
-        """Compare records with the central's digest, if it is about the position we stand at.
-
-        Not during a resynchronisation: records that changed meanwhile are still to come. A wiped
-        terminal has no records, and that is right.
-        """
-        own = standing(self._db)
-        digest = message.digest
-        if digest is None or digest.position != own.position or own.resyncing or own.is_wiped:
-            return
-        end = own.end if own.pending == 0 else None
-        self._walk = _DigestWalk(expected=digest, tally=Tally(), after=("", ""), booked_end=end)
 
     def _obey(self, order: Order, received: Received) -> None:
         """Do an order, once.
@@ -270,33 +234,6 @@ class Replication:
         writes.set_aside(self._db, aside)
         self._unknown_orders.add(order.id)
         log.warning("Order set aside: %s", fault)
-
-    def _compare(self, walk: _DigestWalk, moment: Moment) -> None:
-        """Compare the records with the central's digest, and what they show with its cents."""
-        expected, tally = walk.expected, walk.tally
-        own = (tally.accounts, tally.cards, tally.cents, tally.sum_hex)
-        cents = expected.cents if tally.unread_balances == 0 else tally.cents
-        if own != (expected.accounts, expected.cards, cents, expected.sum):
-            detail = (
-                f"terminal has {own[0]} accounts, {own[1]} cards, {own[2]} cents, sum {own[3]};"
-                f" central has {expected.accounts}, {expected.cards}, {expected.cents},"
-                f" {expected.sum}"
-            )
-        elif beyond_cents := self._shown_beyond(walk):
-            detail = (
-                f"all entries are booked, and the shown balances add up to"
-                f" {tally.cents + beyond_cents} cents; central has {expected.cents}"
-            )
-        else:
-            return
-        self._resync(f"at position {expected.position}: {detail}", moment)
-
-    def _shown_beyond(self, walk: _DigestWalk) -> int:
-        """Return by how many cents shown balances differ where they must not: all is booked."""
-        own = standing(self._db)
-        if own.pending or own.end != walk.booked_end or walk.tally.unread_accounts:
-            return 0
-        return reads.shown_beyond_cents(self._db)
 
     def _resync(self, detail: str, moment: Moment) -> None:
         """Report a difference, and ask for all records again, but not too often."""
