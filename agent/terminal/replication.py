@@ -47,6 +47,7 @@ CONTACT_EVERY_MS = (
     60_000  # the age of the data is shown in minutes; a flush per answer wears the card
 )
 NONCE_BOOT_CHARACTERS = 36  # a kernel's boot id
+HELLOS_COUNTED = 1_000_000  # more than one boot sends in a millisecond
 HELLOS_KEPT = 4  # an answer to an older one says nothing about now
 
 log = logging.getLogger("agent.link")
@@ -82,6 +83,7 @@ class Replication:
         if readable := readable_now(reads.unread(db)):
             writes.promote(db, readable)  # the agent was updated
         self._answers = Answers()
+        self._hello_number = 0
         self._sent = tail(db).place  # what an earlier process sent is not known
         self._comparison = Comparison(db)
         self.incidents = CountedIncidents(db)
@@ -92,13 +94,12 @@ class Replication:
         self.central_online: bool | None = None
         self._unknown_orders: set[str] = set()
         self._hellos: dict[str, int] = {}  # nonce of a hello, and when it left
-        self._hello_count = 0
         self._nonce: str | None = None  # of the newest hello
 
     @property
     def has_steps(self) -> bool:
         """Return whether `step` has work to do between taps."""
-        return self._comparison.is_running
+        return self._comparison.is_going_on
 
     def link_up(self, limits: Limits, moment: Moment) -> None:
         """Begin on a new connection, whose broker has these limits."""
@@ -162,14 +163,14 @@ class Replication:
         difference = self._comparison.step()
         if difference is not None:
             self._resync(difference, moment)
-        self._comparison.end_step()  # not before: after a failed write it is compared again
+            self._comparison.end()  # not before: after a failed write it is compared again
 
     def drop_record(self, error: RecordError, moment: Moment) -> None:
         """Delete a record that cannot be read, and ask the central for all records again."""
         incident = Incident(at=moment.at, kind="record", detail=str(error))
         writes.drop_record(self._db, error.kind, error.id, incident)
         log_incident(incident)
-        self._comparison.stop()
+        self._comparison.end()
         self.session.hello_again()
 
     def _take(self, received: Received) -> Contact | None:
@@ -285,9 +286,9 @@ class Replication:
         self.session.hello_again()
 
     def _hello(self, own: Standing, moment: Moment) -> bytes:
-        self._hello_count += 1
+        self._hello_number = (self._hello_number + 1) % HELLOS_COUNTED
         boot = moment.boot[:NONCE_BOOT_CHARACTERS]
-        self._nonce = f"{boot}-{moment.mono_ms}-{self._hello_count}"
+        self._nonce = f"{boot}-{moment.mono_ms}-{self._hello_number}"
         self._hellos[self._nonce] = moment.mono_ms
         while len(self._hellos) > HELLOS_KEPT:
             del self._hellos[next(iter(self._hellos))]

@@ -103,7 +103,7 @@ TERMINAL_BUGS = (
     Bug(
         "the digest is not compared",
         Change(
-            "agent/terminal/replication.py",
+            "agent/terminal/comparison.py",
             "        if own != (expected.accounts, expected.cards, cents, expected.sum):\n",
             "        if own is None:\n",
         ),

@@ -221,6 +221,7 @@ class Observer(CentralObserver):
         ).fetchone()
         if wiped:
             disk.by_eater.clear()  # the disk knows no earlier meal
+            disk.resync_to = None  # a wipe ends a resynchronisation
         now = FeedPosition(generation, resync, position)
         if resync == disk.feed.resync and resync_to is None:
             invariants.a_resynchronisation_reaches_its_end(disk.resync_to, position)

@@ -1,5 +1,6 @@
 """A wiped terminal stays wiped until it is given work again on purpose."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from agent.store.standing import standing
 from agent.sync.session import HEARTBEAT_MS
 from tests.conftest import CARD
 from tests.invariants import everything_is_consistent
-from tests.parts.wire import KEY, SITE, Wire, last_changes
+from tests.parts.wire import KEY, SITE, Wire, down, last_changes
 
 TOKEN = card_token(KEY, parse_card_id(CARD))
 
@@ -57,6 +58,23 @@ def test_a_wiped_terminal_stays_wiped_though_the_central_has_records_for_it(wire
     wire.box.restart()
     wire.connect()
     assert standing(wire.box.db).is_wiped and list(reads.balances(wire.box.db)) == []
+
+
+# C57 C85
+def test_no_answer_of_another_central_gives_a_wiped_terminal_work_again(wire: Wire) -> None:
+    """It sends records and a digest, as if the terminal were not wiped."""
+    wipe(wire)
+    position = standing(wire.box.db).position
+    digest = {"position": position + 1, "accounts": 2, "cards": 2, "cents": 0, "sum": "0" * 16}
+    account = {"k": "account", "id": "a-1", "p": position + 1, "balance": 5}
+    changes = last_changes(wire) | {"from": position, "to": position + 1, "digest": digest}
+    for records in ([account], []):
+        down(wire, json.dumps({**changes, "records": records, "nonce": None}).encode())
+        wire.box.core.idle(wire.box.moment())
+        assert standing(wire.box.db).is_wiped and not standing(wire.box.db).resyncing
+        assert list(reads.balances(wire.box.db)) == []
+    assert standing(wire.box.db).position == position + 1
+    assert [row.kind for row in lists.incidents(wire.box.db)] == ["wipe"]
 
 
 # C84
