@@ -21,6 +21,17 @@ RENEW = "make a new one (docs/broker)"
 PASSWORD_BYTES_MAX = 65_535  # the length field of MQTT
 
 
+class _TlsSocket(ssl.SSLSocket):
+    """A socket that is closed when its handshake fails: paho leaves it open."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 class Address(NamedTuple):
     """A broker's address."""
 
@@ -86,6 +97,7 @@ class Broker:
         """
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.sslsocket_class = _TlsSocket
         try:
             if self.ca_file is not None:
                 context.load_verify_locations(self.ca_file)

@@ -260,6 +260,11 @@ class Connection:
             self.end(tls)
         elif reason.value == KEEP_ALIVE_TIMEOUT:
             self.end(sentence(reason.value))
+        elif not self.is_answered and self._broker.address().is_tls:
+            self.end(
+                "the broker hangs up after the TLS handshake; it may want a certificate, or another"
+                " one: write certificate_file and key_file (docs/broker), and look into its log"
+            )
         elif self._error:
             self.is_cut = True
             self.end(f"the connection broke: {cut_reason(self._error)}")

@@ -3,7 +3,11 @@
 With a real mosquitto where it enforces the limit, and a proxy that knows packets where it does not.
 """
 
+import contextlib
+import socket
+import ssl
 import subprocess
+import threading
 from collections import deque
 from pathlib import Path
 
@@ -13,6 +17,7 @@ from agent.sync.broker import Broker
 from agent.sync.events import Denied, LinkDown, Taken
 from agent.sync.mqtt import SEND_MAX
 from tests.parts.broker import Listener, Mosquitto
+from tests.parts.certificates import make_certificate
 from tests.parts.links import Reported, message
 from tests.parts.packets import Kind, Packet, PacketProxy, denial
 from tests.parts.process import require, wait_for
@@ -224,3 +229,49 @@ def test_a_broker_that_knows_only_3_1_1_is_reached_with_it(tmp_path: Path, retai
             assert (limits.version, limits.retains) == (4, retains)
             assert own.link.publish(message(b"1", retain=True))
             wait_for(lambda: other.on("a") == [b"1"], "the message")
+
+
+@pytest.fixture
+def pki(tmp_path: Path) -> Path:
+    make_certificate(tmp_path, "ca", "A town")
+    make_certificate(tmp_path, "broker", "127.0.0.1")
+    return tmp_path
+
+
+def test_a_broker_that_wants_a_certificate_is_a_reason(pki: Path) -> None:
+    """mosquitto hangs up after the handshake of TLS 1.3, and names no reason."""
+    settings = f"{ANYBODY}\nrequire_certificate true\ncafile {pki}/ca.crt\n"
+    settings += f"certfile {pki}/broker.crt\nkeyfile {pki}/broker.key"
+    with Mosquitto(pki / "broker", extra=settings) as broker:
+        url = f"mqtts://127.0.0.1:{broker.port}"
+        with Reported(Broker(url=url, ca_file=pki / "ca.crt")) as own:
+            assert "write certificate_file and key_file" in own.down().reason
+        with Reported(Broker(url=url)) as stranger:
+            assert "an authority that ca_file does not hold" in stranger.down().reason
+
+
+def test_an_alert_of_tls_is_a_reason_and_no_sign_of_another_mqtt_version(pki: Path) -> None:
+    """A far end that sends the alert: Python's own TLS, which wants a certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki / "broker.crt", pki / "broker.key")
+    context.load_verify_locations(pki / "ca.crt")
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    def refuse(listener: socket.socket) -> None:
+        near, _ = listener.accept()
+        rest = near.dup()  # read to its end: a reset would overtake the alert
+        with rest, contextlib.suppress(OSError):
+            tls = context.wrap_socket(near, server_side=True, do_handshake_on_connect=False)
+            with tls, contextlib.suppress(ssl.SSLError):
+                tls.do_handshake()
+            while rest.recv(4_096):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        far_end = threading.Thread(target=refuse, args=(listener,))
+        far_end.start()
+        url = f"mqtts://127.0.0.1:{listener.getsockname()[1]}"
+        with Reported(Broker(url=url, ca_file=pki / "ca.crt")) as own:
+            assert own.down().reason.startswith("the broker wants a certificate")
+            assert own.link._dialects.present(0.0).is_version_5
+        far_end.join(10)

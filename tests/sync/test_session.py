@@ -305,3 +305,18 @@ def test_the_chunks_of_a_long_snapshot_are_not_braked() -> None:
     for now_ms in range(10 * HELLO_BURST):
         session.answered(now_ms, more=True, is_answer=True)
         assert due(session, now_ms, last=0, acked=0) == [SayHello()]
+
+
+def test_a_central_without_nonces_that_comes_back_gets_the_batch_after_the_first_retry_time() -> (
+    None
+):
+    session = answered_session()
+    now_ms = 0
+    while now_ms < 400_000:
+        due(session, now_ms, last=1, acked=0)
+        now_ms += 1_000
+    session.hello_again()
+    assert due(session, now_ms, last=1, acked=0) == [SayHello()]
+    session.answered(now_ms, more=False)
+    now_ms += RETRY_FIRST_MS
+    assert due(session, now_ms, last=1, acked=0) == [SayHello(), SendEntries(1, 1)]

@@ -3,6 +3,7 @@
 from agent.domain.clock import Moment
 from agent.store import lists
 from agent.sync.brake import REMIND_FIRST_MS
+from agent.sync.events import LinkDown, LinkUp
 from agent.terminal.counted import SAME_WITHIN_MS, CountedIncidents
 from tests.parts.wire import Wire
 
@@ -41,3 +42,17 @@ def test_two_kinds_are_counted_apart(wire: Wire) -> None:
     counted.add("other", "a", moment(wire))
     counted.add("k", "b", moment(wire))
     assert details(wire) == ["b"]
+
+
+def test_another_client_with_this_identity_is_one_incident_however_often_it_connects(
+    wire: Wire,
+) -> None:
+    for _ in range(5):
+        wire.box.handle(LinkDown("another client connected (142)", is_takeover=True))
+        wire.box.handle(LinkUp())
+    wire.box.handle(LinkDown("cut"))
+    (incident,) = lists.incidents(wire.box.db)
+    assert (incident.kind, incident.detail) == (
+        "identity_in_use",
+        "another client connected (142)",
+    )
