@@ -149,6 +149,5 @@ CENTRAL_BUGS = (
             "        terminals.renumber_orders(books, terminal)\n",
             "        pass\n",
         ),
-        runs=3000,
     ),
 )
