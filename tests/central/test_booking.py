@@ -172,6 +172,7 @@ def test_two_terminals_with_one_identity_are_both_booked_in_separate_epochs(wire
     assert wire.central.value("SELECT forked FROM terminal WHERE id = 't-1'") == 1
     wire.pass_time(300_000)
     assert standing(clone.db).epoch != standing(original.db).epoch
+    original.db.close()
     for account in ("a-1", "a-2"):
         assert clone.balance(account) == wire.central.balance(account)
 
