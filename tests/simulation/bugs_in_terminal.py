@@ -233,6 +233,7 @@ TERMINAL_BUGS = (
             "            if at >= before or not is_inside:",
             "            if at >= before:",
         ),
+        runs=2000,
     ),
     Bug(
         "taps answered with out of order are not recorded later",
