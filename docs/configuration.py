@@ -64,7 +64,9 @@ TABLES: tuple[tuple[str, type, dict[str, str]], ...] = (
             "url": "`mqtts://host:8883`, or `mqtt://host:1883` without TLS.",
             "ca_file": "The CA of the broker's certificate, PEM, besides the system's CAs.",
             "certificate_file": "The terminal's certificate, PEM. Common name: `TOWN/t/TERMINAL`.",
-            "key_file": "The key of that certificate, PEM.",
+            "key_file": "The key of that certificate, PEM. All files are read at each connection.",
+            "username": "The user name, for a broker that wants one.",
+            "password_file": "The file with its password. A password in the url is an error.",
         },
     ),
     (

@@ -3,8 +3,6 @@
 Stories 16 to 18 are in test_clocks_and_restores.py.
 """
 
-from datetime import timedelta
-
 from agent.central.office.cards import block_card
 from agent.domain.canteen import Shortage, UnknownCard
 from agent.domain.card import card_token, parse_card_id
@@ -285,11 +283,11 @@ def test_20_remaining_cents_stay_on_the_account(wire: Wire) -> None:
 
 
 def test_outside_serving_hours_no_meal_is_served(wire: Wire) -> None:
-    wire.clock.now = wire.clock.now.replace(hour=8) + timedelta(days=1)
+    wire.clock.pass_ms(21 * HOUR_MS)  # 09:05 in the town, on the next day
     assert wire.box.tap(CARD) is Signal.REFUSED
     assert wire.box.entries()[-1].reason == "no_service"
     # 14:20 in the town: the service has ended, and the queue is still served.
-    wire.clock.now = wire.clock.now.replace(hour=13, minute=20)
+    wire.clock.pass_ms(5 * HOUR_MS + 15 * 60_000)
     assert wire.box.tap(CARD) is Signal.SERVED
     assert Flag.OUTSIDE_HOURS in wire.box.entries()[-1].flags
     assert wire.box.entries()[-1].day != TODAY

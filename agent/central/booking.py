@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 
 from agent.central.books import (
     accounts,
+    boots,
     chains,
     entries,
     incidents,
@@ -22,12 +23,14 @@ from agent.central.books import (
     terminals,
     tombstones,
 )
+from agent.central.books.boots import Boot, BootTime
 from agent.central.books.entries import BookedEntry, Span
 from agent.central.books.file import Books
 from agent.central.books.incidents import Incident
 from agent.central.books.meals import Serving
 from agent.central.books.postings import Posting
-from agent.central.corrections import book_storno, correct_times
+from agent.central.corrections import book_storno
+from agent.central.dating import REDATE, Now, confirm_time, date, is_time_unknown
 from agent.central.double_meals import settle
 from agent.central.orders import give_order
 from agent.central.verdict import SECOND_REASON, Batch, Verdict, judge
@@ -105,6 +108,9 @@ def book_batch(
             _book(books, batch, _Received(raw, entry.seq, entry.hash, previous, bool(known)))
             is_fresh = True
         previous = entry.hash
+    for boot, time in batch.times.items():
+        if time is not None:
+            boots.keep(books, Boot(sender.terminal, boot), time)
     for serving in sorted(batch.servings):
         settle(books, serving, at=at)
     for account, cents in sorted(batch.moved_cents.items()):
@@ -165,16 +171,11 @@ def _book(books: Books, batch: Batch, received: _Received) -> None:
     if received.is_forked:
         verdict.flag(FORK_REASON)
         _note_fork(books, batch, received.seq)
-    _add(books, batch, received, entry, verdict)
+    row = _add(books, batch, received, entry, verdict)
     if account is not None and account not in batch.moved_cents and _is_id(account):
         batch.moved_cents[account] = 0
-    if entry is None:
-        return
-    if entry.clock is ClockTrust.UNSET:
-        batch.corrected_boots.discard(entry.boot)
-    elif entry.boot not in batch.corrected_boots:
-        batch.corrected_boots.add(entry.boot)
-        correct_times(books, batch, entry)
+    if entry is not None:
+        _date(books, batch, entry, row)
 
 
 def _note_fork(books: Books, batch: Batch, seq: int) -> None:
@@ -199,9 +200,9 @@ def _is_id(name: str) -> bool:
 
 def _add(
     books: Books, batch: Batch, received: _Received, entry: Entry | None, verdict: Verdict
-) -> None:
+) -> BookedEntry:
     """Add an entry and its posting."""
-    has_true_time = entry is not None and entry.clock is not ClockTrust.UNSET
+    has_true_time = entry is not None and not is_time_unknown(entry, batch.at)
     undoes = verdict.undoes
     row = BookedEntry(
         terminal=batch.terminal,
@@ -226,6 +227,7 @@ def _add(
         status=verdict.status,
         reason="; ".join(verdict.reasons),
         body=bytes(received.raw).decode(),
+        dated=int(has_true_time and entry is not None and entry.clock is ClockTrust.SYNCED),
     )
     entries.add(books, row)
     if undoes is not None and undoes.epoch == batch.epoch:
@@ -233,6 +235,24 @@ def _add(
     if verdict.account is not None and verdict.cents is not None:
         posting = Posting(verdict.account, verdict.cents, verdict.posting, batch.at, entry=row.key)
         _post(books, batch, row, posting)
+    return row
+
+
+def _date(books: Books, batch: Batch, entry: Entry, row: BookedEntry) -> None:
+    """Date the boot's entries by this one, or this one by the boot's newest confirmed time."""
+    boot, now = Boot(batch.terminal, entry.boot), Now(batch.at, batch.zone)
+    if entry.boot not in batch.times:
+        batch.times[entry.boot] = boots.find(books, boot)
+    known = batch.times[entry.boot]
+    own = BootTime(entry.at, entry.mono_ms)
+    if known is not None and entry.mono_ms < known.mono_ms:
+        batch.servings |= date(books, row, known, now)
+    elif row.dated:
+        if known is None or abs(known.zero - own.zero) > REDATE:
+            batch.servings |= confirm_time(books, boot, own, now)
+        batch.times[entry.boot] = own
+    elif known is not None:
+        batch.servings |= date(books, row, known, now)
 
 
 def _post(books: Books, batch: Batch, row: BookedEntry, posting: Posting) -> None:

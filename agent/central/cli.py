@@ -28,12 +28,13 @@ from agent.central.office.credit import credit as book_credit
 from agent.central.office.terminals import new_generation
 from agent.central.server import Exchange
 from agent.central.server import serve as serve_central
+from agent.central.sole_server import sole_server
 from agent.console import Format, run_command, show_rows, table_format
 from agent.domain.money import format_euro, parse_euro
 from agent.errors import AgentError
 from agent.ops import journal
+from agent.sync.broker import Broker
 from agent.sync.ledger_file import read_export
-from agent.sync.mqtt import Broker
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -86,13 +87,30 @@ def init(db_path: Path, town: str, zone: str) -> None:
     "--certificate", type=click.Path(path_type=Path), help="The central's own certificate."
 )
 @click.option("--key", type=click.Path(path_type=Path), help="The key of that certificate.")
+@click.option("--username", help="The user name, for a broker that wants one.")
+@click.option(
+    "--password-file", type=click.Path(path_type=Path), help="The file with its password."
+)
 @click.pass_obj
 def serve(
-    db_path: Path, broker: str, ca: Path | None, certificate: Path | None, key: Path | None
+    db_path: Path,
+    broker: str,
+    ca: Path | None,
+    certificate: Path | None,
+    key: Path | None,
+    username: str | None,
+    password_file: Path | None,
 ) -> None:
     """Book what terminals send, and send them changes, until stopped by a signal."""
-    link = Broker(url=broker, ca_file=ca, certificate_file=certificate, key_file=key)
-    with open_books(db_path) as books:
+    link = Broker(
+        url=broker,
+        ca_file=ca,
+        certificate_file=certificate,
+        key_file=key,
+        username=username,
+        password_file=password_file,
+    )
+    with open_books(db_path) as books, sole_server(db_path):
         serve_central(books, link, now=now)
 
 

@@ -22,13 +22,15 @@ from agent.central.books.town import Standing
 from agent.domain.clock import Instant
 from agent.domain.digest import Tally, tally
 from agent.domain.ledger import ChainEnd
-from agent.sync.messages import Changes, Digest, Note, Order
+from agent.sync.messages import MESSAGE_BYTES_MAX, Changes, Digest, Note, Order
 
 CHUNK_BYTES_MAX = 192 * 1024
 """Bytes of records in a message: the rest of its 256 KiB is for notes."""
 CHUNK_RECORDS = 50
 """Records in a message; the contract allows 200. A terminal stores a message in one transaction,
 and a tap at that moment waits for it."""
+FIXED_BYTES = 1_536
+"""What a message has beside notes and records: hashes, digest, order, nonce, two generations."""
 NOTES_MAX = 200
 """Notes in a message: 200 of the longest are 48 KiB."""
 
@@ -62,12 +64,23 @@ class FeedCursor:
         )
 
 
+class Dispatch(NamedTuple):
+    """When a message leaves, and how many bytes it may have at the broker."""
+
+    at: Instant
+    bytes_max: int = MESSAGE_BYTES_MAX
+
+
 class _Notes(NamedTuple):
-    """Notes, and the entry up to which they are complete. `is_cut`: there may be more."""
+    """Notes, and the entry up to which they are complete. `is_cut`: there may be more.
+
+    `size`: their bytes.
+    """
 
     notes: list[Note]
     acked: ChainEnd
     is_cut: bool
+    size: int
 
 
 class _Chunk(NamedTuple):
@@ -83,21 +96,22 @@ def changes(
     terminal: str,
     cursor: FeedCursor,
     *,
-    at: Instant,
+    dispatch: Dispatch,
     digests: dict[str, Digest] | None,
 ) -> Changes | None:
     """Return the message that follows a cursor, None for an epoch that has sent no hello.
 
     The caller's transaction holds all reads. `digests` keeps digests by site for the next call;
-    None leaves the digest out.
+    None leaves the digest out. The message fits into `dispatch.bytes_max`, unless its first record
+    or note alone is too large.
     """
     known = terminals.find(books, terminal)
     chain = chains.find(books, terminal, cursor.epoch)
     if known is None or chain is None:
         return None
-    notes = _notes(books, terminal, cursor, chain)
+    notes = _notes(books, terminal, cursor, chain, (dispatch.bytes_max - FIXED_BYTES) // 2)
     standing = town.standing(books)
-    message = _without_records(standing, known, cursor, notes, at=at)
+    message = _without_records(standing, known, cursor, notes, at=dispatch.at)
     if notes.is_cut or entries.is_booked_after(books, terminal, cursor.epoch, chain.seq):
         # Balances contain entries that `acked` does not name. Send no record until the terminal has
         # shown those entries, or has begun again.
@@ -105,7 +119,8 @@ def changes(
     reader = None
     if known.site is not None and not cursor.is_wiped:
         reader = Reader(terminal, known.site)
-    chunk = _chunk(books, reader, cursor.position)
+    room = min(CHUNK_BYTES_MAX, dispatch.bytes_max - FIXED_BYTES - notes.size)
+    chunk = _chunk(books, reader, cursor.position, room)
     digest = None
     if digests is not None and not (chunk.more or message.order or cursor.is_wiped):
         digest = _digest(books, known.site, standing.position, digests)
@@ -118,17 +133,23 @@ def changes(
     )
 
 
-def _notes(books: Books, terminal: str, cursor: FeedCursor, chain: Chain) -> _Notes:
+def _notes(books: Books, terminal: str, cursor: FeedCursor, chain: Chain, bytes_max: int) -> _Notes:
     """Return the notes behind the cursor, and the entry that may be acknowledged with them."""
     span = Span(terminal, cursor.epoch, cursor.seq + 1, chain.seq)
     remarks = entries.remarks(books, span, NOTES_MAX)
-    is_cut = len(remarks) == NOTES_MAX
-    end = remarks[-1] if is_cut else chain
-    return _Notes(
-        [Note(seq=note.seq, status=note.status, reason=note.reason) for note in remarks],
-        ChainEnd(epoch=cursor.epoch, seq=end.seq, hash=end.hash),
-        is_cut,
-    )
+    notes: list[Note] = []
+    size = 0
+    for remark in remarks:
+        note = Note(seq=remark.seq, status=remark.status, reason=remark.reason)
+        note_size = len(msgspec.json.encode(note)) + 1
+        if notes and size + note_size > bytes_max:
+            break
+        notes.append(note)
+        size += note_size
+    is_cut = len(remarks) == NOTES_MAX or len(notes) < len(remarks)
+    end = remarks[len(notes) - 1] if is_cut else chain
+    acked = ChainEnd(epoch=cursor.epoch, seq=end.seq, hash=end.hash)
+    return _Notes(notes, acked, is_cut, size)
 
 
 def _without_records(
@@ -155,7 +176,7 @@ def _without_records(
     )
 
 
-def _chunk(books: Books, reader: Reader | None, after: int) -> _Chunk:
+def _chunk(books: Books, reader: Reader | None, after: int, bytes_max: int) -> _Chunk:
     """Return as many records as a message may have. A retired or wiped terminal gets none."""
     raws: list[Raw] = []
     if reader is None:
@@ -164,8 +185,8 @@ def _chunk(books: Books, reader: Reader | None, after: int) -> _Chunk:
     last, bytes_so_far = after, 0
     of_site = records.find(books, Interval(reader.site, after, to))
     for record in sorted([*of_site, *records.remarks(books, reader.terminal, after, to)]):
-        bytes_so_far += len(record.body)
-        if len(raws) == CHUNK_RECORDS or (raws and bytes_so_far > CHUNK_BYTES_MAX):
+        bytes_so_far += len(record.body) + 1
+        if len(raws) == CHUNK_RECORDS or (raws and bytes_so_far > bytes_max):
             return _Chunk(raws, last, more=True)
         raws.append(Raw(record.body))
         last = record.position

@@ -13,15 +13,21 @@ from typing import NamedTuple
 import msgspec
 
 from agent.central.books import chains, entries, generations, incidents, terminals, town
+from agent.central.books.boots import Boot, BootTime
 from agent.central.books.entries import Span
 from agent.central.books.file import Books
 from agent.central.books.incidents import Incident
+from agent.central.dating import Now, confirm_time, is_confirmed
+from agent.central.double_meals import settle
 from agent.central.feed import FeedCursor
 from agent.central.generation import begin_generation
-from agent.central.orders import confirm, give_new_epoch
+from agent.central.orders import confirm, give_new_epoch, waits_for_new_epoch
 from agent.domain.clock import Instant
 from agent.domain.ledger import ChainEnd, EntryKey, genesis
 from agent.sync.messages import Hello
+
+BRAKE_S = 300
+"""One terminal causes at most one new generation and one new epoch in this time."""
 
 
 class Greeting(NamedTuple):
@@ -30,7 +36,12 @@ class Greeting(NamedTuple):
     town: str
     terminal: str
     hello: Hello
-    at: Instant
+    now: Now
+
+    @property
+    def at(self) -> Instant:
+        """Return when it arrived."""
+        return self.now.at
 
 
 def greet(books: Books, greeting: Greeting, *, new_generation: Callable[[], str]) -> FeedCursor:
@@ -38,14 +49,19 @@ def greet(books: Books, greeting: Greeting, *, new_generation: Callable[[], str]
 
     May begin a new generation of the central, or order a new epoch of the terminal.
     """
-    _, terminal, hello, at = greeting
+    terminal, hello, at = greeting.terminal, greeting.hello, greeting.at
     proof = _proof_of_restore(books, greeting)
     if proof is not None:
         reason = f"this database was restored from a backup: {proof}"
-        begin_generation(books, new_generation(), at=at, reason=reason)
+        incident = Incident(at, "new_generation", reason, terminal)
+        if incidents.is_recent(books, incident, BRAKE_S):
+            _brake(books, incident)
+        else:
+            begin_generation(books, new_generation(), at=at, reason=reason, terminal=terminal)
     if hello.order_done is not None:
         confirm(books, terminal, hello.order_done)
     _find_chain_end(books, greeting)
+    _take_time(books, greeting)
     terminals.set_hello(books, terminal, msgspec.json.encode(hello), at=at)
     is_present = hello.generation == town.standing(books).generation
     has_before = hello.before is not None and _is_booked(books, terminal, hello.before)
@@ -65,7 +81,7 @@ def _proof_of_restore(books: Books, greeting: Greeting) -> str | None:
 
     Each proof counts once: in the new generation the terminal's old one is known and not present.
     """
-    _, terminal, hello, at = greeting
+    terminal, hello, at = greeting.terminal, greeting.hello, greeting.at
     if hello.generation is None:
         return None
     generation, position = town.standing(books)
@@ -117,15 +133,38 @@ def _proved_ends(books: Books, greeting: Greeting) -> list[ChainEnd]:
     return [head, acked]
 
 
+def _take_time(books: Books, greeting: Greeting) -> None:
+    """Date the entries of the hello's boot by its time, if that is confirmed."""
+    hello, now = greeting.hello, greeting.now
+    if hello.boot is None or hello.mono_ms is None:
+        return
+    if is_confirmed(hello.clock, hello.at, now.at):
+        boot, time = Boot(greeting.terminal, hello.boot), BootTime(hello.at, hello.mono_ms)
+        for serving in sorted(confirm_time(books, boot, time, now)):
+            settle(books, serving, at=now.at)
+
+
 def _part_from_restored_disk(books: Books, greeting: Greeting, newest_seq: int) -> None:
     """Order a new epoch for a disk that lacks booked entries; once, while that order waits."""
-    _, terminal, hello, at = greeting
-    if give_new_epoch(books, terminal):
-        detail = (
-            f"epoch {hello.epoch}: the terminal ends at entry {hello.last}, {newest_seq} are"
-            " booked; its disk was restored"
-        )
-        incidents.add(books, Incident(at, "restored_disk", detail, terminal, hello.epoch))
+    terminal, hello, at = greeting.terminal, greeting.hello, greeting.at
+    detail = (
+        f"epoch {hello.epoch}: the terminal ends at entry {hello.last}, {newest_seq} are"
+        " booked; its disk was restored"
+    )
+    incident = Incident(at, "restored_disk", detail, terminal, hello.epoch)
+    if waits_for_new_epoch(books, terminal):
+        return
+    if incidents.is_recent(books, incident, BRAKE_S):
+        _brake(books, incident)
+        return
+    give_new_epoch(books, terminal)
+    incidents.add(books, incident)
+
+
+def _brake(books: Books, incident: Incident) -> None:
+    """Count what a terminal causes too often instead of doing it: it is done later, if it lasts."""
+    detail = f"within {BRAKE_S // 60} min again, and done later: {incident.detail}"
+    incidents.add_or_count(books, incident._replace(kind="braked", detail=detail))
 
 
 def _may_be_late(books: Books, greeting: Greeting) -> bool:
@@ -138,8 +177,12 @@ def _may_be_late(books: Books, greeting: Greeting) -> bool:
     if text is None:
         return False
     before = msgspec.json.decode(text, type=Hello)
+    if hello.boot is not None and hello.boot == before.boot:
+        is_older = (hello.mono_ms or 0) <= (before.mono_ms or 0)
+    else:
+        is_older = hello.at <= before.at
     is_repeated = hello.at != before.at and (hello.last, hello.head) == (before.last, before.head)
-    return hello.at <= before.at and not is_repeated
+    return is_older and not is_repeated
 
 
 def _is_booked(books: Books, terminal: str, end: ChainEnd) -> bool:

@@ -33,9 +33,14 @@ def give_order(books: Books, terminal: str, do: str) -> str:
     return order_id
 
 
+def waits_for_new_epoch(books: Books, terminal: str) -> bool:
+    """Return whether a new epoch is ordered and not done yet."""
+    return _find(books, terminal).order_do == "new_epoch"
+
+
 def give_new_epoch(books: Books, terminal: str) -> bool:
     """Order a new epoch; return False if that order waits already."""
-    waits = _find(books, terminal).order_do == "new_epoch"
+    waits = waits_for_new_epoch(books, terminal)
     if not waits:
         give_order(books, terminal, "new_epoch")
     return not waits

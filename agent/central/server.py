@@ -19,22 +19,30 @@ import msgspec
 from agent.central.booking import Sender, book_batch
 from agent.central.books import incidents, terminals, town
 from agent.central.books.file import Books
-from agent.central.books.incidents import UnusableMessage
-from agent.central.feed import FeedCursor, changes
+from agent.central.books.incidents import Incident, UnusableMessage
+from agent.central.dating import Now
+from agent.central.feed import Dispatch, FeedCursor, changes
 from agent.central.hello import Greeting, greet
+from agent.central.identities import Identities
 from agent.central.labels import apply_label_rule
+from agent.central.link_health import LinkHealth
 from agent.domain.clock import Day, Instant, day_of
 from agent.errors import CentralError, SyncError, cut_reason
+from agent.sync.broker import Broker
 from agent.sync.events import (
     Acknowledge,
     Arrived,
+    Denied,
     DropLink,
     LinkDown,
     LinkEffect,
     LinkEvent,
     LinkUp,
     Publish,
+    Taken,
 )
+from agent.sync.limits import Limits
+from agent.sync.link import MqttLink
 from agent.sync.messages import (
     CentralState,
     Changes,
@@ -45,7 +53,6 @@ from agent.sync.messages import (
     decode,
     encode,
 )
-from agent.sync.mqtt import Broker, MqttLink
 from agent.sync.topics import Leaf, Topics
 
 WATCH_MS = 10
@@ -78,6 +85,9 @@ class Exchange:
         self._version: int | None = books.version()
         self._today: Day | None = None
         self._generation = town.standing(books).generation
+        self._limits = Limits()
+        self._health = LinkHealth(books)
+        self._identities = Identities()
         self._fault = ""  # the last that was logged; empty while the file works
 
     def turn(self, event: LinkEvent | None, at: Instant) -> Iterator[LinkEffect]:
@@ -87,11 +97,12 @@ class Exchange:
         acknowledged: the link is dropped, and the broker delivers it again.
         """
         match event:
-            case LinkUp():
-                log.info("Connected to the broker.")
+            case LinkUp(limits=limits):
+                self._health.note(event, at)
+                self._limits = limits
                 yield self.state(at, online=True)
-            case LinkDown(reason=reason):
-                log.warning("Connection to the broker lost: %s. Trying again.", reason)
+            case LinkDown() | Denied() | Taken():
+                self._health.note(event, at)
             case Arrived(topic=topic, payload=payload, receipt=receipt):
                 try:
                     answers = self.receive(topic, payload, at)
@@ -121,9 +132,7 @@ class Exchange:
             reason = cut_reason(str(error))
             with self._books.transaction():
                 incidents.set_aside(self._books, UnusableMessage(at, topic, payload, reason))
-            log.warning(
-                "Message on %s set aside: %s. See: canteen-central incidents.", topic, reason
-            )
+            self._health.note_set_aside(topic, reason, at)
             return []
 
     def begin_day(self, at: Instant) -> None:
@@ -149,7 +158,8 @@ class Exchange:
         answers = []
         for terminal, cursor in self._cursors.items():
             with self._books.reading():
-                news = changes(self._books, terminal, cursor, at=at, digests=None)
+                dispatch = self._dispatch(terminal, at)
+                news = changes(self._books, terminal, cursor, dispatch=dispatch, digests=None)
             if news is not None and (
                 news.records or (news.order and news.order.id != cursor.order)
             ):
@@ -222,15 +232,22 @@ class Exchange:
 
     def _hello(self, terminal: str, hello: Hello, at: Instant) -> list[Publish]:
         before = town.standing(self._books).generation
-        greeting = Greeting(self.topics.town, terminal, hello, at)
+        greeting = Greeting(self.topics.town, terminal, hello, Now(at, self._zone))
         with self._books.transaction():
             self._require_known(terminal)
             cursor = greet(self._books, greeting, new_generation=self._new_generation)
-            news = changes(self._books, terminal, cursor, at=at, digests=self._digests)
+            dispatch = self._dispatch(terminal, at)
+            news = changes(self._books, terminal, cursor, dispatch=dispatch, digests=self._digests)
         assert news is not None
         self._generation = news.generation
         news = msgspec.structs.replace(news, nonce=hello.nonce)
         messages = [self._answer(terminal, cursor, news)]
+        if self._identities.is_shared(terminal, hello):
+            detail = (
+                f"two machines say hello as {terminal}: look for a second one with its agent.toml,"
+                " or a copy of its card"
+            )
+            self._health.add_incident(Incident(at, "identity_in_use", detail, terminal))
         if news.generation == before:
             return messages
         log.error(
@@ -249,7 +266,8 @@ class Exchange:
             sender = Sender(self.topics.town, terminal, self._require_known(terminal))
             booked = book_batch(self._books, sender, message, at=at, zone=self._zone)
             if cursor is not None and cursor.epoch == message.epoch:
-                news = changes(self._books, terminal, cursor, at=at, digests=None)
+                dispatch = self._dispatch(terminal, at)
+                news = changes(self._books, terminal, cursor, dispatch=dispatch, digests=None)
         if not booked:
             log.info(
                 "Batch of terminal %s ignored: the entries before it are not booked.", terminal
@@ -274,12 +292,27 @@ class Exchange:
             )
         return known.site
 
+    def _dispatch(self, terminal: str, at: Instant) -> Dispatch:
+        return Dispatch(at, self._limits.payload_bytes(self.topics.of(terminal, Leaf.CHANGES)))
+
     def _answer(self, terminal: str, cursor: FeedCursor, news: Changes) -> Publish:
-        """Return a message to publish, and move the terminal's cursor behind it."""
+        """Return a message to publish, and move the terminal's cursor behind it.
+
+        A record that fits into no message of this broker stays behind, with those after it, and
+        is an incident: meals are booked and acknowledged nevertheless.
+        """
+        topic = self.topics.of(terminal, Leaf.CHANGES)
+        payload = encode(news)
+        too_large = self._limits.too_large(topic, len(payload))
+        if too_large is not None and news.records:
+            detail = f"records after position {news.from_position}: {too_large}"
+            self._health.add_incident(Incident(news.at, "packet_size", detail, terminal))
+            news = msgspec.structs.replace(
+                news, to=news.from_position, more=False, records=[], digest=None
+            )
+            payload = encode(news)
         self._cursors[terminal] = cursor.after(news)
-        return Publish(
-            topic=self.topics.of(terminal, Leaf.CHANGES), payload=encode(news), retain=False
-        )
+        return Publish(topic=topic, payload=payload, retain=False)
 
 
 def event_queue() -> "queue.Queue[LinkEvent]":

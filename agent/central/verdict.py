@@ -8,10 +8,12 @@ from zoneinfo import ZoneInfo
 
 from agent.central.books import accounts, cards, entries, meals
 from agent.central.books.accounts import Account
+from agent.central.books.boots import BootTime
 from agent.central.books.cards import Card
 from agent.central.books.entries import BookedEntry
 from agent.central.books.file import Books
 from agent.central.books.meals import Serving
+from agent.central.dating import AHEAD_REASON, is_time_unknown, sent_cents
 from agent.domain.canteen import price_on
 from agent.domain.clock import ClockTrust, Instant
 from agent.domain.ledger import Entry, EntryKey, Kind
@@ -25,8 +27,8 @@ class Batch:
     """What all entries of a batch share, and what must be done once after them.
 
     Lookups that cannot change within a batch, or only by the batch itself, are kept here:
-    `hashes_by_seq` are the hashes booked, `undone_seqs` the seqs that a storno undoes,
-    `corrected_boots` the boots without an entry whose clock is unset.
+    `hashes_by_seq` are the hashes booked, `undone_seqs` the seqs that a storno undoes, `times` the
+    newest confirmed time of each boot.
 
     To do after the entries: settle the `servings`, and renew every account of `moved_cents`, whose
     balance moves by those cents.
@@ -41,7 +43,7 @@ class Batch:
     undone_seqs: set[int]
     servings: set[Serving] = field(default_factory=set)
     moved_cents: dict[str, int] = field(default_factory=dict)
-    corrected_boots: set[str] = field(default_factory=set)
+    times: dict[str, BootTime | None] = field(default_factory=dict)
     _accounts: dict[str, Account | None] = field(default_factory=dict)
     _cards: dict[str, Card | None] = field(default_factory=dict)
 
@@ -93,6 +95,8 @@ def judge(books: Books, batch: Batch, entry: Entry, verdict: Verdict) -> None:
             _judge_storno(books, batch, entry, verdict)
         case Kind.REFUSAL | Kind.CLOSING:
             pass
+    if is_time_unknown(entry, batch.at) and entry.clock is ClockTrust.SYNCED:
+        verdict.flag(AHEAD_REASON)  # behind the reason for which an entry is set aside
 
 
 def _judge_meal(books: Books, batch: Batch, entry: Entry, verdict: Verdict) -> None:
@@ -108,7 +112,9 @@ def _judge_meal(books: Books, batch: Batch, entry: Entry, verdict: Verdict) -> N
         verdict.flag("card_blocked")
     elif card is not None and card.account != account.id:
         verdict.flag("card_of_another_account")
-    return _flag_second(books, account.id, entry, verdict)
+    if not is_time_unknown(entry, batch.at):
+        _flag_second(books, account.id, entry, verdict)
+    return None
 
 
 def _judge_unknown_meal(books: Books, batch: Batch, entry: Entry, verdict: Verdict) -> None:
@@ -122,12 +128,12 @@ def _judge_unknown_meal(books: Books, batch: Batch, entry: Entry, verdict: Verdi
         verdict.flag("no_price")
     if card.status != "active":
         verdict.flag("card_blocked")
-    return _flag_second(books, card.account, entry, verdict)
+    if not is_time_unknown(entry, batch.at):
+        _flag_second(books, card.account, entry, verdict)
+    return None
 
 
 def _flag_second(books: Books, account: str, entry: Entry, verdict: Verdict) -> None:
-    if entry.clock is ClockTrust.UNSET:
-        return  # its day is a guess until its clock is corrected
     assert entry.service is not None and entry.day is not None
     if meals.has_standing(books, Serving(account, entry.service, entry.day)):
         verdict.flag(SECOND_REASON)
@@ -147,9 +153,9 @@ def _judge_storno(books: Books, batch: Batch, entry: Entry, verdict: Verdict) ->
     verdict.undoes = key
     if meal.cents is None or meal.account is None:
         return verdict.set_aside("storno_of_a_meal_set_aside")
-    # The central priced an unknown card's meal. For any other meal the terminal knows its price.
+    # The central may have priced the meal: of an unknown card, or of a day that was wrong.
     verdict.account, verdict.posting = meal.account, "storno"
-    verdict.cents = -meal.cents if meal.kind == "unknown_meal" else entry.cents
+    verdict.cents = entry.cents + sent_cents(meal) - meal.cents
     if verdict.cents != -meal.cents:
         verdict.flag("not_the_amount_of_its_meal")
     return _settle_later(batch, meal)

@@ -243,13 +243,12 @@ def service_now(
     return ServiceNow(service=nearest[1], day=local.day, outside_hours=nearest[0] > 0)
 
 
-def any_service(services: Iterable[ServiceRecord], day: Day) -> ServiceNow | None:
-    """Return a service for a tap under a clock that is known to be wrong.
-
-    The hour is wrong as well then, so the first service by id counts (story 16).
-    """
+def any_service(
+    services: Iterable[ServiceRecord], day: Day, *, outside_hours: bool = False
+) -> ServiceNow | None:
+    """Return a service for a tap whose hour is not known: the first service by id (story 16)."""
     ids = sorted(service.id for service in services)
-    return ServiceNow(service=ids[0], day=day, outside_hours=False) if ids else None
+    return ServiceNow(service=ids[0], day=day, outside_hours=outside_hours) if ids else None
 
 
 @lru_cache(maxsize=64)

@@ -1,11 +1,9 @@
-"""How far a time can be trusted. A Pi has no clock battery, so `seq` orders entries, not time.
+"""Instants, days, and what a terminal knows of the time. `seq` orders entries, never their time.
 
 An *instant* is RFC 3339 UTC text with milliseconds. A *day* is `YYYY-MM-DD` in the town's zone.
-Both sort as text, in the program as on the wire. Promises that the time of an entry is never before
-the newest time that this terminal recorded or received from the central.
+Both sort as text, in the program as on the wire. `timekeeper.py` decides which clock to believe.
 """
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -19,24 +17,30 @@ _DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?!\n)$"
 Instant = Annotated[str, Meta(pattern=_INSTANT, description="RFC 3339, UTC, milliseconds")]
 Day = Annotated[str, Meta(pattern=_DAY, description="day in the town's time zone")]
 
-NEARLY_RIGHT = timedelta(hours=1)
-"""A synchronised clock that is this far behind the newest entry still gives the right day."""
-STEP_TOLERANCE = timedelta(seconds=1)
-"""A clock that was just slewed may be this far behind the newest entry; that is no fault."""
 OLDEST_PLAUSIBLE_YEAR = 2020
-"""Before its first entry a terminal has nothing else to compare with a clock of 1970."""
+"""A clock before this year is unset: a Pi without network starts in 1970."""
 
 
 class ClockTrust(StrEnum):
     """How far to trust a time.
 
-    synced: a time server or the central confirmed it in this boot. held: plausible, not confirmed.
-    unset: known to be wrong.
+    synced: a time server or the central keeps it, and nothing contradicts it. held: plausible, or
+    contradicted. unset: known to be wrong.
     """
 
     SYNCED = "synced"
     HELD = "held"
     UNSET = "unset"
+
+
+class TimeSource(StrEnum):
+    """Where a time comes from, the best source first."""
+
+    TIME_SERVER = "time server"
+    CENTRAL = "central"
+    CENTRAL_ONCE = "one answer of the central"
+    OWN_CLOCK = "own clock"
+    NEWEST_ENTRY = "newest entry"
 
 
 class Reading(Struct, frozen=True, kw_only=True):
@@ -49,36 +53,23 @@ class Reading(Struct, frozen=True, kw_only=True):
 
 
 class Moment(Struct, frozen=True, kw_only=True):
-    """The time of an entry.
+    """The time of an entry. `day` is the staff's, while no confirmed time is known.
 
-    `day` is set by the staff while the clock is known to be wrong. `ntp_at` is the machine's wall
-    time while a time server keeps it, else None.
+    `doubt` is what contradicts a time that a source confirms; empty if nothing does.
     """
 
     at: Instant
     trust: ClockTrust
     boot: str
     mono_ms: int
+    source: TimeSource = TimeSource.OWN_CLOCK
     day: Day | None = None
-    ntp_at: Instant | None = None
+    doubt: str = ""
 
-
-class Anchor(Struct, frozen=True, kw_only=True):
-    """A right time, and the monotonic clock of `boot` at that time. `boot` None: not known when."""
-
-    when: datetime
-    boot: str | None
-    mono_ms: int
-
-    def carried_to(self, reading: Reading | Moment) -> datetime:
-        """Return the earliest time it can be now: `when` plus the time that passed since.
-
-        In a later boot, all of that boot counts. An anchor without a boot is not carried on.
-        """
-        if self.boot is None:
-            return self.when
-        elapsed_ms = reading.mono_ms - (self.mono_ms if self.boot == reading.boot else 0)
-        return self.when + timedelta(milliseconds=max(0, elapsed_ms))
+    @property
+    def is_day_sure(self) -> bool:
+        """Return whether the day is confirmed. A guessed day never refuses a child."""
+        return self.trust is ClockTrust.SYNCED or self.day is not None
 
 
 class LocalMinute(NamedTuple):
@@ -87,55 +78,6 @@ class LocalMinute(NamedTuple):
     day: Day
     weekday: int
     seconds: int
-
-
-def highest(anchors: Iterable[Anchor], reading: Reading | Moment) -> Anchor | None:
-    """Return the anchor that gives the latest time now."""
-    return max(anchors, key=lambda anchor: anchor.carried_to(reading), default=None)
-
-
-def read_moment(reading: Reading, *, floor: Anchor | None, central: Anchor | None) -> Moment:
-    """Return the time to work with, never before `floor`.
-
-    `floor` is the newest time recorded or received. `central` is the central's own time, which
-    counts only in its boot. Beside a synchronised clock the floor advances at half speed: later
-    entries still get later times, and the right time overtakes an entry that was ahead of it.
-    """
-    if reading.synced:
-        base, trust = reading.wall, ClockTrust.SYNCED
-    elif central is not None and central.boot == reading.boot:
-        base, trust = central.carried_to(reading), ClockTrust.SYNCED
-    else:
-        base, trust = reading.wall, ClockTrust.HELD
-    if floor is not None:
-        lowest = floor.carried_to(reading)
-        if reading.synced:
-            lowest -= (lowest - floor.when) / 2
-        if base < lowest - STEP_TOLERANCE:
-            trust = _trust_behind(lowest - base, trust)
-        base = max(base, lowest)
-    elif base.year < OLDEST_PLAUSIBLE_YEAR:
-        trust = ClockTrust.UNSET
-    at = format_instant(base)
-    ntp_at = None
-    if reading.synced:
-        ntp_at = at if base == reading.wall else format_instant(reading.wall)
-    return Moment(at=at, trust=trust, boot=reading.boot, mono_ms=reading.mono_ms, ntp_at=ntp_at)
-
-
-def _trust_behind(gap: timedelta, trust: ClockTrust) -> ClockTrust:
-    """Return the trust in a clock behind the newest entry: minutes keep the day, more may not."""
-    nearly_right = trust is ClockTrust.SYNCED and gap < NEARLY_RIGHT
-    return ClockTrust.HELD if nearly_right else ClockTrust.UNSET
-
-
-def latest_contact(before: Instant | None, central_at: Instant, moment: Moment) -> Instant:
-    """Return the newest time received from the central, at most our NTP time.
-
-    Without that limit, one wrong clock at the office would make every terminal's clock wrong.
-    """
-    newest = central_at if before is None else max(before, central_at)
-    return newest if moment.ntp_at is None else min(newest, moment.ntp_at)
 
 
 def format_instant(when: datetime) -> Instant:
@@ -173,6 +115,13 @@ def age_ms(earlier: Instant, now: Instant) -> int:
 def day_of(at: Instant, zone: ZoneInfo) -> Day:
     """Return the day of an instant in the town's zone."""
     return local_minute(at, zone).day
+
+
+def shifted_to_day(at: Instant, day: Day, zone: ZoneInfo) -> Instant:
+    """Return an instant at the same local time of another day."""
+    days = date.fromisoformat(day) - date.fromisoformat(day_of(at, zone))
+    local = parse_instant(at).astimezone(zone) + days
+    return format_instant(local)
 
 
 def local_minute(at: Instant, zone: ZoneInfo) -> LocalMinute:

@@ -12,11 +12,15 @@ The order, and the reasons:
  3. blocked         a lost card buys nothing, even if this terminal does not know its account
  4. unknown card    served by default (story 3); refused only where the town decides so
  5. already served  one meal per account, service and day: at this terminal, or at another one as
-                    far as the central's records say
+                    far as the central's records say (`is_same_meal`)
  6. credit          only where the town refuses; never on stale data (story 1), never under
                     `serve_all_until` (story 2)
+
+A guessed day never refuses: then the town's rules of a day, and meals of an earlier boot, give no
+refusal (`Moment.is_day_sure`).
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TypedDict
 
@@ -37,16 +41,29 @@ from agent.domain.card import Token
 from agent.domain.clock import ClockTrust, Day, Instant, Moment, age_ms
 from agent.domain.ledger import Entry, Flag, How, Kind, RefusalReason, Reversed
 
+SAME_MEAL_MS = 12 * 3_600_000
+"""Within a boot, two taps of one service that are further apart are two meals."""
 ASSURANCE_UID = "uid"
 """The card was identified by its UID alone, which can be copied."""
+
+
+class OwnMeal(Struct, frozen=True, kw_only=True):
+    """A meal in this terminal's ledger.
+
+    `is_dated`: its day was confirmed when it was recorded, and no later time contradicts it.
+    """
+
+    entry: Entry
+    is_undone: bool
+    is_dated: bool
 
 
 class Facts(Struct, frozen=True, kw_only=True):
     """All inputs of a decision, read before it.
 
-    `own_meal` is the standing meal of the account, or unknown card, at `service`. `own_meals`
-    counts its meals there, undone ones included: an undone meal may be eaten again. `data_age_ms`
-    is the time since the last contact with the central, None for never.
+    `own_meals` are the meals of the account, or unknown card, at `service` that may be the same
+    meal, the oldest first: of its day, or of this boot. `data_age_ms` is the time since the last
+    contact with the central, None if that is not known.
     """
 
     moment: Moment
@@ -55,17 +72,21 @@ class Facts(Struct, frozen=True, kw_only=True):
     card: CardRecord | None
     account: AccountRecord | None
     balance_cents: int
-    own_meal: Entry | None
-    own_meals: int
+    own_meals: Sequence[OwnMeal]
     policy: PolicyRecord
     service: ServiceNow | None
     data_age_ms: int | None
 
 
 class Served(Struct, frozen=True, kw_only=True):
-    """A meal. `entry` must be committed before the reader shows green."""
+    """A meal. `entry` must be committed before the reader shows green.
+
+    `is_another`: the ledger has a meal of that account, service and day, which is another meal: its
+    day, or this one, was wrong or guessed.
+    """
 
     entry: Entry
+    is_another: bool = False
 
 
 class AlreadyServed(Struct, frozen=True, kw_only=True):
@@ -101,7 +122,7 @@ def decide(facts: Facts) -> Outcome:
         return _decide_unknown(facts, facts.service)
     if by_card and facts.account.status is AccountStatus.CLOSED:
         return _refused(facts, RefusalReason.BLOCKED)
-    if _has_own_meal(facts):
+    if _has_own_meal(facts, facts.service):
         return _already_served(facts, terminal=None)
     if (elsewhere := _meal_elsewhere(facts, facts.account, facts.service)) is not None:
         return _already_served(facts, terminal=elsewhere)
@@ -109,11 +130,12 @@ def decide(facts: Facts) -> Outcome:
 
 
 def _decide_unknown(facts: Facts, service: ServiceNow) -> Outcome:
-    if facts.policy.unknown_card is UnknownCard.REFUSE and not _serve_all(facts):
+    refuses = facts.policy.unknown_card is UnknownCard.REFUSE and not _is_day_guessed(facts)
+    if refuses and not _serve_all(facts):
         return _refused(facts, RefusalReason.UNKNOWN_CARD)
-    if _has_own_meal(facts):
+    if _has_own_meal(facts, service):
         return _already_served(facts, terminal=None)
-    return Served(entry=_meal(facts, Kind.UNKNOWN_MEAL, service, cents=0, flags=[]))
+    return _served(facts, Kind.UNKNOWN_MEAL, service, cents=0, flags=[])
 
 
 def _decide_credit(facts: Facts, account: AccountRecord, service: ServiceNow) -> Outcome:
@@ -124,25 +146,39 @@ def _decide_credit(facts: Facts, account: AccountRecord, service: ServiceNow) ->
     if short and facts.policy.shortage is Shortage.REFUSE and facts.how is How.CARD:
         if _serve_all(facts):
             flags.append(Flag.SERVE_ALL)
-        elif not _stale(facts):
+        elif not _stale(facts) and not _is_day_guessed(facts):
             return _refused(facts, RefusalReason.NO_CREDIT)
-    return Served(entry=_meal(facts, Kind.MEAL, service, cents=-price_cents, flags=flags))
+    return _served(facts, Kind.MEAL, service, cents=-price_cents, flags=flags)
 
 
-def _has_own_meal(facts: Facts) -> bool:
-    """Return whether the account had its meal at this terminal.
+def is_same_meal(meal: OwnMeal, service: ServiceNow, facts: Facts) -> bool:
+    """Return whether an own meal is the one that is asked for now, undone or not.
 
-    Under a guessed day only a meal of this boot counts: one of an earlier boot may be of another
-    day, and a child must not go hungry by a guess.
+    Within a boot the monotonic clock says it: the same service within hours is the same meal, a day
+    later it is not, whatever the wall clock showed. Across boots the day says it, if both days were
+    confirmed. A meal that staff typed in later has the day they gave.
     """
-    if facts.own_meal is None:
-        return False
-    return not _is_day_guessed(facts.moment) or facts.own_meal.boot == facts.moment.boot
+    entry = meal.entry
+    is_of_day = entry.day == service.day
+    if facts.how is How.LATE and entry.how is not How.LATE:
+        return is_of_day and (meal.is_dated or entry.clock is ClockTrust.HELD)
+    if entry.how is How.LATE:
+        return is_of_day and not _is_day_guessed(facts)
+    if entry.boot == facts.moment.boot:
+        return 0 <= facts.moment.mono_ms - entry.mono_ms < SAME_MEAL_MS
+    return is_of_day and meal.is_dated and not _is_day_guessed(facts)
 
 
-def _is_day_guessed(moment: Moment) -> bool:
-    """Return whether the clock is known to be wrong and the staff have not set the day."""
-    return moment.trust is ClockTrust.UNSET and moment.day is None
+def _has_own_meal(facts: Facts, service: ServiceNow) -> bool:
+    """Return whether the account had its meal at this terminal."""
+    return any(
+        not meal.is_undone and is_same_meal(meal, service, facts) for meal in facts.own_meals
+    )
+
+
+def _is_day_guessed(facts: Facts) -> bool:
+    """Return whether the day is a guess. The staff name the day of a late meal."""
+    return facts.how is not How.LATE and not facts.moment.is_day_sure
 
 
 def _meal_elsewhere(facts: Facts, account: AccountRecord, service: ServiceNow) -> str | None:
@@ -151,7 +187,9 @@ def _meal_elsewhere(facts: Facts, account: AccountRecord, service: ServiceNow) -
     This terminal's ledger is newer than that: if it has meals of this service, only they count.
     """
     last = account.last_meal
-    if last is None or facts.own_meals > 0 or _is_day_guessed(facts.moment):
+    if last is None or _is_day_guessed(facts):
+        return None
+    if any(is_same_meal(meal, service, facts) for meal in facts.own_meals):
         return None
     return last.terminal if (last.day, last.service) == (service.day, service.service) else None
 
@@ -180,6 +218,14 @@ def _made_at(moment: Moment) -> _MadeAt:
         "boot": moment.boot,
         "mono_ms": moment.mono_ms,
     }
+
+
+def _served(
+    facts: Facts, kind: Kind, service: ServiceNow, *, cents: int, flags: list[Flag]
+) -> Served:
+    entry = _meal(facts, kind, service, cents=cents, flags=flags)
+    is_another = any(not meal.is_undone and meal.entry.day == entry.day for meal in facts.own_meals)
+    return Served(entry=entry, is_another=is_another)
 
 
 def _meal(facts: Facts, kind: Kind, service: ServiceNow, *, cents: int, flags: list[Flag]) -> Entry:
@@ -242,18 +288,17 @@ class UndoRefusal(StrEnum):
     TOO_LATE = "too_late"
 
 
-def undo(
-    meal: Entry, *, epoch: str, undone: bool, policy: PolicyRecord, moment: Moment
-) -> Entry | UndoRefusal:
+def undo(own: OwnMeal, *, epoch: str, policy: PolicyRecord, moment: Moment) -> Entry | UndoRefusal:
     """Return the draft of the storno of a meal of `epoch`, or the reason there is none.
 
     A meal is undone once (story 4).
     """
+    meal = own.entry
     if meal.kind not in (Kind.MEAL, Kind.UNKNOWN_MEAL):
         return UndoRefusal.NOT_A_MEAL
-    if undone:
+    if own.is_undone:
         return UndoRefusal.ALREADY_UNDONE
-    if age_ms(meal.at, moment.at) > policy.undo_min * 60_000:
+    if _age_of_meal_ms(own, moment) > policy.undo_min * 60_000:
         return UndoRefusal.TOO_LATE
     return Entry(
         kind=Kind.STORNO,
@@ -266,6 +311,14 @@ def undo(
         day=meal.day,
         reverses=Reversed(epoch=epoch, seq=meal.seq, hash=meal.hash),
     )
+
+
+def _age_of_meal_ms(own: OwnMeal, moment: Moment) -> int:
+    """Return the age of a meal, 0 where the clocks do not know it."""
+    if own.entry.boot == moment.boot:
+        return moment.mono_ms - own.entry.mono_ms
+    is_known = own.is_dated and moment.trust is ClockTrust.SYNCED
+    return age_ms(own.entry.at, moment.at) if is_known else 0
 
 
 def closing(*, moment: Moment, service: str, day: Day, trays: int, served: int) -> Entry:

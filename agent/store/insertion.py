@@ -1,12 +1,13 @@
-"""The statement that appends an entry, with its values. Writes nothing; `writes.py` runs it."""
+"""Statements about entries that several modules use. Writes nothing; `writes.py` runs them."""
 
 import msgspec
 
-from agent.domain.clock import ClockTrust
 from agent.domain.ledger import SEQ_BITS, Entry, Kind, Place
 from agent.errors import RefusedEntryError
 from agent.store.rows import SealedBody
 
+# of an entry m: its time was found to be wrong
+IS_WRONG_TIME = "EXISTS (SELECT 1 FROM wrong_time w WHERE m.n BETWEEN w.first AND w.last)"
 _MEAL_NUMBER = (
     "(SELECT 1 + CASE WHEN ? THEN count(*) ELSE count(s.n) END FROM entry m"
     " LEFT JOIN entry s ON s.reverses = m.n"
@@ -34,19 +35,18 @@ def sealed_body(entry: Entry, body: bytes) -> SealedBody:
 
 
 def insertion(
-    epoch_number: int, entry: Entry, sealed: SealedBody, *, is_copy: bool = False
+    epoch_number: int, entry: Entry, sealed: SealedBody, *, is_another: bool = False
 ) -> tuple[str, tuple[object, ...]]:
     """Return the statement that appends an entry to an epoch, and its values.
 
-    `is_copy`: the entry was made on another disk, which may have served the same child.
+    `is_another`: the ledger may have a meal of that eater, service and day that is another meal, of
+    a wrong or guessed day, or of another disk that served the same child.
     """
     eater = entry.account or entry.card
     place = Place(epoch_number, entry.seq)
     columns = (place.n, entry.kind.value, eater, entry.service, entry.day)
     if entry.kind in (Kind.MEAL, Kind.UNKNOWN_MEAL):
-        # Under a wrong clock the day is a guess, and a guess must not join the meals of two days.
-        counts_all = is_copy or entry.clock is ClockTrust.UNSET
-        meal_number = (counts_all, eater, entry.day, entry.service)
+        meal_number = (is_another, eater, entry.day, entry.service)
         return _INSERT_MEAL, (*columns, *meal_number, entry.cents, sealed.hash, sealed.body)
     reverses: tuple[object, ...] = (None, None, None)
     if entry.reverses is not None:

@@ -10,23 +10,23 @@ from typing import TypeVar
 
 import msgspec
 
-from agent.domain.canteen import (
-    AccountRecord,
-    CardRecord,
-    PolicyRecord,
-    ServiceNow,
-    ServiceRecord,
-)
-from agent.domain.clock import Instant
+from agent.domain.canteen import AccountRecord, CardRecord, PolicyRecord, ServiceRecord
+from agent.domain.clock import ClockTrust, Instant, TimeSource, parse_instant
 from agent.domain.degrade import KnownRecord, read_known
 from agent.domain.digest import Tally, tally, tally_unread
 from agent.domain.ledger import SEQ_BITS, Entry, Place
+from agent.domain.tap import OwnMeal
+from agent.domain.timekeeper import Belief
 from agent.errors import DamagedError, RecordError
 from agent.store.database import Database
-from agent.store.rows import Holder, ListedEntry, RecordRow
+from agent.store.insertion import IS_WRONG_TIME
+from agent.store.rows import Holder, ListedEntry, MealsWanted, RecordRow, WrongTime
 from agent.store.standing import hash_at
 
 DIGEST_STEP_RECORDS = 500  # some milliseconds on a Pi: a tap never waits longer for a digest
+
+RECENT_ENTRIES = 10_000  # a wrong time is looked for among these: some weeks of a large school
+_RECENT = f"(SELECT * FROM entry ORDER BY n DESC LIMIT {RECENT_ENTRIES})"
 
 _Record = TypeVar("_Record", bound=KnownRecord)
 
@@ -36,10 +36,8 @@ _OWN_CENTS = (
     "coalesce((SELECT sum(cents) FROM entry WHERE eater = record.id AND n > h AND cents <> 0), 0)"
 )
 _ACCOUNT = f"SELECT {BODY}, {_OWN_CENTS}"
-_MEALS = (
-    "(SELECT count(*) FROM entry WHERE eater IN (record.id, ?) AND day = ? AND service = ?"
-    " AND meal_number > 0)"
-)
+_MAY_BE_SAME = "service = ? AND meal_number > 0 AND (day = ? OR n >= ?)"
+_MEALS = f"(SELECT count(*) FROM entry WHERE eater IN (record.id, ?) AND {_MAY_BE_SAME})"
 _OF_ACCOUNT = " FROM record WHERE kind = 'account' AND id = ?"
 
 
@@ -48,8 +46,8 @@ def account(db: Database, account_id: str) -> AccountRecord | None:
     return decode_account(account_id, row[0]) if row else None
 
 
-def holder(db: Database, token: str, service: ServiceNow | None) -> Holder:
-    """Return the card with this token, its account, and what it ate at `service`.
+def holder(db: Database, token: str, wanted: MealsWanted | None) -> Holder:
+    """Return the card with this token, its account, and what it ate.
 
     One query finds balance and meals, since most children tap once a day: the meal itself is read
     only for those who ate.
@@ -58,16 +56,15 @@ def holder(db: Database, token: str, service: ServiceNow | None) -> Holder:
     card = _decoded(CardRecord, "card", token, row[0]) if row else None
     account, cents, meals = None, 0, 1
     if card is not None:
-        service_id, day = (service.service, service.day) if service else (None, None)
-        row = db.row(f"{_ACCOUNT}, {_MEALS}{_OF_ACCOUNT}", (token, day, service_id, card.account))
+        same = (wanted.service, wanted.day, wanted.since) if wanted else (None, None, None)
+        row = db.row(f"{_ACCOUNT}, {_MEALS}{_OF_ACCOUNT}", (token, *same, card.account))
         if row is not None:
             account = decode_account(card.account, row[0])
             cents, meals = account.balance + row[1], row[2]
-    if service is None or meals == 0:
-        return Holder(card, account, cents, None, 0)
-    account_id = account.id if account else None
+    if wanted is None or meals == 0:
+        return Holder(card, account, cents, [])
     return Holder(
-        card, account, cents, *own_meals(db, account_id, token, service.service, service.day)
+        card, account, cents, own_meals(db, (account.id if account else None, token), wanted)
     )
 
 
@@ -88,46 +85,42 @@ def services(db: Database) -> list[ServiceRecord]:
 
 
 def own_meals(
-    db: Database, account_id: str | None, token: str | None, service: str, day: str
-) -> tuple[Entry | None, int]:
-    """Return the standing meal of an account at a service and day, and how many there were.
+    db: Database, eaters: tuple[str | None, str | None], wanted: MealsWanted
+) -> list[OwnMeal]:
+    """Return the meals of an account and its card that may be the same meal, the oldest first.
 
-    Meals that the card `token` got while its account was unknown here count as well.
+    Meals that the card got while its account was unknown here count as well.
     """
     rows = db.rows(
-        "SELECT m.body, m.hash, s.n IS NULL FROM entry m LEFT JOIN entry s ON s.reverses = m.n"
-        " WHERE m.eater IN (?, ?) AND m.day = ? AND m.service = ? AND m.meal_number > 0"
-        " ORDER BY m.n",
-        (account_id, token, day, service),
-    )
-    meals = [(body, digest) for body, digest, is_standing in rows if is_standing]
-    return (decode_body(*meals[-1]) if meals else None, len(rows))
-
-
-def meal_since(
-    db: Database, eaters: tuple[str | None, str | None], service: str, boot: str, mono_ms: int
-) -> Entry | None:
-    """Return the newest standing meal that this boot made since `mono_ms`, of any day.
-
-    `eaters` are an account and its card's token."""
-    row = db.row(
-        "SELECT m.body, m.hash FROM entry m"
+        f"SELECT m.body, m.hash, s.n IS NOT NULL, {IS_WRONG_TIME}"
+        " FROM entry m LEFT JOIN entry s ON s.reverses = m.n"
         " WHERE m.eater IN (?, ?) AND m.service = ? AND m.meal_number > 0"
-        " AND m.body ->> '$.boot' = ? AND m.body ->> '$.mono_ms' >= ?"
-        " AND NOT EXISTS (SELECT 1 FROM entry s WHERE s.reverses = m.n) ORDER BY m.n DESC LIMIT 1",
-        (*eaters, service, boot, mono_ms),
+        " AND (m.day = ? OR m.n >= ?) ORDER BY m.n",
+        (*eaters, wanted.service, wanted.day, wanted.since),
     )
-    return decode_body(row[0], row[1]) if row else None
+    return [_own_meal(*row) for row in rows]
 
 
-def entry(db: Database, epoch: str, seq: int) -> tuple[Entry, bool] | None:
-    """Return an own entry and whether it was undone, None if this disk does not have it."""
+def entry(db: Database, epoch: str, seq: int) -> OwnMeal | None:
+    """Return an own entry as a meal to undo, None if this disk does not have it."""
     row = db.row(
-        "SELECT e.body, e.hash, s.n IS NOT NULL FROM entry e LEFT JOIN entry s ON s.reverses = e.n"
-        f" WHERE e.n = (SELECT n FROM epoch WHERE id = ?) << {SEQ_BITS} | ?",
+        f"SELECT m.body, m.hash, s.n IS NOT NULL, {IS_WRONG_TIME}"
+        " FROM entry m LEFT JOIN entry s ON s.reverses = m.n"
+        f" WHERE m.n = (SELECT n FROM epoch WHERE id = ?) << {SEQ_BITS} | ?",
         (epoch, seq),
     )
-    return (decode_body(row[0], row[1]), bool(row[2])) if row else None
+    return _own_meal(*row) if row else None
+
+
+def start_of_window(db: Database, boot: str, mono_ms: int) -> int:
+    """Return the place in the file from which on all entries are of a boot, since `mono_ms`."""
+    with db.reading() as sql:
+        for n, its_boot, its_ms in sql.execute(
+            "SELECT n, body ->> '$.boot', body ->> '$.mono_ms' FROM entry ORDER BY n DESC"
+        ):
+            if its_boot != boot or its_ms < mono_ms:
+                return int(n) + 1
+    return 0
 
 
 def batch(db: Database, epoch: str, first: int, count_max: int) -> tuple[str, list[bytes]]:
@@ -156,17 +149,53 @@ def remembers_from(db: Database) -> Instant | None:
     return str(row[0]) if row else None
 
 
-def latest_entry(db: Database) -> Entry | None:
-    """Return the entry with the latest time.
+def newest_confirmed_at(db: Database, boot: str) -> Instant | None:
+    """Return the newest confirmed time of earlier boots: of an entry, or of the last contact.
 
-    It is the last one of some epoch, not always of the newest: a salvaged epoch comes behind.
+    Newest by time: an epoch that was salvaged comes behind, and is older.
     """
-    rows = db.rows(
-        "SELECT body, hash FROM entry WHERE n IN"
-        f" (SELECT (SELECT max(n) FROM entry WHERE n < (epoch.n + 1) << {SEQ_BITS}) FROM epoch)"
+    row = db.only_row(
+        "SELECT max(coalesce(max(m.body ->> '$.at'), ''),"
+        " (SELECT coalesce(last_contact_at, '') FROM terminal))"
+        f" FROM {_RECENT} m WHERE m.body ->> '$.clock' = 'synced' AND m.body ->> '$.boot' <> ?"
+        f" AND NOT {IS_WRONG_TIME}",
+        (boot,),
     )
-    entries = (decode_body(body, digest) for body, digest in rows)
-    return max(entries, key=lambda entry: entry.at, default=None)
+    return str(row[0]) or None
+
+
+def belief(db: Database, boot: str) -> Belief | None:
+    """Return the confirmed time of a boot as it was kept, None if it has none."""
+    row = db.row(
+        "SELECT source, zero_at, doubt, doubted_ms, witnessed FROM belief WHERE boot = ?", (boot,)
+    )
+    if row is None:
+        return None
+    source, zero_at, doubt, doubted_ms, is_witnessed = row
+    return Belief(TimeSource(source), parse_instant(zero_at), doubt, doubted_ms, bool(is_witnessed))
+
+
+def wrong_times(db: Database) -> list[WrongTime]:
+    """Return which entries carry a wrong time, in order."""
+    rows = db.rows("SELECT first, last, boot FROM wrong_time ORDER BY first")
+    return [WrongTime(first=Place.of(r[0]), last=Place.of(r[1]), boot=r[2]) for r in rows]
+
+
+def entries_of_boot(db: Database, boot: str) -> list[tuple[Place, Entry]]:
+    """Return the entries of a boot with their places, as far as they are the file's newest."""
+    start = start_of_window(db, boot, 0)
+    rows = db.rows("SELECT n, body, hash FROM entry WHERE n >= ? ORDER BY n", (start,))
+    return [(Place.of(n), decode_body(body, digest)) for n, body, digest in rows]
+
+
+def entries_after(db: Database, at: Instant, boot: str) -> list[tuple[Place, Entry]]:
+    """Return the entries of other boots with a confirmed time after an instant, in order."""
+    rows = db.rows(
+        f"SELECT n, body, hash FROM {_RECENT} WHERE body ->> '$.at' > ?"
+        " AND body ->> '$.boot' <> ? AND body ->> '$.clock' = 'synced' ORDER BY n",
+        (at, boot),
+    )
+    return [(Place.of(n), decode_body(body, digest)) for n, body, digest in rows]
 
 
 def oldest_pending_at(db: Database) -> str | None:
@@ -220,6 +249,9 @@ def counts(db: Database) -> dict[str, int]:
     kept = dict(db.rows("SELECT kind, count(*) FROM record GROUP BY kind"))
     for table in ("set_aside", "note", "incident"):
         (kept[table],) = db.only_row(f"SELECT count(*) FROM {table}")
+    (kept["wrong_time"],) = db.only_row(
+        "SELECT count(*) FROM wrong_time w JOIN entry e ON e.n BETWEEN w.first AND w.last"
+    )
     return kept
 
 
@@ -266,6 +298,12 @@ def unread(db: Database) -> list[RecordRow]:
 def decode_account(account_id: str, body: bytes) -> AccountRecord:
     """Return a stored account. Raise `RecordError` when it is damaged."""
     return _decoded(AccountRecord, "account", account_id, body)
+
+
+def _own_meal(body: str, digest: bytes, is_undone: int, is_wrong_time: int) -> OwnMeal:
+    entry = decode_body(body, digest)
+    is_dated = entry.clock is ClockTrust.SYNCED and not is_wrong_time
+    return OwnMeal(entry=entry, is_undone=bool(is_undone), is_dated=is_dated)
 
 
 def decode_body(body: str, digest: bytes) -> Entry:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 
 from agent.domain.canteen import AccountRecord, CardRecord
-from agent.domain.clock import Instant
+from agent.domain.clock import Day, Instant
 from agent.domain.ledger import ChainEnd, Entry, Place
+from agent.domain.tap import OwnMeal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,14 +106,38 @@ class SealedBody:
 class Holder:
     """A card, its account, that account's balance in cents (0 without account), and its meals.
 
-    `own_meal` is its standing meal at the service in question, `own_meals` how many there were.
+    `own_meals` are those of the service in question, of its day or of this boot.
     """
 
     card: CardRecord | None
     account: AccountRecord | None
     balance_cents: int
-    own_meal: Entry | None
-    own_meals: int
+    own_meals: list[OwnMeal]
+
+
+@dataclass(frozen=True, slots=True)
+class MealsWanted:
+    """Which meals may be the same meal: of a service, and of a day or from a place on.
+
+    `since` is where this boot's last hours begin in the file.
+    """
+
+    service: str
+    day: Day
+    since: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongTime:
+    """Entries of one boot, from one place to another, whose time was found to be wrong."""
+
+    first: Place
+    last: Place
+    boot: str
+
+    def covers(self, place: Place) -> bool:
+        """Return whether an entry is one of them."""
+        return self.first <= place <= self.last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +171,7 @@ class Changeset:
     reset: bool
     more: bool
     until: int | None
-    last_contact_at: Instant
+    last_contact_at: Instant | None
     unreadable: list[SetAside]
     incident: Incident | None
     later_notes: list[LaterNote] = field(default_factory=list)

@@ -102,6 +102,20 @@ CREATE TABLE terminal (                     -- one row
 ) STRICT;
 """,
     """
+CREATE TABLE wrong_time (                   -- entries whose time was found to be wrong
+    first INTEGER PRIMARY KEY,              -- place of the first one
+    last  INTEGER NOT NULL CHECK (last >= first),
+    boot  TEXT NOT NULL                     -- in which they were made
+) STRICT;
+CREATE TABLE belief (                       -- at most one row: the confirmed time of a boot
+    singleton  INTEGER PRIMARY KEY CHECK (singleton = 1),
+    boot       TEXT NOT NULL,
+    source     TEXT NOT NULL,
+    zero_at    TEXT NOT NULL,               -- the time at the beginning of the boot
+    doubt      TEXT NOT NULL,               -- what contradicts it, empty if nothing does
+    doubted_ms INTEGER NOT NULL,            -- since when, in milliseconds of the boot
+    witnessed  INTEGER NOT NULL CHECK (witnessed IN (0, 1))
+) STRICT;
 -- The newest form of records that this version cannot read; `record` keeps the last that it could.
 CREATE TABLE unread (
     kind  TEXT NOT NULL,

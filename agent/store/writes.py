@@ -1,4 +1,4 @@
-"""Every write to the terminal's database is a function here.
+"""Every write to the terminal's database is a function here; `pruning.py` deletes old entries.
 
 Each function but `wipe` is one transaction: when it has returned, its effect is on the disk; when
 it raises, nothing was changed. Only after `UncertainCommitError` that is unknown.
@@ -7,8 +7,9 @@ it raises, nothing was changed. Only after `UncertainCommitError` that is unknow
 import sqlite3
 from collections.abc import Iterable
 
-from agent.domain.clock import Instant
+from agent.domain.clock import Instant, format_instant
 from agent.domain.ledger import ChainEnd, Entry, Place, genesis, seal
+from agent.domain.timekeeper import Belief
 from agent.errors import DamagedError, RefusedEntryError, StoreError, UncertainCommitError
 from agent.store.cache import Tail
 from agent.store.database import Database
@@ -19,6 +20,7 @@ from agent.store.rows import (
     Incident,
     RecordRow,
     SetAside,
+    WrongTime,
 )
 from agent.store.standing import find_place, tail
 from agent.store.statements import (
@@ -30,8 +32,6 @@ from agent.store.statements import (
     store_notes,
     store_record,
 )
-
-PRUNE_ROWS_MAX = 500  # one step of pruning takes no longer than a tap may wait
 
 
 def initialise(db: Database, *, town: str, terminal: str, epoch: str) -> None:
@@ -49,8 +49,8 @@ def initialise(db: Database, *, town: str, terminal: str, epoch: str) -> None:
         _insert_epoch(sql, 1, epoch)
 
 
-def append(db: Database, draft: Entry) -> Entry:
-    """Append an entry to the ledger and return it sealed.
+def append(db: Database, draft: Entry, *, is_another: bool = False) -> Entry:
+    """Append an entry to the ledger and return it sealed. `is_another`: see `insertion`.
 
     One statement is the whole transaction, so a tap costs one flush. Raise `RefusedEntryError` for
     a second meal or storno, and `StoreError` when the disk does not take the entry. After an I/O
@@ -61,7 +61,7 @@ def append(db: Database, draft: Entry) -> Entry:
     entry, body = seal(draft, seq=place.seq, previous=previous)
     sealed = sealed_body(entry, body)
     try:
-        db.write_one(*insertion(place.epoch_number, entry, sealed))
+        db.write_one(*insertion(place.epoch_number, entry, sealed, is_another=is_another))
     except StoreError as error:
         if isinstance(error.__cause__, sqlite3.IntegrityError):
             raise RefusedEntryError(str(error)) from error
@@ -169,7 +169,7 @@ def apply_changes(db: Database, changes: Changeset) -> int:
 
 
 def adopt_generation(
-    db: Database, generation: str, last_contact_at: Instant, incident: Incident | None
+    db: Database, generation: str, last_contact_at: Instant | None, incident: Incident | None
 ) -> None:
     """Follow a new generation: earlier epochs are sent again before records are taken."""
     with db.transaction() as sql:
@@ -196,7 +196,7 @@ def acknowledge(db: Database, changes: Changeset) -> None:
 
 
 def note_contact(db: Database, last_contact_at: Instant) -> None:
-    """Note the central's time of a message that changed nothing else."""
+    """Note the time of a message that changed nothing else."""
     with db.transaction() as sql:
         sql.execute("UPDATE terminal SET last_contact_at = ?", (last_contact_at,))
 
@@ -261,7 +261,7 @@ def take_over(db: Database, copies: Iterable[EpochCopy], epoch_bits: str) -> Non
             )
             for sealed in copy.entries:
                 entry = decode_unhashed(sealed.body)
-                sql.execute(*insertion(number, entry, sealed, is_copy=True))
+                sql.execute(*insertion(number, entry, sealed, is_another=True))
         newest += len(copies) + 1
         _insert_epoch(sql, newest, f"{newest}-{epoch_bits}")
         (first,) = sql.execute("SELECT n FROM entry ORDER BY n LIMIT 1").fetchone()
@@ -334,36 +334,45 @@ def add_incident(db: Database, incident: Incident) -> None:
         insert_incident(sql, incident)
 
 
-def prune(db: Database, *, before: Instant) -> int:
-    """Delete the oldest entries that are acknowledged, old, and inside their balance.
+def recount_incident(db: Database, kind: str, detail: str) -> None:
+    """Give the newest incident of a kind a detail with its present count."""
+    with db.transaction() as sql:
+        sql.execute(
+            "UPDATE incident SET detail = ? WHERE n = (SELECT max(n) FROM incident WHERE kind = ?)",
+            (detail, kind),
+        )
 
-    Old means before `before`. Return how many, at most `PRUNE_ROWS_MAX`. Only a prefix goes, so
-    that `oldest` describes what is kept. The newest acknowledged entry of any epoch stays: the
-    chain, the hello and the clock's floor need it.
+
+def keep_belief(db: Database, boot: str, belief: Belief) -> None:
+    """Keep the confirmed time of a boot, for a process that starts again."""
+    with db.transaction() as sql:
+        sql.execute(
+            "INSERT OR REPLACE INTO belief VALUES (1, ?, ?, ?, ?, ?, ?)",
+            (
+                boot,
+                belief.source.value,
+                format_instant(belief.zero),
+                belief.doubt,
+                belief.doubted_ms,
+                int(belief.is_witnessed),
+            ),
+        )
+
+
+def keep_wrong_times(
+    db: Database, boot: str, wrong: Iterable[WrongTime], incident: Incident | None
+) -> None:
+    """Keep which entries carry a wrong time, with the incident that names them.
+
+    What was kept of this boot is replaced: a later agreement undoes an earlier one.
     """
     with db.transaction() as sql:
-        ends: dict[int, tuple[int, bytes]] = {}  # epoch number -> seq and hash of its last deleted
-        count = last = 0
-        for n, at, digest, is_inside in sql.execute(
-            "SELECT e.n, e.body ->> '$.at', e.hash, r.id IS NULL OR r.h >= e.n"
-            " FROM entry e LEFT JOIN record r ON r.kind = 'account' AND r.id = e.eater"
-            " WHERE e.n < (SELECT max(n) FROM entry WHERE n <= (SELECT acked FROM terminal))"
-            " ORDER BY e.n LIMIT ?",
-            (PRUNE_ROWS_MAX,),
-        ):
-            if at >= before or not is_inside:
-                break
-            place = Place.of(n)
-            ends[place.epoch_number], count, last = (place.seq, digest), count + 1, n
-        if not ends:
-            return 0
-        sql.execute("UPDATE terminal SET pruning = 1")
-        sql.execute("DELETE FROM entry WHERE n <= ?", (last,))
-        sql.execute("DELETE FROM note WHERE n <= ?", (last,))
-        sql.execute("UPDATE terminal SET pruning = 0")
-        for number, end in ends.items():
-            sql.execute("UPDATE epoch SET base_seq = ?, base_hash = ? WHERE n = ?", (*end, number))
-    return count
+        sql.execute("DELETE FROM wrong_time WHERE boot = ?", (boot,))
+        sql.executemany(
+            "INSERT OR REPLACE INTO wrong_time VALUES (?, ?, ?)",
+            [(span.first.n, span.last.n, span.boot) for span in wrong],
+        )
+        insert_incident(sql, incident)
 
 
 def _insert_epoch(sql: sqlite3.Connection, number: int, epoch: str) -> None:

@@ -3,19 +3,42 @@
 Values only, usable without a broker.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from agent.sync.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
 class LinkUp:
-    """Connected and subscribed."""
+    """Connected and subscribed, to a broker with these limits."""
+
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)
 class LinkDown:
-    """The connection ended."""
+    """The connection ended, or an attempt failed: each attempt reports its own reason.
+
+    `is_takeover`: another client connected with this identity.
+    """
 
     reason: str
+    is_takeover: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The broker does not take what is published on a topic, or could not."""
+
+    topic: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The broker takes again what is published on a topic that was denied."""
+
+    topic: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +53,8 @@ class Arrived:
     receipt: object
 
 
-LinkEvent = LinkUp | LinkDown | Arrived
+LinkState = LinkUp | LinkDown | Denied | Taken
+LinkEvent = LinkState | Arrived
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -175,9 +175,14 @@ class TerminalState(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     The last will is `online` false alone.
 
+    `clock_fault` is what is wrong with the clocks, and what to do; absent if nothing is known.
+    `wrong_times` counts kept entries whose time was found to be wrong.
     `fault` is why the terminal answers every tap with *out of order*; members that its file would
     give are absent then. `mirror` is "ready", or why there is no second copy of the ledger;
     absent where none is configured. `wiped`: it serves nobody until it is given work again.
+    `link_fault` is why the broker does not take some messages.
+    `not_booked_since` is there while entries wait and none was booked for a minute or more, and
+    `not_booked_reason` is the likely reason.
     """
 
     online: bool
@@ -189,9 +194,15 @@ class TerminalState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     readers: dict[str, str] = {}
     set_aside: Count | None = None
     incidents: Count | None = None
+    clock: ClockTrust | None = None
+    clock_fault: str | None = None
+    wrong_times: Count | None = None
     fault: str | None = None
     mirror: str | None = None
     wiped: bool = False
+    link_fault: str | None = None
+    not_booked_since: Instant | None = None
+    not_booked_reason: str | None = None
 
 
 class CentralState(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -17,7 +17,7 @@ from agent.domain.card import parse_card_key
 from agent.errors import CardError, ConfigError
 from agent.readers.open import ReaderConfig
 from agent.readers.profile_rules import load_profile, read_profile
-from agent.sync.mqtt import Broker
+from agent.sync.broker import Broker
 from agent.toml_file import load_toml
 
 SOCKET_PATH_BYTES_MAX = 107  # unix(7)
@@ -29,12 +29,17 @@ PORT_EXAMPLES = {
 
 
 class BrokerTable(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[broker]`: url mqtts://host:8883 with the three files, or mqtt://host:1883 without TLS."""
+    """`[broker]`: url mqtts://host:8883 with the three files, or mqtt://host:1883 without TLS.
+
+    `username` and `password_file` are for a broker that wants them.
+    """
 
     url: str
     ca_file: str | None = None
     certificate_file: str | None = None
     key_file: str | None = None
+    username: str | None = None
+    password_file: str | None = None
 
 
 class ReaderTable(Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,17 +142,16 @@ def _broker(path: Path, table: BrokerTable) -> Broker:
         ca_file=_file(path, "broker.ca_file", table.ca_file),
         certificate_file=_file(path, "broker.certificate_file", table.certificate_file),
         key_file=_file(path, "broker.key_file", table.key_file),
+        username=table.username,
+        password_file=_file(path, "broker.password_file", table.password_file),
     )
+    key = "broker.url"
     try:
-        is_tls = broker.address().is_tls
+        broker.address()
+        key = "broker"
+        broker.check()
     except ConfigError as error:
-        raise ConfigError(f"{path}: key 'broker.url': {error}") from None
-    if not is_tls and (broker.ca_file or broker.certificate_file):
-        raise ConfigError(
-            f"{path}: key 'broker.url': certificates are given; write mqtts://, or remove them"
-        )
-    if (broker.certificate_file is None) != (broker.key_file is None):
-        raise ConfigError(f"{path}: key 'broker': certificate_file and key_file go together")
+        raise ConfigError(f"{path}: key '{key}': {error}") from None
     return broker
 
 

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from agent.domain.card import Token
-from agent.domain.clock import Anchor, Moment, Reading, parse_instant
+from agent.domain.clock import Moment, Reading
 from agent.domain.timekeeper import Timekeeper
 from agent.errors import DamagedError, RecordError, StoreError
 from agent.readers.events import (
@@ -30,14 +30,25 @@ from agent.readers.events import (
     Show,
     SignalFailed,
 )
-from agent.store import reads, writes
+from agent.store import writes
 from agent.store.database import Database
 from agent.store.recovery import close_without_checkpoint
 from agent.store.standing import standing
-from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkUp, Publish
+from agent.sync.events import (
+    Acknowledge,
+    Arrived,
+    Denied,
+    DropLink,
+    LinkDown,
+    LinkState,
+    LinkUp,
+    Publish,
+    Taken,
+)
 from agent.sync.messages import TerminalState, encode
 from agent.sync.topics import Leaf, Topics
 from agent.terminal import status
+from agent.terminal.backlog import Backlog
 from agent.terminal.control import Answer, Request
 from agent.terminal.counter import Counter
 from agent.terminal.events import Effect, Event
@@ -46,6 +57,7 @@ from agent.terminal.outages import Outages
 from agent.terminal.replication import Replication
 from agent.terminal.requests import Requests
 from agent.terminal.storage_fault import StorageFault
+from agent.terminal.wrong_times import WrongTimes
 
 STATE_EVERY_MS = 300_000
 
@@ -82,7 +94,9 @@ class _Ledger:
     counter: Counter
     replication: Replication
     housekeeping: Housekeeping
+    backlog: Backlog
     requests: Requests
+    wrong_times: WrongTimes
 
 
 class Terminal:
@@ -99,8 +113,9 @@ class Terminal:
         self._state_ms: int | None = None
         self.fault: StorageFault | None = None
         self.mirror: str | None = None  # state of the second copy of the ledger; None: not wanted
+        self._clock_fault = ""
         try:
-            self._open()
+            self._open(reading)
         except StoreError as error:
             self._fail(error, None, reading)
 
@@ -111,7 +126,11 @@ class Terminal:
 
     def moment(self, reading: Reading) -> Moment:
         """Return the time as an entry made now would carry it."""
-        return self._time.moment(reading)
+        moment = self._time.moment(reading)
+        if self._time.fault != self._clock_fault:
+            self._clock_fault = self._time.fault
+            log.warning("Clock: %s.", self._clock_fault or "nothing contradicts it any more")
+        return moment
 
     def turn(self, event: Event | None, reading: Reading) -> Iterator[Effect]:
         """Do one turn of the main loop: an event, or housekeeping when none waits.
@@ -120,7 +139,7 @@ class Terminal:
         stops between two effects leaves what a power cut leaves.
         """
         moment = self.moment(reading)
-        if isinstance(event, ReaderUp | ReaderDown | SignalFailed | LinkUp | LinkDown):
+        if isinstance(event, ReaderUp | ReaderDown | SignalFailed | LinkState):
             self._outages.note(event, moment.mono_ms)  # sent only once, and needs no file
         if self.fault is not None and not self.fault.is_due(reading.mono_ms):
             yield from self._answer_without_file(self.fault, event, reading)
@@ -130,7 +149,6 @@ class Terminal:
                 self._recover(self.fault, reading)
                 # Messages that arrived meanwhile were not acknowledged: the broker repeats them.
                 yield DropLink()
-                moment = self.moment(reading)  # taps recorded just now may have raised its floor
             ledger = self._working()
             if event is not None:
                 handle = partial(self.handle, event, moment)
@@ -152,7 +170,7 @@ class Terminal:
         match event:
             case CardPresented() | CardUnreadable():
                 signal, entry = ledger.counter.tap(event, moment)
-                self._recorded(entry.at, moment)
+                self._recorded(moment)
                 if isinstance(event, CardUnreadable):
                     self._outages.note_unreadable(event, entry.at)
                 return [Show(reader=event.reader, tap=event.tap, signal=signal)]
@@ -161,14 +179,17 @@ class Terminal:
             case Request():
                 self._answer(event, moment)
                 return []
-            case LinkUp():
+            case LinkUp(limits=limits):
                 self._outages.note(event, moment.mono_ms)
-                ledger.replication.session.link_up(moment.mono_ms)
+                ledger.replication.link_up(limits, moment)
                 return [self._state(moment)]
             case LinkDown():
                 self._outages.note(event, moment.mono_ms)
-                ledger.replication.session.link_down()
+                ledger.replication.link_down(event, moment)
                 return []
+            case Denied() | Taken():
+                self._outages.note(event, moment.mono_ms)
+                return [self._state(moment)]
             case ReaderUp() | ReaderDown():
                 return [self._state(moment)] if self._outages.link is None else []
             case SignalFailed():
@@ -181,6 +202,7 @@ class Terminal:
         effects: list[Effect] = [*self._working().replication.due(moment)]
         last_ms = self._state_ms
         is_due = last_ms is None or moment.mono_ms - last_ms >= STATE_EVERY_MS
+        is_due = self._working().backlog.look(moment) or is_due
         if self._outages.link is None and is_due:
             effects.append(self._state(moment))
         return effects
@@ -189,6 +211,9 @@ class Terminal:
         """Do one step of housekeeping while no event waits."""
         ledger = self._working()
         ledger.replication.step(moment)
+        if ledger.wrong_times.is_due:
+            ledger.wrong_times.step(moment)
+            ledger.replication.session.hello_again()  # its time dates entries at the central
         ledger.housekeeping.step(moment, self._tapped_ms)
 
     def wake_ms(self, reading: Reading) -> int | None:
@@ -198,18 +223,22 @@ class Terminal:
         """
         if self.fault is not None:
             return max(0, self.fault.tried_ms + self.fault.pause_ms - reading.mono_ms)
-        replication = self._working().replication
-        return 0 if replication.has_steps else replication.session.wake_ms(reading.mono_ms)
+        ledger = self._working()
+        if ledger.replication.has_steps or ledger.wrong_times.is_due:
+            return 0
+        return ledger.replication.session.wake_ms(reading.mono_ms)
 
     def summary(self) -> str:
         """Return one line for `systemctl status`."""
         if self.fault is not None:
             return self.fault.summary
-        return status.summary(self._working().db, self._outages)
+        ledger = self._working()
+        return status.summary(ledger.db, self._outages, ledger.backlog.fault())
 
     def status(self, moment: Moment) -> Answer:
         """Return what the terminal is doing, for `canteen-agent status`."""
-        answer = status.status(self._working().db, self._outages, self._time, moment)
+        ledger = self._working()
+        answer = status.status(ledger.db, self._outages, ledger.backlog, self._time, moment)
         return {**answer, "software": self._setup.software, "mirror": self.mirror}
 
     def close(self) -> None:
@@ -217,7 +246,7 @@ class Terminal:
         if self._ledger is not None:
             self._ledger.db.close()
 
-    def _open(self) -> None:
+    def _open(self, reading: Reading) -> None:
         """Open the file. Raise `StoreError` while that does not work."""
         setup = self._setup
         db = setup.open_ledger(self._damage)
@@ -225,18 +254,19 @@ class Terminal:
             replication = Replication(
                 db, software=setup.software, spread=setup.spread, epoch_bits=setup.epoch_bits
             )
-            for anchor in _stored_anchors(db):
-                self._time.add_anchor(anchor)
+            wrong_times = WrongTimes(db, self._time, reading.boot)
         except StoreError:
             close_without_checkpoint(db)  # it may be damaged
             raise
-        counter = Counter(db, setup.zone, setup.card_key)
+        counter = Counter(db, setup.zone, setup.card_key, self._time)
         self._ledger = _Ledger(
             db,
             counter,
             replication,
             Housekeeping(db, setup.zone),
+            Backlog(db, self._outages, replication),
             Requests(counter, self._time, self.status),
+            wrong_times,
         )
         self._damage = None
 
@@ -246,9 +276,11 @@ class Terminal:
 
     def _receive(self, message: Arrived, moment: Moment) -> list[Effect]:
         ledger = self._working()
-        central_at = ledger.replication.receive(message.topic, message.payload, moment)
-        if central_at is not None:
-            self._time.take_central_time(central_at, moment)
+        contact = ledger.replication.receive(message.topic, message.payload, moment)
+        if contact is not None:
+            self._time.take_contact(moment.mono_ms)
+        if contact is not None and contact.answer is not None:
+            self._time.take_answer(contact.answer, moment)
         ledger.housekeeping.file_changed()
         if standing(ledger.db).resyncing:
             # In small steps: a child that taps waits for one step, not for the whole snapshot.
@@ -261,11 +293,10 @@ class Terminal:
             return
         answered = self._working().requests.answer(request, moment)
         if answered.entry is not None:
-            self._recorded(answered.entry.at, moment)
+            self._recorded(moment)
         request.answer(**answered.answer)
 
-    def _recorded(self, at: str, moment: Moment) -> None:
-        self._time.take_entry_time(at, moment)
+    def _recorded(self, moment: Moment) -> None:
         self._tapped_ms = moment.mono_ms
         self._working().housekeeping.file_changed()
 
@@ -316,7 +347,7 @@ class Terminal:
         if self._ledger is not None:
             self._ledger.db.reopen()
         else:
-            self._open()
+            self._open(reading)
         ledger = self._working()
         moment = self.moment(reading)
         record_kept = partial(self._record_kept, fault, ledger, moment)
@@ -330,45 +361,30 @@ class Terminal:
         is_recorded = fault.unknown is not None and writes.is_on_disk(ledger.db, fault.unknown)
         taps: list[tuple[Token | None, Moment]] = []
         for token, reading in fault.taps_to_record(is_recorded=is_recorded):
-            tapped = time.moment(reading)
-            time.take_entry_time(tapped.at, tapped)
-            taps.append((token, tapped))
+            taps.append((token, time.moment(reading)))
         incidents = fault.incidents(now.at, is_recorded=is_recorded, taps_recorded=len(taps))
         ledger.counter.record_unanswered(taps, incidents)
-        if taps:
-            last = taps[-1][1]
-            self._time.take_entry_time(last.at, last)
         ledger.housekeeping.file_changed()
 
     def _state(self, moment: Moment) -> Publish:
         self._state_ms = moment.mono_ms
-        return self._publish_state(status.state(self._working().db), moment)
+        ledger = self._working()
+        return self._publish_state(status.state(ledger.db, ledger.backlog.fault()), moment)
 
     def _publish_state(self, state: TerminalState, moment: Moment) -> Publish:
         state = msgspec.structs.replace(
             state,
             at=moment.at,
+            clock=moment.trust,
+            clock_fault=self._time.fault or None,
             software=self._setup.software,
             readers=self._outages.reader_words(),
             mirror=self.mirror,
             fault=self.fault.reason if self.fault is not None else None,
+            link_fault=self._outages.link_fault(),
         )
         topic = self._topics.of(self._setup.terminal, Leaf.STATE)
         return Publish(topic=topic, payload=encode(state), retain=True)
-
-
-def _stored_anchors(db: Database) -> list[Anchor]:
-    """Return the newest times that the file knows: of an entry, and of the central."""
-    anchors = []
-    newest = reads.latest_entry(db)
-    if newest is not None:
-        anchors.append(
-            Anchor(when=parse_instant(newest.at), boot=newest.boot, mono_ms=newest.mono_ms)
-        )
-    contact_at = standing(db).last_contact_at
-    if contact_at is not None:
-        anchors.append(Anchor(when=parse_instant(contact_at), boot=None, mono_ms=0))
-    return anchors
 
 
 def last_will(town: str, terminal: str) -> tuple[str, bytes]:

@@ -6,7 +6,7 @@ entry may be on the disk.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -16,7 +16,6 @@ from agent.domain.clock import (
     ClockTrust,
     Day,
     Moment,
-    age_ms,
     day_of,
     format_instant,
     is_day,
@@ -24,6 +23,7 @@ from agent.domain.clock import (
 )
 from agent.domain.ledger import Entry, How, Kind
 from agent.domain.tap import (
+    SAME_MEAL_MS,
     AlreadyServed,
     Facts,
     Outcome,
@@ -35,12 +35,12 @@ from agent.domain.tap import (
     out_of_order_refusal,
     undo,
 )
-from agent.domain.timekeeper import STAFF_DAY_MS
+from agent.domain.timekeeper import Timekeeper
 from agent.errors import AgentError
 from agent.readers.events import CardPresented, CardUnreadable, Signal
 from agent.store import reads, writes
 from agent.store.database import Database
-from agent.store.rows import Holder, Incident
+from agent.store.rows import Holder, Incident, MealsWanted
 from agent.store.standing import newest_epoch, standing
 
 UNDO_LOOKS_BACK = 50  # entries among which "the newest meal" is searched
@@ -51,7 +51,8 @@ UNDO_SENTENCES = {
     UndoRefusal.TOO_LATE: "is older than the town allows a terminal to undo; ask the office",
 }
 
-NOBODY = Holder(None, None, 0, None, 0)
+WINDOW_READ_EVERY_MS = 3_600_000
+NOBODY = Holder(None, None, 0, [])
 
 log = logging.getLogger("agent.counter")
 
@@ -71,6 +72,8 @@ class Counter:
     db: Database
     zone: ZoneInfo
     card_key: bytes
+    time: Timekeeper
+    _window: "_Window" = field(default_factory=lambda: _Window())
 
     def tap(self, event: CardPresented | CardUnreadable, moment: Moment) -> tuple[Signal, Entry]:
         """Return the signal to show and the recorded entry.
@@ -80,7 +83,7 @@ class Counter:
         card = event.card if isinstance(event, CardPresented) else None
         token = card_token(self.card_key, card) if card else None
         outcome = decide(self._facts(moment, token))
-        entry = writes.append(self.db, outcome.entry)
+        entry = _append(self.db, outcome)
         _log_tap(event, outcome, entry)
         match outcome:
             case Served():
@@ -113,12 +116,11 @@ class Counter:
         Raise `AgentError` when it is refused.
         """
         epoch, seq = self._newest_meal() if seq is None else (newest_epoch(self.db), seq)
-        known = reads.entry(self.db, epoch, seq)
-        if known is None:
+        own = reads.entry(self.db, epoch, seq)
+        if own is None:
             raise AgentError(f"this terminal has no entry {seq}")
-        meal, is_undone = known
         policy = policy_on(reads.policies(self.db), self._today(moment))
-        draft = undo(meal, epoch=epoch, undone=is_undone, policy=policy, moment=moment)
+        draft = undo(own, epoch=epoch, policy=policy, moment=moment)
         if isinstance(draft, UndoRefusal):
             raise AgentError(f"entry {seq} {UNDO_SENTENCES[draft]}")
         entry = writes.append(self.db, draft)
@@ -142,11 +144,7 @@ class Counter:
         if record is None:
             raise AgentError(f"this terminal has no account {account}")
         service = self._service(moment) if late is None else self._late_service(late, moment)
-        own_meal, own_meals = None, 0
-        if service is not None:
-            own_meal, own_meals = reads.own_meals(
-                self.db, account, None, service.service, service.day
-            )
+        wanted = self._wanted(service, moment)
         outcome = decide(
             Facts(
                 moment=moment,
@@ -155,14 +153,13 @@ class Counter:
                 card=None,
                 account=record,
                 balance_cents=reads.balance_cents(self.db, account) or 0,
-                own_meal=own_meal,
-                own_meals=own_meals,
+                own_meals=reads.own_meals(self.db, (account, None), wanted) if wanted else [],
                 policy=self._policy(service, moment),
                 service=service,
                 data_age_ms=self.data_age_ms(moment),
             )
         )
-        entry = writes.append(self.db, outcome.entry)
+        entry = _append(self.db, outcome)
         words = _words(outcome)
         log.info("%s by the staff: account %s", words, account, extra=_fields(entry, words))
         return outcome, entry
@@ -184,19 +181,14 @@ class Counter:
         return entry
 
     def data_age_ms(self, moment: Moment) -> int | None:
-        """Return the age of the central's last answer, None if there was none."""
-        contact_at = standing(self.db).last_contact_at
-        return None if contact_at is None else age_ms(contact_at, moment.at)
+        """Return the age of the central's last answer, None if that is not known."""
+        return self.time.data_age_ms(moment, standing(self.db).last_contact_at)
 
     def _facts(self, moment: Moment, token: Token | None) -> Facts:
         service = self._service(moment)
-        holder = NOBODY if token is None else reads.holder(self.db, token, service)
-        own_meal = holder.own_meal
-        if token and service and own_meal is None and moment.trust is ClockTrust.UNSET:
-            # The staff may have changed the day since: a meal of this boot counts on any day.
-            eaters = (holder.account.id if holder.account else None, token)
-            since_ms = moment.mono_ms - STAFF_DAY_MS
-            own_meal = reads.meal_since(self.db, eaters, service.service, moment.boot, since_ms)
+        holder = NOBODY
+        if token is not None:
+            holder = reads.holder(self.db, token, self._wanted(service, moment))
         return Facts(
             moment=moment,
             how=How.CARD,
@@ -204,12 +196,17 @@ class Counter:
             card=holder.card,
             account=holder.account,
             balance_cents=holder.balance_cents,
-            own_meal=own_meal,
             own_meals=holder.own_meals,
             policy=self._policy(service, moment),
             service=service,
             data_age_ms=self.data_age_ms(moment),
         )
+
+    def _wanted(self, service: ServiceNow | None, moment: Moment) -> MealsWanted | None:
+        """Return which own meals may be the same meal."""
+        if service is None:
+            return None
+        return MealsWanted(service.service, service.day, self._window.start(self.db, moment))
 
     def _policy(self, service: ServiceNow | None, moment: Moment) -> PolicyRecord:
         day = service.day if service else self._today(moment)
@@ -236,20 +233,24 @@ class Counter:
         if not is_day(late.day):
             raise AgentError(f"{late.day} is not a day; write it as 2026-11-23")
         service = self._named_service(late.service)
-        if late.day > self._today(moment):
-            raise AgentError(f"{late.day} is in the future")
-        keep_days = policy_on(reads.policies(self.db), self._today(moment)).keep_days
-        kept_since = format_instant(parse_instant(moment.at) - timedelta(days=keep_days))
-        if late.day <= day_of(kept_since, self.zone):
-            # Whether it was eaten already is no longer known here.
-            raise AgentError(
-                f"{late.day}: a terminal keeps its meals for {keep_days} days; ask the office"
-            )
+        if moment.is_day_sure:
+            self._require_kept(late.day, moment)
         # A rule that keeps longer brings nothing back that was pruned.
         oldest = reads.remembers_from(self.db)
         if oldest is not None and late.day <= day_of(oldest, self.zone):
             raise AgentError(f"{late.day}: some meals of that day were pruned; ask the office")
         return ServiceNow(service=service, day=late.day, outside_hours=False)
+
+    def _require_kept(self, day: Day, moment: Moment) -> None:
+        """Raise `AgentError` for a future day, or one whose meals are no longer known here."""
+        if day > self._today(moment):
+            raise AgentError(f"{day} is in the future")
+        keep_days = policy_on(reads.policies(self.db), self._today(moment)).keep_days
+        kept_since = format_instant(parse_instant(moment.at) - timedelta(days=keep_days))
+        if day <= day_of(kept_since, self.zone):
+            raise AgentError(
+                f"{day}: a terminal keeps its meals for {keep_days} days; ask the office"
+            )
 
     def _named_service(self, service: str | None) -> str:
         ids = sorted(record.id for record in reads.services(self.db))
@@ -262,10 +263,36 @@ class Counter:
         return service or ids[0]
 
     def _service(self, moment: Moment) -> ServiceNow | None:
+        """Return the service of a tap. A guessed time never says that there is none."""
         services = reads.services(self.db)
         if moment.trust is ClockTrust.UNSET:
             return any_service(services, self._today(moment))
-        return service_now(services, moment.at, self.zone)
+        service = service_now(services, moment.at, self.zone)
+        if service is None and moment.trust is not ClockTrust.SYNCED:
+            service = any_service(services, self._today(moment), outside_hours=True)
+        return service
+
+
+class _Window:
+    """Where the entries of this boot's last hours begin in the file."""
+
+    def __init__(self) -> None:
+        self._boot = ""
+        self._read_ms = 0
+        self._start = 0
+
+    def start(self, db: Database, moment: Moment) -> int:
+        """Return the place, read again every hour: an earlier one is only slower."""
+        if moment.boot != self._boot or moment.mono_ms - self._read_ms >= WINDOW_READ_EVERY_MS:
+            since_ms = moment.mono_ms - SAME_MEAL_MS
+            self._start = reads.start_of_window(db, moment.boot, since_ms)
+            self._boot, self._read_ms = moment.boot, moment.mono_ms
+        return self._start
+
+
+def _append(db: Database, outcome: Outcome) -> Entry:
+    is_another = isinstance(outcome, Served) and outcome.is_another
+    return writes.append(db, outcome.entry, is_another=is_another)
 
 
 def _words(outcome: Outcome) -> str:

@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 from msgspec import Raw
 
-from agent.domain.clock import Instant, Moment, latest_contact
+from agent.domain.clock import ClockTrust, Instant, Moment
 from agent.domain.ledger import ChainEnd, Place
 from agent.store.cache import Standing
 from agent.store.rows import (
@@ -256,10 +256,12 @@ def _changes(
 ) -> Changeset:
     """Return what a message brings into the file."""
     message, moment = received.message, received.moment
-    contact_at = latest_contact(standing.last_contact_at, message.at, moment)
+    # by this terminal's own clock: one wrong time of the central must not stay
+    is_confirmed = moment.trust is ClockTrust.SYNCED
+    contact_at = moment.at if is_confirmed else standing.last_contact_at
     taken = _Taken()
     for raw in message.records if takes_records else ():
-        _take(taken, raw, received, contact_at)
+        _take(taken, raw, received, moment.at)
     return Changeset(
         generation=message.generation,
         to=message.to,
@@ -277,7 +279,7 @@ def _changes(
         unreadable=taken.unreadable,
         unidentified=taken.unidentified,
         unknown_values=[
-            Incident(at=contact_at, kind="unknown_value", detail=detail)
+            Incident(at=moment.at, kind="unknown_value", detail=detail)
             for detail in sorted(taken.unknown)
         ],
         incident=_new_generation(standing, message, moment.at),

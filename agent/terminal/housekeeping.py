@@ -5,18 +5,16 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from agent.domain.canteen import policy_on
-from agent.domain.clock import Instant, Moment, day_of, format_instant, parse_instant
-from agent.domain.ledger import Entry
+from agent.domain.clock import ClockTrust, Moment, day_of, format_instant, parse_instant
 from agent.errors import DamagedError, StoreError
-from agent.store import reads, writes
+from agent.store import pruning, reads
 from agent.store.database import Database
-from agent.store.standing import standing
 
-PRUNE_EVERY_MS = 600_000
+PRUNE_EVERY_MS = 3_600_000  # one day of entries each time, so no wrong clock prunes them all
+KEPT_AT_LEAST_MS = 24 * 3_600_000  # of this boot, whatever the clock says: today's meals
 # Housekeeping waits for so long after a tap. During a resynchronisation each message is
 # checkpointed at once (core.py).
 QUIET_MS = 3_000
-LONGEST_DAY = timedelta(hours=25)  # when the clocks are put back
 
 log = logging.getLogger("agent.terminal")
 
@@ -28,6 +26,7 @@ class Housekeeping:
         self._db = db
         self._zone = zone
         self._pruned_ms: int | None = None
+        self._day: str | None = None  # the UTC day whose entries are being pruned
         self._checkpoint_due = False
 
     def file_changed(self) -> None:
@@ -39,28 +38,31 @@ class Housekeeping:
         if moment.mono_ms - tapped_ms < QUIET_MS:
             return
         if self._pruned_ms is None or moment.mono_ms - self._pruned_ms >= PRUNE_EVERY_MS:
-            if self._prune() == 0:
+            if self._prune(moment) == 0:
                 self._pruned_ms = moment.mono_ms
                 self._reserve()
         elif self._checkpoint_due:
             self._checkpoint_due = not self._db.checkpoint()
 
-    def _prune(self) -> int:
-        """Delete some old acknowledged entries; return how many."""
-        newest = reads.latest_entry(self._db)
-        return 0 if newest is None else writes.prune(self._db, before=self._prune_before(newest))
+    def _prune(self, moment: Moment) -> int:
+        """Delete some old acknowledged entries of one day; return how many.
 
-    def _prune_before(self, newest: Entry) -> Instant:
-        """Return the time before which entries are old.
-
-        Old by the newest time on the disk, recorded or of the central, never by the clock: a clock
-        that is days ahead would prune today's meals. Never prune the newest entry's day, or a meal
-        could be served twice: no later entry gets an earlier time.
+        Only under a confirmed time: a clock that is days ahead would prune today's meals.
         """
-        now = max(newest.at, standing(self._db).last_contact_at or "")
-        keep_days = policy_on(reads.policies(self._db), day_of(now, self._zone)).keep_days
-        oldest_kept = parse_instant(now) - timedelta(days=keep_days)
-        return format_instant(min(oldest_kept, parse_instant(newest.at) - LONGEST_DAY))
+        oldest_at = pruning.oldest_dated_at(self._db)
+        if moment.trust is not ClockTrust.SYNCED or oldest_at is None:
+            return 0
+        if self._day is None:
+            self._day = oldest_at[:10]
+        today = day_of(moment.at, self._zone)
+        keep_days = policy_on(reads.policies(self._db), today).keep_days
+        kept_since = format_instant(parse_instant(moment.at) - timedelta(days=keep_days))
+        below = reads.start_of_window(self._db, moment.boot, moment.mono_ms - KEPT_AT_LEAST_MS)
+        before = min(kept_since, f"{self._day}T24")
+        count = pruning.prune(self._db, before=before, below=below)
+        if count == 0:
+            self._day = None
+        return count
 
     def _reserve(self) -> None:
         try:

@@ -1,13 +1,15 @@
 """What is known of the readers and the link: since when each is down, and why.
 
-The log gets one line when something goes down and one when it is back.
+The log gets one line when something goes down and one when it is back. While it lasts, its present
+reason is repeated at growing intervals, and a reason that is new is logged at once.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.readers.events import CardUnreadable, ReaderDown, ReaderUp, SignalFailed
-from agent.sync.events import LinkDown, LinkUp
+from agent.sync.brake import Reminder
+from agent.sync.events import Denied, LinkDown, LinkState, LinkUp, Taken
 
 log = logging.getLogger("agent.terminal")
 
@@ -18,6 +20,7 @@ class Outage:
 
     since_ms: int
     reason: str
+    reminder: Reminder = field(default_factory=Reminder, compare=False, repr=False)
 
 
 @dataclass(slots=True)
@@ -46,11 +49,10 @@ class Outages:
 
     def __init__(self, readers: tuple[str, ...]) -> None:
         self.link: Outage | None = Outage(0, "not connected yet")
+        self.denied: dict[str, Outage] = {}  # by topic, while the link is up
         self.readers = {name: ReaderHealth(Outage(0, "has not reported yet")) for name in readers}
 
-    def note(
-        self, event: ReaderUp | ReaderDown | SignalFailed | LinkUp | LinkDown, now_ms: int
-    ) -> None:
+    def note(self, event: ReaderUp | ReaderDown | SignalFailed | LinkState, now_ms: int) -> None:
         """Take what a reader or the link reports; a repeated `LinkUp` changes nothing."""
         match event:
             case LinkUp():
@@ -59,6 +61,13 @@ class Outages:
                 self.link = None
             case LinkDown(reason=reason):
                 self.link = _down("Link", self.link, reason, now_ms)
+                self.denied.clear()
+            case Denied(topic=topic, reason=reason):
+                what = f"Link to topic {topic}"
+                self.denied[topic] = _down(what, self.denied.get(topic), reason, now_ms)
+            case Taken(topic=topic):
+                if (denied := self.denied.pop(topic, None)) is not None:
+                    _log_up(f"Link to topic {topic}", denied, now_ms, "")
             case ReaderUp(reader=name, location=place):
                 health = self.readers[name]
                 _log_up(f"Reader '{name}'", health.outage, now_ms, f" ({place})")
@@ -84,7 +93,16 @@ class Outages:
         return f"readers down: {', '.join(down)}" if down else f"{len(self.readers)} readers ready"
 
     def link_word(self) -> str:
-        return "up" if self.link is None else f"down: {self.link.reason}"
+        if self.link is not None:
+            return f"down: {self.link.reason}"
+        denied = self.link_fault()
+        return "up" if denied is None else f"up, but {denied}"
+
+    def link_fault(self) -> str | None:
+        """Return why messages do not get to the broker, None if they do."""
+        if self.link is not None:
+            return f"link down: {self.link.reason}"
+        return next((outage.reason for outage in self.denied.values()), None)
 
     def _signal_failed(self, name: str, reason: str) -> None:
         health = self.readers[name]
@@ -101,8 +119,14 @@ class Outages:
 def _down(what: str, before: Outage | None, reason: str, now_ms: int) -> Outage:
     if before is None or before.since_ms == 0:
         log.warning("%s down: %s", what, reason)
-        return Outage(now_ms, reason)
-    return Outage(before.since_ms, reason)
+        outage = Outage(now_ms, reason)
+        outage.reminder.is_due(now_ms, reason)
+        return outage
+    before.reason = reason
+    if before.reminder.is_due(now_ms, reason):
+        minutes = (now_ms - before.since_ms) // 60_000
+        log.warning("%s down for %d min: %s", what, minutes, reason)
+    return before
 
 
 def _log_up(what: str, before: Outage | None, now_ms: int, detail: str) -> None:

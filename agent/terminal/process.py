@@ -30,7 +30,7 @@ from agent.store.recovery import LedgerFile, close_without_checkpoint
 from agent.store.standing import standing
 from agent.sync.events import Acknowledge, DropLink, Publish
 from agent.sync.ledger_file import end_of
-from agent.sync.mqtt import MqttLink
+from agent.sync.link import MqttLink
 from agent.sync.topics import Topics
 from agent.terminal.config import Config
 from agent.terminal.control import ControlSocket
@@ -218,7 +218,7 @@ class App:
         for reader in self._readers.values():
             reader.stop()
         topic, payload = last_will(self._config.town, self._config.terminal)
-        self._link.publish(topic, payload, retain=True)
+        self._link.publish(Publish(topic=topic, payload=payload, retain=True))
         self._link.stop()
         self._control.close()
         if self._mirror is not None:

@@ -7,20 +7,25 @@ Nothing here decides about meals.
 
 import logging
 from collections.abc import Callable
+from typing import NamedTuple
 
 from msgspec import Raw
 
-from agent.domain.clock import Instant, Moment, age_ms
+from agent.domain.clock import ClockTrust, Instant, Moment, age_ms
 from agent.domain.ledger import Place
+from agent.domain.timekeeper import Answer
 from agent.errors import RecordError, SyncError, cut_reason
 from agent.store import reads, writes
 from agent.store.cache import Standing
 from agent.store.database import Database
 from agent.store.rows import Changeset, Incident, SetAside
 from agent.store.standing import find_place, standing, tail
-from agent.sync.events import DropLink, LinkEffect, Publish
+from agent.sync.brake import Reminder
+from agent.sync.events import DropLink, LinkDown, LinkEffect, Publish
+from agent.sync.limits import Limits
 from agent.sync.messages import (
     CONTRACT_VERSION,
+    MESSAGE_BYTES_MAX,
     CentralState,
     Changes,
     Entries,
@@ -33,18 +38,28 @@ from agent.sync.messages import (
 from agent.sync.session import Reconnect, SayHello, SendEntries, Session
 from agent.sync.topics import Leaf, Topics
 from agent.terminal.answers import Answers
+from agent.terminal.brakes import Brakes
 from agent.terminal.comparison import Comparison
+from agent.terminal.counted import CountedIncidents, log_incident
 from agent.terminal.decision import Received, Step, decide, readable_now
 
 CONTACT_EVERY_MS = (
     60_000  # the age of the data is shown in minutes; a flush per answer wears the card
 )
-RESYNC_EVERY_MS = 300_000  # a difference that a resynchronisation does not heal must not flood
 NONCE_BOOT_CHARACTERS = 36  # a kernel's boot id
 HELLOS_COUNTED = 1_000_000  # more than one boot sends in a millisecond
-CENTRAL_AHEAD_MS = 3_600_000  # two right clocks never differ by so much
+HELLOS_KEPT = 4  # an answer to an older one says nothing about now
 
 log = logging.getLogger("agent.link")
+
+
+class Contact(NamedTuple):
+    """A message of the central arrived that continues this terminal's standing.
+
+    `answer` is its time, None for a message that answers no hello of this boot.
+    """
+
+    answer: Answer | None
 
 
 class Replication:
@@ -71,20 +86,38 @@ class Replication:
         self._hello_number = 0
         self._sent = tail(db).place  # what an earlier process sent is not known
         self._comparison = Comparison(db)
-        self._resynced_ms: int | None = None
+        self.incidents = CountedIncidents(db)
+        self._set_aside = Reminder()
+        self._brakes = Brakes(self.incidents)
+        self.limits = Limits()
+        self.too_large: str | None = None  # why the next entry cannot be sent
+        self.central_online: bool | None = None
         self._unknown_orders: set[str] = set()
-        self._central_is_ahead = False
+        self._hellos: dict[str, int] = {}  # nonce of a hello, and when it left
+        self._nonce: str | None = None  # of the newest hello
 
     @property
     def has_steps(self) -> bool:
         """Return whether `step` has work to do between taps."""
         return self._comparison.is_going_on
 
-    def receive(self, topic: str, payload: bytes, moment: Moment) -> Instant | None:
-        """Take one message. Return the central's time if it answers this terminal, else None."""
+    def link_up(self, limits: Limits, moment: Moment) -> None:
+        """Begin on a new connection, whose broker has these limits."""
+        self.limits, self.too_large, self.central_online = limits, None, None
+        self.session.link_up(moment.mono_ms)
+
+    def link_down(self, event: LinkDown, moment: Moment) -> None:
+        """End a connection. Another client with this identity is an incident."""
+        self.session.link_down()
+        if event.is_takeover:
+            self.incidents.add("identity_in_use", event.reason, moment)
+
+    def receive(self, topic: str, payload: bytes, moment: Moment) -> Contact | None:
+        """Take one message. Return what it says of the time if it is for this terminal."""
         try:
             if topic == self._topics.central_state:
-                if decode(payload, CentralState).online:
+                self.central_online = decode(payload, CentralState).online
+                if self.central_online:
                     self.session.hello_again()
                 return None
             if topic == self._topics.of(self._terminal, Leaf.CHANGES):
@@ -95,14 +128,22 @@ class Replication:
             reason = cut_reason(str(error))
             message = SetAside(at=moment.at, topic=topic, payload=payload, reason=reason)
             writes.set_aside(self._db, message)
-            log.warning("Message on %s set aside: %s", topic, reason)
+            if self._set_aside.is_due(moment.mono_ms, reason):
+                log.warning("Message on %s set aside: %s", topic, reason)
             return None
 
     def due(self, moment: Moment) -> list[LinkEffect]:
         """Return what to send now."""
         own = standing(self._db)
         effects: list[LinkEffect] = []
-        for action in self.session.due(moment.mono_ms, acked=own.acked, last=own.end.seq):
+        self.session.confirms_time = moment.trust is not ClockTrust.SYNCED
+        due = self.session.due(
+            moment.mono_ms,
+            acked=own.acked,
+            last=own.end.seq,
+            fit=lambda first, count: self._fit(own.epoch, first, count, moment),
+        )
+        for action in due:
             match action:
                 case SayHello():
                     effects.append(self._publish(Leaf.HELLO, self._hello(own, moment)))
@@ -117,7 +158,8 @@ class Replication:
         return effects
 
     def step(self, moment: Moment) -> None:
-        """Continue a digest for some milliseconds."""
+        """Continue a digest for some milliseconds, and write the counts that are due."""
+        self.incidents.step(moment)
         difference = self._comparison.step()
         if difference is not None:
             self._resync(difference, moment)
@@ -127,32 +169,41 @@ class Replication:
         """Delete a record that cannot be read, and ask the central for all records again."""
         incident = Incident(at=moment.at, kind="record", detail=str(error))
         writes.drop_record(self._db, error.kind, error.id, incident)
-        _log_incident(incident)
+        log_incident(incident)
         self._comparison.end()
         self.session.hello_again()
 
-    def _take(self, received: Received) -> Instant | None:
+    def _take(self, received: Received) -> Contact | None:
         """Do what `decide` says with a `changes` message. Return its time if it is an answer."""
         message, moment = received.message, received.moment
         own = standing(self._db)
-        self._check_central_clock(message, moment)
         decision = decide(own, find_place(self._db, message.acked), received)
+        is_answer = message.nonce is not None and message.nonce == self._nonce
         if decision.changes is None:
             if decision.step is Step.GAP:
                 self._report_answer(self._answers.refused(decision.row, message, own), moment)
-                self.session.gap()
+                self.session.gap(is_answer=is_answer)
+            return None
+        if self._brakes.holds_generation(decision.changes, moment):
             return None
         self._write(decision.step, decision.changes, own.last_contact_at)
         self._report_answer(self._answers.taken(decision.changes), moment)
         if decision.step is Step.ADOPT:
             self.session.hello_again()
         else:
-            self.session.answered(moment.mono_ms, more=decision.more)
+            self.session.answered(moment.mono_ms, more=decision.more, is_answer=is_answer)
         if decision.order is not None:
             self._obey(decision.order, received)
         if decision.step is not Step.ACKNOWLEDGE:
             self._comparison.begin(message.digest)
-        return message.at
+        return self._contact(message, moment)
+
+    def _contact(self, message: Changes, moment: Moment) -> Contact:
+        """Return what a message says of the time: only the answer to a hello of this boot does."""
+        sent_ms = self._hellos.pop(message.nonce, None) if message.nonce is not None else None
+        if sent_ms is None:
+            return Contact(None)
+        return Contact(Answer(message.at, sent_ms, moment.mono_ms))
 
     def _write(self, step: Step, changes: Changeset, contact_before: Instant | None) -> None:
         """Put into the file what a decision takes, and log it."""
@@ -162,33 +213,18 @@ class Replication:
                 writes.acknowledge(self._db, changes)
             case Step.ADOPT:
                 writes.adopt_generation(self._db, changes.generation, contact_at, changes.incident)
-                _log_incident(changes.incident)
+                log_incident(changes.incident)
             case Step.APPLY:
                 changed = writes.apply_changes(self._db, changes)
                 _log_changes(changes, changed)
-            case Step.NOTHING_NEW if _is_worth_noting(contact_before, contact_at):
+            case Step.NOTHING_NEW if contact_at and _is_worth_noting(contact_before, contact_at):
                 writes.note_contact(self._db, contact_at)
 
     def _report_answer(self, fault: str | None, moment: Moment) -> None:
         if fault is not None:
             incident = Incident(at=moment.at, kind="answer", detail=fault)
             writes.add_incident(self._db, incident)
-            _log_incident(incident)
-
-    def _check_central_clock(self, message: Changes, moment: Moment) -> None:
-        """Log once when the central's clock is ahead of an NTP clock."""
-        ntp_at = moment.ntp_at
-        ahead_ms = age_ms(ntp_at, message.at) if ntp_at is not None else 0
-        is_ahead = ahead_ms > CENTRAL_AHEAD_MS
-        if is_ahead and not self._central_is_ahead:
-            log.error(
-                "The central's clock is %d h ahead of this terminal's NTP clock"
-                " (central %s, terminal %s); check the central's clock.",
-                ahead_ms // 3_600_000,
-                message.at,
-                ntp_at,
-            )
-        self._central_is_ahead = is_ahead
+            log_incident(incident)
 
     def _obey(self, order: Order, received: Received) -> None:
         """Do an order, once.
@@ -202,19 +238,23 @@ class Replication:
             return
         all_booked = own.pending == 0 and own.is_newest
         match order.do:
+            case "resync" if self._brakes.holds_order(order, moment):
+                return
             case "resync":
                 writes.begin_resync(self._db, order.id, None)
                 self.session.hello_again()
+            case "new_epoch" if all_booked and self._brakes.holds_order(order, moment):
+                return
             case "new_epoch" if all_booked:
                 detail = f"by order {order.id}: {own.epoch} ends at entry {own.end.seq}"
                 incident = Incident(at=moment.at, kind="new_epoch", detail=detail)
                 writes.begin_epoch(self._db, self._epoch_bits(), order.id, incident)
-                _log_incident(incident)
+                log_incident(incident)
             case "wipe" if all_booked:
                 detail = f"by order {order.id}: cards, accounts, rules and booked entries deleted"
                 incident = Incident(at=moment.at, kind="wipe", detail=detail)
                 writes.wipe(self._db, order.id, incident)
-                _log_incident(incident)
+                log_incident(incident)
                 self.session.hello_again()
             case "new_epoch" | "wipe":
                 return
@@ -223,7 +263,7 @@ class Replication:
                 incident = Incident(at=moment.at, kind="unknown_order", detail=detail)
                 writes.add_incident(self._db, incident)
                 self._unknown_orders.add(order.id)
-                _log_incident(incident)
+                log_incident(incident)
 
     def _set_order_aside(self, order: Order, fault: str, received: Received) -> None:
         if order.id in self._unknown_orders:
@@ -237,18 +277,21 @@ class Replication:
 
     def _resync(self, detail: str, moment: Moment) -> None:
         """Report a difference, and ask for all records again, but not too often."""
-        incident = Incident(at=moment.at, kind="digest", detail=detail)
-        last_ms = self._resynced_ms
-        if last_ms is None or moment.mono_ms - last_ms >= RESYNC_EVERY_MS:
-            writes.begin_resync(self._db, None, incident)
-            self._resynced_ms = moment.mono_ms
-            self.session.hello_again()
-        else:
-            writes.add_incident(self._db, incident)
-        _log_incident(incident)
+        if not self._brakes.resyncs.take(moment.mono_ms):
+            self.incidents.add("digest", detail, moment)
+            return
+        incident = self.incidents.first("digest", detail, moment)
+        writes.begin_resync(self._db, None, incident)
+        log_incident(incident)
+        self.session.hello_again()
 
     def _hello(self, own: Standing, moment: Moment) -> bytes:
         self._hello_number = (self._hello_number + 1) % HELLOS_COUNTED
+        boot = moment.boot[:NONCE_BOOT_CHARACTERS]
+        self._nonce = f"{boot}-{moment.mono_ms}-{self._hello_number}"
+        self._hellos[self._nonce] = moment.mono_ms
+        while len(self._hellos) > HELLOS_KEPT:
+            del self._hellos[next(iter(self._hellos))]
         hello = Hello(
             epoch=own.epoch,
             oldest=own.oldest,
@@ -265,7 +308,7 @@ class Replication:
             at=moment.at,
             boot=moment.boot,
             mono_ms=moment.mono_ms,
-            nonce=f"{moment.boot[:NONCE_BOOT_CHARACTERS]}-{moment.mono_ms}-{self._hello_number}",
+            nonce=self._nonce,
             before=own.previous,
             wiped=own.is_wiped,
         )
@@ -277,6 +320,25 @@ class Replication:
         entries = [Raw(body) for body in bodies]
         return encode(Entries(epoch=epoch, prev=previous, entries=entries))
 
+    def _fit(self, epoch: str, first: int, count: int, moment: Moment) -> int:
+        """Return how many of the entries from `first` on fit into one message of the broker."""
+        topic = self._topics.of(self._terminal, Leaf.ENTRIES)
+        room = self.limits.payload_bytes(topic)
+        if room >= MESSAGE_BYTES_MAX:
+            return count
+        previous, bodies = reads.batch(self._db, epoch, first, count)
+        size = len(encode(Entries(epoch=epoch, prev=previous, entries=[])))
+        fitting = 0
+        for body in bodies:
+            size += len(body) + 1  # and a comma
+            if size > room:
+                break
+            fitting += 1
+        self.too_large = self.limits.too_large(topic, size) if fitting == 0 else None
+        if self.too_large is not None:
+            self.incidents.add("packet_size", f"entry {first}: {self.too_large}", moment)
+        return fitting
+
     def _publish(self, leaf: Leaf, payload: bytes) -> LinkEffect:
         topic = self._topics.of(self._terminal, leaf)
         return Publish(topic=topic, payload=payload, retain=False)
@@ -287,7 +349,7 @@ def _is_worth_noting(before: Instant | None, now: Instant) -> bool:
 
 
 def _log_changes(changes: Changeset, changed: int) -> None:
-    _log_incident(changes.incident)
+    log_incident(changes.incident)
     for incident in changes.unknown_values:
         log.warning("%s.", incident.detail)
     for record in changes.unreadable:
@@ -301,9 +363,3 @@ def _log_changes(changes: Changeset, changed: int) -> None:
         log.info(
             "Central's note on entry %d is now: %s, %s", later.entry.seq, later.status, later.reason
         )
-
-
-def _log_incident(incident: Incident | None) -> None:
-    if incident is not None:
-        fields = {"fields": {"incident": incident.kind}}
-        log.error("Incident %s: %s", incident.kind, incident.detail, extra=fields)

@@ -3,43 +3,53 @@
 `cli.py` prints them.
 """
 
-from agent.domain.clock import Moment, age_ms
+from agent.domain.clock import Moment
 from agent.domain.timekeeper import Timekeeper
 from agent.store import reads
 from agent.store.database import Database
 from agent.store.standing import standing
 from agent.sync.messages import TerminalState
+from agent.terminal.backlog import Backlog, NotBooked
 from agent.terminal.control import Answer
 from agent.terminal.outages import Outages
 
 
-def summary(db: Database, outages: Outages) -> str:
+def summary(db: Database, outages: Outages, not_booked: NotBooked | None) -> str:
     """Return one line for `systemctl status`."""
     own = standing(db)
     work = "wiped, serves nobody; " if own.is_wiped else ""
+    if not_booked is not None:
+        return f"{work}{outages.reader_summary()}; {not_booked.sentence()}"
     waiting = f"{own.pending} entries wait for the central"
     return f"{work}{outages.reader_summary()}; link {outages.link_word()}; {waiting}"
 
 
-def status(db: Database, outages: Outages, time: Timekeeper, moment: Moment) -> Answer:
+def status(
+    db: Database, outages: Outages, backlog: Backlog, time: Timekeeper, moment: Moment
+) -> Answer:
     """Return what the terminal is doing, by name. docs/reference/metrics.md explains the names."""
+    not_booked = backlog.fault()
     own = standing(db)
     kept = reads.counts(db)
-    contact_at = own.last_contact_at
+    data_age_ms = time.data_age_ms(moment, own.last_contact_at)
     return {
         "town": own.town,
         "terminal": own.terminal,
         "at": moment.at,
         "clock": moment.trust.value,
+        "clock_source": moment.source.value,
+        "clock_fault": time.fault or None,
+        "wrong_times": kept.pop("wrong_time"),
         "day": time.day(moment),
         "readers": {name: health.sentence() for name, health in outages.readers.items()},
         "link": outages.link_word(),
-        "last_contact_s": age_ms(contact_at, moment.at) // 1000 if contact_at else None,
+        "last_contact_s": data_age_ms // 1000 if data_age_ms is not None else None,
         "epoch": own.epoch,
         "last": own.end.seq,
         "acked": own.acked.seq,
         "pending": own.pending,
         "oldest_pending_at": reads.oldest_pending_at(db),
+        "not_booked": not_booked.sentence() if not_booked is not None else None,
         "generation": own.generation,
         "position": own.position,
         "resyncing": own.resyncing,
@@ -53,7 +63,7 @@ def status(db: Database, outages: Outages, time: Timekeeper, moment: Moment) -> 
     }
 
 
-def state(db: Database) -> TerminalState:
+def state(db: Database, not_booked: NotBooked | None) -> TerminalState:
     """Return what the file adds to the `state` message."""
     own = standing(db)
     kept = reads.counts(db)
@@ -64,5 +74,8 @@ def state(db: Database) -> TerminalState:
         last_contact_at=own.last_contact_at,
         set_aside=kept["set_aside"],
         incidents=kept["incident"],
+        wrong_times=kept["wrong_time"],
         wiped=own.is_wiped,
+        not_booked_since=not_booked.since if not_booked is not None else None,
+        not_booked_reason=not_booked.reason if not_booked is not None else None,
     )

@@ -28,7 +28,8 @@ def test_the_earliest_meal_is_paid_in_whatever_order_they_come(
 ) -> None:
     """Prices differ, so that the balance says which meal was paid."""
     for n in order:
-        foreign.send(meal(at=f"2026-11-23T11:0{n}:00.000Z", cents=-(100 + n)))
+        at = f"2026-11-23T11:0{n}:00.000Z"
+        foreign.send(meal(at=at, cents=-(100 + n), boot=f"boot-{n}"))
     assert foreign.central.balance("a-1") == -100
 
 

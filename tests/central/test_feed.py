@@ -10,18 +10,27 @@ from agent.central.booking import FORK_REASON
 from agent.central.books import accounts, records
 from agent.central.books.accounts import Account
 from agent.central.books.records import Interval
-from agent.central.feed import CHUNK_BYTES_MAX, CHUNK_RECORDS, NOTES_MAX, FeedCursor
+from agent.central.feed import (
+    CHUNK_BYTES_MAX,
+    CHUNK_RECORDS,
+    FIXED_BYTES,
+    NOTES_MAX,
+    Dispatch,
+    FeedCursor,
+)
 from agent.central.office.terminals import order, retire_terminal
 from agent.domain.canteen import PRICES_MAX, Price
-from agent.domain.ledger import SEQ_MAX
+from agent.domain.ledger import SEQ_MAX, ChainEnd
 from agent.errors import REASON_LENGTH_MAX
 from agent.sync.messages import (
     BATCH_ENTRIES_MAX,
     CHUNK_RECORDS_MAX,
     MESSAGE_BYTES_MAX,
+    NONCE_CHARACTERS_MAX,
     Changes,
     Digest,
     Note,
+    Order,
 )
 from tests.conftest import CARD
 from tests.parts.foreign_terminal import EPOCH, NAME, ForeignTerminal, meal
@@ -30,7 +39,7 @@ from tests.parts.wire import SITE, Wire, last_changes
 
 def changes(foreign: ForeignTerminal, cursor: FeedCursor) -> Changes:
     at = foreign.central.clock.instant
-    news = feed.changes(foreign.central.books, NAME, cursor, at=at, digests=None)
+    news = feed.changes(foreign.central.books, NAME, cursor, dispatch=Dispatch(at), digests=None)
     assert news is not None
     return news
 
@@ -127,12 +136,12 @@ def test_a_digest_is_computed_once_for_a_position(foreign: ForeignTerminal) -> N
     digests: dict[str, Digest] = {}
     cursor = FeedCursor(None, 0, EPOCH, 0)
     books, at = foreign.central.books, foreign.central.clock.instant
-    first = feed.changes(books, NAME, cursor, at=at, digests=digests)
+    first = feed.changes(books, NAME, cursor, dispatch=Dispatch(at), digests=digests)
     assert first is not None and first.digest == digests[SITE]
-    again = feed.changes(books, NAME, cursor, at=at, digests=digests)
+    again = feed.changes(books, NAME, cursor, dispatch=Dispatch(at), digests=digests)
     assert again is not None and again.digest is first.digest
     foreign.central.credit("a-1", 1, "r-1")
-    later = feed.changes(books, NAME, cursor, at=at, digests=digests)
+    later = feed.changes(books, NAME, cursor, dispatch=Dispatch(at), digests=digests)
     assert later is not None and later.digest is not None and first.digest is not None
     assert later.digest.cents == first.digest.cents + 1
 
@@ -152,3 +161,49 @@ def test_labels_and_card_ids_are_in_no_message(wire: Wire) -> None:
     messages = b"".join(payload for _, payload in wire.log)
     assert b'"account"' in messages
     assert b"Nora" not in messages and CARD.partition(":")[2].encode() not in messages
+
+
+def test_a_small_packet_gets_small_chunks_of_notes_and_records(
+    wire: Wire, foreign: ForeignTerminal
+) -> None:
+    """A broker with packets of 8 KB: everything arrives, in more messages."""
+    bytes_max = 8_000
+    add_accounts(wire, CHUNK_RECORDS, prices=10)
+    foreign.send(*[meal(account="nobody")] * BATCH_ENTRIES_MAX)
+    at = foreign.central.clock.instant
+    cursor, notes, sent = FeedCursor(None, 0, EPOCH, 0), 0, []
+    more = True
+    while more:
+        news = feed.changes(
+            foreign.central.books, NAME, cursor, dispatch=Dispatch(at, bytes_max), digests={}
+        )
+        assert news is not None and len(msgspec.json.encode(news)) <= bytes_max
+        cursor = cursor.after(news)
+        notes += len(news.notes)
+        sent += [bytes(raw) for raw in news.records if b'"gone"' not in bytes(raw)]
+        more = news.more or news.acked.seq < BATCH_ENTRIES_MAX
+    assert notes == BATCH_ENTRIES_MAX
+    assert sent == [record.body for record in records.find(wire.central.books, Interval(SITE, 0))]
+
+
+def test_the_fixed_part_of_a_message_is_at_most_fixed_bytes() -> None:
+    end = ChainEnd(epoch=f"{SEQ_MAX}-{'f' * 16}", seq=SEQ_MAX, hash="f" * 64)
+    largest = Changes(
+        generation="f" * 64,
+        from_position=2**63 - 1,
+        to=2**63 - 1,
+        acked=end,
+        at="2026-11-23T11:02:08.004Z",
+        more=True,
+        reset=True,
+        until=2**63 - 1,
+        replaces="f" * 64,
+        before=end,
+        notes_after=SEQ_MAX,
+        digest=Digest(
+            position=2**63 - 1, accounts=10**9, cards=10**9, cents=-(2**63), sum="f" * 16
+        ),
+        order=Order(id="o" * 64, do="new_epoch"),
+        nonce="n" * NONCE_CHARACTERS_MAX,
+    )
+    assert len(msgspec.json.encode(largest)) <= FIXED_BYTES

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from agent.central.books import generations
+from agent.central.hello import BRAKE_S
 from tests.parts.foreign_terminal import EPOCH, NAME, START, ForeignTerminal, meal
 
 
@@ -130,3 +131,35 @@ def test_before_is_echoed_only_when_that_entry_is_booked(foreign: ForeignTermina
     next_epoch = "2-00000000000000aa"
     assert foreign.hello(epoch=next_epoch, before=booked)["before"] == booked
     assert "before" not in foreign.hello(epoch=next_epoch, before={**booked, "hash": "cd" * 32})
+
+
+def test_a_terminal_that_proves_a_restore_again_and_again_is_braked(
+    foreign: ForeignTerminal,
+) -> None:
+    """A broken terminal must not make all others resynchronise with each of its hellos."""
+    made = set()
+    for n in range(100):
+        foreign.central.clock.pass_ms(1_000)
+        answer = foreign.hello(generation=f"{n:032x}ab")
+        made.add(answer["generation"])
+        assert answer["replaces"] == f"{n:032x}ab"
+    assert len(made) == 1
+    ((detail,),) = foreign.central.books.rows("SELECT detail FROM incident WHERE kind = 'braked'")
+    assert "99 times, last" in detail
+    foreign.central.clock.pass_ms(BRAKE_S * 1_000)
+    assert foreign.hello(generation="ab" * 16)["generation"] not in made
+
+
+def test_a_disk_that_goes_back_again_and_again_gets_one_new_epoch_in_brake_s(
+    foreign: ForeignTerminal,
+) -> None:
+    foreign.send(meal(), meal(account="a-2"))
+    first = foreign.entries[0]["hash"]
+    ordered = set()
+    for n in range(20):
+        foreign.central.clock.pass_ms(5_000)
+        done = f"o-{foreign.central.value('SELECT generation FROM central')}"[-8:]
+        answer = foreign.hello(last=1, head=first, order_done=f"o-{done}-{n}")
+        if "order" in answer:
+            ordered.add(answer["order"]["id"])
+    assert incidents(foreign).count("restored_disk") == 1

@@ -16,6 +16,7 @@ from agent.central.office.terminals import order, retire_terminal
 from agent.central.server import EVENTS_MAX, event_queue
 from agent.errors import REASON_LENGTH_MAX, CentralError
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkUp, Publish
+from agent.sync.limits import Limits
 from tests.conftest import CARD
 from tests.parts.broker import Listener, Mosquitto
 from tests.parts.foreign_terminal import NAME, START, ForeignTerminal, meal, sealed
@@ -265,3 +266,19 @@ def test_a_fault_of_the_file_is_logged_once_and_ends(
     path.with_suffix(".away").rename(path)
     list(foreign.central.exchange.turn(None, at))
     assert Acknowledge(7) in list(foreign.central.exchange.turn(batch(), at))
+
+
+def test_a_record_that_fits_into_no_packet_stays_behind_and_is_an_incident(
+    foreign: ForeignTerminal,
+) -> None:
+    """Meals are booked and acknowledged nevertheless: the broker takes 430 bytes."""
+    at = foreign.central.clock.instant
+    list(foreign.central.exchange.turn(LinkUp(Limits(packet_bytes=430)), at))
+    answer = foreign.hello()
+    assert "records" not in answer and answer["to"] == 0 and "more" not in answer
+    assert foreign.send(meal())["acked"]["seq"] == 1
+    rows = foreign.central.books.rows("SELECT terminal, detail FROM incident")
+    ((terminal, detail),) = rows
+    assert terminal == NAME and "is too large for the broker" in detail
+    list(foreign.central.exchange.turn(LinkUp(), at))
+    assert foreign.hello()["records"]

@@ -17,7 +17,7 @@ from pathlib import Path
 from agent.domain.clock import ClockTrust
 from agent.domain.ledger import Entry, How, Kind, Place, Reversed
 from agent.sqlite_file import SqliteFile
-from agent.store import database, reads, writes
+from agent.store import database, pruning, reads, writes
 from agent.store.database import FORM, Database
 from agent.store.rows import Changeset, Incident, NoteRow, RecordRow, SetAside
 from agent.store.standing import newest_epoch, standing
@@ -114,8 +114,7 @@ class Workload:
             self.tapped += 1
 
     def storno(self) -> None:
-        newest = reads.latest_entry(self.db)
-        assert newest is not None
+        newest = reads.entries(self.db, newest=1)[0].entry
         undone = Reversed(epoch=newest_epoch(self.db), seq=newest.seq, hash=newest.hash)
         draft = meal(self.tapped, "")
         writes.append(
@@ -165,7 +164,7 @@ class Workload:
         self.db.checkpoint()
         self.taps(ACCOUNTS, "2026-11-23")
         self.changes(range(ACCOUNTS), acked=20)
-        writes.prune(self.db, before="2027-01-01T00:00:00.000Z")
+        pruning.prune(self.db, before="2027-01-01T00:00:00.000Z", below=2**60)
         writes.begin_resync(
             self.db, None, Incident(at=AT.format(1, 0), kind="digest", detail="a difference")
         )

@@ -19,8 +19,10 @@ from agent.domain.card import Token
 from agent.domain.clock import ClockTrust, Moment
 from agent.domain.ledger import Entry, Flag, How, Kind, RefusalReason, Reversed, entry_fault, seal
 from agent.domain.tap import (
+    SAME_MEAL_MS,
     AlreadyServed,
     Facts,
+    OwnMeal,
     Refused,
     Served,
     UndoRefusal,
@@ -45,8 +47,7 @@ FACTS = Facts(
     card=CardRecord(id=TOKEN, p=1, account="a-1"),
     account=ACCOUNT,
     balance_cents=366,
-    own_meal=None,
-    own_meals=0,
+    own_meals=[],
     policy=STRICT,
     service=ServiceNow(service="lunch", day="2026-11-23", outside_hours=False),
     data_age_ms=0,
@@ -197,8 +198,12 @@ def test_serve_all_ends_at_its_instant() -> None:
 MEAL, _ = seal(decide(FACTS).entry, seq=7, previous="00" * 32)
 
 
+def own(meal: Entry = MEAL, *, is_undone: bool = False, is_dated: bool = True) -> OwnMeal:
+    return OwnMeal(entry=meal, is_undone=is_undone, is_dated=is_dated)
+
+
 def test_a_second_tap_is_already_served() -> None:
-    outcome = decide(replace(FACTS, own_meal=MEAL, own_meals=1))
+    outcome = decide(replace(FACTS, own_meals=[own()]))
     assert isinstance(outcome, AlreadyServed) and outcome.terminal is None
     assert (outcome.entry.kind, outcome.entry.cents) == (Kind.REFUSAL, 0)
 
@@ -207,21 +212,86 @@ def test_an_undone_meal_may_be_eaten_again_though_the_central_still_knows_it() -
     account = replace(
         ACCOUNT, last_meal=LastMeal(day="2026-11-23", service="lunch", terminal="t-1")
     )
-    assert isinstance(decide(replace(FACTS, account=account, own_meals=1)), Served)
+    facts = replace(FACTS, account=account, own_meals=[own(is_undone=True)])
+    assert isinstance(decide(facts), Served)
+
+
+# C121
+@pytest.mark.parametrize("trust", list(ClockTrust))
+@pytest.mark.parametrize("day", ["2026-11-20", DAY, "2036-01-01"])
+def test_within_a_boot_the_monotonic_clock_says_which_meal_it_is(
+    trust: ClockTrust, day: str
+) -> None:
+    """Whatever day a clock gave to the meal and to the tap."""
+    meal = replace(MEAL, day=day, clock=trust)
+    moment = replace(MOMENT, trust=trust, mono_ms=1 + SAME_MEAL_MS - 1)
+    facts = replace(FACTS, moment=moment, own_meals=[own(meal, is_dated=False)])
+    assert isinstance(decide(facts), AlreadyServed)
+    later = decide(replace(facts, moment=replace(moment, mono_ms=1 + SAME_MEAL_MS)))
+    assert isinstance(later, Served) and later.is_another is (day == DAY)
+
+
+HELD = replace(MOMENT, trust=ClockTrust.HELD)
+UNSET = replace(MOMENT, trust=ClockTrust.UNSET)
+STAFF = replace(UNSET, day=DAY)
+BEFORE = replace(MEAL, boot="before")
 
 
 @pytest.mark.parametrize(
-    ("boot", "day", "served"), [("b", None, False), ("before", None, True), ("before", DAY, False)]
+    ("moment", "is_dated", "served"),
+    [
+        (MOMENT, True, False),
+        (MOMENT, False, True),  # the meal's day was a guess, or found to be wrong
+        (HELD, True, True),  # today is a guess
+        (UNSET, True, True),
+        (STAFF, True, False),
+        (STAFF, False, True),
+    ],
 )
-def test_under_a_guessed_day_only_a_meal_of_this_boot_counts(
-    boot: str, day: str | None, served: bool
+def test_across_boots_the_day_counts_if_both_are_confirmed(
+    moment: Moment, is_dated: bool, served: bool
 ) -> None:
-    moment = replace(MOMENT, trust=ClockTrust.UNSET, day=day)
-    facts = replace(FACTS, moment=moment, own_meal=replace(MEAL, boot=boot), own_meals=1)
-    outcome = decide(facts)
+    outcome = decide(replace(FACTS, moment=moment, own_meals=[own(BEFORE, is_dated=is_dated)]))
     assert isinstance(outcome, Served) is served
     if isinstance(outcome, Served):
-        assert Flag.CLOCK_UNSET in outcome.entry.flags
+        assert outcome.is_another
+        assert (Flag.CLOCK_UNSET in outcome.entry.flags) is (moment.trust is ClockTrust.UNSET)
+
+
+# C122
+@pytest.mark.parametrize(("moment", "served"), [(MOMENT, False), (HELD, True), (UNSET, True)])
+def test_a_guessed_day_never_refuses(moment: Moment, served: bool) -> None:
+    elsewhere = LastMeal(day=DAY, service="lunch", terminal="t-2")
+    policy = replace(STRICT, unknown_card=UnknownCard.REFUSE)
+    for facts in (
+        replace(FACTS, balance_cents=0),
+        replace(FACTS, account=replace(ACCOUNT, last_meal=elsewhere)),
+        replace(FACTS, account=None, card=None, policy=policy),
+    ):
+        assert isinstance(decide(replace(facts, moment=moment)), Served) is served
+
+
+def test_a_meal_typed_in_later_is_of_the_day_that_the_staff_gave() -> None:
+    late = replace(FACTS, how=How.LATE)
+    typed = own(replace(MEAL, how=How.LATE), is_dated=False)
+    yesterday = own(replace(MEAL, how=How.LATE, day="2026-11-22"))
+    assert isinstance(decide(replace(late, own_meals=[typed])), AlreadyServed)
+    assert isinstance(decide(replace(late, own_meals=[yesterday])), Served)
+    # A meal typed in this minute for yesterday is not the meal of now.
+    assert isinstance(decide(replace(FACTS, own_meals=[yesterday])), Served)
+    assert isinstance(decide(replace(FACTS, own_meals=[typed])), AlreadyServed)
+    assert isinstance(decide(replace(FACTS, moment=HELD, own_meals=[typed])), Served)
+
+
+@pytest.mark.parametrize(
+    ("clock", "is_dated", "served"),
+    [("synced", True, False), ("held", False, False), ("unset", False, True)],
+)
+def test_a_late_meal_is_refused_where_the_ledger_has_one_of_that_day(
+    clock: str, is_dated: bool, served: bool
+) -> None:
+    meal = own(replace(MEAL, clock=ClockTrust(clock)), is_dated=is_dated)
+    assert isinstance(decide(replace(FACTS, how=How.LATE, own_meals=[meal])), Served) is served
 
 
 def test_a_tap_outside_hours_is_served_with_a_flag() -> None:
@@ -237,10 +307,9 @@ def test_a_tap_shown_out_of_order_is_recorded_as_no_meal() -> None:
 
 
 def undone(
-    meal: Entry = MEAL, *, already: bool = False, at: str = MOMENT.at
+    meal: Entry = MEAL, *, already: bool = False, moment: Moment = MOMENT
 ) -> Entry | UndoRefusal:
-    moment = replace(MOMENT, at=at)
-    return undo(meal, epoch=EPOCH, undone=already, policy=STRICT, moment=moment)
+    return undo(own(meal, is_undone=already), epoch=EPOCH, policy=STRICT, moment=moment)
 
 
 def test_a_storno_gives_the_price_back_and_names_the_meal() -> None:
@@ -256,9 +325,15 @@ def test_a_meal_is_undone_once_and_only_a_meal() -> None:
 
 
 def test_a_meal_can_be_undone_until_the_end_of_undo_min() -> None:
-    assert STRICT.undo_min == 120
-    assert isinstance(undone(at="2026-11-23T13:02:05.331Z"), Entry)
-    assert undone(at="2026-11-23T13:02:05.332Z") is UndoRefusal.TOO_LATE
+    """Within a boot by the monotonic clock, across boots by a confirmed time."""
+    last_ms = STRICT.undo_min * 60_000
+    assert isinstance(undone(moment=replace(MOMENT, mono_ms=1 + last_ms)), Entry)
+    late = undone(moment=replace(MOMENT, mono_ms=2 + last_ms, at="2026-11-20T11:00:00.000Z"))
+    assert late is UndoRefusal.TOO_LATE
+    assert isinstance(undone(BEFORE, moment=replace(MOMENT, at="2026-11-23T13:02:05.331Z")), Entry)
+    too_late = replace(MOMENT, at="2026-11-23T13:02:05.332Z")
+    assert undone(BEFORE, moment=too_late) is UndoRefusal.TOO_LATE
+    assert isinstance(undone(BEFORE, moment=replace(too_late, trust=ClockTrust.HELD)), Entry)
 
 
 def test_a_closing_holds_both_counts() -> None:

@@ -20,6 +20,7 @@ def package_of(tool: str) -> str:
     """Return the Debian package that contains a tool, for the error of a test that misses it."""
     return {
         "mosquitto": "mosquitto",
+        "mosquitto_passwd": "mosquitto",
         "pcscd": "pcscd",
         "openssl": "openssl",
         "unshare": "util-linux",

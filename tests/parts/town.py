@@ -41,6 +41,7 @@ class Access:
     url: str
     town: str = TOWN
     pki: Path | None = None
+    password_file: Path | None = None  # of the user `canteen`
 
     @property
     def central_options(self) -> list[str]:
@@ -50,6 +51,8 @@ class Access:
             own = self.pki / self.town / "central"
             options += ["--ca", f"{self.pki}/ca.crt"]
             options += ["--certificate", f"{own}.crt", "--key", f"{own}.key"]
+        if self.password_file is not None:
+            options += ["--username", "canteen", "--password-file", str(self.password_file)]
         return options
 
     def terminal_settings(self, terminal: str) -> str:
@@ -59,6 +62,8 @@ class Access:
             own = self.pki / self.town / "t" / terminal
             lines += [f'ca_file = "{self.pki}/ca.crt"']
             lines += [f'certificate_file = "{own}.crt"', f'key_file = "{own}.key"']
+        if self.password_file is not None:
+            lines += ['username = "canteen"', f'password_file = "{self.password_file}"']
         return "\n".join([*lines, ""])
 
 

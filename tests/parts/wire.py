@@ -276,6 +276,7 @@ class Wire:
         self.drop: Callable[[str, bytes], bool] = lambda topic, payload: False
         self.watch: Callable[[str, bytes], None] = lambda topic, payload: None
         self.connected: set[str] = set()
+        self.central_ahead = timedelta()  # the error of the central's clock
         for name in names or ("t-1",):
             add_terminal(self.central.books, name, SITE)
             self.boxes[name] = Box(name, folder / f"{name}.db", self.clock)
@@ -324,11 +325,11 @@ class Wire:
             box = self.boxes[name]
             box.core.idle(box.moment())
             self._send(name, box.core.due(box.moment()))
-        self._queue(self.central.exchange.push(self.clock.instant))
+        self._queue(self.central.exchange.push(self._central_instant()))
 
     def deliver_up(self, topic: str, payload: bytes) -> None:
         if not self.drop(topic, payload):
-            self._queue(self.central.exchange.receive(topic, payload, self.clock.instant))
+            self._queue(self.central.exchange.receive(topic, payload, self._central_instant()))
 
     def deliver_down(self, topic: str, payload: bytes) -> None:
         for name in sorted(self.connected):
@@ -341,6 +342,9 @@ class Wire:
     def pass_time(self, milliseconds: int) -> None:
         self.clock.pass_ms(milliseconds)
         self.settle()
+
+    def _central_instant(self) -> str:
+        return format_instant(self.clock.now + self.central_ahead)
 
     def _send(self, name: str, effects: list[Effect]) -> None:
         for effect in effects:

@@ -104,8 +104,9 @@ CENTRAL_BUGS = (
         "a restored central keeps its generation",
         Change(
             "agent/central/hello.py",
-            "        begin_generation(books, new_generation(), at=at, reason=reason)\n",
-            '        incidents.add(books, Incident(at, "new_generation", reason))\n',
+            "            begin_generation(books, new_generation(), at=at, reason=reason, "
+            "terminal=terminal)\n",
+            "            incidents.add(books, incident)\n",
         ),
     ),
     Bug(

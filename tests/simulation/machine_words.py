@@ -22,6 +22,12 @@ DAMAGES = (FLIPPED, LOST, SPOILT)
 REST_MS = 25 * 60_000  # five heartbeats
 
 
+def _error(step: Step) -> timedelta:
+    """Return an error of a clock, ahead or behind: some minutes, days or years."""
+    unit = (timedelta(minutes=7), timedelta(hours=25), timedelta(days=367))[step.c % 3]
+    return (step.b % 21 - 10) * unit
+
+
 class MachineWords(Words):
     def start(self, step: Step) -> None:
         """A dead terminal starts and connects."""
@@ -72,6 +78,13 @@ class MachineWords(Words):
         box.wall_offset += timedelta(minutes=(step.b % 41 - 20) * (1 if step.c % 2 else 360))
         box.synced = step.c % 3 == 0
 
+    def time_server_wrong(self, step: Step) -> None:
+        """A terminal's time server is wrong, by minutes, days or years, until it is set right."""
+        box = self._box(step)
+        box.set_rate(0.0)
+        box.wall_offset, box.synced = _error(step), True
+        self.engine.run(box)
+
     def clock_1970(self, step: Step) -> None:
         """A terminal's clock is unset."""
         box = self._box(step)
@@ -96,6 +109,13 @@ class MachineWords(Words):
     def central_clock_right(self, step: Step) -> None:
         """The central's clock is set right."""
         self.engine.central.wall_offset = timedelta()
+
+    def central_wrong_once(self, step: Step) -> None:
+        """The central's clock is wrong for one message that it takes."""
+        central = self.engine.central
+        before, central.wall_offset = central.wall_offset, _error(step)
+        self.engine.deliver(CENTRAL, pick=step.a)
+        central.wall_offset = before
 
     def disk_full(self, step: Step) -> None:
         """A terminal's disk is full."""

@@ -6,7 +6,7 @@ second meal. The order of arrival, chain marks and hashes play no part.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -26,6 +26,7 @@ class DiskEntry:
     seq: int
     entry: Entry
     undoes: "DiskEntry | None"
+    true_at: datetime
 
     @property
     def hash(self) -> str:
@@ -57,6 +58,8 @@ class FeedPosition(NamedTuple):
     position: int = 0
 
 
+AHEAD_MAX = timedelta(hours=1)
+REDATE = timedelta(minutes=1)
 NO_ENTRY = Place(0, 0)
 NOTHING_ACKED = Place(1, 0)
 NOT_FED = FeedPosition()
@@ -67,7 +70,7 @@ class Disk:
     """What a terminal's file holds. A restored image, or a copy, is another disk.
 
     `by_eater` has meals of unknown cards under the card. `damaged` are accounts whose record the
-    simulator has damaged. `is_ahead`: the newest entry's time was in the future.
+    simulator has damaged.
     """
 
     number: int
@@ -77,8 +80,6 @@ class Disk:
     green_meals: list[DiskEntry] = field(default_factory=list)
     undone: set[str] = field(default_factory=set)
     damaged: set[str] = field(default_factory=set)
-    newest_at: str = ""
-    is_ahead: bool = False
     end: Place = NO_ENTRY
     acked: Place = NOTHING_ACKED
     feed: FeedPosition = NOT_FED
@@ -99,8 +100,6 @@ class Disk:
             green_meals=list(self.green_meals),
             undone=set(self.undone),
             damaged=set(self.damaged),
-            newest_at=self.newest_at,
-            is_ahead=self.is_ahead,
             end=self.end,
             acked=self.acked,
             feed=self.feed,
@@ -136,10 +135,10 @@ class OfficeFacts:
     )
     rules: list[Rule] = field(default_factory=list)
 
-    def price(self, account: str, service: str, day: str) -> int:
+    def price(self, account: str, service: str, day: str) -> int | None:
         prices = self.prices[account, service]
         valid = [(price.from_day, n) for n, price in enumerate(prices) if price.from_day <= day]
-        return prices[max(valid)[1]].cents if valid else 0
+        return prices[max(valid)[1]].cents if valid else None
 
     def gives_back(self, day: str) -> bool:
         valid = [(rule.from_day, n) for n, rule in enumerate(self.rules) if rule.from_day <= day]
@@ -150,7 +149,8 @@ class OfficeFacts:
 class BookedMeal:
     """A booked meal: its price, and its time as far as it is known.
 
-    `owner` pays for a meal of a card that was unknown when it was served.
+    `owner` pays for a meal of a card that was unknown when it was served. `dated`: its time was
+    confirmed, by itself or by another entry of its boot.
     """
 
     made: DiskEntry
@@ -158,13 +158,24 @@ class BookedMeal:
     at: str | None
     day: str | None
     owner: str | None = None
+    dated: bool = False
+
+
+class BootTime(NamedTuple):
+    """The newest confirmed time of a boot."""
+
+    at: datetime
+    mono_ms: int
+
+    def at_ms(self, mono_ms: int) -> datetime:
+        return self.at + timedelta(milliseconds=mono_ms - self.mono_ms)
 
 
 class ExpectedBooks:
     """What the central must hold, given the entries and payments that it has received.
 
-    `meals` are by account, `unassigned` by unknown card. `uncorrected` are meals of an unset clock,
-    by (terminal, boot).
+    `meals` are by account, `unassigned` by unknown card. `by_boot` are all meals by (terminal,
+    boot), and `times` the newest confirmed time of each boot.
     """
 
     def __init__(self, facts: OfficeFacts) -> None:
@@ -177,47 +188,59 @@ class ExpectedBooks:
         self.cards: dict[str, str] = {}
         self.meals: dict[str, list[BookedMeal]] = defaultdict(list)
         self.unassigned: dict[str, list[BookedMeal]] = defaultdict(list)
-        self.uncorrected: dict[tuple[str, str], list[BookedMeal]] = defaultdict(list)
+        self.by_boot: dict[tuple[str, str], list[BookedMeal]] = defaultdict(list)
+        self.times: dict[tuple[str, str], BootTime] = {}
 
     def copy(self) -> "ExpectedBooks":
         """Return the books as a backup has them. They share no meal with these."""
         twin = ExpectedBooks(self.facts)
         twin.count, twin.booked, twin.undone = self.count, dict(self.booked), set(self.undone)
         twin.paid, twin.payments = defaultdict(int, self.paid), set(self.payments)
-        twin.cards = dict(self.cards)
-        copies = {
-            id(meal): BookedMeal(meal.made, meal.cents, meal.at, meal.day, meal.owner)
-            for meals in self._all()
-            for meal in meals
-        }
+        twin.cards, twin.times = dict(self.cards), dict(self.times)
+        copies = {id(meal): replace(meal) for meals in self._all() for meal in meals}
         for mine, its in (
             (self.meals, twin.meals),
             (self.unassigned, twin.unassigned),
-            (self.uncorrected, twin.uncorrected),
+            (self.by_boot, twin.by_boot),
         ):
             for name, meals in mine.items():
                 its[name] = [copies[id(meal)] for meal in meals]  # type: ignore[index]
         return twin
 
-    def book(self, made: DiskEntry) -> None:
+    def book(self, made: DiskEntry, received_at: str) -> None:
         """Add an entry that the central has booked."""
         self.count += 1
         self.booked[made.hash] = self.count
         entry = made.entry
-        is_unset = entry.clock == "unset"
+        is_ahead = _instant(entry.at) > _instant(received_at) + AHEAD_MAX
+        is_confirmed = entry.clock == "synced" and not is_ahead
+        meal = None
         if entry.kind in ("meal", "unknown_meal"):
-            self._add_meal(made, is_unset)
+            is_unknown = entry.clock == "unset" or (entry.clock == "synced" and is_ahead)
+            at, day = (None, None) if is_unknown else (entry.at, entry.day)
+            meal = BookedMeal(made, entry.cents, at, day, dated=is_confirmed)
+            self._add_meal(made, meal)
         elif entry.kind == "storno" and made.undoes is not None:
             self.undone.add(made.undoes.hash)
-        if not is_unset:
-            self._correct(made)
+        known = self.times.get((made.terminal, entry.boot))
+        is_newest = known is None or entry.mono_ms >= known.mono_ms
+        if is_confirmed and is_newest:
+            self.confirm((made.terminal, entry.boot), entry.at, entry.mono_ms)
+        elif meal is not None and known is not None:
+            self._date(meal, known)
 
-    def _add_meal(self, made: DiskEntry, is_unset: bool) -> None:
+    def confirm(self, boot: tuple[str, str], at: str, mono_ms: int) -> None:
+        """Take a confirmed time of a boot: it dates the boot's other meals."""
+        known, new = self.times.get(boot), BootTime(_instant(at), mono_ms)
+        self.times[boot] = new
+        differs = known is not None and abs(known.at_ms(mono_ms) - new.at) > REDATE
+        for meal in self.by_boot[boot]:
+            if differs or (known is None and not meal.dated):
+                self._date(meal, new)
+
+    def _add_meal(self, made: DiskEntry, meal: BookedMeal) -> None:
         entry = made.entry
-        at, day = (None, None) if is_unset else (entry.at, entry.day)
-        meal = BookedMeal(made, entry.cents, at, day)
-        if is_unset:
-            self.uncorrected[made.terminal, entry.boot].append(meal)
+        self.by_boot[made.terminal, entry.boot].append(meal)
         if entry.kind == "meal":
             assert entry.account is not None
             self.meals[entry.account].append(meal)
@@ -234,7 +257,7 @@ class ExpectedBooks:
             entry = meal.made.entry
             assert entry.service is not None and entry.day is not None
             meal.owner = account
-            meal.cents = -self.facts.price(account, entry.service, meal.day or entry.day)
+            meal.cents = -(self.facts.price(account, entry.service, meal.day or entry.day) or 0)
             self.meals[account].append(meal)
 
     def pay(self, account: str, cents: int, payment: str) -> None:
@@ -258,21 +281,33 @@ class ExpectedBooks:
                 total -= sum(meal.cents for meal in sorted(meals, key=_order)[1:])
         return total
 
-    def _correct(self, made: DiskEntry) -> None:
-        """Compute the times of earlier meals of the same boot, now that its clock is right."""
-        waiting = self.uncorrected.pop((made.terminal, made.entry.boot), [])
-        now = datetime.fromisoformat(made.entry.at)
-        for meal in waiting:
-            entry = meal.made.entry
-            at = now - timedelta(milliseconds=made.entry.mono_ms - entry.mono_ms)
-            meal.at = at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
-            local = at.astimezone(self.facts.zone).strftime("%Y-%m-%d")
-            meal.day = entry.day if entry.how == "late" else local
-            if meal.owner is not None and entry.service is not None and meal.day is not None:
-                meal.cents = -self.facts.price(meal.owner, entry.service, meal.day)
+    def _date(self, meal: BookedMeal, time: BootTime) -> None:
+        """Compute a meal's time from its boot's, and its price of the right day."""
+        entry = meal.made.entry
+        at = time.at_ms(entry.mono_ms)
+        if meal.at is not None and abs(_instant(meal.at) - at) <= REDATE:
+            if meal.dated:
+                return
+            at = _instant(meal.at)
+        meal.dated = True
+        meal.at = at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+        local = at.astimezone(self.facts.zone).strftime("%Y-%m-%d")
+        meal.day = entry.day if entry.how == "late" else local
+        if entry.service is None or meal.day is None or meal.made.hash in self.undone:
+            return
+        if entry.kind == "unknown_meal" and meal.owner is not None:
+            meal.cents = -(self.facts.price(meal.owner, entry.service, meal.day) or 0)
+        elif entry.kind == "meal":
+            price = self.facts.price(entry.account or "", entry.service, meal.day)
+            is_same = meal.day == entry.day or price is None
+            meal.cents = entry.cents if is_same else -(price or 0)
 
     def _all(self) -> list[list[BookedMeal]]:
-        return [*self.meals.values(), *self.unassigned.values(), *self.uncorrected.values()]
+        return [*self.meals.values(), *self.unassigned.values(), *self.by_boot.values()]
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 class _Order(NamedTuple):

@@ -4,18 +4,20 @@ Each check is a function of tests/invariants.py. This module decides when it is 
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 
 from agent.domain.canteen import policy_on
 from agent.domain.clock import day_of, format_instant
 from agent.domain.ledger import Entry, Place, RefusalReason
+from agent.domain.timekeeper import ROUND_TRIP_MAX_MS, STEP
 from agent.readers.events import CardPresented, CardUnreadable, Show, Signal
 from agent.store import reads
 from agent.sync.events import Arrived
 from agent.sync.messages import Changes
 from agent.terminal.control import Request
-from tests import invariants
+from tests import counter_invariants, invariants
 from tests.invariants import MealElsewhere
 from tests.parts.wire import ZONE
 from tests.simulation.model import (
@@ -29,6 +31,7 @@ from tests.simulation.model import (
 from tests.simulation.observe_central import CentralObserver, Proof, Record
 from tests.simulation.parts import Box
 
+DAY_MS = 24 * 3_600_000
 UNREADABLE = "{"  # the body of a damaged record
 
 
@@ -70,6 +73,7 @@ class Observer(CentralObserver):
 
     def box_turned(self, box: Box, turn: BoxTurn) -> None:
         """Take what a terminal has recorded and applied in this turn, and check it."""
+        self._note_sources(box, turn.event)
         new = self._new_entries(box) if turn.wrote else []
         self._check_lights(box, turn, new)
         disk = box.disk
@@ -82,9 +86,13 @@ class Observer(CentralObserver):
         for account in sorted(touched - disk.damaged):
             self._check_shown(box, account)
         for made in new:
+            standing = self._standing_meals_of_eater(disk, made)
             if made.entry.kind in invariants.MEALS:
-                standing = self._standing_meals_of_eater(disk, made)
-                invariants.nobody_is_charged_twice_at_one_terminal(made, standing)
+                sure = [meal for meal in standing if not self._is_doubted(box, meal)]
+                counter_invariants.nobody_is_charged_twice_at_one_terminal(made, sure)
+            elif turn.is_tap:
+                self._check_no(box, made, standing)
+            if made.entry.kind in invariants.MEALS:
                 self._check_debt(box, made)
             if made.entry.kind == "meal" and made.entry.account not in disk.damaged:
                 self._check_price(box, made.entry)
@@ -102,7 +110,7 @@ class Observer(CentralObserver):
         elif isinstance(turn.event, Request) and turn.event.arguments.get("day"):
             day = str(turn.event.arguments["day"])
             for entry in of_event:
-                invariants.a_late_meal_has_the_day_that_the_staff_entered(entry, day)
+                counter_invariants.a_late_meal_has_the_day_that_the_staff_entered(entry, day)
         box.unrecorded -= len(new) - len(of_event)
         works = turn.finished and box.core.fault is None
         invariants.every_out_of_order_tap_is_recorded(box.unrecorded, works=works)
@@ -141,7 +149,8 @@ class Observer(CentralObserver):
         disk.end = place
         reverses = entry.reverses
         undoes = disk.entries.get((reverses.epoch, reverses.seq)) if reverses else None
-        made = DiskEntry(disk.number, box.client_id, epoch, place.seq, entry, undoes)
+        now = box.environment.now
+        made = DiskEntry(disk.number, box.client_id, epoch, place.seq, entry, undoes, now)
         disk.entries[epoch, place.seq] = made
         eater = entry.account or entry.card
         if eater is not None:
@@ -150,21 +159,16 @@ class Observer(CentralObserver):
         if entry.kind == "meal" and entry.account is not None:
             self.standing_meals.setdefault(entry.account, {})[made.hash] = made
         elif undoes is not None:
-            invariants.a_meal_is_undone_at_most_once(made, disk.undone)
+            counter_invariants.a_meal_is_undone_at_most_once(made, disk.undone)
             disk.undone.add(undoes.hash)
             self.standing_meals.get(undoes.entry.account or "", {}).pop(undoes.hash, None)
         return made
 
     def _check_time(self, box: Box, entry: Entry) -> None:
-        disk = box.disk
-        invariants.entry_times_never_decrease(disk.newest_at, entry.at)
         now = format_instant(box.environment.now)
         # Such a tap is recorded later, with its own time, which the observer does not know.
-        is_recorded_later = entry.reason is RefusalReason.OUT_OF_ORDER
-        if box.is_right() and not disk.is_ahead and not is_recorded_later:
+        if box.is_right() and entry.reason is not RefusalReason.OUT_OF_ORDER:
             invariants.a_synchronised_clock_is_used(entry, now, day_of(now, ZONE))
-        disk.is_ahead = is_recorded_later or entry.at > now
-        disk.newest_at = entry.at
 
     def _apply(self, box: Box, event: Arrived) -> set[str]:
         """Take a message's records if the terminal took them. Return the accounts they touched."""
@@ -216,8 +220,8 @@ class Observer(CentralObserver):
             " wiped FROM terminal"
         ).fetchone()
         if wiped:
-            disk.by_eater.clear()  # the disk knows no earlier meal, and no earlier time
-            disk.newest_at, disk.resync_to = "", None  # a wipe ends a resynchronisation
+            disk.by_eater.clear()  # the disk knows no earlier meal
+            disk.resync_to = None  # a wipe ends a resynchronisation
         now = FeedPosition(generation, resync, position)
         if resync == disk.feed.resync and resync_to is None:
             invariants.a_resynchronisation_reaches_its_end(disk.resync_to, position)
@@ -282,6 +286,64 @@ class Observer(CentralObserver):
             meal for meal in own if meal.entry.kind in invariants.MEALS and id(meal) not in undone
         ]
 
+    def _note_sources(self, box: Box, event: object) -> None:
+        """Note whether the terminal had a right time, or two sources that were wrong alike."""
+        now, now_ms = box.environment.now, box.environment.mono_ms
+        if box.synced and abs(box.error()) <= STEP:
+            box.right_ms = now_ms
+        if not isinstance(event, Arrived) or not event.topic.endswith("/changes"):
+            return
+        assert isinstance(event.receipt, tuple)
+        proof = event.receipt[1].proof
+        if not isinstance(proof, Proof) or proof.message.nonce is None:
+            return
+        boot, sent_ms, _ = proof.message.nonce.rsplit("-", 2)
+        reading = box.reading()
+        is_late = reading.mono_ms - int(sent_ms) > ROUND_TRIP_MAX_MS
+        if boot != reading.boot or is_late or int(sent_ms) < box.started_ms:
+            return
+        error = datetime.fromisoformat(proof.message.at) - now
+        if abs(error) <= STEP:
+            box.right_ms = now_ms
+        elif abs(error - box.error()) <= 2 * STEP:
+            box.misled_alike = True
+
+    def _is_doubted(self, box: Box, made: DiskEntry) -> bool:
+        """Return whether the terminal believes that an entry carries a wrong time."""
+        query = (
+            "SELECT 1 FROM wrong_time, entry e JOIN epoch ON epoch.n = e.epoch"
+            " WHERE epoch.id = ? AND e.seq = ? AND e.n BETWEEN first AND last"
+        )
+        return box.db.sql.execute(query, (made.epoch, made.seq)).fetchone() is not None
+
+    def _check_no(self, box: Box, made: DiskEntry, standing: list[DiskEntry]) -> None:
+        """Check that a child who got no meal would get none under the right time either."""
+        entry, now = made.entry, box.environment.now
+        if entry.reason not in counter_invariants.REASONS_OF_TIME or self._is_misled(box, entry):
+            return
+        if entry.account in box.disk.damaged:
+            return
+        account = reads.account(box.db, entry.account) if entry.account is not None else None
+        view = counter_invariants.CounterView(
+            now=now,
+            services=reads.services(box.db),
+            policy=policy_on(reads.policies(box.db), day_of(format_instant(now), ZONE)),
+            account=account,
+            shown_cents=reads.balance_cents(box.db, account.id) if account else None,
+        )
+        counter_invariants.no_child_is_refused_because_of_a_wrong_clock(entry, view, standing)
+
+    def _is_misled(self, box: Box, entry: Entry) -> bool:
+        """Return whether every source of the terminal's time was wrong for a day, or two alike.
+
+        Nothing within its reach tells a terminal that the time is wrong then.
+        """
+        if entry.clock != "synced":
+            return False
+        now_ms = box.environment.mono_ms
+        had_right = box.right_ms is not None and now_ms - box.right_ms < DAY_MS
+        return not had_right or box.misled_alike
+
     def _check_price(self, box: Box, entry: Entry) -> None:
         """Check a meal's price against the records that the terminal holds now."""
         query = "SELECT body FROM record WHERE kind = ? AND id = ?"
@@ -294,7 +356,7 @@ class Observer(CentralObserver):
     def _check_debt(self, box: Box, made: DiskEntry) -> None:
         """Check the bound on debt after a meal for money in a town that refuses."""
         entry, account = made.entry, made.entry.account
-        if entry.how != "card" or account is None or entry.cents == 0:
+        if entry.how != "card" or account is None or entry.cents == 0 or entry.clock != "synced":
             return
         policy = policy_on(reads.policies(box.db), entry.day or "")
         is_exempt = policy.shortage != "refuse" or {"stale", "serve_all"} & set(entry.flags)
@@ -306,7 +368,7 @@ class Observer(CentralObserver):
         elsewhere = [
             MealElsewhere(meal.disk, meal.entry.service, meal.entry.day)
             for meal in self.standing_meals.get(account, {}).values()
-            if meal.entry.clock != "unset"
+            if meal.entry.clock == "synced"
             and (meal.epoch, meal.seq) not in box.disk.entries
             and not self._contains(view.booked, meal)
         ]

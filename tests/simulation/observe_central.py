@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from agent.errors import SyncError
 from agent.sync.events import Arrived, Publish
-from agent.sync.messages import Changes, decode
+from agent.sync.messages import Changes, Hello, decode
 from agent.sync.topics import Leaf
 from tests import invariants
 from tests.simulation.model import BookedUpTo, DiskEntry, ExpectedBooks
@@ -64,6 +65,7 @@ class CentralObserver:
     def central_turned(self, central: Central, event: object) -> None:
         """Take what the central has booked in this turn, and check its balances."""
         if isinstance(event, Arrived):
+            self._confirm(central, event)
             self._book(central, event)
         self.accounts_moved(central)
 
@@ -117,12 +119,27 @@ class CentralObserver:
         for (digest,) in rows.fetchall():
             if digest in sent and digest not in self.books.booked:
                 invariants.only_entries_of_a_disk_are_booked(digest, self.entries)
-                self.books.book(self.entries[digest])
+                self.books.book(self.entries[digest], central.instant)
                 newest = sent[digest]
         if newest:
             query = "SELECT seq FROM chain WHERE terminal = ? AND epoch = ?"
             (marked,) = central.office.sql.execute(query, key).fetchone()
             invariants.the_chain_mark_covers_booked_entries(marked, newest)
+
+    def _confirm(self, central: Central, event: Arrived) -> None:
+        """Take the time of a hello, if the central took it."""
+        parsed = TOPICS.parse(event.topic)
+        if parsed is None or parsed[1] is not Leaf.HELLO:
+            return
+        try:
+            hello = decode(event.payload, Hello)
+        except SyncError:
+            return
+        query = "SELECT at, mono_ms FROM boot WHERE terminal = ? AND boot = ?"
+        row = central.office.sql.execute(query, (parsed[0], hello.boot)).fetchone()
+        if row == (hello.at, hello.mono_ms) and hello.clock == "synced":
+            assert hello.boot is not None and hello.mono_ms is not None
+            self.books.confirm((parsed[0], hello.boot), hello.at, hello.mono_ms)
 
     def _was_booked(self, made: DiskEntry) -> bool:
         """Return whether any timeline of the central has booked an entry."""

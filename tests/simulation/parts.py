@@ -121,6 +121,9 @@ class Box(Process):
         self.rate = 0.0  # what its wall clock gains, as a part of the time that passes
         self.rate_since_ms = environment.mono_ms
         self.synced = True
+        # when this boot last had a right time, of a time server or of the central
+        self.right_ms: int | None = None
+        self.misled_alike = False  # a wrong time server and a wrong answer agreed in this boot
         self.db: LedgerInMemory
         self.core: Terminal
         self.start()
@@ -139,6 +142,7 @@ class Box(Process):
             open_ledger=self._open_ledger,
         )
         self.core = Terminal(setup, self.reading())
+        self.started_ms = self.reading().mono_ms
         self.inbox = Inbox()
         # Taps that this process answered with *out of order* and has not recorded yet.
         self.unrecorded = 0
@@ -162,6 +166,11 @@ class Box(Process):
         """Begin another boot: a new boot id, and the monotonic clock begins again."""
         self.boot_number = next(self.environment.numbers)
         self.booted_ms = self.environment.mono_ms
+        self.right_ms, self.misled_alike = None, False
+
+    def error(self) -> timedelta:
+        """Return how far its wall clock is ahead of the true time."""
+        return self.wall_offset + self._gained()
 
     def reading(self) -> Reading:
         wall = self.environment.now + self.wall_offset + self._gained()

@@ -55,9 +55,11 @@ FAULTS: dict[str, dict[str, float]] = {
     "kill_central": {"kill_central": 1.5, "kill_office": 0.4},
     "clock": {
         "clock_jumps": 0.5, "clock_1970": 0.2, "clock_right": 0.8, "clock_drifts": 0.3,
-        "staffs_day": 0.5,
+        "staffs_day": 0.5, "time_server_wrong": 0.4,
     },
-    "central_clock": {"central_clock_jumps": 0.3, "central_clock_right": 0.6},
+    "central_clock": {
+        "central_clock_jumps": 0.3, "central_clock_right": 0.6, "central_wrong_once": 0.6,
+    },
     "full_disk": {
         "disk_full": 0.3, "disk_free": 0.6, "central_full": 0.1, "central_free": 0.5,
     },

@@ -18,6 +18,7 @@ GENERATION = "c0ffee" * 4
 AT = "2026-11-23T11:02:05.331Z"
 DAY = "2026-11-23"
 FAR_FUTURE = "2027-01-01T00:00:00.000Z"
+FAR = 2**60  # a place behind every entry
 NEW_EPOCH = Incident(at=AT, kind="new_epoch", detail="by order o-2")
 
 

@@ -3,11 +3,11 @@
 import pytest
 from msgspec.structs import replace
 
-from agent.domain.clock import ClockTrust
 from agent.domain.ledger import MONO_MS_MAX, Entry, Kind, seal
 from agent.errors import StoreError
 from agent.store import reads, writes
 from agent.store.insertion import insertion, sealed_body
+from agent.store.rows import MealsWanted
 from tests.store.disk import DAY, EPOCH, Disk, meal, storno
 
 OTHER_EPOCH = "9-00000000000000ff"
@@ -48,20 +48,23 @@ def test_stornos_of_meals_that_this_file_does_not_have_do_not_collide(disk: Disk
     undone = replace(meal(), seq=1, hash="0" * 64)
     for _ in range(2):
         writes.append(disk.db, storno(undone, OTHER_EPOCH))
-    assert reads.own_meals(disk.db, "a-1", None, "lunch", DAY) == (None, 0)
+    assert reads.own_meals(disk.db, ("a-1", None), MealsWanted("lunch", DAY, 0)) == []
 
 
-def test_under_a_guessed_day_a_second_meal_is_taken(disk: Disk) -> None:
-    """The day may be another one, and a child must not go hungry by a guess."""
+def test_another_meal_of_the_same_day_has_a_further_number(disk: Disk) -> None:
+    """Its day, or that of the meal before, was wrong: no child goes hungry by that."""
     disk.meal()
-    writes.append(disk.db, replace(meal(), clock=ClockTrust.UNSET))
-    assert meal_numbers(disk) == [1, 2]
+    writes.append(disk.db, meal(), is_another=True)
+    with pytest.raises(StoreError, match="UNIQUE"):
+        writes.append(disk.db, meal())
+    writes.append(disk.db, meal(), is_another=True)
+    assert meal_numbers(disk) == [1, 2, 3]
 
 
 def test_a_copy_from_another_disk_may_repeat_a_meal(disk: Disk) -> None:
     disk.meal()
     entry, body = seal(meal(), seq=2, previous="0" * 64)
-    disk.db.write_one(*insertion(1, entry, sealed_body(entry, body), is_copy=True))
+    disk.db.write_one(*insertion(1, entry, sealed_body(entry, body), is_another=True))
     assert meal_numbers(disk) == [1, 2]
 
 

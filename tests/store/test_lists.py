@@ -4,7 +4,7 @@ import pytest
 
 from agent.domain.ledger import Place
 from agent.errors import StoreError
-from agent.store import lists, writes
+from agent.store import lists, pruning, writes
 from agent.store.rows import Incident, NoteRow
 from tests.store.disk import Disk, change_entries, changeset, set_aside, storno
 
@@ -55,7 +55,7 @@ def test_a_note_on_a_pruned_entry_is_listed_without_a_time(disk: Disk) -> None:
     disk.meal()
     disk.meal("a-2")
     disk.changes(to=1, acked=2, reset=True)
-    assert writes.prune(disk.db, before="2027-01-01T00:00:00.000Z") == 1
+    assert pruning.prune(disk.db, before="2027-01-01T00:00:00.000Z", below=2**60) == 1
     note = NoteRow(seq=1, status="flagged", reason="second_meal")
     disk.apply(changeset(to=2, acked=Place(1, 2), notes=[note]))
     rows = [(row.at, row.kind, row.detail) for row in lists.incidents(disk.db)]

@@ -1,24 +1,26 @@
 """What is read of records and entries: balances, meals, lists, and the digest in steps."""
 
+from datetime import UTC, datetime
 from itertools import count
 
 import pytest
 from msgspec.structs import replace
 
-from agent.domain.canteen import ServiceNow
+from agent.domain.clock import ClockTrust, TimeSource
 from agent.domain.digest import Tally, tally
-from agent.domain.ledger import Kind
+from agent.domain.ledger import Entry, Kind, Place
+from agent.domain.tap import OwnMeal
+from agent.domain.timekeeper import Belief
 from agent.errors import RecordError
-from agent.store import reads, writes
-from agent.store.reads import DIGEST_STEP_RECORDS
-from agent.store.rows import Incident
+from agent.store import pruning, reads, writes
+from agent.store.reads import DIGEST_STEP_RECORDS, RECENT_ENTRIES
+from agent.store.rows import Incident, MealsWanted, WrongTime
 from tests.store.disk import (
     AT,
     DAY,
     EPOCH,
-    EPOCH_BITS,
+    FAR,
     FAR_FUTURE,
-    NEW_EPOCH,
     Disk,
     account,
     card,
@@ -29,6 +31,7 @@ from tests.store.disk import (
 )
 
 TOKEN = "ab" * 16
+LUNCH = MealsWanted("lunch", DAY, FAR)
 
 
 def test_a_balance_is_the_centrals_plus_own_entries_after_h(disk: Disk) -> None:
@@ -50,12 +53,11 @@ def test_an_unknown_account_has_no_balance(disk: Disk) -> None:
 def test_the_holder_of_a_card_is_its_account_with_its_balance(disk: Disk) -> None:
     disk.changes(account("a-1", 500, 1), card(TOKEN, "a-1", 2), to=2, acked=0, reset=True)
     disk.meal()
-    lunch = ServiceNow(service="lunch", day="2026-11-23", outside_hours=False)
-    holder = reads.holder(disk.db, TOKEN, lunch)
+    holder = reads.holder(disk.db, TOKEN, LUNCH)
     assert holder.card is not None and holder.account is not None
-    assert holder.own_meal is not None and holder.own_meals == 1
+    assert len(holder.own_meals) == 1
     assert (holder.card.id, holder.account.id, holder.balance_cents) == (TOKEN, "a-1", 134)
-    unknown = reads.holder(disk.db, "cd" * 16, lunch)
+    unknown = reads.holder(disk.db, "cd" * 16, LUNCH)
     assert (unknown.card, unknown.account, unknown.balance_cents) == (None, None, 0)
 
 
@@ -69,36 +71,102 @@ def test_a_record_that_cannot_be_read_is_named(disk: Disk) -> None:
         reads.policies(disk.db)
 
 
-def test_an_undone_meal_counts_but_does_not_stand(disk: Disk) -> None:
-    writes.append(disk.db, storno(disk.meal()))
-    assert reads.own_meals(disk.db, "a-1", None, "lunch", DAY) == (None, 1)
+def own_meals(disk: Disk, wanted: MealsWanted, token: str | None = None) -> list[OwnMeal]:
+    return reads.own_meals(disk.db, ("a-1", token), wanted)
+
+
+def test_own_meals_are_those_of_the_day_undone_or_not(disk: Disk) -> None:
+    first = disk.meal()
+    writes.append(disk.db, storno(first))
     second = disk.meal()
-    assert reads.own_meals(disk.db, "a-1", None, "lunch", DAY) == (second, 2)
-    assert reads.own_meals(disk.db, "a-1", None, "lunch", "2026-11-24") == (None, 0)
-    assert reads.own_meals(disk.db, "a-1", None, "supper", DAY) == (None, 0)
+    assert own_meals(disk, LUNCH) == [
+        OwnMeal(entry=first, is_undone=True, is_dated=True),
+        OwnMeal(entry=second, is_undone=False, is_dated=True),
+    ]
+    assert own_meals(disk, MealsWanted("lunch", "2026-11-24", FAR)) == []
+    assert own_meals(disk, MealsWanted("supper", DAY, 0)) == []
 
 
 def test_a_meal_of_the_card_before_its_account_was_known_counts(disk: Disk) -> None:
     draft = replace(meal(cents=0), kind=Kind.UNKNOWN_MEAL, account=None, card=TOKEN)
     unknown = writes.append(disk.db, draft)
-    assert reads.own_meals(disk.db, "a-1", TOKEN, "lunch", DAY) == (unknown, 1)
+    assert [own.entry for own in own_meals(disk, LUNCH, TOKEN)] == [unknown]
 
 
-def test_a_meal_of_this_boot_is_read_whatever_its_day(disk: Disk) -> None:
-    first = writes.append(disk.db, replace(meal(), mono_ms=500))
-    eaters = ("a-1", None)
-    assert reads.meal_since(disk.db, eaters, "lunch", "b", 500) == first
-    assert reads.meal_since(disk.db, eaters, "lunch", "b", 501) is None
-    assert reads.meal_since(disk.db, eaters, "lunch", "another boot", 0) is None
-    writes.append(disk.db, storno(first))
-    assert reads.meal_since(disk.db, eaters, "lunch", "b", 0) is None
+def test_own_meals_are_also_those_from_a_place_on_whatever_their_day(disk: Disk) -> None:
+    disk.meal()
+    second = disk.meal(day="2026-11-24")
+    place = Place(1, second.seq).n
+    assert [own.entry for own in own_meals(disk, MealsWanted("lunch", "2036-01-01", place))] == [
+        second
+    ]
+    assert own_meals(disk, MealsWanted("lunch", "2036-01-01", place + 1)) == []
+
+
+def test_a_meal_is_dated_if_its_time_was_confirmed_and_is_not_wrong(disk: Disk) -> None:
+    disk.meal()
+    writes.append(disk.db, replace(meal(), clock=ClockTrust.HELD), is_another=True)
+    third = writes.append(disk.db, meal(), is_another=True)
+    wrong = WrongTime(first=Place(1, third.seq), last=Place(1, third.seq), boot="b")
+    writes.keep_wrong_times(disk.db, "b", [wrong], None)
+    assert [own.is_dated for own in own_meals(disk, LUNCH)] == [True, False, False]
+    assert reads.wrong_times(disk.db) == [wrong]
+    assert reads.counts(disk.db)["wrong_time"] == 1
+    writes.keep_wrong_times(disk.db, "b", [], None)
+    assert [own.is_dated for own in own_meals(disk, LUNCH)] == [True, False, True]
+
+
+def test_a_window_begins_behind_the_last_entry_that_is_not_in_it(disk: Disk) -> None:
+    assert reads.start_of_window(disk.db, "b", 0) == 0
+    for boot, mono_ms in (("before", 900), ("b", 100), ("b", 200), ("b", 300)):
+        writes.append(disk.db, replace(meal(), boot=boot, mono_ms=mono_ms), is_another=True)
+    assert reads.start_of_window(disk.db, "b", 0) == Place(1, 2).n
+    assert reads.start_of_window(disk.db, "b", 200) == Place(1, 3).n
+    assert reads.start_of_window(disk.db, "b", 301) == Place(1, 5).n
+    assert reads.start_of_window(disk.db, "later", 0) == Place(1, 5).n
+    assert [entry.mono_ms for _, entry in reads.entries_of_boot(disk.db, "b")] == [100, 200, 300]
+
+
+def test_the_newest_confirmed_time_is_that_of_an_earlier_boot(disk: Disk) -> None:
+    def add(boot: str, hour: int, clock: ClockTrust = ClockTrust.SYNCED) -> Entry:
+        draft = replace(meal(at=f"2026-11-23T{hour}:00:00.000Z"), boot=boot, clock=clock)
+        return writes.append(disk.db, draft, is_another=True)
+
+    assert reads.newest_confirmed_at(disk.db, "b") is None
+    earlier, _, _, _ = add("a", 12), add("a", 11), add("b", 13), add("a", 14, ClockTrust.HELD)
+    assert reads.newest_confirmed_at(disk.db, "b") == earlier.at
+    after = reads.entries_after(disk.db, "2026-11-23T11:30:00.000Z", "b")
+    assert after == [(Place(1, 1), earlier)]
+    wrong = WrongTime(first=Place(1, earlier.seq), last=Place(1, earlier.seq), boot="a")
+    writes.keep_wrong_times(disk.db, "a", [wrong], None)
+    assert reads.newest_confirmed_at(disk.db, "b") == "2026-11-23T11:00:00.000Z"
+    writes.note_contact(disk.db, "2026-11-23T12:30:00.000Z")
+    assert reads.newest_confirmed_at(disk.db, "b") == "2026-11-23T12:30:00.000Z"
+
+
+def test_a_boots_confirmed_time_is_kept(disk: Disk) -> None:
+    zero = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+    belief = Belief(TimeSource.TIME_SERVER, zero, "it moved", 7, is_witnessed=False)
+    for boot in ("a", "b"):
+        writes.keep_belief(disk.db, boot, belief)
+    assert reads.belief(disk.db, "a") is None
+    assert reads.belief(disk.db, "b") == belief
+
+
+def test_a_wrong_time_is_looked_for_among_the_recent_entries(disk: Disk) -> None:
+    old = replace(meal(at="2036-01-01T11:00:00.000Z"), boot="a")
+    others = (replace(meal(f"b-{n}"), boot="a") for n in range(RECENT_ENTRIES - 1))
+    writes.append_all(disk.db, [old, *others])
+    assert len(reads.entries_after(disk.db, FAR_FUTURE, "b")) == 1
+    disk.meal("c-1")
+    assert reads.entries_after(disk.db, FAR_FUTURE, "b") == []
 
 
 def test_an_entry_is_read_with_whether_it_was_undone(disk: Disk) -> None:
     first, second = disk.meal(), disk.meal(day="2026-11-24")
     writes.append(disk.db, storno(first))
-    assert reads.entry(disk.db, EPOCH, 1) == (first, True)
-    assert reads.entry(disk.db, EPOCH, 2) == (second, False)
+    assert reads.entry(disk.db, EPOCH, 1) == OwnMeal(entry=first, is_undone=True, is_dated=True)
+    assert reads.entry(disk.db, EPOCH, 2) == OwnMeal(entry=second, is_undone=False, is_dated=True)
     assert reads.entry(disk.db, EPOCH, 4) is None
     assert reads.entry(disk.db, "9-00000000000000ff", 1) is None
 
@@ -114,7 +182,7 @@ def test_a_batch_is_the_hashed_texts_with_the_hash_before(disk: Disk) -> None:
 def test_a_batch_after_pruned_entries_follows_the_kept_base(disk: Disk) -> None:
     entries = [disk.meal(day=f"2026-11-0{day}") for day in range(1, 4)]
     disk.changes(to=1, acked=3, reset=True)
-    assert writes.prune(disk.db, before=FAR_FUTURE) == 2
+    assert pruning.prune(disk.db, before=FAR_FUTURE, below=FAR) == 2
     assert reads.batch(disk.db, EPOCH, 3, 100)[0] == entries[1].hash
     assert reads.remembers_from(disk.db) == AT
 
@@ -122,15 +190,6 @@ def test_a_batch_after_pruned_entries_follows_the_kept_base(disk: Disk) -> None:
 def test_nothing_is_forgotten_before_the_first_pruning(disk: Disk) -> None:
     disk.meal()
     assert reads.remembers_from(disk.db) is None
-
-
-def test_the_latest_entry_is_by_time_not_by_epoch(disk: Disk) -> None:
-    assert reads.latest_entry(disk.db) is None
-    latest = disk.meal(at="2026-11-24T11:00:00.000Z")
-    disk.changes(to=1, acked=1, reset=True)
-    writes.begin_epoch(disk.db, EPOCH_BITS, "o-2", NEW_EPOCH)
-    disk.meal(day="2026-11-22", at="2026-11-22T11:00:00.000Z")
-    assert reads.latest_entry(disk.db) == latest
 
 
 def test_the_oldest_pending_entry_gives_its_time(disk: Disk) -> None:

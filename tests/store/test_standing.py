@@ -8,12 +8,14 @@ from agent.domain.ledger import ChainEnd, Place, genesis
 from agent.errors import StoreError
 from agent.store import writes
 from agent.store.database import Database
+from agent.store.pruning import prune
 from agent.store.rows import KnownPlace
 from agent.store.standing import epochs, find_place, newest_epoch, standing, tail
 from tests.store.disk import (
     AT,
     EPOCH,
     EPOCH_BITS,
+    FAR,
     FAR_FUTURE,
     GENERATION,
     NEW_EPOCH,
@@ -88,7 +90,7 @@ def test_new_entries_follow_the_newest_epoch_whatever_is_being_sent(disk: Disk) 
 
 def test_every_epoch_is_listed_with_its_kept_entries(disk: Disk) -> None:
     with_two_epochs(disk)
-    writes.prune(disk.db, before=FAR_FUTURE)
+    prune(disk.db, before=FAR_FUTURE, below=FAR)
     spans = [(span.number, span.base.seq, span.end.seq) for span in epochs(disk.db)]
     assert spans == [(1, 1, 2), (2, 0, 1)]
 
@@ -98,7 +100,7 @@ def test_an_entry_is_at_its_place_and_a_pruned_one_at_the_place_where_the_rest_b
 ) -> None:
     entries = [disk.meal(day=f"2026-11-0{day}") for day in range(1, 5)]
     disk.changes(to=1, acked=4, reset=True)
-    assert writes.prune(disk.db, before=FAR_FUTURE) == 3
+    assert prune(disk.db, before=FAR_FUTURE, below=FAR) == 3
 
     def known(seq: int, epoch: str = EPOCH) -> KnownPlace | None:
         return find_place(disk.db, ChainEnd(epoch=epoch, seq=seq, hash="0" * 64))

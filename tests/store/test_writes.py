@@ -14,8 +14,8 @@ from agent.store import lists, reads, writes
 from agent.store.damage import find_damage
 from agent.store.database import Database
 from agent.store.insertion import sealed_body
-from agent.store.rows import EpochCopy, Incident, NoteRow, RecordRow
-from agent.store.standing import epochs, find_place, standing
+from agent.store.rows import EpochCopy, Incident, MealsWanted, NoteRow, RecordRow
+from agent.store.standing import epochs, standing
 from agent.store.statements import (
     INCIDENT_ROWS_MAX,
     SET_ASIDE_PAYLOAD_BYTES_MAX,
@@ -23,7 +23,6 @@ from agent.store.statements import (
     SET_ASIDE_TOPIC_LENGTH_MAX,
 )
 from agent.store.verify import verify
-from agent.store.writes import PRUNE_ROWS_MAX
 from tests.store.disk import (
     AT,
     DAY,
@@ -186,60 +185,6 @@ def test_a_generation_is_adopted_by_sending_every_kept_epoch_again(disk: Disk) -
     assert own.generation == "beef" * 8
 
 
-# Pruning
-
-
-# C88
-def test_pruning_deletes_old_booked_entries_inside_their_balance(disk: Disk) -> None:
-    for day in range(1, 6):
-        disk.meal(day=f"2026-01-0{day}", at=f"2026-01-0{day}T11:00:00.000Z")
-    disk.changes(account("a-1", 0, 1), to=1, acked=4, reset=True)
-    assert writes.prune(disk.db, before="2026-01-03T00:00:00.000Z") == 2
-    own = standing(disk.db)
-    assert (own.oldest, own.end.seq, own.acked.seq) == (3, 5, 4)
-    # Entry 4 is the newest booked one, entry 5 is not booked.
-    assert writes.prune(disk.db, before=FAR_FUTURE) == 1
-    assert standing(disk.db).oldest == 4
-    assert list(verify(disk.db)) == []
-    previous, bodies = reads.batch(disk.db, EPOCH, 5, 100)
-    kept = find_place(disk.db, ChainEnd(epoch=EPOCH, seq=4, hash=previous))
-    assert kept is not None and kept.hash == previous and len(bodies) == 1
-
-
-def test_pruning_keeps_the_latest_entry_when_a_new_epoch_has_begun(disk: Disk) -> None:
-    """The floor of the clock depends on it: after a restart nothing else holds that time."""
-    disk.meal()
-    last = disk.meal(day="2026-11-24", at="2026-11-24T11:00:00.000Z")
-    disk.changes(account("a-1", 0, 1), to=1, acked=2, reset=True)
-    writes.begin_epoch(disk.db, EPOCH_BITS, "o-2", NEW_EPOCH)
-    assert writes.prune(disk.db, before=FAR_FUTURE) == 1
-    assert reads.latest_entry(disk.db) == last
-    disk.meal(day="2026-11-25", at="2026-11-25T11:00:00.000Z")
-    assert writes.prune(disk.db, before=FAR_FUTURE) == 0  # still the newest booked entry
-    writes.acknowledge(disk.db, changeset(to=0, acked=Place(2, 1)))
-    disk.db.sql.execute("UPDATE record SET h = (SELECT acked FROM terminal)")
-    assert writes.prune(disk.db, before=FAR_FUTURE) == 1
-    assert list(verify(disk.db)) == []
-
-
-def test_pruning_waits_until_the_balance_contains_an_entry(disk: Disk) -> None:
-    disk.changes(account("a-1", 0, 1), to=1, acked=0, reset=True)
-    disk.meal()
-    disk.meal(day="2026-11-24")
-    disk.changes(to=2, acked=2)  # booked, but the account's own record has not come yet
-    assert writes.prune(disk.db, before=FAR_FUTURE) == 0
-
-
-def test_a_step_of_pruning_deletes_at_most_prune_rows_max_entries(disk: Disk) -> None:
-    """A tap waits for one step at most."""
-    entries = PRUNE_ROWS_MAX + 20
-    writes.append_all(disk.db, [meal(f"a-{n}") for n in range(entries)])
-    disk.changes(to=1, acked=entries, reset=True)
-    assert writes.prune(disk.db, before=FAR_FUTURE) == PRUNE_ROWS_MAX
-    assert writes.prune(disk.db, before=FAR_FUTURE) == 20 - 1
-    assert list(verify(disk.db)) == []
-
-
 # What is set aside, and incidents
 
 
@@ -368,4 +313,4 @@ def test_an_epoch_of_another_file_is_sent_again_before_a_new_one(disk: Disk) -> 
     own = standing(disk.db)
     assert [span.number for span in epochs(disk.db)] == [1, 2, 3]
     assert (own.epoch, own.generation, own.pending, own.resyncing) == (EPOCH, None, 2, True)
-    assert reads.own_meals(disk.db, "a-1", None, "lunch", DAY)[1] == 2
+    assert len(reads.own_meals(disk.db, ("a-1", None), MealsWanted("lunch", DAY, 0))) == 2

@@ -1,218 +1,277 @@
-"""The link to a real mosquitto: messages are acknowledged by their owner, and every loss ends."""
+"""One connection: the limits that a broker announces are obeyed, and what it denies has words.
 
-import queue
-from collections.abc import Callable, Iterator
+With a real mosquitto where it enforces the limit, and a proxy that knows packets where it does not.
+"""
+
+import contextlib
+import socket
+import ssl
+import subprocess
+import threading
+from collections import deque
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from agent.errors import ConfigError
-from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkEvent, LinkUp, Publish
-from agent.sync.messages import MESSAGE_BYTES_MAX
-from agent.sync.mqtt import PACKET_BYTES_MAX, RECEIVE_MAX, Broker, MqttLink
-from agent.sync.topics import Topics
+from agent.sync.broker import Broker
+from agent.sync.events import Denied, LinkDown, Taken
+from agent.sync.mqtt import SEND_MAX
 from tests.parts.broker import Listener, Mosquitto
-from tests.parts.process import wait_for
+from tests.parts.certificates import make_certificate
+from tests.parts.links import Reported, message
+from tests.parts.packets import Kind, Packet, PacketProxy, denial
+from tests.parts.process import require, wait_for
 
-Events = queue.Queue[LinkEvent]
-WAIT_S = 10
-MORE_THAN_WE_TAKE = f"allow_anonymous true\nmax_inflight_messages {3 * RECEIVE_MAX}"
-
-
-class Connected(NamedTuple):
-    """A link that is up, and the events after that."""
-
-    link: MqttLink
-    events: Events
-
-    def next_message(self) -> Arrived:
-        event = self.events.get(timeout=WAIT_S)
-        assert isinstance(event, Arrived), event
-        return event
-
-    def next_down(self) -> LinkDown:
-        event = self.events.get(timeout=WAIT_S)
-        assert isinstance(event, LinkDown), event
-        return event
-
-
-Connect = Callable[[str], Connected]
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path / "broker", extra=MORE_THAN_WE_TAKE) as mosquitto:
-        yield mosquitto
-
-
-@pytest.fixture
-def connect(broker: Mosquitto) -> Iterator[Connect]:
-    """Connect a client by its id and wait until the link is up."""
-    links: list[MqttLink] = []
-
-    def connect_client(client_id: str) -> Connected:
-        events: Events = queue.Queue()
-        link = MqttLink(
-            Broker(url=broker.url, ca_file=None, certificate_file=None, key_file=None),
-            client_id=client_id,
-            subscriptions=["in/#"],
-            will=("out/state", b"gone"),
-            on_event=events.put,
-        )
-        links.append(link)
-        link.start()
-        assert events.get(timeout=WAIT_S) == LinkUp()
-        return Connected(link, events)
-
-    yield connect_client
-    for link in links:
-        link.stop()
-
-
-@pytest.fixture
-def connected(connect: Connect) -> Connected:
-    return connect("t-1")
-
-
-def test_a_message_comes_again_until_it_is_acknowledged(
-    broker: Mosquitto, connected: Connected
-) -> None:
-    link, events = connected
-    with Listener(broker.port) as other:
-        other.publish("in/a", b"1")
-        assert connected.next_message().payload == b"1"
-        link.perform(DropLink())
-        connected.next_down()
-        after = [events.get(timeout=WAIT_S), events.get(timeout=WAIT_S)]
-        (again,) = [event for event in after if isinstance(event, Arrived)]
-        assert again.payload == b"1" and LinkUp() in after
-        link.perform(Acknowledge(again.receipt))
-        link.perform(DropLink())
-        connected.next_down()
-        assert events.get(timeout=WAIT_S) == LinkUp()
-        other.publish("in/a", b"2")
-        assert connected.next_message().payload == b"2"
-
-
-def test_an_acknowledgement_for_a_past_connection_has_no_effect(
-    broker: Mosquitto, connected: Connected
-) -> None:
-    link, events = connected
-    with Listener(broker.port) as other:
-        other.publish("in/a", b"1")
-        past = connected.next_message()
-        link.perform(DropLink())
-        connected.next_down()
-        after = [events.get(timeout=WAIT_S), events.get(timeout=WAIT_S)]
-        assert LinkUp() in after
-        link.perform(Acknowledge(past.receipt))
-        other.publish("in/a", b"2")
-        assert connected.next_message().payload == b"2"
-
-
-def test_the_link_is_up_again_after_a_stop_of_the_broker(
-    broker: Mosquitto, connected: Connected
-) -> None:
-    broker.stop()
-    connected.next_down()
-    assert connected.link.publish("out/a", b"lost") is False
-    broker.start()
-    assert connected.events.get(timeout=2 * WAIT_S) == LinkUp()
-    assert connected.link.publish("out/a", b"1") is True
-
-
-def test_a_dead_network_thread_is_noticed_and_replaced(connected: Connected) -> None:
-    client = connected.link._client
-    assert client is not None and client._thread is not None
-    # Ends paho's loop while its is_connected() stays true.
-    client._thread_terminate = True
-    assert "thread" in connected.next_down().reason
-    assert connected.events.get(timeout=WAIT_S) == LinkUp()
-
-
-def test_the_broker_sends_the_last_will_when_the_process_is_gone(
-    broker: Mosquitto, connected: Connected
-) -> None:
-    with Listener(broker.port, "out/state") as other:
-        client = connected.link._client
-        assert client is not None
-        client._sock_close()  # as a pulled plug: no DISCONNECT
-        wait_for(lambda: other.on("state") == [b"gone"], "the last will")
-
-
-def test_a_retained_message_is_there_for_a_later_subscriber(
-    broker: Mosquitto, connected: Connected
-) -> None:
-    connected.link.perform(Publish(topic="out/kept", payload=b"1", retain=True))
-    connected.link.perform(Publish(topic="out/passing", payload=b"2", retain=False))
-    with Listener(broker.port, "out/passing") as first:
-        connected.link.perform(Publish(topic="out/passing", payload=b"3", retain=False))
-        wait_for(lambda: first.on("passing")[-1:] == [b"3"], "the message after both")
-    with Listener(broker.port, "out/#", client_id="late") as late:
-        wait_for(lambda: late.on("kept") == [b"1"], "the retained message")
-        assert late.on("passing") == []
-
-
-def test_a_packet_above_packet_bytes_max_is_dropped_and_the_next_one_arrives(
-    broker: Mosquitto, connected: Connected
-) -> None:
-    with Listener(broker.port) as other:
-        other.publish("in/a", b"x" * PACKET_BYTES_MAX)
-        other.publish("in/a", b"y" * MESSAGE_BYTES_MAX)
-        assert connected.next_message().payload == b"y" * MESSAGE_BYTES_MAX
-
-
-def test_at_most_receive_max_unacknowledged_messages_are_sent_to_us(
-    broker: Mosquitto, connected: Connected
-) -> None:
-    with Listener(broker.port, "in/#") as other:
-        for n in range(RECEIVE_MAX + 5):
-            other.publish("in/a", b"%d" % n)
-        messages = [connected.next_message() for _ in range(RECEIVE_MAX)]
-        wait_for(lambda: len(other.on("a")) == RECEIVE_MAX + 5, "all messages at the other client")
-        with pytest.raises(queue.Empty):
-            connected.events.get(timeout=0.5)
-        connected.link.perform(Acknowledge(messages[0].receipt))
-        assert connected.next_message().payload == b"%d" % RECEIVE_MAX
-
-
-def test_terminals_of_two_towns_with_one_name_do_not_disconnect_each_other(
-    broker: Mosquitto, connect: Connect
-) -> None:
-    first = connect(Topics("borgo").identity("t-1"))
-    second = connect(Topics("montebello").identity("t-1"))
-    with Listener(broker.port) as other:
-        other.publish("in/a", b"1")
-        for connected in (first, second):
-            assert connected.next_message().payload == b"1"
+ANYBODY = "allow_anonymous true"
 
 
 @pytest.mark.parametrize(
-    "url", ["http://host", "mqtt://", "host:1883", "mqtt://host:port", "mqtt://host/path"]
+    ("settings", "limit"), [("max_inflight_messages 2", 2), ("max_inflight_messages 100", SEND_MAX)]
 )
-def test_a_wrong_broker_url_is_refused_with_a_sentence(url: str) -> None:
-    with pytest.raises(ConfigError, match="broker url"):
-        Broker(url=url, ca_file=None, certificate_file=None, key_file=None).address()
+def test_never_more_messages_are_in_flight_than_the_broker_takes(
+    tmp_path: Path, settings: str, limit: int
+) -> None:
+    held: deque[Packet] = deque()
+
+    def hold(packet: Packet) -> bytes:
+        if packet.kind != Kind.PUBACK:
+            return packet.raw
+        held.append(packet)
+        return b""
+
+    extra = f"{ANYBODY}\n{settings}"
+    with (
+        Mosquitto(tmp_path / "broker", extra=extra) as broker,
+        PacketProxy(broker.port) as proxy,
+        Reported(Broker(url=proxy.url)) as own,
+    ):
+        own.up()
+        proxy.down = hold
+        count = limit + 5
+        for n in range(count):
+            assert own.link.publish(message(b"%d" % n))
+        for released in range(5):
+            wait_for(lambda: len(held) == limit, "acknowledgements of all in flight")
+            assert proxy.count(Kind.PUBLISH) == limit + released
+            proxy.send_to_client(held.popleft().raw)
+        wait_for(lambda: proxy.count(Kind.PUBLISH) == count, "the last message")
+
+
+def test_a_message_above_the_brokers_packet_size_is_reported_and_the_link_stays(
+    tmp_path: Path,
+) -> None:
+    extra = f"{ANYBODY}\nmax_packet_size 16000"
+    with (
+        Mosquitto(tmp_path / "broker", extra=extra) as broker,
+        Listener(broker.port, "out/#") as other,
+        Reported(Broker(url=broker.url)) as own,
+    ):
+        limits = own.up().limits
+        assert limits.packet_bytes == 16_000
+        largest = limits.payload_bytes("out/a")
+        assert not own.link.publish(message(b"x" * (largest + 1)))
+        denied = own.next(Denied)
+        assert denied.topic == "out/a"
+        assert f"too large for the broker, which takes {largest}" in denied.reason
+        assert "max_packet_size" in denied.reason
+        assert own.link.publish(message(b"x" * largest))
+        wait_for(lambda: other.on("a") == [b"x" * largest], "the largest message")
+        own.next(Taken)
+        assert own.events.empty()
+
+
+def test_a_broker_without_qos_1_gets_messages_with_qos_0(tmp_path: Path) -> None:
+    with (
+        Mosquitto(tmp_path / "broker", extra=f"{ANYBODY}\nmax_qos 0") as broker,
+        Listener(broker.port, "out/#") as other,
+        Reported(Broker(url=broker.url)) as own,
+    ):
+        assert own.up().limits.qos == 0
+        assert own.link.publish(message(b"1"))
+        wait_for(lambda: other.on("a") == [b"1"], "the message")
+
+
+def test_a_broker_without_retained_messages_is_used_without_them(tmp_path: Path) -> None:
+    with (
+        Mosquitto(tmp_path / "broker", extra=f"{ANYBODY}\nretain_available false") as broker,
+        Listener(broker.port, "out/#") as other,
+        Reported(Broker(url=broker.url)) as own,
+    ):
+        assert not own.up().limits.retains
+        assert own.link.publish(message(b"1", retain=True))
+        wait_for(lambda: other.on("a") == [b"1"], "the message")
+        connection = own.link._connection
+        assert connection is not None and connection._paho is not None
+        connection._paho._sock_close()  # as a pulled plug
+        wait_for(lambda: other.on("state") == [b"gone"], "the last will")
+        own.up()
+
+
+def test_the_keep_alive_of_the_broker_is_used(tmp_path: Path) -> None:
+    with (
+        Mosquitto(tmp_path / "broker", extra=f"{ANYBODY}\nmax_keepalive 10") as broker,
+        Reported(Broker(url=broker.url)) as own,
+    ):
+        own.up()
+        connection = own.link._connection
+        assert connection is not None and connection._paho is not None
+        assert connection._paho._keepalive == 10
+
+
+def test_what_the_access_list_denies_is_reported_in_words_until_it_is_taken(
+    tmp_path: Path,
+) -> None:
+    access = tmp_path / "acl"
+    access.write_text("topic read in/#\n", encoding="ascii")
+    extra = f"{ANYBODY}\nacl_file {access}"
+    with (
+        Mosquitto(tmp_path / "broker", extra=extra) as broker,
+        Reported(Broker(url=broker.url)) as own,
+    ):
+        own.up()
+        for _ in range(3):
+            assert own.link.publish(message(b"1"))
+        denied = own.next(Denied)
+        assert denied.reason.startswith("the broker denies to publish 'a': not authorised (135")
+        assert "docs/broker/acl" in denied.reason
+        broker.stop()
+        assert isinstance(own.events.get(timeout=20), LinkDown)  # three denials are one report
+
+
+def test_an_acknowledgement_that_denies_one_message_ends_with_the_next_that_does_not(
+    tmp_path: Path,
+) -> None:
+    with (
+        Mosquitto(tmp_path / "broker", extra=ANYBODY) as broker,
+        PacketProxy(broker.port) as proxy,
+        Reported(Broker(url=proxy.url)) as own,
+    ):
+        own.up()
+        proxy.down = lambda packet: (
+            denial(packet, 151) if packet.kind == Kind.PUBACK else packet.raw
+        )
+        own.link.publish(message(b"1"))
+        assert "quota of the broker is used up (151)" in own.next(Denied).reason
+        proxy.down = lambda packet: packet.raw
+        own.link.publish(message(b"2"))
+        assert own.next(Taken).topic == "out/a"
+
+
+def test_a_subscription_that_is_denied_is_a_reason_with_the_topic(tmp_path: Path) -> None:
+    with (
+        Mosquitto(tmp_path / "broker", extra=ANYBODY) as broker,
+        PacketProxy(broker.port) as proxy,
+    ):
+        proxy.down = lambda packet: (
+            packet.raw[:-1] + bytes([135]) if packet.kind == Kind.SUBACK else packet.raw
+        )
+        with Reported(Broker(url=proxy.url)) as own:
+            reason = own.down().reason
+            assert reason.startswith("no permission to read in/#: not authorised (135)")
+            proxy.down = lambda packet: packet.raw
+            own.up()
+
+
+def test_a_wrong_password_has_words_and_a_corrected_file_is_read(tmp_path: Path) -> None:
+    accounts, own_file = tmp_path / "accounts", tmp_path / "password"
+    command = [require("mosquitto_passwd"), "-b", "-c", str(accounts), "canteen", "correct"]
+    subprocess.run(command, check=True, timeout=30)
+    own_file.write_text("wrong\n", encoding="ascii")
+    extra = f"allow_anonymous false\npassword_file {accounts}"
+    with Mosquitto(tmp_path / "broker", extra=extra) as broker:
+        access = Broker(url=broker.url, username="canteen", password_file=own_file)
+        with Reported(access) as own:
+            reason = own.down().reason
+            assert "(134)" in reason or "(135)" in reason
+            assert "wrong\n" not in reason and "correct" not in reason
+            own_file.write_text("correct\n", encoding="ascii")
+            own.up()
 
 
 @pytest.mark.parametrize(
-    ("url", "address"),
+    ("code", "words"),
     [
-        ("mqtt://host", ("host", 1883, False)),
-        ("mqtts://host", ("host", 8883, True)),
-        ("mqtts://host:1", ("host", 1, True)),
+        (139, "shutting down (139)"),
+        (142, "another client connected with this identity (142)"),
+        (149, "too large for the broker (149)"),
     ],
 )
-def test_a_broker_url_gives_host_port_and_tls(url: str, address: tuple[object, ...]) -> None:
-    broker = Broker(url=url, ca_file=None, certificate_file=None, key_file=None)
-    assert broker.address() == address
+def test_the_reason_of_a_disconnection_has_words(tmp_path: Path, code: int, words: str) -> None:
+    with (
+        Mosquitto(tmp_path / "broker", extra=ANYBODY) as broker,
+        PacketProxy(broker.port) as proxy,
+        Reported(Broker(url=proxy.url)) as own,
+    ):
+        own.up()
+        proxy.send_to_client(bytes([Kind.DISCONNECT << 4, 2, code, 0]))
+        down = own.down()
+        assert words in down.reason and down.is_takeover == (code == 142)
 
 
-def test_a_certificate_that_cannot_be_used_is_refused_with_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "ca.pem").write_text("no certificate", encoding="ascii")
-    broker = Broker(
-        url="mqtts://host", ca_file=tmp_path / "ca.pem", certificate_file=None, key_file=None
-    )
-    with pytest.raises(ConfigError, match="ca_file, certificate_file or key_file"):
-        MqttLink(broker, client_id="x", subscriptions=[], will=("x", b""), on_event=print)
+@pytest.mark.parametrize("retains", [True, False])
+def test_a_broker_that_knows_only_3_1_1_is_reached_with_it(tmp_path: Path, retains: bool) -> None:
+    """Without retained messages it hangs up on the last will, and names no reason."""
+
+    def hang_up_on_5(packet: Packet) -> bytes | None:
+        is_5 = packet.kind == Kind.CONNECT and packet.body[6] == 5
+        return None if is_5 else packet.raw
+
+    extra = f"{ANYBODY}\nretain_available {str(retains).lower()}"
+    with (
+        Mosquitto(tmp_path / "broker", extra=extra) as broker,
+        PacketProxy(broker.port) as proxy,
+        Listener(broker.port, "out/#") as other,
+    ):
+        proxy.up = hang_up_on_5
+        with Reported(Broker(url=proxy.url)) as own:
+            assert "hangs up without an answer" in own.down().reason
+            limits = own.up().limits
+            assert (limits.version, limits.retains) == (4, retains)
+            assert own.link.publish(message(b"1", retain=True))
+            wait_for(lambda: other.on("a") == [b"1"], "the message")
+
+
+@pytest.fixture
+def pki(tmp_path: Path) -> Path:
+    make_certificate(tmp_path, "ca", "A town")
+    make_certificate(tmp_path, "broker", "127.0.0.1")
+    return tmp_path
+
+
+def test_a_broker_that_wants_a_certificate_is_a_reason(pki: Path) -> None:
+    """mosquitto hangs up after the handshake of TLS 1.3, and names no reason."""
+    settings = f"{ANYBODY}\nrequire_certificate true\ncafile {pki}/ca.crt\n"
+    settings += f"certfile {pki}/broker.crt\nkeyfile {pki}/broker.key"
+    with Mosquitto(pki / "broker", extra=settings) as broker:
+        url = f"mqtts://127.0.0.1:{broker.port}"
+        with Reported(Broker(url=url, ca_file=pki / "ca.crt")) as own:
+            assert "write certificate_file and key_file" in own.down().reason
+        with Reported(Broker(url=url)) as stranger:
+            assert "an authority that ca_file does not hold" in stranger.down().reason
+
+
+def test_an_alert_of_tls_is_a_reason_and_no_sign_of_another_mqtt_version(pki: Path) -> None:
+    """A far end that sends the alert: Python's own TLS, which wants a certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki / "broker.crt", pki / "broker.key")
+    context.load_verify_locations(pki / "ca.crt")
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    def refuse(listener: socket.socket) -> None:
+        near, _ = listener.accept()
+        rest = near.dup()  # read to its end: a reset would overtake the alert
+        with rest, contextlib.suppress(OSError):
+            tls = context.wrap_socket(near, server_side=True, do_handshake_on_connect=False)
+            with tls, contextlib.suppress(ssl.SSLError):
+                tls.do_handshake()
+            while rest.recv(4_096):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        far_end = threading.Thread(target=refuse, args=(listener,))
+        far_end.start()
+        url = f"mqtts://127.0.0.1:{listener.getsockname()[1]}"
+        with Reported(Broker(url=url, ca_file=pki / "ca.crt")) as own:
+            assert own.down().reason.startswith("the broker wants a certificate")
+            assert own.link._dialects.present(0.0).is_version_5
+        far_end.join(10)

@@ -8,6 +8,8 @@ from agent.domain.ledger import ChainEnd
 from agent.sync.messages import BATCH_ENTRIES_MAX, BATCHES_UNACKED_MAX
 from agent.sync.session import (
     HEARTBEAT_MS,
+    HELLO_BURST,
+    HELLO_EVERY_MS,
     RECONNECT_AFTER_MS,
     RETRY_FIRST_MS,
     RETRY_MAX_MS,
@@ -183,3 +185,138 @@ def test_the_retry_time_never_exceeds_retry_max_ms() -> None:
             hellos.append(now_ms)
     waits = [later - earlier for earlier, later in itertools.pairwise(hellos)]
     assert max(waits) == RETRY_MAX_MS and waits.count(RETRY_MAX_MS) >= 2
+
+
+def sent_session() -> Session:
+    """Return a session that sent entries 1 to 5, which are not acknowledged, and then a hello."""
+    session = answered_session()
+    assert due(session, 0, last=5, acked=0) == [SendEntries(1, 5)]
+    session.hello_again()
+    assert due(session, 1, last=5, acked=0) == [SayHello()]
+    return session
+
+
+@pytest.mark.parametrize(
+    ("acked", "sends"),
+    [
+        (0, [SendEntries(1, 5)]),
+        (4, [SendEntries(5, 1)]),
+        (5, []),
+    ],
+)
+# C115
+def test_an_answer_that_does_not_cover_what_was_sent_before_its_hello_rewinds(
+    acked: int, sends: list[Action]
+) -> None:
+    session = sent_session()
+    session.answered(2, more=False, is_answer=True)
+    assert due(session, 2, last=5, acked=acked) == sends
+    assert due(session, 3, last=5, acked=acked) == []
+
+
+def test_an_answer_to_a_hello_before_the_batch_does_not_rewind() -> None:
+    session = new_session()
+    session.link_up(0)
+    assert due(session, 0, last=5, acked=0) == [SayHello()]
+    session.answered(1, more=False)  # a push: the answer itself comes later
+    assert due(session, 1, last=5, acked=0) == [SendEntries(1, 5)]
+    session.answered(2, more=False, is_answer=True)
+    assert due(session, 2, last=5, acked=0) == []
+
+
+def test_a_message_that_answers_no_hello_does_not_rewind() -> None:
+    session = sent_session()
+    session.answered(2, more=False)
+    assert due(session, 2, last=5, acked=0) == []
+
+
+def test_a_central_that_comes_back_ends_a_long_retry_time() -> None:
+    """The case of the old rule: the batch waited up to seven minutes for its deadline."""
+    session = answered_session()
+    now_ms = 0
+    while now_ms < 400_000:
+        due(session, now_ms, last=1, acked=0)
+        now_ms += 1_000
+    session.hello_again()
+    assert due(session, now_ms, last=1, acked=0) == [SayHello()]
+    session.answered(now_ms + 50, more=False, is_answer=True)
+    assert due(session, now_ms + 50, last=1, acked=0) == [SendEntries(1, 1)]
+    assert session.wake_ms(now_ms + 50) == RETRY_FIRST_MS
+
+
+@pytest.mark.parametrize("is_gap", [False, True])
+def test_the_first_sign_of_the_central_after_silence_leads_to_a_hello(is_gap: bool) -> None:
+    """A bridge was cut, and a top-up is pushed: entries do not wait for their deadline."""
+    session = answered_session()
+    now_ms = 0
+    while now_ms < 100_000:
+        due(session, now_ms, last=1, acked=0)
+        now_ms += 1_000
+    if is_gap:
+        session.gap()
+    else:
+        session.answered(now_ms, more=False)
+    assert due(session, now_ms, last=1, acked=0) == [SayHello()]
+
+
+def test_a_batch_has_as_many_entries_as_fit() -> None:
+    session = answered_session()
+    acked = ChainEnd(epoch=EPOCH, seq=0, hash=HASH)
+    actions = session.due(0, acked=acked, last=7, fit=lambda first, count: min(count, 3))
+    assert actions == [SendEntries(1, 3), SendEntries(4, 3), SendEntries(7, 1)]
+
+
+def test_an_entry_that_fits_into_no_message_is_not_sent_and_does_not_make_the_loop_spin() -> None:
+    session = answered_session()
+    acked = ChainEnd(epoch=EPOCH, seq=0, hash=HASH)
+    assert session.due(0, acked=acked, last=7, fit=lambda first, count: 0) == []
+    assert session.wake_ms(0) == HEARTBEAT_MS
+
+
+# C114
+def test_a_central_that_makes_every_answer_a_reason_for_a_hello_is_braked() -> None:
+    """After HELLO_BURST hellos there is one every HELLO_EVERY_MS."""
+    session = new_session()
+    session.link_up(0)
+    hellos: list[int] = []
+    for now_ms in range(0, 10 * HELLO_EVERY_MS, 100):
+        if SayHello() in due(session, now_ms, last=0, acked=0):
+            hellos.append(now_ms)
+            session.answered(now_ms, more=False, is_answer=True)
+            session.hello_again()  # an order, a generation, a digest
+    assert hellos[:HELLO_BURST] == list(range(0, HELLO_BURST * 100, 100))
+    waits = [later - earlier for earlier, later in itertools.pairwise(hellos[HELLO_BURST:])]
+    assert set(waits) == {HELLO_EVERY_MS}
+
+
+def test_a_braked_hello_wakes_the_loop_when_it_is_allowed() -> None:
+    session = new_session()
+    session.link_up(0)
+    for _ in range(HELLO_BURST):
+        assert due(session, 0, last=0, acked=0) == [SayHello()]
+        session.hello_again()
+    assert due(session, 0, last=0, acked=0) == []
+    assert session.wake_ms(0) == HELLO_EVERY_MS
+    assert due(session, HELLO_EVERY_MS, last=0, acked=0) == [SayHello()]
+
+
+def test_the_chunks_of_a_long_snapshot_are_not_braked() -> None:
+    session = answered_session()
+    for now_ms in range(10 * HELLO_BURST):
+        session.answered(now_ms, more=True, is_answer=True)
+        assert due(session, now_ms, last=0, acked=0) == [SayHello()]
+
+
+def test_a_central_without_nonces_that_comes_back_gets_the_batch_after_the_first_retry_time() -> (
+    None
+):
+    session = answered_session()
+    now_ms = 0
+    while now_ms < 400_000:
+        due(session, now_ms, last=1, acked=0)
+        now_ms += 1_000
+    session.hello_again()
+    assert due(session, now_ms, last=1, acked=0) == [SayHello()]
+    session.answered(now_ms, more=False)
+    now_ms += RETRY_FIRST_MS
+    assert due(session, now_ms, last=1, acked=0) == [SayHello(), SendEntries(1, 1)]

@@ -214,5 +214,5 @@ def test_an_agent_without_broker_network_or_roster_starts_and_records(tmp_path: 
     kind_and_reason = "SELECT kind, body ->> '$.reason' FROM entry"
     assert terminal.rows(kind_and_reason) == [("refusal", "no_service")]
     assert terminal.stop() == 0
-    assert terminal.process is not None and terminal.process.output().count("not reached") == 1
+    assert terminal.process is not None and terminal.process.output().count("does not resolve") == 1
     line.unplug()

@@ -134,7 +134,6 @@ def test_the_same_reader_given_twice_is_refused(folder: Path, readers: str, is_s
         *(
             ('url = "mqtt://127.0.0.1:1883"', f'url = "{url}"', r"nothing else belongs into it")
             for url in (
-                "mqtt://canteen:secret@broker",
                 "mqtt://broker:0",
                 "mqtt://broker?keepalive=5",
                 "mqtt://broker#1",
@@ -144,6 +143,24 @@ def test_the_same_reader_given_twice_is_refused(folder: Path, readers: str, is_s
             'url = "mqtt://127.0.0.1:1883"',
             'url = "mqtt://broker"\nca_file = "ca.pem"',
             r"certificates are given; write mqtts://",
+        ),
+        *(
+            (
+                'url = "mqtt://127.0.0.1:1883"',
+                f'url = "{url}"',
+                r"key 'broker.url': .*username = .* password_file = .* into \[broker\]",
+            )
+            for url in ("mqtt://canteen:hush@broker", "mqtts://canteen@broker")
+        ),
+        (
+            'url = "mqtt://127.0.0.1:1883"',
+            'url = "mqtt://broker"\npassword_file = "p"',
+            r"key 'broker': password_file needs username",
+        ),
+        (
+            'url = "mqtt://127.0.0.1:1883"',
+            'url = "mqtt://broker"\nusername = ""',
+            r"username is empty",
         ),
         (
             'url = "mqtt://127.0.0.1:1883"',
@@ -197,7 +214,7 @@ def test_a_wrong_file_gives_one_sentence(
     with pytest.raises(ConfigError, match=sentence) as raised:
         load(folder, GOOD.replace(old, new, 1))
     assert raised.value.exit_code == 78
-    assert "\n" not in str(raised.value)
+    assert "\n" not in str(raised.value) and "hush" not in str(raised.value)
 
 
 def test_the_card_key_may_be_a_systemd_credential(

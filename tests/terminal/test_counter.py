@@ -1,7 +1,6 @@
 """From a card, or a request of the staff, to a committed entry; and what the log may say of it."""
 
 import logging
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -9,6 +8,7 @@ from agent.central.office.rules import set_service
 from agent.domain.canteen import ServiceRecord, Shortage
 from agent.domain.card import card_token, parse_card_id
 from agent.domain.ledger import Kind, RefusalReason
+from agent.domain.timekeeper import Timekeeper
 from agent.errors import AgentError, StoreError
 from agent.readers.events import CardPresented, CardUnreadable, Signal
 from agent.store import writes
@@ -22,7 +22,13 @@ YESTERDAY = "2026-11-22"
 
 @pytest.fixture
 def counter(wire: Wire) -> Counter:
-    return Counter(wire.box.db, ZONE, KEY)
+    return counter_of(wire)
+
+
+def counter_of(wire: Wire) -> Counter:
+    time = Timekeeper(ZONE)
+    time.moment(wire.box.reading())
+    return Counter(wire.box.db, ZONE, KEY, time)
 
 
 def tap(wire: Wire, counter: Counter, card: str = CARD) -> Signal:
@@ -176,4 +182,4 @@ def test_the_age_of_the_data_is_that_of_the_last_contact(wire: Wire, counter: Co
     assert counter.data_age_ms(wire.box.moment()) == 5_000
     wire.box.db.sql.execute("UPDATE terminal SET last_contact_at = NULL")
     wire.box.db.cache.clear()
-    assert Counter(wire.box.db, ZoneInfo("UTC"), KEY).data_age_ms(wire.box.moment()) is None
+    assert counter_of(wire).data_age_ms(wire.box.moment()) is None

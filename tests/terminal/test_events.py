@@ -14,7 +14,16 @@ from agent.readers.events import (
     Signal,
     SignalFailed,
 )
-from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkUp, Publish
+from agent.sync.events import (
+    Acknowledge,
+    Arrived,
+    Denied,
+    DropLink,
+    LinkDown,
+    LinkUp,
+    Publish,
+    Taken,
+)
 from agent.terminal.control import Request
 from agent.terminal.events import Effect, Event
 from tests.conftest import CARD
@@ -28,6 +37,8 @@ EVENTS: list[Event] = [
     SignalFailed(reader="counter", reason="no answer"),
     LinkUp(),
     LinkDown("cut"),
+    Denied("canteen/v1/borgofiorito/t/t-1/entries", "not authorised"),
+    Taken("canteen/v1/borgofiorito/t/t-1/entries"),
     Arrived(topic="elsewhere", payload=b"?", receipt=7),
     Request("status", {}),
 ]

@@ -3,14 +3,21 @@
 import logging
 
 import pytest
+from msgspec.structs import replace
 
-from agent.store import reads, writes
+from agent.domain.clock import ClockTrust
 from agent.store.database import HEADROOM_BYTES
-from agent.terminal.housekeeping import PRUNE_EVERY_MS, QUIET_MS, Housekeeping
-from tests.conftest import CARD
+from agent.terminal.housekeeping import (
+    KEPT_AT_LEAST_MS,
+    PRUNE_EVERY_MS,
+    QUIET_MS,
+    Housekeeping,
+)
+from tests.conftest import CARD, OTHER_CARD
 from tests.parts.wire import ZONE, Wire
 
 DAY_MS = 24 * 3_600_000
+UNKNOWN_CARD = "a:04ffffff112233"
 
 
 @pytest.fixture
@@ -47,26 +54,44 @@ def reserved_bytes(wire: Wire) -> int:
     return int(pages * page_bytes)
 
 
-def test_entries_older_than_the_rule_are_pruned_at_most_every_prune_every_ms(
+def test_old_entries_are_pruned_a_day_each_prune_every_ms(
     wire: Wire, housekeeping: Housekeeping
 ) -> None:
-    step(wire, housekeeping)  # nothing to prune: the next time is in ten minutes
-    wire.central.policy(keep_days=2)
-    booked_days(wire, 5)
-    before = len(wire.box.entries())
-    writes.note_contact(wire.box.db, wire.clock.instant)
-    fresh = Housekeeping(wire.box.db, ZONE)
-    step(wire, fresh)
-    assert len(wire.box.entries()) < before
-    kept = len(wire.box.entries())
-    step(wire, fresh)  # the step that finds nothing more
-    booked_days(wire, 3)
-    wire.clock.mono_ms -= 3 * DAY_MS
-    step(wire, fresh)
-    assert len(wire.box.entries()) == kept + 3
-    wire.clock.mono_ms += PRUNE_EVERY_MS
-    step(wire, fresh)
-    assert len(wire.box.entries()) < kept + 3
+    """A clock that is years ahead for an hour takes one day's entries, not all."""
+    step(wire, housekeeping)  # nothing to prune
+    wire.central.policy(keep_days=1)
+    booked_days(wire, 6)
+    for kept in (6, 5, 4):
+        step(wire, housekeeping)
+        step(wire, housekeeping)  # the step that finds nothing more
+        assert len(wire.box.entries()) == kept - 1
+        step(wire, housekeeping)
+        assert len(wire.box.entries()) == kept - 1
+        wire.clock.pass_ms(PRUNE_EVERY_MS)
+
+
+def test_nothing_is_pruned_under_a_time_that_is_not_confirmed(wire: Wire) -> None:
+    wire.central.policy(keep_days=1)
+    booked_days(wire, 4)
+    moment = wire.box.moment()
+    for trust in (ClockTrust.HELD, ClockTrust.UNSET):
+        Housekeeping(wire.box.db, ZONE).step(replace(moment, trust=trust), 0)
+        assert len(wire.box.entries()) == 4
+    Housekeeping(wire.box.db, ZONE).step(moment, 0)
+    assert len(wire.box.entries()) == 3
+
+
+def test_the_entries_of_this_boots_last_day_are_kept_whatever_the_clock_says(wire: Wire) -> None:
+    """Or a child could be served twice, and pay twice."""
+    wire.central.policy(keep_days=1)
+    for card in (CARD, OTHER_CARD, UNKNOWN_CARD):
+        wire.box.tap(card)
+    wire.settle()
+    ahead = replace(wire.box.moment(), at="2036-11-23T11:00:00.000Z")
+    for mono_ms, kept in ((KEPT_AT_LEAST_MS, 3), (KEPT_AT_LEAST_MS + 1, 1)):
+        moment = replace(ahead, mono_ms=ahead.mono_ms + mono_ms)
+        Housekeeping(wire.box.db, ZONE).step(moment, 0)
+        assert len(wire.box.entries()) == kept
 
 
 def test_a_write_is_checkpointed_in_the_next_quiet_moment(
@@ -96,18 +121,3 @@ def test_a_full_disk_is_logged_and_stops_nothing(
     with caplog.at_level(logging.WARNING):
         step(wire, housekeeping)
     assert "no headroom for a full disk" in caplog.text
-
-
-def test_the_newest_entrys_day_is_never_pruned(wire: Wire) -> None:
-    """Or its meal could be served twice: the clock's floor is that entry's time."""
-    wire.central.policy(keep_days=1)
-    wire.settle()
-    cards = [f"a:04a1b2c3{n:06x}" for n in range(3)]
-    for card in cards:
-        wire.box.tap(card)
-    wire.settle()
-    writes.note_contact(wire.box.db, "2027-06-01T00:00:00.000Z")
-    Housekeeping(wire.box.db, ZONE).step(wire.box.moment(), 0)
-    assert [entry.seq for entry in wire.box.entries()] == [1, 2, 3]
-    newest = reads.latest_entry(wire.box.db)
-    assert newest is not None and newest.seq == 3

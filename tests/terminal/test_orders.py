@@ -10,6 +10,7 @@ from agent.domain.clock import ClockTrust, format_instant
 from agent.readers.events import Signal
 from agent.store import lists, reads
 from agent.store.standing import standing
+from agent.sync.session import HEARTBEAT_MS
 from tests.conftest import CARD, OTHER_CARD
 from tests.invariants import everything_is_consistent
 from tests.parts.wire import TODAY, Wire, down, last_changes
@@ -75,11 +76,10 @@ def test_a_central_clock_that_is_ahead_is_logged_once_and_not_followed(
     wire: Wire, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The central's clock is three days ahead for an hour."""
-    changes = last_changes(wire) | {"digest": None}
-    ahead = format_instant(wire.clock.now + timedelta(days=3))
+    wire.central_ahead = timedelta(days=3)
     for _ in range(2):
-        down(wire, json.dumps(changes | {"at": ahead}).encode())
-    assert sum("clock is 72 h ahead" in line for line in caplog.messages) == 1
+        wire.pass_time(HEARTBEAT_MS)
+    assert sum("clock is 3 d 0 h ahead of this terminal's" in line for line in caplog.messages) == 1
     assert wire.box.tap(CARD) is Signal.SERVED
     assert (wire.box.entries()[-1].day, wire.box.entries()[-1].clock) == (TODAY, ClockTrust.SYNCED)
 

@@ -5,7 +5,8 @@ import logging
 import pytest
 
 from agent.readers.events import CardUnreadable, ReaderDown, ReaderUp, SignalFailed
-from agent.sync.events import LinkDown, LinkUp
+from agent.sync.brake import REASONS_MAX
+from agent.sync.events import Denied, LinkDown, LinkUp, Taken
 from agent.terminal.outages import Outage, Outages
 
 UP = ReaderUp(reader="left", location="usb 1")
@@ -82,3 +83,55 @@ def test_the_last_unreadable_card_is_shown_to_the_staff(outages: Outages) -> Non
     outages.note_unreadable(phone, "2026-11-23T11:05:00.000Z")
     sentence = outages.readers["left"].sentence()
     assert sentence == "ready; last unreadable card 2026-11-23T11:05:00.000Z: a phone"
+
+
+def test_an_outage_that_lasts_is_logged_at_growing_intervals_with_its_present_reason(
+    outages: Outages, caplog: pytest.LogCaptureFixture
+) -> None:
+    for now_ms in range(1_000, 481_000, 10_000):
+        outages.note(LinkDown("no route"), now_ms)
+    lines = [line for line in caplog.messages if line.startswith("Link down")]
+    assert lines == [
+        "Link down: no route",
+        "Link down for 1 min: no route",
+        "Link down for 3 min: no route",
+        "Link down for 7 min: no route",
+    ]
+
+
+def test_a_reason_that_is_new_is_logged_at_once_but_only_the_first_reasons_max(
+    outages: Outages, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A certificate that expires during an outage; not a reason that has a number in it."""
+    for n in range(3 * REASONS_MAX):
+        outages.note(LinkDown(f"reason {n}"), 1_000 + n)
+        outages.note(LinkDown("no route"), 1_000 + n)
+    assert len(caplog.messages) == REASONS_MAX
+    assert outages.link_word() == "down: no route"
+
+
+def test_a_denied_topic_is_in_the_link_word_until_it_is_taken(
+    outages: Outages, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    outages.note(LinkUp(), 1_000)
+    assert outages.link_fault() is None
+    outages.note(Denied("t/entries", "not authorised (135)"), 2_000)
+    assert outages.link_word() == "up, but not authorised (135)"
+    assert outages.link_fault() == "not authorised (135)"
+    outages.note(Taken("t/entries"), 3_000)
+    outages.note(Taken("t/entries"), 3_000)
+    assert outages.link_word() == "up"
+    assert caplog.messages[-2:] == [
+        "Link to topic t/entries down: not authorised (135)",
+        "Link to topic t/entries up after 1.0 s",
+    ]
+
+
+def test_a_lost_link_ends_what_was_denied(outages: Outages) -> None:
+    outages.note(LinkUp(), 1_000)
+    outages.note(Denied("t/entries", "not authorised (135)"), 2_000)
+    outages.note(LinkDown("cut"), 3_000)
+    assert outages.link_fault() == "link down: cut"
+    outages.note(LinkUp(), 4_000)
+    assert outages.link_word() == "up"

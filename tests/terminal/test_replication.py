@@ -10,13 +10,11 @@ import pytest
 from agent.central.feed import CHUNK_RECORDS
 from agent.central.office.cards import move_account
 from agent.central.office.terminals import order
-from agent.domain.clock import ClockTrust
 from agent.readers.events import Signal
-from agent.store import lists, reads, writes
+from agent.store import lists, pruning, reads
 from agent.store.standing import standing
 from agent.sync.messages import Changes, Entries, Hello, decode
 from agent.sync.session import HEARTBEAT_MS
-from agent.terminal.housekeeping import PRUNE_EVERY_MS
 from tests.conftest import CARD, OTHER_CARD
 from tests.invariants import (
     a_difference_is_found_once_and_repaired,
@@ -193,7 +191,7 @@ def test_an_account_that_moves_to_another_school_loses_no_meal(
     assert wire.box.balance("a-1") is None
     assert wire.central.balance("a-1") == -366
     # The newest booked entry is kept.
-    assert writes.prune(wire.box.db, before="2027-01-01T00:00:00.000Z") == 0
+    assert pruning.prune(wire.box.db, before="2027-01-01T00:00:00.000Z", below=2**60) == 0
     with wire.central.books.transaction():
         move_account(wire.central.books, "a-1", "media", SITE)
     wire.settle()
@@ -254,27 +252,6 @@ def test_a_rule_that_keeps_longer_does_not_reopen_a_pruned_day(wire: Wire) -> No
     )
     wire.settle()
     assert wire.central.balance("a-1") == balance
-
-
-def test_a_terminal_without_taps_prunes_by_the_centrals_time(wire: Wire) -> None:
-    """It makes no entry on a pruned day, however its clock is set afterwards."""
-    box = wire.box
-    wire.central.policy(keep_days=2)
-    box.tap(UNKNOWN_CARD)
-    wire.settle()
-    wire.pass_time(2 * DAY_MS)
-    for card in (CARD, OTHER_CARD):
-        box.tap(card)
-    wire.settle()
-    wire.clock.pass_ms(3 * DAY_MS)
-    switched_on_ahead(wire, days=100)
-    wire.connect()
-    wire.pass_time(PRUNE_EVERY_MS)
-    assert [entry.seq for entry in box.entries()] == [2, 3]  # the newest entry's day stays
-    # Somebody sets the clock back by hand to the same lunch.
-    box.wall_offset = timedelta(days=-5, minutes=20)
-    assert box.tap(UNKNOWN_CARD) is Signal.SERVED
-    assert (box.entries()[-1].clock, box.entries()[-1].day) == (ClockTrust.UNSET, "2026-11-25")
 
 
 def switched_on_ahead(wire: Wire, *, days: int) -> None:
@@ -356,7 +333,7 @@ def test_a_central_that_lost_pruned_entries_is_followed(wire: Wire) -> None:
     for _ in range(4):
         wire.box.tap(CARD)
     wire.settle()
-    assert writes.prune(wire.box.db, before="2027-01-01T00:00:00.000Z") == 3
+    assert pruning.prune(wire.box.db, before="2027-01-01T00:00:00.000Z", below=2**60) == 3
     older = last_changes(wire) | {
         "generation": "b" * 32,
         "replaces": last_changes(wire)["generation"],

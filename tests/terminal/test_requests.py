@@ -67,8 +67,8 @@ def test_a_service_is_closed_with_both_counts(wire: Wire) -> None:
     assert wire.box.entries()[-1].trays == 7
 
 
-def test_the_staffs_day_is_taken_while_the_clock_is_wrong(wire: Wire) -> None:
-    assert "not known to be wrong" in refusal(wire, "day", day="2026-11-24")
+def test_the_staffs_day_counts_while_no_time_is_confirmed(wire: Wire) -> None:
+    assert "is not a possible day" in refusal(wire, "day", day="2026-11-31")
     wire.disconnect()
     wire.box.synced, wire.box.boot, wire.box.wall_offset = False, "boot-2", timedelta(days=-3)
     wire.box.restart()

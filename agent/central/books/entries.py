@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from agent.central.books.boots import Boot
 from agent.central.books.file import Books
 from agent.central.books.town import next_position
 from agent.domain.clock import Day, Instant
@@ -33,6 +34,7 @@ class BookedEntry(NamedTuple):
     status: str
     reason: str
     body: str
+    dated: int = 0
 
     @property
     def key(self) -> EntryKey:
@@ -62,7 +64,7 @@ def add(books: Books, entry: BookedEntry) -> None:
     """Add an entry."""
     books.sql.execute(
         "INSERT INTO entry VALUES"
-        " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         entry,
     )
 
@@ -173,13 +175,19 @@ def meals_of_missing_account(books: Books, account: str) -> list[BookedEntry]:
     return [BookedEntry(*row) for row in rows]
 
 
-def without_true_time(books: Books, terminal: str, boot: str) -> list[BookedEntry]:
-    """Return a boot's entries whose clock was unset and whose time is not corrected yet."""
+def undated(books: Books, boot: Boot) -> list[BookedEntry]:
+    """Return a boot's entries without a confirmed time."""
     rows = books.rows(
-        "SELECT * FROM entry INDEXED BY entry_by_unset_clock"
-        " WHERE terminal = ? AND boot = ? AND true_at IS NULL",
-        (terminal, boot),
+        "SELECT * FROM entry INDEXED BY entry_undated"
+        " WHERE terminal = ? AND boot = ? AND dated = 0",
+        boot,
     )
+    return [BookedEntry(*row) for row in rows]
+
+
+def of_boot(books: Books, boot: Boot) -> list[BookedEntry]:
+    """Return a boot's entries. Reads all entries of the terminal."""
+    rows = books.rows("SELECT * FROM entry WHERE terminal = ? AND boot = ?", boot)
     return [BookedEntry(*row) for row in rows]
 
 
@@ -205,9 +213,9 @@ def set_cents(books: Books, key: EntryKey, cents: int) -> None:
 
 
 def set_true_time(books: Books, key: EntryKey, true_at: Instant, true_day: Day | None) -> None:
-    """Write the corrected time of an entry whose clock was unset."""
+    """Write the time of an entry as a confirmed time of its boot gives it."""
     books.sql.execute(
-        "UPDATE entry SET true_at = ?, true_day = ?"
+        "UPDATE entry SET true_at = ?, true_day = ?, dated = 1"
         " WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
         (true_at, true_day, *key),
     )

@@ -1,15 +1,20 @@
 """Incidents, and messages that could not be used."""
 
+import re
+from datetime import timedelta
 from typing import NamedTuple
 
 from agent.central.books.file import Books
-from agent.domain.clock import Instant
+from agent.domain.clock import Instant, format_instant, parse_instant
 
 SET_ASIDE_ROWS_MAX = 10_000
 """The newest messages that are kept."""
 SET_ASIDE_PAYLOAD_BYTES_MAX = 65_536
 """The part of a payload that is kept: enough to see what it was. A flood fills 640 MiB at most."""
 TOPIC_LENGTH_MAX = 256
+SAME_WITHIN_S = 3_600
+"""An incident of a kind that repeats within this time is counted in the row that is there."""
+_COUNTED = re.compile(r"(.*) \((\d+) times, last [^)]*\)")
 
 
 class Incident(NamedTuple):
@@ -36,6 +41,43 @@ def add(books: Books, incident: Incident) -> None:
     books.sql.execute(
         "INSERT INTO incident (at, kind, detail, terminal, epoch) VALUES (?, ?, ?, ?, ?)", incident
     )
+
+
+def is_recent(books: Books, incident: Incident, within_s: int) -> bool:
+    """Return whether its terminal has an incident of its kind around its time."""
+    return _newest(books, incident, within_s) is not None
+
+
+def add_or_count(books: Books, incident: Incident) -> bool:
+    """Add an incident and return True, or count it in the newest row of its kind and terminal."""
+    newest = _newest(books, incident, SAME_WITHIN_S)
+    if newest is None:
+        add(books, incident)
+        return True
+    n, detail = newest
+    counted = _COUNTED.fullmatch(detail)
+    count = int(counted[2]) + 1 if counted else 2
+    books.sql.execute(
+        "UPDATE incident SET detail = ? WHERE n = ?",
+        (f"{incident.detail} ({count} times, last {incident.at})", n),
+    )
+    return False
+
+
+def _newest(books: Books, incident: Incident, within_s: int) -> tuple[int, str] | None:
+    """Return number and detail of the newest incident of a kind and terminal around a time."""
+    at, reach = parse_instant(incident.at), timedelta(seconds=within_s)
+    row = books.row(
+        "SELECT n, detail FROM incident WHERE kind = ? AND terminal IS ? AND at BETWEEN ? AND ?"
+        " ORDER BY n DESC LIMIT 1",
+        (
+            incident.kind,
+            incident.terminal,
+            format_instant(at - reach),
+            format_instant(at + reach),
+        ),
+    )
+    return (int(row[0]), str(row[1])) if row else None
 
 
 def set_aside(books: Books, message: UnusableMessage) -> None:

@@ -132,7 +132,7 @@ def _accounts(books: Books, interval: Interval) -> Iterator[FeedRecord]:
     for account, p, balance, status, category, group, label, dish, meal, credit in books.rows(
         "SELECT id, p, balance, status, category, class, label, dish,"
         " (SELECT json_object('day', true_day, 'service', service, 'terminal', terminal)"
-        " FROM entry m WHERE m.account = account.id AND true_day IS NOT NULL"
+        " FROM entry m WHERE m.account = account.id AND true_day IS NOT NULL AND dated = 1"
         f" AND kind IN ('meal', 'unknown_meal') AND {STANDS}"
         " ORDER BY true_day DESC, true_at DESC LIMIT 1),"
         " (SELECT json_object('cents', cents, 'at', at, 'channel', channel) FROM posting"

@@ -111,7 +111,7 @@ CREATE TABLE entry (                          -- every entry of every terminal; 
     clock    TEXT,
     service  TEXT,
     card     TEXT,
-    true_at  TEXT,                            -- at; corrected, or NULL, if its clock was unset
+    true_at  TEXT,                            -- at; corrected, or NULL, if its clock was wrong
     true_day TEXT,
     account  TEXT,                            -- the account it was booked to
     cents    INTEGER,                         -- the cents booked; NULL if nothing was
@@ -186,6 +186,18 @@ CREATE TABLE incident (                       -- what the office or a technician
 ) STRICT;
 """,
     """
+-- 1: the time is confirmed, by the entry itself or by another one of its boot
+ALTER TABLE entry ADD COLUMN dated INTEGER NOT NULL DEFAULT 0;
+UPDATE entry SET dated = 1 WHERE true_at IS NOT NULL AND clock <> 'held';
+DROP INDEX entry_by_unset_clock;
+CREATE INDEX entry_undated ON entry (terminal, boot) WHERE dated = 0 AND boot IS NOT NULL;
+CREATE TABLE boot (                           -- the newest confirmed time of each boot
+    terminal TEXT NOT NULL,
+    boot     TEXT NOT NULL,
+    at       TEXT NOT NULL,
+    mono_ms  INTEGER NOT NULL,
+    PRIMARY KEY (terminal, boot)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE remark (                         -- entries whose remark changed after booking
     terminal TEXT NOT NULL,
     epoch    TEXT NOT NULL,

@@ -11,11 +11,13 @@ from agent.central.books.checks import BrokenEpoch
 from agent.central.books.entries import BookedEntry
 from agent.central.books.file import Books
 from agent.central.corrections import BOOKED_LATER
+from agent.domain.clock import Day
 from agent.domain.ledger import EntryKey, genesis, received_hash
 
 
 class _Sent(Struct):
     cents: int
+    day: Day | None = None
 
 
 def check(books: Books) -> Iterator[str]:
@@ -44,9 +46,11 @@ def _postings(books: Books) -> Iterator[str]:
         was_undone = entry.cents == 0 and entry.reason.startswith(BOOKED_LATER)
         if entry.kind != "meal" or entry.cents is None or was_undone:
             continue
-        sent = msgspec.json.decode(entry.body, type=_Sent).cents
-        if entry.cents != sent:
-            yield f"{_name(entry)}: {entry.cents} cents are booked, the terminal sent {sent}"
+        sent = msgspec.json.decode(entry.body, type=_Sent)
+        # a meal of a day that was wrong is priced again, by the prices of that time
+        is_same_day = entry.true_day in (None, sent.day)
+        if is_same_day and entry.cents != sent.cents:
+            yield f"{_name(entry)}: {entry.cents} cents are booked, the terminal sent {sent.cents}"
 
 
 def _chains(books: Books) -> Iterator[str]:

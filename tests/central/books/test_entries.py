@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from agent.central.books import entries
+from agent.central.books.boots import Boot
 from agent.central.books.entries import BookedEntry, Remark, Span
 from agent.central.books.file import Books
 from agent.domain.ledger import EntryKey
@@ -36,6 +37,7 @@ def entry(seq: int, digest: str = "", **changes: Any) -> BookedEntry:
         status="applied",
         reason="",
         body='{"account":"a-1"}',
+        dated=1,
     )
     return plain._replace(**changes)
 
@@ -109,15 +111,17 @@ def test_meals_that_wait_for_an_account_are_only_those_set_aside_for_it(books: B
 
 
 def test_what_was_booked_and_the_true_time_change_beside_the_entry(books: Books) -> None:
-    unset = entry(5, true_at=None, true_day=None, clock="unset")
+    unset = entry(5, true_at=None, true_day=None, clock="unset", dated=0, boot="c")
     entries.add(books, unset)
-    assert entries.without_true_time(books, "t-1", "b") == [unset]
+    assert entries.undated(books, Boot("t-1", "c")) == [unset]
+    assert entries.of_boot(books, Boot("t-1", "c")) == [unset]
     entries.set_true_time(books, unset.key, "2026-11-24T11:00:00.000Z", "2026-11-24")
     entries.set_booking(books, unset._replace(account="a-2", cents=-1, reason="booked_later"))
     entries.set_cents(books, unset.key, -2)
     entries.flag(books, unset.key, "second")
     now = entries.find(books, unset.key)
-    assert now is not None and entries.without_true_time(books, "t-1", "b") == []
+    assert now is not None and entries.undated(books, Boot("t-1", "c")) == []
+    assert entries.of_boot(books, Boot("t-1", "c")) == [now]
     assert (now.true_day, now.account, now.cents) == ("2026-11-24", "a-2", -2)
     assert (now.status, now.reason) == ("flagged", "booked_later; second")
     assert (now.at, now.body) == (unset.at, unset.body)

@@ -12,7 +12,8 @@ LUNCH = Serving("a-1", "lunch", TODAY)
 def test_meals_of_a_serving_come_by_time_with_what_was_given_back(
     foreign: ForeignTerminal,
 ) -> None:
-    foreign.send(meal(at="2026-11-23T11:09:00.000Z"), meal(at="2026-11-23T11:01:00.000Z"))
+    later, earlier = "2026-11-23T11:09:00.000Z", "2026-11-23T11:01:00.000Z"
+    foreign.send(meal(at=later), meal(at=earlier, boot="another"))
     foreign.send(meal(service="snack"), meal(day="2026-11-24"), meal(account="a-2"))
     first, second = meals.of_serving(foreign.central.books, LUNCH)
     assert (first.key.seq, second.key.seq) == (2, 1)

@@ -1,0 +1,138 @@
+"""The true times of entries: what a boot's newest confirmed time says of its other entries.
+
+A terminal confirms a time in an entry or a hello whose `clock` is synced. The newest one by the
+boot's own monotonic clock counts: an earlier one, or one that arrives late, never outranks it.
+Entries of that boot whose time differs get the right one beside their own, and the price and the
+serving of the right day. A time that has not come yet here confirms nothing.
+"""
+
+from datetime import timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Struct
+
+from agent.central.books import accounts, boots, entries, meals, postings
+from agent.central.books.boots import Boot, BootTime
+from agent.central.books.entries import BookedEntry
+from agent.central.books.file import Books
+from agent.central.books.meals import Serving
+from agent.central.books.postings import Posting
+from agent.domain.canteen import price_on
+from agent.domain.clock import ClockTrust, Day, Instant, day_of, parse_instant
+from agent.domain.ledger import Entry, How
+
+AHEAD_MAX = timedelta(hours=1)
+"""An entry whose time is further ahead of its arrival was made under a wrong clock."""
+REDATE = timedelta(minutes=1)
+"""A time that differs by less needs no correction."""
+AHEAD_REASON = "clock_ahead"
+
+
+class Now(NamedTuple):
+    """When the central books, and the town's zone."""
+
+    at: Instant
+    zone: ZoneInfo
+
+
+class _Sent(Struct):
+    """What the terminal itself wrote of an entry."""
+
+    cents: int
+    day: Day | None = None
+    how: str = ""
+
+
+def is_ahead(at: Instant, now: Instant) -> bool:
+    """Return whether a time has not come yet."""
+    return parse_instant(at) > parse_instant(now) + AHEAD_MAX
+
+
+def is_time_unknown(entry: Entry, now: Instant) -> bool:
+    """Return whether an entry's own time says nothing: it was unset, or has not come yet."""
+    is_synced = entry.clock is ClockTrust.SYNCED
+    return entry.clock is ClockTrust.UNSET or (is_synced and is_ahead(entry.at, now))
+
+
+def confirm_time(books: Books, boot: Boot, time: BootTime, now: Now) -> set[Serving]:
+    """Take a confirmed time of a boot, and date its entries by it. Return servings to settle."""
+    known = boots.find(books, boot)
+    if is_ahead(time.at, now.at) or (known is not None and time.mono_ms < known.mono_ms):
+        return set()
+    boots.keep(books, boot, time)
+    if known is None:
+        early = entries.undated(books, boot)
+    elif abs(known.zero - time.zero) > REDATE:
+        early = entries.of_boot(books, boot)
+    else:
+        return set()
+    servings: set[Serving] = set()
+    for entry in early:
+        servings |= date(books, entry, time, now)
+    return servings
+
+
+def date(books: Books, entry: BookedEntry, time: BootTime, now: Now) -> set[Serving]:
+    """Date one entry by a confirmed time of its boot. Return the servings to settle."""
+    assert entry.mono_ms is not None
+    true_at = time.at_ms(entry.mono_ms)
+    before = entry.true_at
+    if before is not None and abs(parse_instant(before) - parse_instant(true_at)) <= REDATE:
+        true_at = before
+        if entry.dated:
+            return set()
+    sent = _sent(entry)
+    # a meal that staff typed in for an earlier day keeps the day they gave
+    true_day = sent.day if sent.how == How.LATE else day_of(true_at, now.zone)
+    entries.set_true_time(books, entry.key, true_at, true_day)
+    if entry.kind not in ("meal", "unknown_meal") or entry.account is None:
+        return set()
+    assert entry.service is not None and true_day is not None
+    _price_again(books, entry._replace(true_day=true_day), at=now.at)
+    accounts.bump(books, entry.account)
+    days = {true_day, entry.true_day or true_day}
+    return {Serving(entry.account, entry.service, day) for day in days}
+
+
+def is_confirmed(clock: ClockTrust, at: Instant, now: Instant) -> bool:
+    """Return whether an entry or a hello confirms its time."""
+    return clock is ClockTrust.SYNCED and not is_ahead(at, now)
+
+
+def _price_again(books: Books, meal: BookedEntry, *, at: Instant) -> None:
+    """Price a meal by its true day: its price was that of a wrong or guessed day."""
+    if meal.cents is None or meal.account is None or meals.storno_of(books, meal.key) is not None:
+        return
+    cents = right_cents(books, meal, meal.account)
+    if cents != meal.cents:
+        entries.set_cents(books, meal.key, cents)
+        posting = Posting(meal.account, cents - meal.cents, meal.kind, at, entry=meal.key)
+        postings.post(books, posting)
+
+
+def right_cents(books: Books, meal: BookedEntry, account: str) -> int:
+    """Return the cents by which a meal moves its account's balance.
+
+    The terminal knew its account's price of the day that it saw; the central prices an unknown
+    card's meal, and a meal of another day.
+    """
+    sent = _sent(meal)
+    day = meal.true_day or sent.day
+    assert meal.service is not None and day is not None
+    if meal.kind == "meal" and day == sent.day:
+        return sent.cents
+    price_cents = price_on(accounts.prices(books, account), meal.service, day)
+    if price_cents is None:
+        return sent.cents
+    return -price_cents
+
+
+def sent_cents(meal: BookedEntry) -> int:
+    """Return the cents that the terminal wrote."""
+    return _sent(meal).cents
+
+
+def _sent(entry: BookedEntry) -> _Sent:
+    return msgspec.json.decode(entry.body, type=_Sent)

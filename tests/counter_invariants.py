@@ -1,0 +1,121 @@
+"""What must always be true at the counter: who gets a meal, who does not, and who pays once.
+
+The functions of tests/invariants.py say the rest. These know the true time, which no terminal does.
+"""
+
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from agent.domain.canteen import AccountRecord, PolicyRecord, Price, ServiceRecord
+from agent.domain.ledger import Entry
+from tests.parts.wire import ZONE
+from tests.simulation.model import DiskEntry
+
+SAME_MEAL_MS = 12 * 3_600_000
+
+# No account is charged twice for one service and day at one terminal.
+
+
+def nobody_is_charged_twice_at_one_terminal(made: DiskEntry, standing: Iterable[DiskEntry]) -> None:
+    """Of one eater and service at most one meal stands, as far as the clocks can know.
+
+    `standing` are the eater's standing meals on that disk. Within a boot two meals are hours apart.
+    Across boots they are not of one day, where both days were confirmed and right.
+    """
+    for meal in standing:
+        if meal is made or meal.entry.service != made.entry.service:
+            continue
+        before, now = meal.entry, made.entry
+        if "late" in (before.how, now.how):
+            is_twice = before.how == now.how == "late" and before.day == now.day
+        elif before.boot == now.boot:
+            is_twice = 0 <= now.mono_ms - before.mono_ms < SAME_MEAL_MS
+        else:
+            is_twice = before.day == now.day and _has_right_day(meal) and _has_right_day(made)
+        assert not is_twice, (
+            f"{made.terminal}: {now.account or now.card} was charged twice for {now.service} of"
+            f" {now.day}"
+        )
+
+
+def _has_right_day(made: DiskEntry) -> bool:
+    true_day = f"{made.true_at.astimezone(ZONE):%Y-%m-%d}"
+    return made.entry.clock == "synced" and made.entry.day == true_day
+
+
+REASONS_OF_TIME = ("no_service", "unknown_card", "already_served", "no_credit")
+"""A refusal for one of these depends on the day or the hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class CounterView:
+    """What a terminal holds about a tap at the true time: `policy` is that of the true day."""
+
+    now: datetime
+    services: Sequence[ServiceRecord]
+    policy: PolicyRecord
+    account: AccountRecord | None
+    shown_cents: int | None
+
+    @property
+    def day(self) -> str:
+        return f"{self.now.astimezone(ZONE):%Y-%m-%d}"
+
+
+def no_child_is_refused_because_of_a_wrong_clock(
+    entry: Entry, view: CounterView, standing: Iterable[DiskEntry]
+) -> None:
+    """A child who got no meal would have got none if every clock had been right."""
+    match entry.reason:
+        case "no_service":
+            is_right = not any(_is_open(service, view.now) for service in view.services)
+        case "already_served":
+            is_right = any(_is_meal_of_now(meal, entry, view) for meal in standing)
+            last = view.account.last_meal if view.account else None
+            is_right |= last is not None and (last.day, last.service) == (view.day, entry.service)
+        case "unknown_card":
+            is_right = view.policy.unknown_card == "refuse"
+        case "no_credit" if view.account is not None and view.shown_cents is not None:
+            price = max(
+                (price.from_day, price.cents)
+                for price in [_FREE, *view.account.prices]
+                if price.service in (entry.service, "") and price.from_day <= view.day
+            )[1]
+            after_cents = view.shown_cents - price
+            is_right = view.policy.shortage == "refuse" and after_cents < view.policy.floor
+        case _:
+            is_right = True
+    assert is_right, (
+        f"{entry.account or entry.card} got {entry.reason} at {entry.at} ({entry.clock}),"
+        f" which is wrong at {view.now}"
+    )
+
+
+_FREE = Price(from_day="", service="", cents=0)
+
+
+def _is_open(service: ServiceRecord, now: datetime) -> bool:
+    local = now.astimezone(ZONE)
+    day, minute = f"{local:%Y-%m-%d}", local.hour * 60 + local.minute
+    opens, closes = (int(hour[:2]) * 60 + int(hour[3:]) for hour in (service.opens, service.closes))
+    is_day = local.isoweekday() in service.weekdays and day not in service.closed_days
+    return is_day and opens - 29 <= minute <= closes + 29
+
+
+def _is_meal_of_now(meal: DiskEntry, entry: Entry, view: CounterView) -> bool:
+    if meal.entry.service != entry.service:
+        return False
+    if meal.entry.how == "late":
+        return meal.entry.day == view.day
+    return view.now - meal.true_at < timedelta(milliseconds=SAME_MEAL_MS)
+
+
+def a_meal_is_undone_at_most_once(storno: DiskEntry, undone: Container[str]) -> None:
+    assert storno.undoes is None or storno.undoes.hash not in undone, (
+        f"{storno.terminal}: {storno.undoes} is undone twice"
+    )
+
+
+def a_late_meal_has_the_day_that_the_staff_entered(entry: Entry, day: str) -> None:
+    assert entry.day == day, f"a meal of {day} was recorded for {entry.day}"
