@@ -3,7 +3,8 @@
 `python -m docs.links --check` ends with 1 and names page and line when
 - a relative link leads to no file, or to no heading of that file;
 - a path of the project in code type does not exist, nor a `make` target, command or option;
-- docs/CONSISTENCY.md names an invariant that tests/invariants.py lacks, or leaves one out;
+- docs/CONSISTENCY.md names an invariant that tests/invariants.py and
+  tests/counter_invariants.py lack, or leaves one out;
 - docs/PROTOCOL.md does not name a field of a message, a record or an entry;
 - a line has more than 120 characters, or a sentence more than 25 words.
 It also checks that every page that a Python file names exists.
@@ -49,7 +50,7 @@ PRINTED = {f"docs/reference/{name}.md" for name in ("commands", "limits")}
 LISTS = {"docs/contribute/limits.md"}
 ROOMS = "agent|bench|demo|docs|firmware-profiles|packaging|requirements|systemd|tests"
 CODE = ("agent", "bench", "demo", "docs", "tests")
-INVARIANTS = printed.ROOT / "tests" / "invariants.py"
+INVARIANTS = [printed.ROOT / "tests" / name for name in ("invariants.py", "counter_invariants.py")]
 PROOF = "docs/CONSISTENCY.md"
 CONTRACT = "docs/PROTOCOL.md"
 CONTRACT_TYPES: tuple[type[msgspec.Struct], ...] = (
@@ -183,8 +184,12 @@ def _prose(text: str) -> Iterator[str]:
 
 def _invariants(text: str) -> Iterator[str]:
     """Yield invariants that lines "Watched by …" name and that do not exist, and those left out."""
-    tree = ast.parse(INVARIANTS.read_text(encoding="utf-8"))
-    there = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    there = {
+        node.name
+        for file in INVARIANTS
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    }
     named = {
         name
         for block in _prose(text)

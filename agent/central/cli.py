@@ -35,6 +35,7 @@ from agent.errors import AgentError
 from agent.ops import journal
 from agent.sync.broker import Broker
 from agent.sync.ledger_file import read_export
+from agent.sync.topics import Topics, identity_fault
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,6 +66,9 @@ def init(db_path: Path, town: str, zone: str) -> None:
     """Create the central of a town: its database and its card key."""
     key_path = card_key_path(db_path)
     new = Town(checked_id(town), checked_zone(zone))
+    fault = identity_fault(Topics(town).central_identity)
+    if fault is not None:
+        raise AgentError(f"town {town!r} is not created: {fault}")
     if db_path.exists():
         raise AgentError(f"{db_path}: already exists; init creates a new central")
     create_card_key(key_path)

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 ROOT = "canteen/v1"
+IDENTITY_CHARACTERS_MAX = 64
+"""X.509 allows no more in a common name, and an identity is the name in its client's certificate.
+"""
 
 
 class Leaf(StrEnum):
@@ -16,6 +19,16 @@ class Leaf(StrEnum):
 
 
 _LEAVES = {leaf.value: leaf for leaf in Leaf}
+
+
+def identity_fault(identity: str) -> str | None:
+    """Return why no certificate can be made for an identity, None if one can."""
+    if len(identity) <= IDENTITY_CHARACTERS_MAX:
+        return None
+    return (
+        f"the identity {identity} has {len(identity)} characters, and the name in a certificate"
+        f" at most {IDENTITY_CHARACTERS_MAX}; write a shorter id"
+    )
 
 
 @dataclass(frozen=True, slots=True)

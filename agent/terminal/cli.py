@@ -1,7 +1,6 @@
 """The command line of a terminal, `canteen-agent`: one function per subcommand."""
 
 import logging
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from agent.console import (
     Format,
     print_json,
     print_table,
-    run_command,
     show_rows,
     table_format,
     text_of,
@@ -232,12 +230,6 @@ def close_service(config_path: Path, trays: int) -> None:
 
 for group in (readers, profile):
     cli.add_command(group)
-
-
-def main() -> None:
-    """Run `canteen-agent`."""
-    journal.set_up(level=logging.INFO, program="canteen-agent")
-    sys.exit(run_command(cli))
 
 
 def _ledger_cells(row: LedgerRow) -> list[str]:

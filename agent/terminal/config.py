@@ -18,6 +18,7 @@ from agent.errors import CardError, ConfigError
 from agent.readers.open import ReaderConfig
 from agent.readers.profile_rules import load_profile, read_profile
 from agent.sync.broker import Broker
+from agent.sync.topics import Topics, identity_fault
 from agent.toml_file import load_toml
 
 SOCKET_PATH_BYTES_MAX = 107  # unix(7)
@@ -118,6 +119,9 @@ def load_readers(path: Path) -> tuple[ReaderConfig, ...]:
 def load_config(path: Path) -> Config:
     """Return the whole configuration. Raise `ConfigError`: file, key, and what to write instead."""
     file = load_toml(path, File, ConfigError)
+    fault = identity_fault(Topics(file.town).identity(file.terminal))
+    if fault is not None and file.broker.certificate_file is not None:
+        raise ConfigError(f"{path}: key 'terminal': {fault}")
     try:
         zone = ZoneInfo(file.zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):

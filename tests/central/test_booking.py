@@ -156,7 +156,7 @@ def test_a_different_entry_with_a_known_number_is_booked_flagged_and_a_new_epoch
     assert incidents(foreign, "fork") == 1
 
 
-def test_two_boxes_with_one_identity_are_both_booked_and_get_separate_epochs(wire: Wire) -> None:
+def test_two_terminals_with_one_identity_are_both_booked_in_separate_epochs(wire: Wire) -> None:
     wire.box.tap(CARD)
     wire.settle()
     wire.box.db.checkpoint()
@@ -178,6 +178,7 @@ def test_two_boxes_with_one_identity_are_both_booked_and_get_separate_epochs(wir
     assert wire.central.value("SELECT forked FROM terminal WHERE id = 't-1'") == 1
     wire.pass_time(300_000)
     assert standing(clone.db).epoch != standing(original.db).epoch
+    original.db.close()
     for account in ("a-1", "a-2"):
         assert clone.balance(account) == wire.central.balance(account)
 

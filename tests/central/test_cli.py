@@ -75,6 +75,7 @@ def test_check_ends_with_1_and_names_each_difference(db: Path) -> None:
         (("import-ledger", "nowhere.ledger"), "cannot be read"),
         (("init", "--town", "other"), "already exists"),
         (("init", "--town", "a/b"), "is not an id"),
+        (("init", "--town", "x" * 57), "has 65 characters"),
         (("init", "--town", "x", "--zone", "Europe/Barletta"), "does not exist"),
     ],
 )

@@ -52,20 +52,25 @@ def planted(bug: Bug) -> Iterator[Path]:
         yield folder
 
 
-def simulate(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def simulate(
+    folder: Path, *words: str, timeout_s: float = TIMEOUT_S
+) -> subprocess.CompletedProcess[str]:
     """Run the simulator on the program in a folder."""
     command = [sys.executable, "-m", "tests.simulation", *words]
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        command, cwd=folder, capture_output=True, text=True, timeout=timeout_s, check=False
     )
 
 
-def detect(bug: Bug) -> Detection:
-    """Run the simulator on a planted bug until a seed fails or all of its runs passed."""
+def detect(bug: Bug, timeout_s: float = TIMEOUT_S) -> Detection:
+    """Run the simulator on a planted bug until a seed fails, all passed, or the time is over."""
     begun = time.monotonic()
     runs = ("--first", str(FIRST_SEED), "--seeds", str(bug.runs), "--steps", str(STEPS))
-    with planted(bug) as folder:
-        done = simulate(folder, *runs, "--no-shrink")
+    try:
+        with planted(bug) as folder:
+            done = simulate(folder, *runs, "--no-shrink", timeout_s=timeout_s)
+    except subprocess.TimeoutExpired:
+        return Detection(bug, None, f"nothing failed in {timeout_s} s", time.monotonic() - begun)
     seconds = time.monotonic() - begun
     if done.returncode == 0:
         return Detection(bug, None, "", seconds)

@@ -127,20 +127,36 @@ CENTRAL_BUGS = (
         runs=100,
     ),
     Bug(
-        "a clock that was corrected before is not corrected again",
+        "a time that was confirmed before is not replaced",
         Change(
-            "agent/central/booking.py",
-            "        batch.corrected_boots.discard(entry.boot)\n",
-            "        pass\n",
+            "agent/central/dating.py",
+            "    elif abs(known.zero - time.zero) > REDATE:\n",
+            "    elif False:\n",
         ),
-        runs=1000,
+    ),
+    Bug(
+        "a late time of a boot outranks a newer one",
+        Change(
+            "agent/central/dating.py",
+            " or (known is not None and time.mono_ms < known.mono_ms):\n",
+            ":\n",
+        ),
+        runs=3000,
+    ),
+    Bug(
+        "a meal of another day keeps its price",
+        Change(
+            "agent/central/dating.py",
+            "    _price_again(books, entry._replace(true_day=true_day), at=now.at)\n",
+            "",
+        ),
     ),
     Bug(
         "a corrected clock does not correct earlier entries",
         Change(
-            "agent/central/booking.py",
-            "        correct_times(books, batch, entry)\n",
-            "",
+            "agent/central/dating.py",
+            "        early = entries.undated(books, boot)\n",
+            "        early = []\n",
         ),
     ),
     Bug(
@@ -150,6 +166,5 @@ CENTRAL_BUGS = (
             "        terminals.renumber_orders(books, terminal)\n",
             "        pass\n",
         ),
-        runs=3000,
     ),
 )

@@ -82,9 +82,9 @@ TERMINAL_BUGS = (
     Bug(
         "one meal can be undone twice",
         Change(
-            "agent/store/reads.py",
-            '"SELECT e.body, e.hash, s.n IS NOT NULL FROM entry e LEFT',
-            '"SELECT e.body, e.hash, 0 FROM entry e LEFT',
+            "agent/domain/tap.py",
+            "    if own.is_undone:\n",
+            "    if False:\n",
         ),
         Change(
             "agent/store/schema.py",
@@ -128,12 +128,11 @@ TERMINAL_BUGS = (
     Bug(
         "entries are pruned before they are booked",
         Change(
-            "agent/store/writes.py",
-            '            " WHERE e.n < (SELECT max(n) FROM entry'
-            ' WHERE n <= (SELECT acked FROM terminal))"\n',
-            "",
+            "agent/store/pruning.py",
+            '" WHERE m.n < (SELECT max(n) FROM entry WHERE n <= (SELECT acked FROM terminal))"',
+            '" WHERE true"',
         ),
-        runs=100,
+        runs=2000,
     ),
     Bug(
         "a late meal is recorded for today",
@@ -198,8 +197,8 @@ TERMINAL_BUGS = (
         "a meal with an unknown card is not counted for its account",
         Change(
             "agent/store/reads.py",
-            "m.eater IN (?, ?) AND m.day",
-            "m.eater = coalesce(?, ?) AND m.day",
+            "m.eater IN (?, ?) AND m.service",
+            "m.eater = coalesce(?, ?) AND m.service",
         ),
         Change("agent/store/reads.py", "eater IN (record.id, ?)", "eater = coalesce(record.id, ?)"),
     ),
@@ -232,10 +231,11 @@ TERMINAL_BUGS = (
     Bug(
         "entries are pruned before their account's balance contains them",
         Change(
-            "agent/store/writes.py",
-            "            if at >= before or not is_inside:",
-            "            if at >= before:",
+            "agent/store/pruning.py",
+            "            if (is_dated and at >= before) or not is_inside:",
+            "            if is_dated and at >= before:",
         ),
+        runs=2000,
     ),
     Bug(
         "taps answered with out of order are not recorded later",
@@ -249,19 +249,11 @@ TERMINAL_BUGS = (
         "a refusal is recorded twice",
         Change(
             "agent/terminal/counter.py",
-            "        entry = writes.append(self.db, outcome.entry)\n        _log_tap",
-            "        entry = writes.append(self.db, outcome.entry)\n"
+            "        entry = _append(self.db, outcome)\n        _log_tap",
+            "        entry = _append(self.db, outcome)\n"
             "        if entry.kind == 'refusal':\n"
-            "            entry = writes.append(self.db, outcome.entry)\n"
+            "            entry = _append(self.db, outcome)\n"
             "        _log_tap",
-        ),
-    ),
-    Bug(
-        "the clock goes below the newest entry's time",
-        Change(
-            "agent/domain/clock.py",
-            "        base = max(base, lowest)\n",
-            "",
         ),
     ),
     Bug(
@@ -283,28 +275,107 @@ TERMINAL_BUGS = (
         runs=3000,
     ),
     Bug(
-        "the central's time is a floor under an NTP clock",
+        "a recorded time is a floor under a time server",
         Change(
             "agent/domain/timekeeper.py",
-            "            self._contacts, self._central = [], None\n",
-            "            pass\n",
+            "        belief = self._present_belief(reading.mono_ms)\n",
+            "        belief = self._present_belief(reading.mono_ms)\n"
+            "        if belief is not None and belief.zero < self._floor:\n"
+            "            belief = replace(belief, zero=self._floor)\n",
         ),
+    ),
+    Bug(
+        "a time server that jumps is trusted at once",
+        Change(
+            "agent/domain/timekeeper.py",
+            "        self._belief = Belief(source, zero, doubt, now_ms)\n",
+            '        self._belief = Belief(source, zero, "", now_ms)\n',
+        ),
+        runs=1000,
+    ),
+    Bug(
+        "one answer of the central sets a plausible clock",
+        Change(
+            "agent/domain/timekeeper.py",
+            "        elif belief is None and moment.source is TimeSource.OWN_CLOCK"
+            " and _agrees(span, own):\n",
+            "        elif belief is None and own:\n",
+        ),
+        runs=2000,
+    ),
+    Bug(
+        "the time of a message that waited in a queue is taken",
+        Change(
+            "agent/domain/timekeeper.py",
+            "        if not 0 <= answer.received_ms - answer.sent_ms <= ROUND_TRIP_MAX_MS:\n",
+            "        if False:\n",
+        ),
+        Change(
+            "agent/domain/timekeeper.py",
+            "_zero(at, answer.received_ms), _zero(at, answer.sent_ms)",
+            "_zero(at, answer.received_ms), _zero(at, answer.received_ms)",
+        ),
+        runs=3000,
+    ),
+    Bug(
+        "a guessed day refuses",
+        Change(
+            "agent/domain/tap.py",
+            "    return facts.how is not How.LATE and not facts.moment.is_day_sure\n",
+            "    return False\n",
+        ),
+    ),
+    Bug(
+        "a guessed hour says that no service is open",
+        Change(
+            "agent/terminal/counter.py",
+            "        if service is None and moment.trust is not ClockTrust.SYNCED:\n",
+            "        if False:\n",
+        ),
+    ),
+    Bug(
+        "the day alone says which meal is the same",
+        Change(
+            "agent/domain/tap.py",
+            "    if entry.boot == facts.moment.boot:\n",
+            "    if entry.boot == facts.moment.boot and not is_of_day:\n",
+        ),
+        Change(
+            "agent/domain/tap.py",
+            "    return is_of_day and meal.is_dated and not _is_day_guessed(facts)\n",
+            "    return is_of_day\n",
+        ),
+    ),
+    Bug(
+        "an entry of a wrong time still counts for its day",
+        Change(
+            "agent/store/reads.py",
+            "    is_dated = entry.clock is ClockTrust.SYNCED and not is_wrong_time\n",
+            "    is_dated = True\n",
+        ),
+    ),
+    Bug(
+        "the confirmed time is forgotten with the process",
+        Change(
+            "agent/terminal/wrong_times.py",
+            "        writes.keep_belief(self._db, moment.boot, belief)\n",
+            "",
+        ),
+        runs=3000,
     ),
     Bug(
         "an incident is written in a transaction of its own",
         Change(
             "agent/store/writes.py",
-            "            insert_incident(sql, incident, once=True)\n"
-            "        insert_incident(sql, changes.incident)\n",
-            "            insert_incident(sql, incident, once=True)\n",
+            "        insert_incident(sql, incident)\n"
+            '        (number,) = sql.execute("SELECT max(n) + 1',
+            '        (number,) = sql.execute("SELECT max(n) + 1',
         ),
         Change(
-            "agent/terminal/replication.py",
-            "                changed = writes.apply_changes(self._db, changes)\n",
-            "                changed = writes.apply_changes(self._db, changes)\n"
-            "                if changes.incident is not None:\n"
-            "                    writes.add_incident(self._db, changes.incident)\n",
+            "agent/store/writes.py",
+            "(Place(number, 0).n, order))\n    return epoch\n",
+            "(Place(number, 0).n, order))\n    add_incident(db, incident)\n    return epoch\n",
         ),
-        runs=2000,
+        runs=1000,
     ),
 )

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from agent.domain.clock import format_instant
 from agent.errors import CentralError
+from tests.simulation.machine_words import KILL_AFTER_MAX
 from tests.simulation.office import NewPolicy
 from tests.simulation.script import Step
 from tests.simulation.words import Words
@@ -116,6 +117,33 @@ class OfficeWords(Words):
         self.office.set_policy(policy)
 
     def order(self, step: Step) -> None:
-        """The office orders a resynchronisation or a new epoch."""
+        """The office orders a resynchronisation or a new epoch.
+
+        Every second time all is quiet before, and the terminal is killed while it does the order.
+        """
+        is_quiet = step.c % 2 == 1
+        if is_quiet:
+            self.engine.settle()
+        self._order(step)
+        if is_quiet:
+            self.engine.run(self.engine.central)
+            kill_after = step.c // 2 % KILL_AFTER_MAX
+            self.engine.deliver(self._box(step).client_id, kill_after=kill_after)
+
+    def _order(self, step: Step) -> None:
         with suppress(CentralError):  # a retired terminal is not resynchronised
             self.office.order(self._box(step).client_id, ("resync", "new_epoch")[step.b % 2])
+
+    def orders_lost(self, step: Step) -> None:
+        """A backup is restored, without `new-generation`, that lacks two orders a terminal did.
+
+        Everything else in it is current, so no hello proves that it was restored. The next order
+        gets a number that is done already.
+        """
+        self.engine.settle()
+        self.office.back_up()
+        for _ in range(2):
+            self._order(step)
+            self.engine.settle()
+        self.office.restore(-1, is_announced=False)
+        self._order(step)

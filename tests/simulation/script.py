@@ -70,7 +70,7 @@ FAULTS: dict[str, dict[str, float]] = {
     "siblings": {"siblings_tap": 1.5, "siblings_transfer": 0.5, "siblings_mixed_up": 0.3},
     "moves": {"move": 0.4, "move_terminal": 0.05},
     "rules": {"price": 0.4, "policy": 0.3, "policy_keeps": 0.2, "serve_all": 0.2},
-    "orders": {"order": 0.4},
+    "orders": {"order": 0.4, "orders_lost": 0.1},
     "retired": {"retire": 0.1, "work_again": 0.3},
     "garbage": {"garbage": 0.5, "garbage_central": 0.5, "oversized": 0.1},
     "damage": {

@@ -80,3 +80,10 @@ def test_a_failure_is_shrunk_and_its_name_replays_it() -> None:
 def test_the_simulator_finds_a_planted_bug(bug: Bug) -> None:
     """Only the quick ones; `make sim-bite` tries all."""
     assert detect(bug).seeds is not None
+
+
+def test_a_simulator_that_is_too_slow_is_a_row_of_the_table() -> None:
+    """One slow bug does not cost the rows of the others."""
+    detection = detect(QUICK_BUGS[0], timeout_s=0.01)
+    assert detection.seeds is None
+    assert detection.sentence == "nothing failed in 0.01 s"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.sync.topics import Leaf, Topics
+from agent.sync.topics import IDENTITY_CHARACTERS_MAX, Leaf, Topics, identity_fault
 
 TOPICS = Topics("borgo")
 OTHER_TOWN = Topics("montebello")
@@ -56,3 +56,10 @@ def test_a_terminal_reads_its_changes_and_the_central_reads_every_terminal() -> 
     assert TOPICS.read_by_central() == [
         f"canteen/v1/borgo/t/+/{leaf}" for leaf in ("hello", "entries", "state")
     ]
+
+
+def test_an_identity_of_64_characters_fits_a_certificate_and_a_longer_one_does_not() -> None:
+    longest = TOPICS.identity("x" * (IDENTITY_CHARACTERS_MAX - len(TOPICS.identity(""))))
+    assert (len(longest), identity_fault(longest)) == (64, None)
+    fault = identity_fault(longest + "x")
+    assert fault is not None and "has 65 characters" in fault and "at most 64" in fault

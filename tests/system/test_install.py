@@ -157,6 +157,19 @@ def test_a_terminal_starts_without_the_packages_of_a_central(
     line.unplug()
 
 
+def test_a_terminal_without_its_extra_names_the_extra(central: Environment) -> None:
+    done = central.run("canteen-agent", "--help")
+    assert (done.returncode, done.stdout) == (78, "")
+    (line,) = done.stderr.splitlines()
+    assert "is not installed" in line and "pip install 'canteen-agent[terminal]'" in line
+
+
+def test_a_central_starts_with_the_extra_of_a_terminal(terminal: Environment) -> None:
+    """The central needs nothing that its own extra alone brings."""
+    helped = terminal.run("canteen-central", "--help")
+    assert (helped.returncode, helped.stderr) == (0, "") and "serve" in helped.stdout
+
+
 def test_an_installed_terminal_finds_its_profiles(terminal: Environment) -> None:
     code = (
         "from agent.readers.profile import profiles_dir;"

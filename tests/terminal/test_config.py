@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import ConfigError
+from agent.sync.topics import IDENTITY_CHARACTERS_MAX, Topics
 from agent.terminal.config import (
     SOCKET_PATH_BYTES_MAX,
     Config,
@@ -215,6 +216,19 @@ def test_a_wrong_file_gives_one_sentence(
         load(folder, GOOD.replace(old, new, 1))
     assert raised.value.exit_code == 78
     assert "\n" not in str(raised.value) and "hush" not in str(raised.value)
+
+
+def test_a_name_in_a_certificate_has_at_most_identity_characters_max(folder: Path) -> None:
+    with_certificate = GOOD.replace(
+        'url = "mqtt://127.0.0.1:1883"',
+        'url = "mqtts://broker"\ncertificate_file = "a"\nkey_file = "b"',
+    )
+    longest = "x" * (IDENTITY_CHARACTERS_MAX - len(Topics("borgo").identity("")))
+    assert load(folder, with_certificate.replace("t-1", longest)).terminal == longest
+    with pytest.raises(ConfigError, match=r"key 'terminal': .* has 65 characters"):
+        load(folder, with_certificate.replace("t-1", longest + "x"))
+    # without a certificate nothing limits it
+    assert load(folder, GOOD.replace("t-1", longest + "x")).terminal == longest + "x"
 
 
 def test_the_card_key_may_be_a_systemd_credential(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -72,8 +72,10 @@ class Box:
 
 
 @pytest.fixture
-def box(wire: Wire) -> Box:
-    return Box(wire)
+def box(wire: Wire) -> Iterator[Box]:
+    box = Box(wire)
+    yield box
+    box.db.close()
 
 
 def test_a_meal_that_is_on_the_disk_stays_one_meal_and_someone_is_asked_to_look(box: Box) -> None:

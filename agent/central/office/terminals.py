@@ -1,21 +1,26 @@
 """Terminals as the office sees them: add, move, retire, order; and a restored database."""
 
-from agent.central.books import terminals
+from agent.central.books import terminals, town
 from agent.central.books.file import Books
 from agent.central.generation import begin_generation
 from agent.central.orders import give_order
 from agent.domain.clock import Instant
 from agent.errors import CentralError
+from agent.sync.topics import Topics, identity_fault
 
 
 def add_terminal(books: Books, terminal: str, site: str) -> None:
     """Register a terminal at a site, or move it there.
 
-    A moved one compares all records again. A wiped one gets work again.
+    A moved one compares all records again. A wiped one gets work again. Raise `CentralError` for a
+    new one whose identity is too long for a certificate.
     """
     with books.transaction():
         known = terminals.find(books, terminal)
         if known is None:
+            fault = identity_fault(Topics(town.find(books).name).identity(terminal))
+            if fault is not None:
+                raise CentralError(f"terminal {terminal!r} is not added: {fault}")
             terminals.add(books, terminal, site)
         elif known.site != site or terminals.is_wiped(books, terminal):
             terminals.set_site(books, terminal, site)

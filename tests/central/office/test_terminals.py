@@ -6,13 +6,23 @@ from agent.central.books import terminals
 from agent.central.office.terminals import add_terminal, new_generation, order, retire_terminal
 from agent.errors import CentralError
 from agent.store.standing import standing
+from agent.sync.topics import IDENTITY_CHARACTERS_MAX, Topics
 from tests.conftest import CARD
-from tests.parts.wire import SITE, Wire
+from tests.parts.wire import SITE, TOWN, Wire
 
 
 def test_a_terminal_added_again_at_its_site_gets_no_order(wire: Wire) -> None:
     add_terminal(wire.central.books, "t-1", SITE)
     assert terminals.waiting_orders(wire.central.books) == []
+
+
+def test_a_terminal_is_added_only_if_a_certificate_can_name_it(wire: Wire) -> None:
+    books = wire.central.books
+    longest = "x" * (IDENTITY_CHARACTERS_MAX - len(Topics(TOWN).identity("")))
+    add_terminal(books, longest, SITE)
+    with pytest.raises(CentralError, match=r"is not added: .* has 65 characters"):
+        add_terminal(books, longest + "x", SITE)
+    assert terminals.find(books, longest + "x") is None
 
 
 def test_a_moved_terminal_compares_all_records_and_holds_those_of_its_new_site(
