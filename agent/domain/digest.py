@@ -12,7 +12,8 @@ class Tally:
     """Number of accounts and cards, sum of balances in cents, sum of all records modulo 2^64.
 
     `unread_accounts` counts accounts that this version cannot read, `unread_balances` those of them
-    whose balance it cannot read either: `cents` lacks them.
+    whose balance it cannot read either: `cents` lacks them. `own_cents` is what a terminal shows
+    beyond `cents`: its entries that the balances do not contain.
     """
 
     accounts: int = 0
@@ -21,6 +22,7 @@ class Tally:
     sum: int = 0
     unread_accounts: int = 0
     unread_balances: int = 0
+    own_cents: int = 0
 
     @property
     def sum_hex(self) -> str:

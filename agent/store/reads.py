@@ -5,6 +5,7 @@ counts exactly once.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 import msgspec
@@ -31,10 +32,10 @@ _Record = TypeVar("_Record", bound=KnownRecord)
 
 _entry = msgspec.json.Decoder(Entry)
 BODY = "CAST(body AS BLOB)"  # as bytes: a damaged body may not be valid text
-_ACCOUNT = (
-    f"SELECT {BODY}, coalesce((SELECT sum(cents) FROM entry"
-    " WHERE eater = record.id AND n > h AND cents <> 0), 0)"
+_OWN_CENTS = (
+    "coalesce((SELECT sum(cents) FROM entry WHERE eater = record.id AND n > h AND cents <> 0), 0)"
 )
+_ACCOUNT = f"SELECT {BODY}, {_OWN_CENTS}"
 _MAY_BE_SAME = "service = ? AND meal_number > 0 AND (day = ? OR n >= ?)"
 _MEALS = f"(SELECT count(*) FROM entry WHERE eater IN (record.id, ?) AND {_MAY_BE_SAME})"
 _OF_ACCOUNT = " FROM record WHERE kind = 'account' AND id = ?"
@@ -266,20 +267,23 @@ def digest_step(
     that the position has not moved between two steps.
     """
     rows = db.rows(
-        f"SELECT kind, id, {BODY}, 0 FROM record WHERE (kind, id) > (?1, ?2)"
+        f"SELECT kind, id, {BODY}, 0, {_OWN_CENTS} FROM record WHERE (kind, id) > (?1, ?2)"
         " AND NOT EXISTS (SELECT 1 FROM unread u WHERE u.kind = record.kind AND u.id = record.id)"
-        f" UNION ALL SELECT kind, id, {BODY}, 1 FROM unread WHERE (kind, id) > (?1, ?2)"
+        f" UNION ALL SELECT kind, id, {BODY}, 1, 0 FROM unread WHERE (kind, id) > (?1, ?2)"
         " ORDER BY 1, 2 LIMIT ?3",
         (*after, DIGEST_STEP_RECORDS),
     )
+    read = [(kind, body) for kind, _, body, is_unread, _ in rows if not is_unread]
     try:
-        so_far = tally(((kind, body) for kind, _, body, is_unread in rows if not is_unread), so_far)
+        so_far = tally(read, so_far)
     except ValueError:
-        for kind, record_id, body, is_unread in rows:
+        for kind, record_id, body, is_unread, _ in rows:
             if kind == "account" and not is_unread:
                 decode_account(record_id, body)
         raise
-    so_far = tally_unread(((kind, body) for kind, _, body, is_unread in rows if is_unread), so_far)
+    unread = [(kind, body) for kind, _, body, is_unread, _ in rows if is_unread]
+    so_far = tally_unread(unread, so_far)
+    so_far = replace(so_far, own_cents=so_far.own_cents + sum(row[4] for row in rows))
     return so_far, ((rows[-1][0], rows[-1][1]) if len(rows) == DIGEST_STEP_RECORDS else None)
 
 
@@ -289,18 +293,6 @@ def unread(db: Database) -> list[RecordRow]:
         RecordRow(kind=kind, id=record_id, p=p, body=body, is_readable=False)
         for kind, record_id, p, body in db.rows("SELECT kind, id, p, body FROM unread")
     ]
-
-
-def shown_beyond_cents(db: Database) -> int:
-    """Return by how many cents all shown balances together differ from those in the records.
-
-    That is the sum of the own entries after each record's `h`: 0 once each record contains them.
-    """
-    (cents,) = db.only_row(
-        "SELECT coalesce(sum((SELECT coalesce(sum(cents), 0) FROM entry WHERE eater = record.id"
-        " AND n > h AND cents <> 0)), 0) FROM record WHERE kind = 'account'"
-    )
-    return int(cents)
 
 
 def decode_account(account_id: str, body: bytes) -> AccountRecord:

@@ -94,4 +94,4 @@ class Comparison:
         own = standing(self._db)
         if own.pending or own.end != walk.booked_end or tally.unread_accounts:
             return 0
-        return reads.shown_beyond_cents(self._db)
+        return tally.own_cents

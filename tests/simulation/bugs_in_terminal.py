@@ -96,8 +96,8 @@ TERMINAL_BUGS = (
         "the first own entry after h is left out of the balance",
         Change(
             "agent/store/reads.py",
-            '" WHERE eater = record.id AND n > h AND',
-            '" WHERE eater = record.id AND n > h + 1 AND',
+            "WHERE eater = record.id AND n > h AND",
+            "WHERE eater = record.id AND n > h + 1 AND",
         ),
     ),
     Bug(

@@ -87,6 +87,29 @@ def test_a_meal_that_becomes_the_second_one_gets_a_remark_later(two: Wire) -> No
 
 
 # C96 C51
+def test_a_remark_on_an_entry_that_the_backup_has_goes_with_its_reason(
+    two: Wire, tmp_path: Path
+) -> None:
+    """The entry is booked before the backup, and its remark came after it."""
+    early, late = two.boxes["t-2"], two.boxes["t-1"]
+    two.disconnect("t-2")
+    early.tap("em:010063e9ae")
+    two.clock.pass_ms(60_000)
+    late.tap("em:010063e9ae")
+    two.settle()
+    two.central.back_up(tmp_path / "backup.db")
+    two.connect("t-2")
+    two.settle()
+    assert notes(two) == ["entry 1: already_served_elsewhere"]
+    two.disconnect()
+    two.central.restore(tmp_path / "backup.db")
+    two.connect("t-1")
+    for _ in range(3):
+        two.pass_time(60_000)
+    assert standing(late.db).acked.seq == 1 and notes(two) == []
+
+
+# C96 C51
 def test_a_remark_of_a_lost_generation_goes_with_it(two: Wire, tmp_path: Path) -> None:
     """The central is restored, and the meal that was the first one is on no disk any more."""
     lost, kept = two.boxes["t-2"], two.boxes["t-1"]
