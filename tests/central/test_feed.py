@@ -166,8 +166,8 @@ def test_labels_and_card_ids_are_in_no_message(wire: Wire) -> None:
 def test_a_small_packet_gets_small_chunks_of_notes_and_records(
     wire: Wire, foreign: ForeignTerminal
 ) -> None:
-    """A broker with packets of 8 KB: everything arrives, in more messages."""
-    bytes_max = 8_000
+    """A broker with packets of 4 KB: everything arrives, in more messages."""
+    bytes_max = 4_000
     add_accounts(wire, CHUNK_RECORDS, prices=10)
     foreign.send(*[meal(account="nobody")] * BATCH_ENTRIES_MAX)
     at = foreign.central.clock.instant

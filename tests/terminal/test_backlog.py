@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from agent.sync.brake import REMIND_FIRST_MS
-from agent.sync.events import Denied, LinkDown, LinkUp, Taken
+from agent.sync.events import Denied, LinkDown, LinkUp, Publish, Taken
 from agent.sync.limits import Limits
 from agent.sync.messages import TerminalState, decode
 from agent.terminal.backlog import NOTHING_BOOKED_MS, NotBooked
@@ -162,3 +162,9 @@ def test_a_fault_of_hours_is_written_in_hours() -> None:
 def test_the_state_of_a_terminal_at_rest_has_no_such_member(wire: Wire) -> None:
     payloads = [payload for topic, payload in wire.log if topic.endswith("/state")]
     assert payloads and all("not_booked_since" not in json.loads(one) for one in payloads)
+
+
+def test_the_state_says_what_the_broker_denies(wire: Wire) -> None:
+    effects = list(wire.box.core.turn(Denied(ENTRIES, "not authorised (135)"), wire.box.reading()))
+    payloads = [effect.payload for effect in effects if isinstance(effect, Publish)]
+    assert decode(payloads[0], TerminalState).link_fault == "not authorised (135)"
