@@ -212,9 +212,12 @@ def meal(config_path: Path, account: str, day: str | None, service_id: str | Non
 @CONFIG
 @click.argument("day")
 def confirm_day(config_path: Path, day: str) -> None:
-    """Set today's date to DAY, as 2026-11-23, while the clock is wrong."""
+    """Set today's date to DAY, as 2026-11-23, until a time is confirmed."""
     answer = ask(load_places(config_path).control_socket, "day", day=day)
-    click.echo(f"meals are recorded for {answer['day']} until the clock is right")
+    if answer["clock"] == "synced":
+        click.echo(f"the time is confirmed: {answer['at']}. {day} counts only if that ends")
+    else:
+        click.echo(f"meals are recorded for {day} until a time is confirmed, for 12 h at most")
 
 
 @cli.command("close")

@@ -233,7 +233,7 @@ class Terminal:
         if self.fault is not None:
             return self.fault.summary
         ledger = self._working()
-        return status.summary(ledger.db, self._outages, ledger.backlog.fault())
+        return status.summary(ledger.db, self._outages, ledger.backlog.fault(), self._time.fault)
 
     def status(self, moment: Moment) -> Answer:
         """Return what the terminal is doing, for `canteen-agent status`."""

@@ -61,8 +61,8 @@ class Requests:
             case "day":
                 day = msgspec.convert(arguments["day"], Day)
                 self.time.take_staff_day(day, moment)
-                log.warning("The clock is wrong; the staff say that today is %s.", day)
-                return Answered({"day": day})
+                log.warning("The staff say that today is %s.", day)
+                return Answered({"day": day, "clock": moment.trust.value, "at": moment.at})
             case "storno":
                 seq = msgspec.convert(arguments.get("seq"), Seq | None)
                 return _recorded(self.counter.undo(seq, moment))

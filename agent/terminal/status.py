@@ -14,10 +14,12 @@ from agent.terminal.control import Answer
 from agent.terminal.outages import Outages
 
 
-def summary(db: Database, outages: Outages, not_booked: NotBooked | None) -> str:
+def summary(db: Database, outages: Outages, not_booked: NotBooked | None, clock_fault: str) -> str:
     """Return one line for `systemctl status`."""
     own = standing(db)
     work = "wiped, serves nobody; " if own.is_wiped else ""
+    if clock_fault:
+        work += f"clock: {clock_fault}; "
     if not_booked is not None:
         return f"{work}{outages.reader_summary()}; {not_booked.sentence()}"
     waiting = f"{own.pending} entries wait for the central"

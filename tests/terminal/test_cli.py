@@ -56,6 +56,9 @@ def offline(tmp_path: Path) -> Iterator[Offline]:
     terminal.wire.close()
 
 
+AT = "2026-11-23T11:05:00.000Z"
+
+
 @pytest.fixture
 def requests(tmp_path: Path) -> Iterator[list[Request]]:
     """A control socket that records requests and answers each with a meal."""
@@ -63,7 +66,10 @@ def requests(tmp_path: Path) -> Iterator[list[Request]]:
 
     def answer(request: Request) -> bool:
         received.append(request)
-        request.answer(seq=7, account="a-1", cents=366, day="2026-11-23", served=1)
+        clock = "held" if request.arguments.get("day") == "2026-11-23" else "synced"
+        request.answer(
+            seq=7, account="a-1", cents=366, day="2026-11-23", served=1, clock=clock, at=AT
+        )
         return True
 
     (tmp_path / "agent.toml").write_text(AGENT_TOML, encoding="utf-8")
@@ -152,10 +158,12 @@ def test_a_meal_and_a_day_are_asked_with_their_arguments(
 ) -> None:
     config = tmp_path / "agent.toml"
     assert "served: account a-1" in run_agent("meal", "-c", config, "a-1", "--day", "2026-11-20")
-    assert "until the clock is right" in run_agent("day", "-c", config, "2026-11-23")
+    assert "until a time is confirmed" in run_agent("day", "-c", config, "2026-11-23")
+    assert f"the time is confirmed: {AT}" in run_agent("day", "-c", config, "2026-11-24")
     assert [(request.do, request.arguments) for request in requests] == [
         ("meal", {"account": "a-1", "day": "2026-11-20", "service": None}),
         ("day", {"day": "2026-11-23"}),
+        ("day", {"day": "2026-11-24"}),
     ]
 
 

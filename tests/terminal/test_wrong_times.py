@@ -107,3 +107,4 @@ def test_the_confirmed_time_and_its_doubt_survive_a_process(wire: Wire) -> None:
     box.restart()
     assert box.moment().trust is ClockTrust.HELD
     assert "moved this clock by 1 d 0 h" in str(box.ask("status")["clock_fault"])
+    assert "clock: the time server moved" in box.core.summary()
