@@ -63,6 +63,8 @@ def greet(books: Books, greeting: Greeting, *, new_generation: Callable[[], str]
     _find_chain_end(books, greeting)
     _take_time(books, greeting)
     terminals.set_hello(books, terminal, msgspec.json.encode(hello), at=at)
+    if hello.position == 0 and hello.acked > 0:
+        entries.send_remarks_again(books, terminal)
     is_present = hello.generation == town.standing(books).generation
     has_before = hello.before is not None and _is_booked(books, terminal, hello.before)
     return FeedCursor(

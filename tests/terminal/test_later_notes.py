@@ -146,3 +146,13 @@ def test_many_remarks_come_in_chunks(wire: Wire) -> None:
     notes_are_those_of_the_central(wire.box.db, wire.central.books, "t-1")
     sent = [json.loads(payload) for topic, payload in wire.log if topic.endswith("/changes")]
     assert max(len(message.get("records", [])) for message in sent) == CHUNK_RECORDS
+
+
+# C95
+def test_a_terminal_that_asks_for_everything_gets_the_remarks_it_lost(wire: Wire) -> None:
+    """Its disk was restored: the remark came with an earlier acknowledgement."""
+    serve_unknown(wire)
+    wire.box.db.sql.execute("DELETE FROM note")
+    order(wire.central.books, "t-1", "resync")
+    wire.settle()
+    assert notes(wire) == ["entry 1: unknown_card"]

@@ -231,6 +231,21 @@ def flag(books: Books, key: EntryKey, reason: str) -> None:
     _send_remark_again(books, key)
 
 
+def send_remarks_again(books: Books, terminal: str) -> None:
+    """Give every remark on a terminal's entries a position: it asks for everything.
+
+    A terminal on a restored disk lacks remarks that were sent with an earlier `acked`.
+    """
+    rows = books.rows(
+        "SELECT terminal, epoch, seq, hash FROM entry e WHERE terminal = ? AND status <> 'applied'"
+        " AND NOT EXISTS (SELECT 1 FROM remark r WHERE (r.terminal, r.epoch, r.seq, r.hash)"
+        " = (e.terminal, e.epoch, e.seq, e.hash))",
+        (terminal,),
+    )
+    for row in rows:
+        _send_remark_again(books, EntryKey(*row))
+
+
 def _send_remark_again(books: Books, key: EntryKey) -> None:
     """Give the remark on an entry a new position: another may have been sent with `acked`.
 
