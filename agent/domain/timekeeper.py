@@ -106,7 +106,9 @@ class Timekeeper:
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
         self._boot = ""
-        self._floor = datetime.fromtimestamp(0, UTC)  # newest confirmed time of earlier boots
+        self._newest_recorded = datetime.fromtimestamp(
+            0, UTC
+        )  # newest confirmed time of earlier boots
         self._belief: Belief | None = None
         self._answers: deque[_Span] = deque(maxlen=ANSWERS)
         self._staff_day: tuple[Day, int] | None = None
@@ -117,7 +119,9 @@ class Timekeeper:
 
     def take_recorded(self, newest: Instant | None, boot: str, belief: Belief | None) -> None:
         """Take what the file has: the newest confirmed time of earlier boots, and this boot's."""
-        self._floor = datetime.fromtimestamp(0, UTC) if newest is None else parse_instant(newest)
+        self._newest_recorded = (
+            datetime.fromtimestamp(0, UTC) if newest is None else parse_instant(newest)
+        )
         if self._belief is None and belief is not None:
             self._boot, self._belief = boot, belief
 
@@ -229,7 +233,7 @@ class Timekeeper:
                 self._settle(self._belief)
             return
         doubt = ""
-        behind = self._floor - (zero + timedelta(milliseconds=now_ms))
+        behind = self._newest_recorded - (zero + timedelta(milliseconds=now_ms))
         if before is not None:
             moved = gap_words(zero - before.zero)
             doubt = f"the {source.value} moved this clock by {moved}; check the {source.value}"
@@ -303,13 +307,13 @@ class Timekeeper:
             mono_ms=reading.mono_ms,
         )
         elapsed = timedelta(milliseconds=reading.mono_ms)
-        floor = self._floor + elapsed
-        if reading.wall >= floor - STEP and reading.wall.year >= OLDEST_PLAUSIBLE_YEAR:
+        earliest = self._newest_recorded + elapsed
+        if reading.wall >= earliest - STEP and reading.wall.year >= OLDEST_PLAUSIBLE_YEAR:
             return own
         if self._answers:
             at, source = self._answers[-1].middle + elapsed, TimeSource.CENTRAL_ONCE
             return msgspec.structs.replace(own, at=format_instant(at), source=source)
-        at = max(floor, reading.wall)
+        at = max(earliest, reading.wall)
         return msgspec.structs.replace(
             own, at=format_instant(at), trust=ClockTrust.UNSET, source=TimeSource.NEWEST_ENTRY
         )

@@ -280,8 +280,8 @@ TERMINAL_BUGS = (
             "agent/domain/timekeeper.py",
             "        belief = self._present_belief(reading.mono_ms)\n",
             "        belief = self._present_belief(reading.mono_ms)\n"
-            "        if belief is not None and belief.zero < self._floor:\n"
-            "            belief = replace(belief, zero=self._floor)\n",
+            "        if belief is not None and belief.zero < self._newest_recorded:\n"
+            "            belief = replace(belief, zero=self._newest_recorded)\n",
         ),
     ),
     Bug(
