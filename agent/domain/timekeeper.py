@@ -55,6 +55,7 @@ DOUBT_ENDS_MS = 24 * 3_600_000
 """A contradicted time that stood for so long is believed: after a day no meal of an earlier boot
 can be of the same service."""
 ANSWERS_DIFFER = "the central's last answer has another time; check the central's clock"
+LONG_AGO = datetime.fromtimestamp(0, UTC)
 STAFF_DAY_MS = 12 * 3_600_000
 """The staff's day ends after this time, so that it never counts for the next day's serving."""
 
@@ -106,9 +107,7 @@ class Timekeeper:
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
         self._boot = ""
-        self._newest_recorded = datetime.fromtimestamp(
-            0, UTC
-        )  # newest confirmed time of earlier boots
+        self._newest_recorded = LONG_AGO  # the newest confirmed time of earlier boots
         self._belief: Belief | None = None
         self._answers: deque[_Span] = deque(maxlen=ANSWERS)
         self._staff_day: tuple[Day, int] | None = None
@@ -119,9 +118,7 @@ class Timekeeper:
 
     def take_recorded(self, newest: Instant | None, boot: str, belief: Belief | None) -> None:
         """Take what the file has: the newest confirmed time of earlier boots, and this boot's."""
-        self._newest_recorded = (
-            datetime.fromtimestamp(0, UTC) if newest is None else parse_instant(newest)
-        )
+        self._newest_recorded = LONG_AGO if newest is None else parse_instant(newest)
         if self._belief is None and belief is not None:
             self._boot, self._belief = boot, belief
 
