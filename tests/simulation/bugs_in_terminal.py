@@ -69,7 +69,6 @@ TERMINAL_BUGS = (
             "        # A new generation may have lost entries: then `acked` may step back.\n",
             '        sql.execute("COMMIT")\n        sql.execute("BEGIN IMMEDIATE")\n',
         ),
-        quick=True,
     ),
     Bug(
         "the terminal believes an acknowledgement of another disk's entry",
