@@ -146,4 +146,5 @@ class OfficeWords(Words):
             self._order(step)
             self.engine.settle()
         self.office.restore(-1, is_announced=False)
+        self.engine.may_differ = True  # entries of a second disk may have come in between
         self._order(step)
