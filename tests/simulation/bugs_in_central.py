@@ -78,7 +78,7 @@ CENTRAL_BUGS = (
         Change(
             "agent/central/office/credit.py",
             "kind, at, reason, payment.key)",
-            "kind, at, reason)",
+            "kind, at, reason, payment.key._replace(external=str(books.sql.total_changes)))",
         ),
     ),
     Bug(
