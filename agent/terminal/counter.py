@@ -65,6 +65,23 @@ class LateMeal:
     service: str | None
 
 
+class _Window:
+    """Where the entries of this boot's last hours begin in the file."""
+
+    def __init__(self) -> None:
+        self._boot = ""
+        self._read_ms = 0
+        self._start = 0
+
+    def start(self, db: Database, moment: Moment) -> int:
+        """Return the place, read again every hour: an earlier one is only slower."""
+        if moment.boot != self._boot or moment.mono_ms - self._read_ms >= WINDOW_READ_EVERY_MS:
+            since_ms = moment.mono_ms - SAME_MEAL_MS
+            self._start = reads.start_of_window(db, moment.boot, since_ms)
+            self._boot, self._read_ms = moment.boot, moment.mono_ms
+        return self._start
+
+
 @dataclass(frozen=True, slots=True)
 class Counter:
     """Serves from one database. `card_key` is the town's secret."""
@@ -73,7 +90,7 @@ class Counter:
     zone: ZoneInfo
     card_key: bytes
     time: Timekeeper
-    _window: "_Window" = field(default_factory=lambda: _Window())
+    _window: _Window = field(default_factory=_Window)
 
     def tap(self, event: CardPresented | CardUnreadable, moment: Moment) -> tuple[Signal, Entry]:
         """Return the signal to show and the recorded entry.
@@ -271,23 +288,6 @@ class Counter:
         if service is None and moment.trust is not ClockTrust.SYNCED:
             service = any_service(services, self._today(moment), outside_hours=True)
         return service
-
-
-class _Window:
-    """Where the entries of this boot's last hours begin in the file."""
-
-    def __init__(self) -> None:
-        self._boot = ""
-        self._read_ms = 0
-        self._start = 0
-
-    def start(self, db: Database, moment: Moment) -> int:
-        """Return the place, read again every hour: an earlier one is only slower."""
-        if moment.boot != self._boot or moment.mono_ms - self._read_ms >= WINDOW_READ_EVERY_MS:
-            since_ms = moment.mono_ms - SAME_MEAL_MS
-            self._start = reads.start_of_window(db, moment.boot, since_ms)
-            self._boot, self._read_ms = moment.boot, moment.mono_ms
-        return self._start
 
 
 def _append(db: Database, outcome: Outcome) -> Entry:
