@@ -12,7 +12,7 @@ from agent.domain.ledger import Entry
 from tests.parts.wire import ZONE
 from tests.simulation.model import DiskEntry
 
-SAME_MEAL_MS = 12 * 3_600_000
+SAME_MEAL_MS = 3 * 3_600_000
 
 # No account is charged twice for one service and day at one terminal.
 
@@ -20,8 +20,8 @@ SAME_MEAL_MS = 12 * 3_600_000
 def nobody_is_charged_twice_at_one_terminal(made: DiskEntry, standing: Iterable[DiskEntry]) -> None:
     """Of one eater and service at most one meal stands, as far as the clocks can know.
 
-    `standing` are the eater's standing meals on that disk. Within a boot two meals are hours apart.
-    Across boots they are not of one day, where both days were confirmed and right.
+    `standing` are the eater's standing meals on that disk. They are not of one day, where both days
+    were confirmed and right. Where not, two meals of one boot are hours apart.
     """
     for meal in standing:
         if meal is made or meal.entry.service != made.entry.service:
@@ -29,10 +29,11 @@ def nobody_is_charged_twice_at_one_terminal(made: DiskEntry, standing: Iterable[
         before, now = meal.entry, made.entry
         if "late" in (before.how, now.how):
             is_twice = before.how == now.how == "late" and before.day == now.day
-        elif before.boot == now.boot:
-            is_twice = 0 <= now.mono_ms - before.mono_ms < SAME_MEAL_MS
+        elif _has_right_day(meal) and _has_right_day(made):
+            is_twice = before.day == now.day
         else:
-            is_twice = before.day == now.day and _has_right_day(meal) and _has_right_day(made)
+            is_near = 0 <= now.mono_ms - before.mono_ms < SAME_MEAL_MS
+            is_twice = before.boot == now.boot and is_near
         assert not is_twice, (
             f"{made.terminal}: {now.account or now.card} was charged twice for {now.service} of"
             f" {now.day}"
@@ -108,7 +109,8 @@ def _is_meal_of_now(meal: DiskEntry, entry: Entry, view: CounterView) -> bool:
         return False
     if meal.entry.how == "late":
         return meal.entry.day == view.day
-    return view.now - meal.true_at < timedelta(milliseconds=SAME_MEAL_MS)
+    is_near = view.now - meal.true_at < timedelta(milliseconds=SAME_MEAL_MS)
+    return is_near or f"{meal.true_at.astimezone(ZONE):%Y-%m-%d}" == view.day
 
 
 def a_meal_is_undone_at_most_once(storno: DiskEntry, undone: Container[str]) -> None:

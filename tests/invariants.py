@@ -216,7 +216,10 @@ def a_difference_is_found_once_and_repaired(
 ) -> None:
     """`before` is what `count_differences` returned before the damage."""
     incidents = count_differences(db) - before
-    assert incidents == 1, f"{terminal}: {incidents} incidents for one difference"
+    # one that follows another within an hour is counted in its row
+    assert incidents == 1 or (incidents == 0 and before > 0), (
+        f"{terminal}: {incidents} incidents for one difference"
+    )
     a_terminal_equals_the_central(db, books, terminal)
 
 

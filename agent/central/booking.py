@@ -248,11 +248,16 @@ def _date(books: Books, batch: Batch, entry: Entry, row: BookedEntry) -> None:
     if known is not None and entry.mono_ms < known.mono_ms:
         batch.servings |= date(books, row, known, now)
     elif row.dated:
-        if known is None or abs(known.zero - own.zero) > REDATE:
+        is_new = known is None or abs(known.zero - own.zero) > REDATE
+        if is_new or batch.has_undated:
             batch.servings |= confirm_time(books, boot, own, now)
+            batch.has_undated = False
         batch.times[entry.boot] = own
-    elif known is not None:
+    elif known is not None and entry.clock is ClockTrust.UNSET:
+        # a held one, made after the confirmed time, contradicts it
         batch.servings |= date(books, row, known, now)
+    else:
+        batch.has_undated = True
 
 
 def _post(books: Books, batch: Batch, row: BookedEntry, posting: Posting) -> None:

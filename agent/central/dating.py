@@ -20,7 +20,14 @@ from agent.central.books.file import Books
 from agent.central.books.meals import Serving
 from agent.central.books.postings import Posting
 from agent.domain.canteen import price_on
-from agent.domain.clock import ClockTrust, Day, Instant, day_of, parse_instant
+from agent.domain.clock import (
+    ClockTrust,
+    Day,
+    Instant,
+    day_of,
+    format_instant,
+    parse_instant,
+)
 from agent.domain.ledger import Entry, How
 
 AHEAD_MAX = timedelta(hours=1)
@@ -52,8 +59,7 @@ def is_ahead(at: Instant, now: Instant) -> bool:
 
 def is_time_unknown(entry: Entry, now: Instant) -> bool:
     """Return whether an entry's own time says nothing: it was unset, or has not come yet."""
-    is_synced = entry.clock is ClockTrust.SYNCED
-    return entry.clock is ClockTrust.UNSET or (is_synced and is_ahead(entry.at, now))
+    return entry.clock is ClockTrust.UNSET or is_ahead(entry.at, now)
 
 
 def confirm_time(books: Books, boot: Boot, time: BootTime, now: Now) -> set[Serving]:
@@ -62,16 +68,52 @@ def confirm_time(books: Books, boot: Boot, time: BootTime, now: Now) -> set[Serv
     if is_ahead(time.at, now.at) or (known is not None and time.mono_ms < known.mono_ms):
         return set()
     boots.keep(books, boot, time)
-    if known is None:
-        early = entries.undated(books, boot)
-    elif abs(known.zero - time.zero) > REDATE:
-        early = entries.of_boot(books, boot)
-    else:
-        return set()
     servings: set[Serving] = set()
-    for entry in early:
+    is_new = known is None or abs(known.zero - time.zero) > REDATE
+    mine = entries.of_boot(books, boot) if is_new else entries.undated(books, boot, time.mono_ms)
+    for entry in mine:
         servings |= date(books, entry, time, now)
+    if not is_new:
+        return servings
+    latest_at = format_instant(parse_instant(time.at) + AHEAD_MAX)
+    for entry in entries.to_judge_again(books, boot, latest_at):
+        servings |= _judge_again(books, entry, latest_at, now)
     return servings
+
+
+def _judge_again(books: Books, entry: BookedEntry, latest_at: Instant, now: Now) -> set[Serving]:
+    """Judge an entry of another boot, now that a later boot has a time.
+
+    One that would be later still has no time. Any other has its own.
+    """
+    assert entry.at is not None
+    sent = _sent(entry)
+    is_unset = entry.clock == ClockTrust.UNSET
+    if is_unset or entry.at > latest_at or is_ahead(entry.at, now.at):
+        true_at, true_day, is_dated = None, None, False
+    else:
+        true_at, true_day, is_dated = entry.at, sent.day, entry.clock == ClockTrust.SYNCED
+    if true_at == entry.true_at:
+        return set()
+    entries.set_true_time(books, entry.key, true_at, true_day, is_dated=is_dated)
+    return _moved(books, entry, true_day, now)
+
+
+def _moved(books: Books, entry: BookedEntry, true_day: Day | None, now: Now) -> set[Serving]:
+    """Price a meal whose day moved, and return the servings to settle."""
+    if entry.kind not in ("meal", "unknown_meal") or entry.account is None:
+        return set()
+    assert entry.service is not None
+    _price_again(books, entry._replace(true_day=true_day), at=now.at)
+    given_cents = meals.given_back_cents(books, entry.key) if true_day is None else 0
+    if given_cents:
+        # a meal without a day is second to none
+        reason = "its day is not known"
+        posting = Posting(entry.account, -given_cents, "double_meal", now.at, reason)
+        postings.post(books, posting._replace(entry=entry.key))
+    accounts.bump(books, entry.account)
+    days = {true_day, entry.true_day}
+    return {Serving(entry.account, entry.service, day) for day in days if day is not None}
 
 
 def date(books: Books, entry: BookedEntry, time: BootTime, now: Now) -> set[Serving]:
@@ -86,14 +128,8 @@ def date(books: Books, entry: BookedEntry, time: BootTime, now: Now) -> set[Serv
     sent = _sent(entry)
     # a meal that staff typed in for an earlier day keeps the day they gave
     true_day = sent.day if sent.how == How.LATE else day_of(true_at, now.zone)
-    entries.set_true_time(books, entry.key, true_at, true_day)
-    if entry.kind not in ("meal", "unknown_meal") or entry.account is None:
-        return set()
-    assert entry.service is not None and true_day is not None
-    _price_again(books, entry._replace(true_day=true_day), at=now.at)
-    accounts.bump(books, entry.account)
-    days = {true_day, entry.true_day or true_day}
-    return {Serving(entry.account, entry.service, day) for day in days}
+    entries.set_true_time(books, entry.key, true_at, true_day, is_dated=True)
+    return _moved(books, entry, true_day, now)
 
 
 def is_confirmed(clock: ClockTrust, at: Instant, now: Instant) -> bool:

@@ -28,7 +28,7 @@ class Batch:
 
     Lookups that cannot change within a batch, or only by the batch itself, are kept here:
     `hashes_by_seq` are the hashes booked, `undone_seqs` the seqs that a storno undoes, `times` the
-    newest confirmed time of each boot.
+    newest confirmed time of each boot, `has_undated` whether the next one may date others.
 
     To do after the entries: settle the `servings`, and renew every account of `moved_cents`, whose
     balance moves by those cents.
@@ -44,6 +44,7 @@ class Batch:
     servings: set[Serving] = field(default_factory=set)
     moved_cents: dict[str, int] = field(default_factory=dict)
     times: dict[str, BootTime | None] = field(default_factory=dict)
+    has_undated: bool = True
     _accounts: dict[str, Account | None] = field(default_factory=dict)
     _cards: dict[str, Card | None] = field(default_factory=dict)
 
@@ -95,7 +96,7 @@ def judge(books: Books, batch: Batch, entry: Entry, verdict: Verdict) -> None:
             _judge_storno(books, batch, entry, verdict)
         case Kind.REFUSAL | Kind.CLOSING:
             pass
-    if is_time_unknown(entry, batch.at) and entry.clock is ClockTrust.SYNCED:
+    if is_time_unknown(entry, batch.at) and entry.clock is not ClockTrust.UNSET:
         verdict.flag(AHEAD_REASON)  # behind the reason for which an entry is set aside
 
 

@@ -12,8 +12,8 @@ there is gives the time:
 
 A confirmed time may be contradicted: by a jump of its own source, by the time of an earlier boot,
 by the central's last answer. It still gives the time, but is not trusted until a second source
-agrees, or until it has stood for a day that the central does not contradict. No single wrong source
-can then refuse a child.
+agrees, or until it has stood for a day that the central does not contradict. A source that is wrong
+since the boot, with no other in reach, is believed; the staff's day contradicts it.
 """
 
 from collections import deque
@@ -47,6 +47,8 @@ ANSWER_TOLERANCE = timedelta(seconds=2)
 """Beside the round trip, what a slewed clock may differ between two answers."""
 ANSWERS = 3
 """So many answers of the central must agree."""
+ANSWER_EVERY_MS = 60_000
+"""Answers that come faster count once."""
 ANSWERS_SPAN_MS = 120_000
 """And they must lie so far apart: one wrong minute of the central sets no clock."""
 ROUND_TRIP_MAX_MS = 60_000
@@ -96,6 +98,10 @@ class Belief:
     doubted_ms: int = 0
     is_witnessed: bool = False
 
+    def at(self, mono_ms: int) -> Instant:
+        """Return the time at a moment of this boot."""
+        return format_instant(self.zero + timedelta(milliseconds=mono_ms))
+
 
 class Timekeeper:
     """The clocks of one terminal.
@@ -110,6 +116,7 @@ class Timekeeper:
         self._newest_recorded = LONG_AGO  # the newest confirmed time of earlier boots
         self._belief: Belief | None = None
         self._answers: deque[_Span] = deque(maxlen=ANSWERS)
+        self._last_answer: _Span | None = None
         self._staff_day: tuple[Day, int] | None = None
         self._contact_ms: int | None = None
         self._wall: datetime | None = None  # of the last reading, if no time server keeps it
@@ -153,7 +160,9 @@ class Timekeeper:
             return
         at = parse_instant(answer.at)
         span = _Span(_zero(at, answer.received_ms), _zero(at, answer.sent_ms), answer.received_ms)
-        self._answers.append(span)
+        self._last_answer = span
+        if not self._answers or span.received_ms - self._answers[-1].received_ms >= ANSWER_EVERY_MS:
+            self._answers.append(span)
         agreed = self._agreed()
         belief = self._belief
         if belief is not None:
@@ -165,13 +174,15 @@ class Timekeeper:
             self._believe(TimeSource.CENTRAL, agreed, moment.mono_ms)
         elif belief is None and moment.source is TimeSource.OWN_CLOCK and _agrees(span, own):
             self._believe(TimeSource.CENTRAL, span.middle, moment.mono_ms)
+            if self._belief is not None:
+                self._settle(self._belief)  # two sources agree
 
     def take_contact(self, mono_ms: int) -> None:
         """Take that the central's records arrived."""
         self._contact_ms = mono_ms
 
     def take_staff_day(self, day: Day, moment: Moment) -> None:
-        """Take the day that the staff set. It counts while no trusted time is known.
+        """Take the day that the staff set. It counts unless two sources agree on the time.
 
         It says nothing about the hour, so it ends no doubt about a clock.
         Raise `AgentError` for a text that is no possible day.
@@ -180,6 +191,13 @@ class Timekeeper:
         if not is_possible or int(day[:4]) < OLDEST_PLAUSIBLE_YEAR:
             raise AgentError(f"{day} is not a possible day; write one like 2026-11-23")
         self._staff_day = day, moment.mono_ms
+        belief = self._belief
+        if belief is None or belief.is_witnessed or belief.doubt:
+            return
+        clock_day = day_of(belief.at(moment.mono_ms), self._zone)
+        if clock_day != day:
+            doubt = f"the staff say {day}, the {belief.source.value} says {clock_day}; check it"
+            self._doubt(belief, doubt, moment.mono_ms)
 
     def day(self, moment: Moment) -> Day | None:
         """Return the day, None if it is not known."""
@@ -211,23 +229,22 @@ class Timekeeper:
 
     def time_at(self, mono_ms: int) -> Instant | None:
         """Return the confirmed time at a monotonic time of this boot, None if none is known."""
-        belief = self._belief
-        if belief is None:
-            return None
-        return format_instant(belief.zero + timedelta(milliseconds=mono_ms))
+        return None if self._belief is None else self._belief.at(mono_ms)
 
     def _begin_boot(self, reading: Reading) -> None:
         self._boot, self._belief, self._staff_day, self._contact_ms = reading.boot, None, None, None
         self._central_fault = ""
         self._answers.clear()
+        self._last_answer = None
 
     def _believe(self, source: TimeSource, zero: datetime, now_ms: int) -> None:
         """Adopt a confirmed time. A jump, or one behind an earlier boot's time, is in doubt."""
         before = self._belief
         if before is not None and abs(before.zero - zero) <= STEP:
-            self._belief = replace(before, source=source, zero=zero)
+            same = replace(before, source=source, zero=zero)
+            self._belief = same
             if source is not before.source:
-                self._settle(self._belief)
+                self._settle(same)
             return
         doubt = ""
         behind = self._newest_recorded - (zero + timedelta(milliseconds=now_ms))
@@ -241,8 +258,8 @@ class Timekeeper:
             )
         self._belief = Belief(source, zero, doubt, now_ms)
         self.corrections += 1
-        if source is TimeSource.TIME_SERVER and self._answers:
-            self._compare(self._belief, self._answers[-1], now_ms)
+        if source is TimeSource.TIME_SERVER and self._last_answer is not None:
+            self._compare(self._belief, self._last_answer, now_ms)
 
     def _compare(self, belief: Belief, span: _Span, now_ms: int) -> None:
         """Compare the confirmed time with an answer of the central."""
@@ -279,7 +296,7 @@ class Timekeeper:
         belief = self._belief
         if belief is None or not belief.doubt or mono_ms - belief.doubted_ms < DOUBT_ENDS_MS:
             return belief
-        if not self._answers or _agrees(self._answers[-1], belief.zero):
+        if self._last_answer is None or _agrees(self._last_answer, belief.zero):
             self._belief = replace(belief, doubt="")
             self.corrections += 1
         return self._belief
@@ -307,8 +324,8 @@ class Timekeeper:
         earliest = self._newest_recorded + elapsed
         if reading.wall >= earliest - STEP and reading.wall.year >= OLDEST_PLAUSIBLE_YEAR:
             return own
-        if self._answers:
-            at, source = self._answers[-1].middle + elapsed, TimeSource.CENTRAL_ONCE
+        if self._last_answer is not None:
+            at, source = self._last_answer.middle + elapsed, TimeSource.CENTRAL_ONCE
             return msgspec.structs.replace(own, at=format_instant(at), source=source)
         at = max(earliest, reading.wall)
         return msgspec.structs.replace(
@@ -329,7 +346,7 @@ class Timekeeper:
 def _confirmed(belief: Belief, reading: Reading) -> Moment:
     """Return the time by a confirmed source."""
     return Moment(
-        at=format_instant(belief.zero + timedelta(milliseconds=reading.mono_ms)),
+        at=belief.at(reading.mono_ms),
         trust=ClockTrust.HELD if belief.doubt else ClockTrust.SYNCED,
         boot=reading.boot,
         mono_ms=reading.mono_ms,

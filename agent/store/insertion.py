@@ -9,7 +9,7 @@ from agent.store.rows import SealedBody
 # of an entry m: its time was found to be wrong
 IS_WRONG_TIME = "EXISTS (SELECT 1 FROM wrong_time w WHERE m.n BETWEEN w.first AND w.last)"
 _MEAL_NUMBER = (
-    "(SELECT 1 + CASE WHEN ? THEN count(*) ELSE count(s.n) END FROM entry m"
+    "(SELECT 1 + CASE WHEN ? THEN coalesce(max(m.meal_number), 0) ELSE count(s.n) END FROM entry m"
     " LEFT JOIN entry s ON s.reverses = m.n"
     " WHERE m.eater = ? AND m.day = ? AND m.service = ? AND m.meal_number > 0)"
 )

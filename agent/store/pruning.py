@@ -15,13 +15,22 @@ def oldest_dated_at(db: Database) -> Instant | None:
     return str(row[0]) if row else None
 
 
+def newest_dated_at(db: Database) -> Instant | None:
+    """Return the time of the newest kept entry with a confirmed time."""
+    row = db.row(
+        f"SELECT m.body ->> '$.at' FROM entry m WHERE {_IS_DATED} ORDER BY m.n DESC LIMIT 1"
+    )
+    return str(row[0]) if row else None
+
+
 def prune(db: Database, *, before: Instant, below: int) -> int:
     """Delete the oldest entries that are acknowledged, old, and inside their balance.
 
     Old means before `before`, by a confirmed time; entries without one are as old as the next entry
-    that has one. Entries from place `below` on are kept, whatever their time. Return how many, at
-    most `PRUNE_ROWS_MAX`. Only a prefix goes, so that `oldest` describes what is kept. The newest
-    acknowledged entry of any epoch stays: the chain and the hello need it.
+    that has one. Entries from place `below` on are kept, whatever their time. Return how many: at
+    most `PRUNE_ROWS_MAX`, or more that have no time and the one behind them. Only a prefix goes, so
+    that `oldest` describes what is kept. The newest acknowledged entry of any epoch stays: the
+    chain and the hello need it.
     """
     with db.transaction() as sql:
         ends: dict[int, tuple[int, bytes]] = {}  # epoch number -> seq and hash of its last deleted
@@ -32,12 +41,13 @@ def prune(db: Database, *, before: Instant, below: int) -> int:
                 f"SELECT m.n, m.body ->> '$.at', m.hash, {_IS_DATED}, r.id IS NULL OR r.h >= m.n"
                 " FROM entry m LEFT JOIN record r ON r.kind = 'account' AND r.id = m.eater"
                 " WHERE m.n < (SELECT max(n) FROM entry WHERE n <= (SELECT acked FROM terminal))"
-                " AND m.n < ? ORDER BY m.n LIMIT ?",
-                (below, PRUNE_ROWS_MAX),
+                " AND m.n < ? ORDER BY m.n",
+                (below,),
             ),
             start=1,
         ):
-            if (is_dated and at >= before) or not is_inside:
+            is_enough = number > PRUNE_ROWS_MAX and count > 0
+            if is_enough or (is_dated and at >= before) or not is_inside:
                 break
             place = Place.of(n)
             reached[place.epoch_number] = (place.seq, digest)

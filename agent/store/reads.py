@@ -20,13 +20,14 @@ from agent.domain.timekeeper import Belief
 from agent.errors import DamagedError, RecordError
 from agent.store.database import Database
 from agent.store.insertion import IS_WRONG_TIME
-from agent.store.rows import Holder, ListedEntry, MealsWanted, RecordRow, WrongTime
+from agent.store.rows import EntryTime, Holder, ListedEntry, MealsWanted, RecordRow, WrongTime
 from agent.store.standing import hash_at
 
 DIGEST_STEP_RECORDS = 500  # some milliseconds on a Pi: a tap never waits longer for a digest
 
 RECENT_ENTRIES = 10_000  # a wrong time is looked for among these: some weeks of a large school
 _RECENT = f"(SELECT * FROM entry ORDER BY n DESC LIMIT {RECENT_ENTRIES})"
+_TIMES = f"SELECT n, body ->> '$.at', body ->> '$.mono_ms', body ->> '$.boot' FROM {_RECENT}"
 
 _Record = TypeVar("_Record", bound=KnownRecord)
 
@@ -177,25 +178,24 @@ def belief(db: Database, boot: str) -> Belief | None:
 
 def wrong_times(db: Database) -> list[WrongTime]:
     """Return which entries carry a wrong time, in order."""
-    rows = db.rows("SELECT first, last, boot FROM wrong_time ORDER BY first")
-    return [WrongTime(first=Place.of(r[0]), last=Place.of(r[1]), boot=r[2]) for r in rows]
+    rows = db.rows("SELECT first, last, boot, judged_in FROM wrong_time ORDER BY first")
+    return [WrongTime(Place.of(first), Place.of(last), *boots) for first, last, *boots in rows]
 
 
-def entries_of_boot(db: Database, boot: str) -> list[tuple[Place, Entry]]:
-    """Return the entries of a boot with their places, as far as they are the file's newest."""
-    start = start_of_window(db, boot, 0)
-    rows = db.rows("SELECT n, body, hash FROM entry WHERE n >= ? ORDER BY n", (start,))
-    return [(Place.of(n), decode_body(body, digest)) for n, body, digest in rows]
+def entry_times(db: Database, boot: str) -> list[EntryTime]:
+    """Return the times of a boot's entries, among the file's recent ones, in order."""
+    rows = db.rows(f"{_TIMES} WHERE body ->> '$.boot' = ? ORDER BY n", (boot,))
+    return [EntryTime(Place.of(n), *times) for n, *times in rows]
 
 
-def entries_after(db: Database, at: Instant, boot: str) -> list[tuple[Place, Entry]]:
-    """Return the entries of other boots with a confirmed time after an instant, in order."""
+def times_after(db: Database, at: Instant, boot: str) -> list[EntryTime]:
+    """Return the confirmed times of other boots after an instant, among the recent, in order."""
     rows = db.rows(
-        f"SELECT n, body, hash FROM {_RECENT} WHERE body ->> '$.at' > ?"
-        " AND body ->> '$.boot' <> ? AND body ->> '$.clock' = 'synced' ORDER BY n",
+        f"{_TIMES} WHERE body ->> '$.at' > ? AND body ->> '$.boot' <> ?"
+        " AND body ->> '$.clock' = 'synced' ORDER BY n",
         (at, boot),
     )
-    return [(Place.of(n), decode_body(body, digest)) for n, body, digest in rows]
+    return [EntryTime(Place.of(n), *times) for n, *times in rows]
 
 
 def oldest_pending_at(db: Database) -> str | None:

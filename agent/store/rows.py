@@ -127,13 +127,27 @@ class MealsWanted:
     since: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
+class EntryTime:
+    """When an entry was made, by the clocks of its boot."""
+
+    place: Place
+    at: Instant
+    mono_ms: int
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
 class WrongTime:
-    """Entries of one boot, from one place to another, whose time was found to be wrong."""
+    """Entries of one boot, from one place to another, whose time was found to be wrong.
+
+    `judged_in` is the boot that found it.
+    """
 
     first: Place
     last: Place
     boot: str
+    judged_in: str
 
     def covers(self, place: Place) -> bool:
         """Return whether an entry is one of them."""

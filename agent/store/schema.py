@@ -105,7 +105,8 @@ CREATE TABLE terminal (                     -- one row
 CREATE TABLE wrong_time (                   -- entries whose time was found to be wrong
     first INTEGER PRIMARY KEY,              -- place of the first one
     last  INTEGER NOT NULL CHECK (last >= first),
-    boot  TEXT NOT NULL                     -- in which they were made
+    boot  TEXT NOT NULL,                    -- in which they were made
+    judged_in TEXT NOT NULL                 -- the boot that found it
 ) STRICT;
 CREATE TABLE belief (                       -- at most one row: the confirmed time of a boot
     singleton  INTEGER PRIMARY KEY CHECK (singleton = 1),

@@ -364,13 +364,13 @@ def keep_wrong_times(
 ) -> None:
     """Keep which entries carry a wrong time, with the incident that names them.
 
-    What was kept of this boot is replaced: a later agreement undoes an earlier one.
+    What this boot found before is replaced: a later agreement undoes an earlier one.
     """
     with db.transaction() as sql:
-        sql.execute("DELETE FROM wrong_time WHERE boot = ?", (boot,))
+        sql.execute("DELETE FROM wrong_time WHERE judged_in = ?", (boot,))
         sql.executemany(
-            "INSERT OR REPLACE INTO wrong_time VALUES (?, ?, ?)",
-            [(span.first.n, span.last.n, span.boot) for span in wrong],
+            "INSERT OR IGNORE INTO wrong_time VALUES (?, ?, ?, ?)",
+            [(span.first.n, span.last.n, span.boot, span.judged_in) for span in wrong],
         )
         insert_incident(sql, incident)
 

@@ -60,6 +60,7 @@ from agent.terminal.storage_fault import StorageFault
 from agent.terminal.wrong_times import WrongTimes
 
 STATE_EVERY_MS = 300_000
+CLOCK_LOG_EVERY_MS = 60_000  # a time server that flaps must not flood the log
 
 _Done = TypeVar("_Done")
 
@@ -113,7 +114,7 @@ class Terminal:
         self._state_ms: int | None = None
         self.fault: StorageFault | None = None
         self.mirror: str | None = None  # state of the second copy of the ledger; None: not wanted
-        self._clock_fault = ""
+        self._clock_fault, self._clock_logged_ms = "", -CLOCK_LOG_EVERY_MS
         try:
             self._open(reading)
         except StoreError as error:
@@ -127,8 +128,9 @@ class Terminal:
     def moment(self, reading: Reading) -> Moment:
         """Return the time as an entry made now would carry it."""
         moment = self._time.moment(reading)
-        if self._time.fault != self._clock_fault:
-            self._clock_fault = self._time.fault
+        since_ms = reading.mono_ms - self._clock_logged_ms
+        if self._time.fault != self._clock_fault and abs(since_ms) >= CLOCK_LOG_EVERY_MS:
+            self._clock_fault, self._clock_logged_ms = self._time.fault, reading.mono_ms
             log.warning("Clock: %s.", self._clock_fault or "nothing contradicts it any more")
         return moment
 

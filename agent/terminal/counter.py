@@ -36,7 +36,7 @@ from agent.domain.tap import (
     undo,
 )
 from agent.domain.timekeeper import Timekeeper
-from agent.errors import AgentError
+from agent.errors import AgentError, RefusedEntryError
 from agent.readers.events import CardPresented, CardUnreadable, Signal
 from agent.store import reads, writes
 from agent.store.database import Database
@@ -292,7 +292,14 @@ class Counter:
 
 def _append(db: Database, outcome: Outcome) -> Entry:
     is_another = isinstance(outcome, Served) and outcome.is_another
-    return writes.append(db, outcome.entry, is_another=is_another)
+    try:
+        return writes.append(db, outcome.entry, is_another=is_another)
+    except RefusedEntryError as error:
+        if not isinstance(outcome, Served) or is_another:
+            raise
+        # The child eats; the central gives back what is paid twice.
+        log.error("A meal is recorded beside another one of its day: %s", error)
+        return writes.append(db, outcome.entry, is_another=True)
 
 
 def _words(outcome: Outcome) -> str:

@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 from msgspec import Raw
 
-from agent.domain.clock import ClockTrust, Instant, Moment
+from agent.domain.clock import Instant, Moment, TimeSource
 from agent.domain.ledger import ChainEnd, Place
 from agent.store.cache import Standing
 from agent.store.rows import (
@@ -257,7 +257,7 @@ def _changes(
     """Return what a message brings into the file."""
     message, moment = received.message, received.moment
     # by this terminal's own clock: one wrong time of the central must not stay
-    is_confirmed = moment.trust is ClockTrust.SYNCED
+    is_confirmed = moment.source in (TimeSource.TIME_SERVER, TimeSource.CENTRAL)
     contact_at = moment.at if is_confirmed else standing.last_contact_at
     taken = _Taken()
     for raw in message.records if takes_records else ():

@@ -37,7 +37,10 @@ class Housekeeping:
         """Do one step, no longer than a tap may wait. `tapped_ms`: when the last entry was made."""
         if moment.mono_ms - tapped_ms < QUIET_MS:
             return
-        if self._pruned_ms is None or moment.mono_ms - self._pruned_ms >= PRUNE_EVERY_MS:
+        if self._pruned_ms is None:
+            self._pruned_ms = moment.mono_ms  # not at the start: the time is hardly confirmed
+            self._reserve()
+        elif moment.mono_ms - self._pruned_ms >= PRUNE_EVERY_MS:
             if self._prune(moment) == 0:
                 self._pruned_ms = moment.mono_ms
                 self._reserve()
@@ -49,8 +52,11 @@ class Housekeeping:
 
         Only under a confirmed time: a clock that is days ahead would prune today's meals.
         """
+        if moment.trust is not ClockTrust.SYNCED:
+            return 0
         oldest_at = pruning.oldest_dated_at(self._db)
-        if moment.trust is not ClockTrust.SYNCED or oldest_at is None:
+        newest_at = pruning.newest_dated_at(self._db)
+        if oldest_at is None or newest_at is None:
             return 0
         if self._day is None:
             self._day = oldest_at[:10]
@@ -58,7 +64,8 @@ class Housekeeping:
         keep_days = policy_on(reads.policies(self._db), today).keep_days
         kept_since = format_instant(parse_instant(moment.at) - timedelta(days=keep_days))
         below = reads.start_of_window(self._db, moment.boot, moment.mono_ms - KEPT_AT_LEAST_MS)
-        before = min(kept_since, f"{self._day}T24")
+        # never the newest day's: after a power cut its meals are of this day
+        before = min(kept_since, f"{self._day}T24", newest_at[:10])
         count = pruning.prune(self._db, before=before, below=below)
         if count == 0:
             self._day = None

@@ -1,20 +1,20 @@
 """Finds entries that were made under a wrong time, keeps which they are, and reports them.
 
 An entry is wrong if its time does not fit the confirmed time of its boot: the monotonic clock says
-when it was made. An entry of an earlier boot is wrong if its time has not come yet, by two sources.
+when it was made. An entry of an earlier boot is wrong if its time has not come yet.
 The entry itself never changes; the central dates it again.
 """
 
 import logging
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import NamedTuple
 
 from agent.domain.clock import Moment, format_instant, parse_instant
-from agent.domain.ledger import Entry, Place
-from agent.domain.timekeeper import STEP, Timekeeper, gap_words
+from agent.domain.timekeeper import STEP, Belief, Timekeeper, gap_words
 from agent.store import reads, writes
 from agent.store.database import Database
-from agent.store.rows import Incident, WrongTime
+from agent.store.rows import EntryTime, Incident, WrongTime
 
 NAMED_SPANS_MAX = 8  # an incident is one line
 
@@ -24,8 +24,7 @@ log = logging.getLogger("agent.terminal")
 class _Wrong(NamedTuple):
     """An entry with a wrong time, and how far it is ahead of the right one."""
 
-    place: Place
-    entry: Entry
+    entry: EntryTime
     ahead: timedelta
 
 
@@ -50,39 +49,28 @@ class WrongTimes:
         assert belief is not None
         writes.keep_belief(self._db, moment.boot, belief)
         known = reads.wrong_times(self._db)
-        wrong = self._of_this_boot(moment) + self._of_earlier_boots(moment, known)
-        spans = _spans(wrong)
-        if spans != [span for span in known if span.boot == moment.boot]:
+        wrong = [*self._of_earlier_boots(belief, moment)]
+        if not belief.doubt:  # of two times of this boot, nobody knows yet which one was wrong
+            wrong += self._of_this_boot(belief, moment)
+        spans = _spans(wrong, moment.boot)
+        if spans != [span for span in known if span.judged_in == moment.boot]:
             incident = _incident(wrong, known, moment)
             writes.keep_wrong_times(self._db, moment.boot, spans, incident)
             _log(incident)
         self._corrections = self._time.corrections
         self._load(moment.boot)
 
-    def _of_this_boot(self, moment: Moment) -> list[_Wrong]:
-        wrong = []
-        for place, entry in reads.entries_of_boot(self._db, moment.boot):
-            right_at = self._time.time_at(entry.mono_ms)
-            assert right_at is not None
-            ahead = parse_instant(entry.at) - parse_instant(right_at)
+    def _of_this_boot(self, belief: Belief, moment: Moment) -> Iterator[_Wrong]:
+        for entry in reads.entry_times(self._db, moment.boot):
+            ahead = parse_instant(entry.at) - parse_instant(belief.at(entry.mono_ms))
             if abs(ahead) > STEP:
-                wrong.append(_Wrong(place, entry, ahead))
-        return wrong
+                yield _Wrong(entry, ahead)
 
-    def _of_earlier_boots(self, moment: Moment, known: list[WrongTime]) -> list[_Wrong]:
-        """Return what is not known yet.
-
-        Nothing without a second source: the present time may be the wrong one.
-        """
-        if not self._time.is_witnessed:
-            return []
-        now = parse_instant(moment.at)
-        latest_at = format_instant(now + STEP)
-        return [
-            _Wrong(place, entry, parse_instant(entry.at) - now)
-            for place, entry in reads.entries_after(self._db, latest_at, moment.boot)
-            if not any(span.covers(place) for span in known)
-        ]
+    def _of_earlier_boots(self, belief: Belief, moment: Moment) -> Iterator[_Wrong]:
+        """Yield what has not come yet: its day must not refuse a child when it comes."""
+        now = parse_instant(belief.at(moment.mono_ms))
+        for entry in reads.times_after(self._db, format_instant(now + STEP), moment.boot):
+            yield _Wrong(entry, parse_instant(entry.at) - now)
 
     def _load(self, boot: str) -> None:
         """Give the clocks the confirmed times that the file has."""
@@ -90,33 +78,34 @@ class WrongTimes:
         self._time.take_recorded(newest_at, boot, reads.belief(self._db, boot))
 
 
-def _spans(wrong: list[_Wrong]) -> list[WrongTime]:
+def _spans(wrong: list[_Wrong], judged_in: str) -> list[WrongTime]:
     """Return entries as spans of consecutive places in one boot."""
     spans: list[WrongTime] = []
-    for place, entry, _ in sorted(wrong, key=lambda w: w.place):
+    for entry in sorted((w.entry for w in wrong), key=lambda entry: entry.place):
         before = spans[-1] if spans else None
+        place, boot = entry.place, entry.boot
         follows = before is not None and place == (before.last.epoch_number, before.last.seq + 1)
-        if before is not None and follows and before.boot == entry.boot:
-            spans[-1] = WrongTime(first=before.first, last=place, boot=before.boot)
+        if before is not None and follows and before.boot == boot:
+            spans[-1] = WrongTime(before.first, place, boot, judged_in)
         else:
-            spans.append(WrongTime(first=place, last=place, boot=entry.boot))
+            spans.append(WrongTime(place, place, boot, judged_in))
     return spans
 
 
 def _incident(wrong: list[_Wrong], known: list[WrongTime], moment: Moment) -> Incident | None:
     """Return the incident that names the entries which are newly found, None if there are none."""
-    new = [w for w in wrong if not any(span.covers(w.place) for span in known)]
+    new = [w for w in wrong if not any(span.covers(w.entry.place) for span in known)]
     if not new:
         return None
     names = ", ".join(
         str(span.first.seq) if span.first == span.last else f"{span.first.seq} to {span.last.seq}"
-        for span in _spans(new)[:NAMED_SPANS_MAX]
+        for span in _spans(new, moment.boot)[:NAMED_SPANS_MAX]
     )
     ahead = max((w.ahead for w in new), key=abs)
     side = "ahead" if ahead > timedelta() else "behind"
     detail = (
         f"the clock was {gap_words(ahead)} {side} when {len(new)} entries were made: {names};"
-        " the central dates them again"
+        " the central corrects them"
     )
     return Incident(at=moment.at, kind="wrong_time", detail=detail)
 

@@ -217,18 +217,31 @@ def test_an_undone_meal_may_be_eaten_again_though_the_central_still_knows_it() -
 
 
 # C121
-@pytest.mark.parametrize("trust", list(ClockTrust))
+@pytest.mark.parametrize("trust", [ClockTrust.HELD, ClockTrust.UNSET])
 @pytest.mark.parametrize("day", ["2026-11-20", DAY, "2036-01-01"])
 def test_within_a_boot_the_monotonic_clock_says_which_meal_it_is(
     trust: ClockTrust, day: str
 ) -> None:
-    """Whatever day a clock gave to the meal and to the tap."""
+    """Whatever day a clock that is not trusted gave to the meal and to the tap."""
     meal = replace(MEAL, day=day, clock=trust)
     moment = replace(MOMENT, trust=trust, mono_ms=1 + SAME_MEAL_MS - 1)
     facts = replace(FACTS, moment=moment, own_meals=[own(meal, is_dated=False)])
     assert isinstance(decide(facts), AlreadyServed)
+    assert isinstance(
+        decide(replace(facts, moment=replace(moment, trust=ClockTrust.SYNCED))), (AlreadyServed)
+    )
     later = decide(replace(facts, moment=replace(moment, mono_ms=1 + SAME_MEAL_MS)))
     assert isinstance(later, Served) and later.is_another is (day == DAY)
+
+
+@pytest.mark.parametrize(("day", "served"), [(DAY, False), ("2026-11-22", True)])
+def test_two_confirmed_days_say_it_however_near_the_meals_are(day: str, served: bool) -> None:
+    """A supper at 21:30 and the next morning's meal of one service of all day."""
+    meals = [own(replace(MEAL, day=day))]
+    late = replace(MOMENT, mono_ms=1 + SAME_MEAL_MS)
+    for moment in (MOMENT, late):
+        outcome = decide(replace(FACTS, moment=moment, own_meals=meals))
+        assert isinstance(outcome, Served) is served
 
 
 HELD = replace(MOMENT, trust=ClockTrust.HELD)

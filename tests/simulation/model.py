@@ -216,7 +216,7 @@ class ExpectedBooks:
         is_confirmed = entry.clock == "synced" and not is_ahead
         meal = None
         if entry.kind in ("meal", "unknown_meal"):
-            is_unknown = entry.clock == "unset" or (entry.clock == "synced" and is_ahead)
+            is_unknown = entry.clock == "unset" or is_ahead
             at, day = (None, None) if is_unknown else (entry.at, entry.day)
             meal = BookedMeal(made, entry.cents, at, day, dated=is_confirmed)
             self._add_meal(made, meal)
@@ -225,18 +225,46 @@ class ExpectedBooks:
         known = self.times.get((made.terminal, entry.boot))
         is_newest = known is None or entry.mono_ms >= known.mono_ms
         if is_confirmed and is_newest:
-            self.confirm((made.terminal, entry.boot), entry.at, entry.mono_ms)
-        elif meal is not None and known is not None:
+            self.confirm((made.terminal, entry.boot), entry.at, entry.mono_ms, received_at)
+        elif (
+            meal is not None
+            and known is not None
+            and (entry.clock == "unset" or entry.mono_ms < known.mono_ms)
+        ):
             self._date(meal, known)
 
-    def confirm(self, boot: tuple[str, str], at: str, mono_ms: int) -> None:
+    def confirm(self, boot: tuple[str, str], at: str, mono_ms: int, received_at: str) -> None:
         """Take a confirmed time of a boot: it dates the boot's other meals."""
         known, new = self.times.get(boot), BootTime(_instant(at), mono_ms)
         self.times[boot] = new
         differs = known is not None and abs(known.at_ms(mono_ms) - new.at) > REDATE
+        if known is not None and not differs:
+            for meal in self.by_boot[boot]:
+                if not meal.dated and meal.made.entry.mono_ms <= mono_ms:
+                    self._date(meal, new)
+            return
         for meal in self.by_boot[boot]:
-            if differs or (known is None and not meal.dated):
-                self._date(meal, new)
+            self._date(meal, new)
+        latest = new.at + AHEAD_MAX
+        for (terminal, other), meals in self.by_boot.items():
+            if terminal == boot[0] and other != boot[1]:
+                for meal in meals:
+                    self._judge_again(meal, min(latest, _instant(received_at) + AHEAD_MAX), latest)
+
+    def _judge_again(self, meal: BookedMeal, latest_own: datetime, latest: datetime) -> None:
+        """Give a meal of another boot its own time, or none if it would not have come yet."""
+        entry = meal.made.entry
+        if meal.at is None and entry.clock == "unset":
+            return
+        if meal.at is not None and _instant(meal.at) <= latest:
+            return
+        is_possible = entry.clock != "unset" and _instant(entry.at) <= latest_own
+        at = entry.at if is_possible else None
+        if at == meal.at:
+            return
+        meal.at, meal.day = (entry.at, entry.day) if is_possible else (None, None)
+        meal.dated = is_possible and entry.clock == "synced"
+        self._price_again(meal)
 
     def _add_meal(self, made: DiskEntry, meal: BookedMeal) -> None:
         entry = made.entry
@@ -293,13 +321,18 @@ class ExpectedBooks:
         meal.at = at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
         local = at.astimezone(self.facts.zone).strftime("%Y-%m-%d")
         meal.day = entry.day if entry.how == "late" else local
-        if entry.service is None or meal.day is None or meal.made.hash in self.undone:
+        self._price_again(meal)
+
+    def _price_again(self, meal: BookedMeal) -> None:
+        entry = meal.made.entry
+        day = meal.day or entry.day
+        if entry.service is None or day is None or meal.made.hash in self.undone:
             return
         if entry.kind == "unknown_meal" and meal.owner is not None:
-            meal.cents = -(self.facts.price(meal.owner, entry.service, meal.day) or 0)
+            meal.cents = -(self.facts.price(meal.owner, entry.service, day) or 0)
         elif entry.kind == "meal":
-            price = self.facts.price(entry.account or "", entry.service, meal.day)
-            is_same = meal.day == entry.day or price is None
+            price = self.facts.price(entry.account or "", entry.service, day)
+            is_same = day == entry.day or price is None
             meal.cents = entry.cents if is_same else -(price or 0)
 
     def _all(self) -> list[list[BookedMeal]]:

@@ -139,7 +139,8 @@ class CentralObserver:
         row = central.office.sql.execute(query, (parsed[0], hello.boot)).fetchone()
         if row == (hello.at, hello.mono_ms) and hello.clock == "synced":
             assert hello.boot is not None and hello.mono_ms is not None
-            self.books.confirm((parsed[0], hello.boot), hello.at, hello.mono_ms)
+            boot = (parsed[0], hello.boot)
+            self.books.confirm(boot, hello.at, hello.mono_ms, central.instant)
 
     def _was_booked(self, made: DiskEntry) -> bool:
         """Return whether any timeline of the central has booked an entry."""

@@ -87,7 +87,7 @@ def test_an_entry_without_a_confirmed_time_is_as_old_as_the_next_that_has_one(di
     guess = replace(meal(at=in_2036), clock=ClockTrust.HELD)
     for draft in (guess, meal(), meal(at=in_2036), guess, meal(), meal()):
         writes.append(disk.db, draft, is_another=True)
-    wrong = WrongTime(first=Place(1, 3), last=Place(1, 3), boot="b")
+    wrong = WrongTime(Place(1, 3), Place(1, 3), "b", "b")
     writes.keep_wrong_times(disk.db, "b", [wrong], None)
     disk.changes(account("a-1", 0, 1), to=1, acked=6, reset=True)
     assert oldest_dated_at(disk.db) == AT

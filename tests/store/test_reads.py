@@ -14,7 +14,7 @@ from agent.domain.timekeeper import Belief
 from agent.errors import RecordError
 from agent.store import pruning, reads, writes
 from agent.store.reads import DIGEST_STEP_RECORDS, RECENT_ENTRIES
-from agent.store.rows import Incident, MealsWanted, WrongTime
+from agent.store.rows import EntryTime, Incident, MealsWanted, WrongTime
 from tests.store.disk import (
     AT,
     DAY,
@@ -107,7 +107,7 @@ def test_a_meal_is_dated_if_its_time_was_confirmed_and_is_not_wrong(disk: Disk) 
     disk.meal()
     writes.append(disk.db, replace(meal(), clock=ClockTrust.HELD), is_another=True)
     third = writes.append(disk.db, meal(), is_another=True)
-    wrong = WrongTime(first=Place(1, third.seq), last=Place(1, third.seq), boot="b")
+    wrong = WrongTime(Place(1, third.seq), Place(1, third.seq), "b", "b")
     writes.keep_wrong_times(disk.db, "b", [wrong], None)
     assert [own.is_dated for own in own_meals(disk, LUNCH)] == [True, False, False]
     assert reads.wrong_times(disk.db) == [wrong]
@@ -124,7 +124,7 @@ def test_a_window_begins_behind_the_last_entry_that_is_not_in_it(disk: Disk) -> 
     assert reads.start_of_window(disk.db, "b", 200) == Place(1, 3).n
     assert reads.start_of_window(disk.db, "b", 301) == Place(1, 5).n
     assert reads.start_of_window(disk.db, "later", 0) == Place(1, 5).n
-    assert [entry.mono_ms for _, entry in reads.entries_of_boot(disk.db, "b")] == [100, 200, 300]
+    assert [time.mono_ms for time in reads.entry_times(disk.db, "b")] == [100, 200, 300]
 
 
 def test_the_newest_confirmed_time_is_that_of_an_earlier_boot(disk: Disk) -> None:
@@ -135,10 +135,10 @@ def test_the_newest_confirmed_time_is_that_of_an_earlier_boot(disk: Disk) -> Non
     assert reads.newest_confirmed_at(disk.db, "b") is None
     earlier, _, _, _ = add("a", 12), add("a", 11), add("b", 13), add("a", 14, ClockTrust.HELD)
     assert reads.newest_confirmed_at(disk.db, "b") == earlier.at
-    after = reads.entries_after(disk.db, "2026-11-23T11:30:00.000Z", "b")
-    assert after == [(Place(1, 1), earlier)]
-    wrong = WrongTime(first=Place(1, earlier.seq), last=Place(1, earlier.seq), boot="a")
-    writes.keep_wrong_times(disk.db, "a", [wrong], None)
+    after = reads.times_after(disk.db, "2026-11-23T11:30:00.000Z", "b")
+    assert after == [EntryTime(Place(1, 1), earlier.at, 1, "a")]
+    wrong = WrongTime(Place(1, earlier.seq), Place(1, earlier.seq), "a", "b")
+    writes.keep_wrong_times(disk.db, "b", [wrong], None)
     assert reads.newest_confirmed_at(disk.db, "b") == "2026-11-23T11:00:00.000Z"
     writes.note_contact(disk.db, "2026-11-23T12:30:00.000Z")
     assert reads.newest_confirmed_at(disk.db, "b") == "2026-11-23T12:30:00.000Z"
@@ -157,9 +157,9 @@ def test_a_wrong_time_is_looked_for_among_the_recent_entries(disk: Disk) -> None
     old = replace(meal(at="2036-01-01T11:00:00.000Z"), boot="a")
     others = (replace(meal(f"b-{n}"), boot="a") for n in range(RECENT_ENTRIES - 1))
     writes.append_all(disk.db, [old, *others])
-    assert len(reads.entries_after(disk.db, FAR_FUTURE, "b")) == 1
+    assert len(reads.times_after(disk.db, FAR_FUTURE, "b")) == 1
     disk.meal("c-1")
-    assert reads.entries_after(disk.db, FAR_FUTURE, "b") == []
+    assert reads.times_after(disk.db, FAR_FUTURE, "b") == []
 
 
 def test_an_entry_is_read_with_whether_it_was_undone(disk: Disk) -> None:

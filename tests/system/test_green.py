@@ -103,13 +103,14 @@ def unreadable(path: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
 def newer(path: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
     """A newer program wrote the file. The older one must not change it."""
     with closing(sqlite3.connect(path, isolation_level=None)) as sql:
+        (schema,) = sql.execute("PRAGMA user_version").fetchone()
         sql.execute("PRAGMA user_version = 99")
         sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     before = path.read_bytes()
     yield {}
     assert path.read_bytes() == before
     with closing(sqlite3.connect(path, isolation_level=None)) as sql:
-        sql.execute("PRAGMA user_version = 1")
+        sql.execute(f"PRAGMA user_version = {schema}")
 
 
 @pytest.mark.parametrize("fault", [replaced_by_a_folder, locked, unreadable, newer])

@@ -5,7 +5,7 @@ import logging
 import pytest
 from msgspec.structs import replace
 
-from agent.domain.clock import ClockTrust
+from agent.domain.clock import ClockTrust, Moment
 from agent.store.database import HEADROOM_BYTES
 from agent.terminal.housekeeping import (
     KEPT_AT_LEAST_MS,
@@ -58,16 +58,25 @@ def test_old_entries_are_pruned_a_day_each_prune_every_ms(
     wire: Wire, housekeeping: Housekeeping
 ) -> None:
     """A clock that is years ahead for an hour takes one day's entries, not all."""
-    step(wire, housekeeping)  # nothing to prune
     wire.central.policy(keep_days=1)
     booked_days(wire, 6)
+    step(wire, housekeeping)  # at the start the time is hardly confirmed: nothing is pruned
     for kept in (6, 5, 4):
+        step(wire, housekeeping)
+        assert len(wire.box.entries()) == kept
+        wire.clock.pass_ms(PRUNE_EVERY_MS)
         step(wire, housekeeping)
         step(wire, housekeeping)  # the step that finds nothing more
         assert len(wire.box.entries()) == kept - 1
-        step(wire, housekeeping)
-        assert len(wire.box.entries()) == kept - 1
-        wire.clock.pass_ms(PRUNE_EVERY_MS)
+
+
+def pruned(wire: Wire, moment: Moment) -> int:
+    """Return how many entries an agent prunes that has run for an hour."""
+    before = len(wire.box.entries())
+    housekeeping = Housekeeping(wire.box.db, ZONE)
+    housekeeping.step(replace(moment, mono_ms=moment.mono_ms - PRUNE_EVERY_MS), 0)
+    housekeeping.step(moment, 0)
+    return before - len(wire.box.entries())
 
 
 def test_nothing_is_pruned_under_a_time_that_is_not_confirmed(wire: Wire) -> None:
@@ -75,23 +84,27 @@ def test_nothing_is_pruned_under_a_time_that_is_not_confirmed(wire: Wire) -> Non
     booked_days(wire, 4)
     moment = wire.box.moment()
     for trust in (ClockTrust.HELD, ClockTrust.UNSET):
-        Housekeeping(wire.box.db, ZONE).step(replace(moment, trust=trust), 0)
-        assert len(wire.box.entries()) == 4
-    Housekeeping(wire.box.db, ZONE).step(moment, 0)
-    assert len(wire.box.entries()) == 3
+        assert pruned(wire, replace(moment, trust=trust)) == 0
+    assert pruned(wire, moment) == 1
 
 
-def test_the_entries_of_this_boots_last_day_are_kept_whatever_the_clock_says(wire: Wire) -> None:
-    """Or a child could be served twice, and pay twice."""
+def test_the_newest_day_is_kept_whatever_the_clock_says(wire: Wire) -> None:
+    """Or a child could be served twice after a power cut, and pay twice."""
     wire.central.policy(keep_days=1)
     for card in (CARD, OTHER_CARD, UNKNOWN_CARD):
         wire.box.tap(card)
     wire.settle()
+    ahead = replace(wire.box.moment(), at="2036-11-23T11:00:00.000Z", boot="boot-2")
+    assert pruned(wire, ahead) == 0
+
+
+def test_the_entries_of_this_boots_last_day_are_kept_whatever_the_clock_says(wire: Wire) -> None:
+    wire.central.policy(keep_days=1)
+    booked_days(wire, 3)
     ahead = replace(wire.box.moment(), at="2036-11-23T11:00:00.000Z")
-    for mono_ms, kept in ((KEPT_AT_LEAST_MS, 3), (KEPT_AT_LEAST_MS + 1, 1)):
-        moment = replace(ahead, mono_ms=ahead.mono_ms + mono_ms)
-        Housekeeping(wire.box.db, ZONE).step(moment, 0)
-        assert len(wire.box.entries()) == kept
+    first_ms = wire.box.entries()[0].mono_ms
+    assert pruned(wire, replace(ahead, mono_ms=first_ms + KEPT_AT_LEAST_MS)) == 0
+    assert pruned(wire, replace(ahead, mono_ms=first_ms + KEPT_AT_LEAST_MS + 1)) == 1
 
 
 def test_a_write_is_checkpointed_in_the_next_quiet_moment(

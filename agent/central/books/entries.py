@@ -175,12 +175,25 @@ def meals_of_missing_account(books: Books, account: str) -> list[BookedEntry]:
     return [BookedEntry(*row) for row in rows]
 
 
-def undated(books: Books, boot: Boot) -> list[BookedEntry]:
-    """Return a boot's entries without a confirmed time."""
+def to_judge_again(books: Books, boot: Boot, latest_at: Instant) -> list[BookedEntry]:
+    """Return entries of other boots that are later than a time, or have no time of their own.
+
+    Reads all entries of the terminal.
+    """
+    rows = books.rows(
+        "SELECT * FROM entry WHERE terminal = ? AND boot <> ? AND at IS NOT NULL"
+        " AND (true_at > ? OR (true_at IS NULL AND clock <> 'unset'))",
+        (*boot, latest_at),
+    )
+    return [BookedEntry(*row) for row in rows]
+
+
+def undated(books: Books, boot: Boot, mono_ms: int) -> list[BookedEntry]:
+    """Return a boot's entries without a confirmed time that were made up to a moment."""
     rows = books.rows(
         "SELECT * FROM entry INDEXED BY entry_undated"
-        " WHERE terminal = ? AND boot = ? AND dated = 0",
-        boot,
+        " WHERE terminal = ? AND boot = ? AND dated = 0 AND mono_ms <= ?",
+        (*boot, mono_ms),
     )
     return [BookedEntry(*row) for row in rows]
 
@@ -212,12 +225,14 @@ def set_cents(books: Books, key: EntryKey, cents: int) -> None:
     )
 
 
-def set_true_time(books: Books, key: EntryKey, true_at: Instant, true_day: Day | None) -> None:
-    """Write the time of an entry as a confirmed time of its boot gives it."""
+def set_true_time(
+    books: Books, key: EntryKey, true_at: Instant | None, true_day: Day | None, *, is_dated: bool
+) -> None:
+    """Write the time of an entry as confirmed times give it."""
     books.sql.execute(
-        "UPDATE entry SET true_at = ?, true_day = ?, dated = 1"
+        "UPDATE entry SET true_at = ?, true_day = ?, dated = ?"
         " WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
-        (true_at, true_day, *key),
+        (true_at, true_day, int(is_dated), *key),
     )
 
 

@@ -52,6 +52,16 @@ def of_serving(books: Books, serving: Serving) -> list[Meal]:
     ]
 
 
+def given_back_cents(books: Books, meal: EntryKey) -> int:
+    """Return the sum that was given back for a meal as a second one."""
+    (cents,) = books.only_row(
+        "SELECT coalesce(sum(cents), 0) FROM posting WHERE terminal = ? AND epoch = ?"
+        " AND seq = ? AND hash = ? AND kind = 'double_meal'",
+        meal,
+    )
+    return int(cents)
+
+
 def has_standing(books: Books, serving: Serving) -> bool:
     """Return whether a standing meal of a serving is booked."""
     row = books.row(

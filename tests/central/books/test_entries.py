@@ -113,14 +113,15 @@ def test_meals_that_wait_for_an_account_are_only_those_set_aside_for_it(books: B
 def test_what_was_booked_and_the_true_time_change_beside_the_entry(books: Books) -> None:
     unset = entry(5, true_at=None, true_day=None, clock="unset", dated=0, boot="c")
     entries.add(books, unset)
-    assert entries.undated(books, Boot("t-1", "c")) == [unset]
     assert entries.of_boot(books, Boot("t-1", "c")) == [unset]
-    entries.set_true_time(books, unset.key, "2026-11-24T11:00:00.000Z", "2026-11-24")
+    assert entries.undated(books, Boot("t-1", "c"), 1) == [unset]
+    assert entries.undated(books, Boot("t-1", "c"), 0) == []
+    entries.set_true_time(books, unset.key, "2026-11-24T11:00:00.000Z", "2026-11-24", is_dated=True)
     entries.set_booking(books, unset._replace(account="a-2", cents=-1, reason="booked_later"))
     entries.set_cents(books, unset.key, -2)
     entries.flag(books, unset.key, "second")
     now = entries.find(books, unset.key)
-    assert now is not None and entries.undated(books, Boot("t-1", "c")) == []
+    assert now is not None and entries.undated(books, Boot("t-1", "c"), 1) == []
     assert entries.of_boot(books, Boot("t-1", "c")) == [now]
     assert (now.true_day, now.account, now.cents) == ("2026-11-24", "a-2", -2)
     assert (now.status, now.reason) == ("flagged", "booked_later; second")
@@ -131,3 +132,20 @@ def test_a_first_reason_has_no_separator(books: Books) -> None:
     entries.flag(books, entry(1).key, "only")
     now = entries.find(books, entry(1).key)
     assert now is not None and now.reason == "only"
+
+
+def test_entries_of_other_boots_that_are_later_or_have_no_time_are_judged_again(
+    books: Books,
+) -> None:
+    noon, later = "2026-11-23T11:00:00.000Z", "2026-11-25T11:00:00.000Z"
+    wrong = entry(11, true_at=later, boot="c")
+    ahead = entry(12, true_at=None, true_day=None, dated=0, boot="c")
+    for each in (
+        wrong,
+        ahead,
+        entry(13, true_at=noon, boot="c"),
+        entry(14, true_at=later, boot="own"),
+        entry(15, true_at=None, clock="unset", boot="c"),
+    ):
+        entries.add(books, each)
+    assert entries.to_judge_again(books, Boot("t-1", "own"), noon) == [wrong, ahead]
