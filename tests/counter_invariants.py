@@ -20,8 +20,8 @@ SAME_MEAL_MS = 3 * 3_600_000
 def nobody_is_charged_twice_at_one_terminal(made: DiskEntry, standing: Iterable[DiskEntry]) -> None:
     """Of one eater and service at most one meal stands, as far as the clocks can know.
 
-    `standing` are the eater's standing meals on that disk. They are not of one day, where both days
-    were confirmed and right. Where not, two meals of one boot are hours apart.
+    `standing` are the eater's standing meals on that disk. Two meals of one boot are hours apart.
+    They are not of one day, where both days were confirmed and right.
     """
     for meal in standing:
         if meal is made or meal.entry.service != made.entry.service:
@@ -29,11 +29,11 @@ def nobody_is_charged_twice_at_one_terminal(made: DiskEntry, standing: Iterable[
         before, now = meal.entry, made.entry
         if "late" in (before.how, now.how):
             is_twice = before.how == now.how == "late" and before.day == now.day
-        elif _has_right_day(meal) and _has_right_day(made):
-            is_twice = before.day == now.day
         else:
             is_near = 0 <= now.mono_ms - before.mono_ms < SAME_MEAL_MS
+            is_sure = _has_right_day(meal) and _has_right_day(made)
             is_twice = before.boot == now.boot and is_near
+            is_twice |= is_sure and before.day == now.day
         assert not is_twice, (
             f"{made.terminal}: {now.account or now.card} was charged twice for {now.service} of"
             f" {now.day}"

@@ -42,9 +42,9 @@ from agent.domain.clock import ClockTrust, Day, Instant, Moment, age_ms
 from agent.domain.ledger import Entry, Flag, How, Kind, RefusalReason, Reversed
 
 SAME_MEAL_MS = 3 * 3_600_000
-"""Within a boot, two taps of one service that are further apart are two meals, if a day or an hour
-is not sure. Longer than a serving, shorter than the time from one meal of the day to the next: a
-wrong hour also takes the wrong service."""
+"""Within a boot, two taps of one service that are nearer are one meal, whatever their days.
+Longer than a serving, shorter than the time from one meal of the day to the next: a wrong hour also
+takes the wrong service."""
 ASSURANCE_UID = "uid"
 """The card was identified by its UID alone, which can be copied."""
 
@@ -156,9 +156,9 @@ def _decide_credit(facts: Facts, account: AccountRecord, service: ServiceNow) ->
 def is_same_meal(meal: OwnMeal, service: ServiceNow, facts: Facts) -> bool:
     """Return whether an own meal is the one that is asked for now, undone or not.
 
-    Its day says it, if both days were confirmed. If not, the monotonic clock says it within a boot:
-    the same service within hours is the same meal, whatever the wall clock showed. Across boots
-    nothing says it then. A meal that staff typed in later has the day they gave.
+    Within a boot the monotonic clock says it first: the same service within hours is the same meal,
+    whatever any clock showed. Else the day says it, if both days were confirmed. A meal that staff
+    typed in later has the day they gave.
     """
     entry = meal.entry
     is_of_day = entry.day == service.day
@@ -166,10 +166,10 @@ def is_same_meal(meal: OwnMeal, service: ServiceNow, facts: Facts) -> bool:
         return is_of_day and (meal.is_dated or entry.clock is ClockTrust.HELD)
     if entry.how is How.LATE:
         return is_of_day and not _is_day_guessed(facts)
-    if meal.is_dated and not _is_day_guessed(facts):
-        return is_of_day
-    is_of_boot = entry.boot == facts.moment.boot
-    return is_of_boot and 0 <= facts.moment.mono_ms - entry.mono_ms < SAME_MEAL_MS
+    is_near = 0 <= facts.moment.mono_ms - entry.mono_ms < SAME_MEAL_MS
+    if entry.boot == facts.moment.boot and is_near:
+        return True
+    return is_of_day and meal.is_dated and not _is_day_guessed(facts)
 
 
 def _has_own_meal(facts: Facts, service: ServiceNow) -> bool:

@@ -169,6 +169,7 @@ class Terminal:
     def handle(self, event: Event, moment: Moment) -> list[Effect]:
         """Return the effects of one event. Raise `StoreError` when the disk does not take it."""
         ledger = self._working()
+        self._judge_times(ledger, moment)  # a tap is decided by what is known of earlier meals
         match event:
             case CardPresented() | CardUnreadable():
                 signal, entry = ledger.counter.tap(event, moment)
@@ -213,9 +214,7 @@ class Terminal:
         """Do one step of housekeeping while no event waits."""
         ledger = self._working()
         ledger.replication.step(moment)
-        if ledger.wrong_times.is_due:
-            ledger.wrong_times.step(moment)
-            ledger.replication.session.hello_again()  # its time dates entries at the central
+        self._judge_times(ledger, moment)
         ledger.housekeeping.step(moment, self._tapped_ms)
 
     def wake_ms(self, reading: Reading) -> int | None:
@@ -297,6 +296,12 @@ class Terminal:
         if answered.entry is not None:
             self._recorded(moment)
         request.answer(**answered.answer)
+
+    def _judge_times(self, ledger: _Ledger, moment: Moment) -> None:
+        """Look for wrong times after the time was confirmed or changed, and say hello."""
+        if ledger.wrong_times.is_due:
+            ledger.wrong_times.step(moment)
+            ledger.replication.session.hello_again()  # its time dates entries at the central
 
     def _recorded(self, moment: Moment) -> None:
         self._tapped_ms = moment.mono_ms

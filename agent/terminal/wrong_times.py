@@ -7,7 +7,7 @@ The entry itself never changes; the central dates it again.
 
 import logging
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from agent.domain.clock import Moment, format_instant, parse_instant
@@ -35,6 +35,7 @@ class WrongTimes:
         self._db = db
         self._time = time
         self._corrections: int | None = None
+        self._zero: datetime | None = None  # of the belief by which was judged
         self._load(boot)
 
     @property
@@ -49,16 +50,31 @@ class WrongTimes:
         assert belief is not None
         writes.keep_belief(self._db, moment.boot, belief)
         known = reads.wrong_times(self._db)
-        wrong = [*self._of_earlier_boots(belief, moment)]
+        judged = self._judged_earlier(belief, known, moment.boot)
+        wrong = [
+            w
+            for w in self._of_earlier_boots(belief, moment)
+            if not any(span.covers(w.entry.place) for span in judged)
+        ]
         if not belief.doubt:  # of two times of this boot, nobody knows yet which one was wrong
             wrong += self._of_this_boot(belief, moment)
-        spans = _spans(wrong, moment.boot)
+        spans = sorted([*_spans(wrong, moment.boot), *judged], key=lambda span: span.first)
         if spans != [span for span in known if span.judged_in == moment.boot]:
             incident = _incident(wrong, known, moment)
             writes.keep_wrong_times(self._db, moment.boot, spans, incident)
             _log(incident)
         self._corrections = self._time.corrections
         self._load(moment.boot)
+
+    def _judged_earlier(self, belief: Belief, known: list[WrongTime], boot: str) -> list[WrongTime]:
+        """Return what this boot found of earlier boots. It stays wrong when its day comes.
+
+        Not after a jump of the clock: then it was judged by another time.
+        """
+        before, self._zero = self._zero, belief.zero
+        if before is not None and abs(before - belief.zero) > STEP:
+            return []
+        return [span for span in known if span.judged_in == boot and span.boot != boot]
 
     def _of_this_boot(self, belief: Belief, moment: Moment) -> Iterator[_Wrong]:
         for entry in reads.entry_times(self._db, moment.boot):

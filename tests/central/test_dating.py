@@ -180,3 +180,35 @@ def test_a_gap_is_written_as_people_say_it() -> None:
     gaps = ("2026-11-23T11:01:00.000Z", "2026-11-23T09:00:00.000Z", "2026-11-21T10:00:00.000Z")
     words = [gap_words(parse_instant(at) - noon) for at in gaps]
     assert words == ["4 min", "2 h 5 min", "2 d 1 h"]
+
+
+# C123
+def test_an_entry_of_another_boot_that_cannot_have_been_yet_has_no_day(
+    foreign: ForeignTerminal,
+) -> None:
+    """The time server put terminal and central two days ahead; then both were right again."""
+    foreign.central.clock.pass_ms(2 * 24 * 3_600_000)
+    foreign.send(meal(at=TWO_DAYS_LATER, day="2026-11-25", boot="wrong"))
+    assert last_meal_day(foreign) == "2026-11-25"
+    foreign.central.clock.pass_ms(-2 * 24 * 3_600_000)
+    foreign.hello(boot="b", mono_ms=1, at=NOON)
+    assert true_times(foreign) == [(None, None)]
+    foreign.hello(boot="b", mono_ms=3, at="2026-11-25T11:10:00.000Z")
+    assert true_times(foreign) == [(None, None)]  # ahead of the central's own clock
+    foreign.central.clock.pass_ms(2 * 24 * 3_600_000)
+    foreign.hello(boot="c", mono_ms=1, at="2026-11-25T11:10:00.000Z")
+    assert true_times(foreign) == [(TWO_DAYS_LATER, "2026-11-25")]
+    the_books_are_consistent(foreign.central.books)
+
+
+def test_what_was_given_back_is_taken_back_when_a_meal_loses_its_day(
+    foreign: ForeignTerminal,
+) -> None:
+    foreign.central.clock.pass_ms(2 * 24 * 3_600_000)
+    for boot in ("wrong", "too"):
+        foreign.send(meal(at=TWO_DAYS_LATER, day="2026-11-25", boot=boot))
+    assert foreign.central.balance("a-1") == -366
+    foreign.central.clock.pass_ms(-2 * 24 * 3_600_000)
+    foreign.hello(boot="b", mono_ms=1, at=NOON)
+    assert foreign.central.balance("a-1") == -2 * 366
+    the_books_are_consistent(foreign.central.books)

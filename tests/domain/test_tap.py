@@ -235,13 +235,11 @@ def test_within_a_boot_the_monotonic_clock_says_which_meal_it_is(
 
 
 @pytest.mark.parametrize(("day", "served"), [(DAY, False), ("2026-11-22", True)])
-def test_two_confirmed_days_say_it_however_near_the_meals_are(day: str, served: bool) -> None:
-    """A supper at 21:30 and the next morning's meal of one service of all day."""
-    meals = [own(replace(MEAL, day=day))]
-    late = replace(MOMENT, mono_ms=1 + SAME_MEAL_MS)
-    for moment in (MOMENT, late):
-        outcome = decide(replace(FACTS, moment=moment, own_meals=meals))
-        assert isinstance(outcome, Served) is served
+def test_meals_hours_apart_are_one_if_their_confirmed_days_are(day: str, served: bool) -> None:
+    """A supper at 21:30 and the next morning's meal of one service of all day are two."""
+    later = replace(MOMENT, mono_ms=1 + SAME_MEAL_MS)
+    outcome = decide(replace(FACTS, moment=later, own_meals=[own(replace(MEAL, day=day))]))
+    assert isinstance(outcome, Served) is served
 
 
 HELD = replace(MOMENT, trust=ClockTrust.HELD)
