@@ -233,7 +233,7 @@ class Session:
     def _end_silence(self) -> None:
         """After silence, ask at once what arrived: the retry deadline may be minutes away."""
         if self._batch_ends and self._retry_ms > RETRY_FIRST_MS:
-            self.hello_again()
+            self._hello_wanted, self._hello_deadline_ms = True, None
 
     def _is_silent(self, now_ms: int) -> bool:
         deadlines = (self._hello_deadline_ms, self._batch_deadline_ms)

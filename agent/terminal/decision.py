@@ -301,7 +301,9 @@ def _take(taken: _Taken, raw: Raw, received: Received, at: Instant) -> None:
     record = decode_record(raw)
     match record:
         case ReceivedRecord():
-            row = RecordRow(kind=record.kind, id=record.id, p=record.p, body=record.body)
+            # a `p` beyond the message must not hold later ones back
+            p = min(record.p, received.message.to)
+            row = RecordRow(kind=record.kind, id=record.id, p=p, body=record.body)
             taken.rows.append(row)
             taken.unknown |= {
                 f"{record.kind}: this version does not know a value of {name!r}, and uses one"

@@ -214,6 +214,18 @@ def test_an_answer_that_does_not_cover_what_was_sent_before_its_hello_rewinds(
     assert due(session, 3, last=5, acked=acked) == []
 
 
+def test_answers_that_book_nothing_do_not_end_the_back_off() -> None:
+    """C36: a batch that is ignored is answered, too. The retry time still doubles."""
+    session = new_session()
+    session.link_up(0)
+    batches = 0
+    for now_ms in range(0, 600_000, 100):
+        for action in due(session, now_ms, last=50, acked=0):
+            batches += isinstance(action, SendEntries)
+            session.answered(now_ms, more=False, is_answer=isinstance(action, SayHello))
+    assert batches < 60
+
+
 def test_an_answer_to_a_hello_before_the_batch_does_not_rewind() -> None:
     session = new_session()
     session.link_up(0)

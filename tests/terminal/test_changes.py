@@ -69,3 +69,16 @@ def test_each_hello_has_a_nonce_and_only_its_answer_repeats_it(wire: Wire) -> No
     assert None not in nonces and len(set(nonces)) == len(nonces) >= 2
     repeated = [message.nonce for message in changes if message.nonce is not None]
     assert repeated == nonces and changes[-1].nonce is None
+
+
+# C41
+def test_a_position_beyond_the_message_holds_no_later_record_back(wire: Wire) -> None:
+    """A central counts wrongly once: the account's next form is taken all the same."""
+    changes = last_changes(wire)
+    position = standing(wire.box.db).position
+    for step, balance in enumerate((100, 1_500), start=1):
+        record = {"k": "account", "id": "a-1", "p": 10**12 if step == 1 else position + step}
+        message = changes | {"from": position + step - 1, "to": position + step, "digest": None}
+        records = [record | {"balance": balance}]
+        down(wire, json.dumps(message | {"reset": False, "records": records}).encode())
+        assert wire.box.balance("a-1") == balance
