@@ -99,6 +99,11 @@ def _doubt(replication: Replication, now_ms: int) -> str:
         return replication.too_large
     if replication.central_online is False:
         return "link up, but the central is offline; start canteen-central serve"
+    if replication.unusable is not None:
+        return (
+            f"link up, but the central's messages cannot be used: {replication.unusable};"
+            " tell the central's maker"
+        )
     silence = ""
     if replication.limits.version < 5:
         silence = (

@@ -92,6 +92,7 @@ class Replication:
         self.limits = Limits()
         self.too_large: str | None = None  # why the next entry cannot be sent
         self.central_online: bool | None = None
+        self.unusable: str | None = None  # why the central's last message could not be used
         self._unknown_orders: set[str] = set()
         self._hellos: dict[str, int] = {}  # nonce of a hello, and when it left
         self._nonce: str | None = None  # of the newest hello
@@ -128,6 +129,11 @@ class Replication:
             reason = cut_reason(str(error))
             message = SetAside(at=moment.at, topic=topic, payload=payload, reason=reason)
             writes.set_aside(self._db, message)
+            if topic == self._topics.of(self._terminal, Leaf.CHANGES):
+                self.unusable = reason
+                if self._nonce is not None and self._nonce.encode() in payload:  # surely an answer
+                    detail = f"the central's answer is unusable: {reason}"
+                    self.incidents.add("answer", detail, moment)
             if self._set_aside.is_due(moment.mono_ms, reason):
                 log.warning("Message on %s set aside: %s", topic, reason)
             return None
@@ -187,6 +193,7 @@ class Replication:
         if self._brakes.holds_generation(decision.changes, moment):
             return None
         self._write(decision.step, decision.changes, own.last_contact_at)
+        self.unusable = None
         self._report_answer(self._answers.taken(decision.changes), moment)
         if decision.step is Step.ADOPT:
             self.session.hello_again()

@@ -5,13 +5,14 @@ import logging
 
 import pytest
 
+from agent.store import lists
 from agent.sync.brake import REMIND_FIRST_MS
 from agent.sync.events import Denied, LinkDown, LinkUp, Publish, Taken
 from agent.sync.limits import Limits
 from agent.sync.messages import TerminalState, decode
 from agent.terminal.backlog import NOTHING_BOOKED_MS, NotBooked
 from tests.conftest import CARD, OTHER_CARD
-from tests.parts.wire import Wire
+from tests.parts.wire import Wire, down
 
 ENTRIES = "canteen/v1/borgofiorito/t/t-1/entries"
 
@@ -168,3 +169,26 @@ def test_the_state_says_what_the_broker_denies(wire: Wire) -> None:
     effects = list(wire.box.core.turn(Denied(ENTRIES, "not authorised (135)"), wire.box.reading()))
     payloads = [effect.payload for effect in effects if isinstance(effect, Publish)]
     assert decode(payloads[0], TerminalState).link_fault == "not authorised (135)"
+
+
+# C24
+def test_answers_that_cannot_be_read_are_named_and_not_taken_for_silence(wire: Wire) -> None:
+    """A newcomer's central writes instants without milliseconds."""
+    wire.box.tap(CARD)
+
+    def spoil(topic: str, payload: bytes) -> bool:
+        if not topic.endswith("/changes"):
+            return False
+        bad = json.dumps({**json.loads(payload), "at": "2026-11-23T11:05:00Z"}).encode()
+        down(wire, bad)
+        return True
+
+    wire.drop = spoil
+    wait(wire, 2 * NOTHING_BOOKED_MS)
+    sentence = fault(wire)
+    assert sentence is not None and "the central's messages cannot be used" in sentence
+    (incident,) = [row for row in lists.incidents(wire.box.db) if row.kind == "answer"]
+    assert "the central's answer is unusable" in incident.detail
+    wire.drop = lambda topic, payload: False
+    wait(wire, 5 * NOTHING_BOOKED_MS)
+    assert fault(wire) is None
