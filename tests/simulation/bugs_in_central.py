@@ -130,8 +130,8 @@ CENTRAL_BUGS = (
         "a time that was confirmed before is not replaced",
         Change(
             "agent/central/dating.py",
-            "    elif abs(known.zero - time.zero) > REDATE:\n",
-            "    elif False:\n",
+            "    is_new = known is None or abs(known.zero - time.zero) > REDATE\n",
+            "    is_new = known is None\n",
         ),
     ),
     Bug(
@@ -155,8 +155,8 @@ CENTRAL_BUGS = (
         "a corrected clock does not correct earlier entries",
         Change(
             "agent/central/dating.py",
-            "        early = entries.undated(books, boot)\n",
-            "        early = []\n",
+            "    for entry in mine:\n",
+            "    for entry in ():\n",
         ),
     ),
     Bug(

@@ -231,8 +231,8 @@ TERMINAL_BUGS = (
         "entries are pruned before their account's balance contains them",
         Change(
             "agent/store/pruning.py",
-            "            if (is_dated and at >= before) or not is_inside:",
-            "            if is_dated and at >= before:",
+            "            if is_enough or (is_dated and at >= before) or not is_inside:",
+            "            if is_enough or (is_dated and at >= before):",
         ),
         runs=2000,
     ),
@@ -336,8 +336,8 @@ TERMINAL_BUGS = (
         "the day alone says which meal is the same",
         Change(
             "agent/domain/tap.py",
-            "    if entry.boot == facts.moment.boot:\n",
-            "    if entry.boot == facts.moment.boot and not is_of_day:\n",
+            "    if entry.boot == facts.moment.boot and is_near:\n",
+            "    if False:\n",
         ),
         Change(
             "agent/domain/tap.py",
