@@ -61,6 +61,12 @@ class Canteen:
         balance = self.central.balance(account)
         return all(terminal.balance(account) == balance for terminal in self.terminals)
 
+    def all_sent(self) -> bool:
+        """Return whether every terminal has the newest record of every account."""
+        (newest,) = self.central.rows("SELECT max(p) FROM account")[0]
+        query = "SELECT position FROM terminal"
+        return all(terminal.rows(query)[0][0] >= newest for terminal in self.terminals)
+
     def stop(self) -> None:
         for terminal in self.terminals:
             if terminal.process is not None:
