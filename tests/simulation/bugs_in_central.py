@@ -135,15 +135,6 @@ CENTRAL_BUGS = (
         ),
     ),
     Bug(
-        "a late time of a boot outranks a newer one",
-        Change(
-            "agent/central/dating.py",
-            " or (known is not None and time.mono_ms < known.mono_ms):\n",
-            ":\n",
-        ),
-        runs=3000,
-    ),
-    Bug(
         "a meal of another day keeps its price",
         Change(
             "agent/central/dating.py",

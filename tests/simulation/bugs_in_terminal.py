@@ -293,30 +293,6 @@ TERMINAL_BUGS = (
         runs=1000,
     ),
     Bug(
-        "one answer of the central sets a plausible clock",
-        Change(
-            "agent/domain/timekeeper.py",
-            "        elif belief is None and moment.source is TimeSource.OWN_CLOCK"
-            " and _agrees(span, own):\n",
-            "        elif belief is None and own:\n",
-        ),
-        runs=2000,
-    ),
-    Bug(
-        "the time of a message that waited in a queue is taken",
-        Change(
-            "agent/domain/timekeeper.py",
-            "        if not 0 <= answer.received_ms - answer.sent_ms <= ROUND_TRIP_MAX_MS:\n",
-            "        if False:\n",
-        ),
-        Change(
-            "agent/domain/timekeeper.py",
-            "_zero(at, answer.received_ms), _zero(at, answer.sent_ms)",
-            "_zero(at, answer.received_ms), _zero(at, answer.received_ms)",
-        ),
-        runs=3000,
-    ),
-    Bug(
         "a guessed day refuses",
         Change(
             "agent/domain/tap.py",
