@@ -196,7 +196,8 @@ class Timekeeper:
             return
         clock_day = day_of(belief.at(moment.mono_ms), self._zone)
         if clock_day != day:
-            doubt = f"the staff say {day}, the {belief.source.value} says {clock_day}; check it"
+            source = belief.source.value
+            doubt = f"the staff say {day}, the {source} says {clock_day}; check the {source}"
             self._doubt(belief, doubt, moment.mono_ms)
 
     def day(self, moment: Moment) -> Day | None:
@@ -217,19 +218,6 @@ class Timekeeper:
         if not is_known or last_contact_at is None or last_contact_at > moment.at:
             return None
         return age_ms(last_contact_at, moment.at)
-
-    def wants_answers(self, moment: Moment) -> bool:
-        """Return whether answers of the central would confirm the time sooner."""
-        return moment.trust is not ClockTrust.SYNCED
-
-    @property
-    def is_witnessed(self) -> bool:
-        """Return whether two sources agree on the time."""
-        return self._belief is not None and self._belief.is_witnessed
-
-    def time_at(self, mono_ms: int) -> Instant | None:
-        """Return the confirmed time at a monotonic time of this boot, None if none is known."""
-        return None if self._belief is None else self._belief.at(mono_ms)
 
     def _begin_boot(self, reading: Reading) -> None:
         self._boot, self._belief, self._staff_day, self._contact_ms = reading.boot, None, None, None

@@ -50,7 +50,13 @@ class WrongTimes:
         assert belief is not None
         writes.keep_belief(self._db, moment.boot, belief)
         known = reads.wrong_times(self._db)
-        judged = self._judged_earlier(belief, known, moment.boot)
+        has_jumped = self._zero is not None and abs(self._zero - belief.zero) > STEP
+        judged = [
+            span for span in known if span.judged_in == moment.boot and span.boot != moment.boot
+        ]
+        if has_jumped:
+            judged = []  # it was judged by another time; else it stays wrong when its day comes
+        self._zero = belief.zero
         wrong = [
             w
             for w in self._of_earlier_boots(belief, moment)
@@ -60,21 +66,12 @@ class WrongTimes:
             wrong += self._of_this_boot(belief, moment)
         spans = sorted([*_spans(wrong, moment.boot), *judged], key=lambda span: span.first)
         if spans != [span for span in known if span.judged_in == moment.boot]:
-            incident = _incident(wrong, known, moment)
+            is_sure = not (has_jumped and belief.doubt)  # else the jump may be what is wrong
+            incident = _incident(wrong, known, moment) if is_sure else None
             writes.keep_wrong_times(self._db, moment.boot, spans, incident)
             _log(incident)
         self._corrections = self._time.corrections
         self._load(moment.boot)
-
-    def _judged_earlier(self, belief: Belief, known: list[WrongTime], boot: str) -> list[WrongTime]:
-        """Return what this boot found of earlier boots. It stays wrong when its day comes.
-
-        Not after a jump of the clock: then it was judged by another time.
-        """
-        before, self._zero = self._zero, belief.zero
-        if before is not None and abs(before - belief.zero) > STEP:
-            return []
-        return [span for span in known if span.judged_in == boot and span.boot != boot]
 
     def _of_this_boot(self, belief: Belief, moment: Moment) -> Iterator[_Wrong]:
         for entry in reads.entry_times(self._db, moment.boot):

@@ -108,6 +108,20 @@ def test_right_entries_are_not_judged_while_the_time_is_in_doubt(wire: Wire) -> 
     assert "2 d 0 h behind when 1 entries were made: 2" in detail
 
 
+def test_a_jump_backwards_reports_nothing_of_earlier_boots(wire: Wire) -> None:
+    box = wire.box
+    box.tap(OTHER_CARD)
+    wire.settle()
+    wire.disconnect()
+    box.boot = "boot-2"
+    box.restart()
+    box.core.idle(box.moment())
+    for box.wall_offset in (-2 * DAY, timedelta()):
+        box.core.idle(box.moment())
+        assert incidents(wire) == []
+    assert reads.wrong_times(box.db) == []
+
+
 def test_a_later_correction_replaces_an_earlier_one(wire: Wire) -> None:
     """Right entries looked wrong while the time server was wrong."""
     box = wire.box
