@@ -28,6 +28,8 @@ STATUS_WAIT_MS = 1_000
 BUSY_WAIT_MS = 50
 # A present card that gives no complete answer is asked so often at once, then once a second.
 TRIES = 3
+# ISO 7816-4: an answer ends with SW1 and SW2.
+STATUS_BYTES = 2
 # PC/SC part 10: CM_IOCTL_GET_FEATURE_REQUEST is SCARD_CTL_CODE(3400).
 FEATURE_REQUEST = 3400
 
@@ -204,9 +206,7 @@ class _Connection:
 
     def _identify(self) -> Detection:
         answer = self._transmit(given(self._profile.uid.send))
-        if answer is None or len(answer) < 2:  # not even a status: removed during the command
-            return None
-        return card_of_answer(self._profile, answer, self._atr)
+        return None if answer is None else card_of_answer(self._profile, answer, self._atr)
 
     def _show(self, signal: Signal | None) -> None:
         """Send a signal while its card is present, if the reader can show it.
@@ -266,7 +266,9 @@ class _Connection:
             code, protocol = self.call(scard.SCardReconnect, handle, share, protocol, disposition)
             if code == scard.SCARD_S_SUCCESS:
                 code, answer = self.call(scard.SCardTransmit, handle, _pci(protocol), apdu)
-        if code in _CARD_REMOVED:
+        # An answer ends with two status bytes. Without them the card was removed, and the driver
+        # has not noticed it: an exchange of two cards would give no event.
+        if code in _CARD_REMOVED or (code == scard.SCARD_S_SUCCESS and len(answer) < STATUS_BYTES):
             # Another card may be present already, so the reader must look again.
             self._unread, self._tries = True, self._tries if self._unread else 0
             return None

@@ -216,7 +216,8 @@ class VirtualCard:
     These attributes make the card misbehave:
     `answer_to_uid` is sent instead of the UID and 9000; `delay_s` passes before each answer;
     a `silent` card never answers the UID command; a `pulled` card is taken away during it;
-    a `mute` card does not answer a reset (this needs `escape_driver`).
+    a `mute` card does not answer a reset (this needs `escape_driver`);
+    the card with the UID `next_uid` takes its place during the light's command.
     `answered_ns` and `shown_ns` are monotonic times: UID command answered, LED command received.
     """
 
@@ -228,6 +229,7 @@ class VirtualCard:
         self.answer_to_uid: bytes | None = None
         self.delay_s = 0.0
         self.silent = self.pulled = self.mute = False
+        self.next_uid: bytes | None = None
         self.atr = ATR_CLASSIC_1K
         self.answered_ns: list[int] = []
         self.shown_ns: list[int] = []
@@ -235,6 +237,9 @@ class VirtualCard:
     def present(self, uid: bytes) -> None:
         """Lay a card on the reader. pcscd polls for a card every 0.4 s."""
         self.take_away()
+        self._lay(uid)
+
+    def _lay(self, uid: bytes) -> None:
         peer = socket.create_connection(("127.0.0.1", self.port), timeout=10)
         peer.settimeout(None)
         self._peer = peer
@@ -289,6 +294,12 @@ class VirtualCard:
                     continue
                 time.sleep(self.delay_s)
                 answer = self._answer(message, uid)
+                if message.startswith(LED) and self.next_uid is not None:
+                    next_uid, self.next_uid = self.next_uid, None
+                    self._lay(next_uid)
+                    peer.shutdown(socket.SHUT_RDWR)
+                    peer.close()
+                    return
                 if message == GET_UID:
                     self.answered_ns.append(time.monotonic_ns())
                 self._send(peer, answer)

@@ -137,6 +137,14 @@ def test_cards_exchanged_within_one_poll_are_each_read(bench: Bench) -> None:
     assert green == ["00", "01", "02", "03", "04", "05"]
 
 
+def test_a_card_that_takes_the_place_of_another_during_its_light_is_read(bench: Bench) -> None:
+    """The driver answers the light with nothing, and pcscd has no event for the exchange."""
+    bench.card.next_uid = UID[::-1]
+    bench.card.present(UID)
+    bench.wait_for_light(bench.card, UID[::-1])
+    assert bench.kinds() == ["up", "tap", "tap"]
+
+
 def test_a_phone_is_refused_with_its_reason(bench: Bench) -> None:
     assert bench.card.tap(bytes.fromhex("08123456")) == RED
     assert bench.wait_for("fault").text == "random"
