@@ -1,6 +1,9 @@
 """Entries are booked when what they lacked is known, and never change themselves."""
 
-from agent.central.corrections import BOOKED_LATER
+from agent.central.books import accounts, cards, entries
+from agent.central.books.accounts import Account
+from agent.central.books.cards import Card
+from agent.central.corrections import BOOKED_AT_ONCE_MAX, BOOKED_LATER, book_waiting_meals
 from agent.central.office.cards import assign_card
 from agent.domain.card import Token
 from tests.invariants import the_books_are_consistent
@@ -10,7 +13,8 @@ NEW_CARD = Token("ab" * 16)
 
 
 def unknown_meal(**changes: object) -> dict[str, object]:
-    return meal(kind="unknown_meal", account=None, card=NEW_CARD, cents=0, **changes)
+    members = {"kind": "unknown_meal", "account": None, "card": NEW_CARD, "cents": 0}
+    return meal(**{**members, **changes})
 
 
 def assign(foreign: ForeignTerminal) -> int:
@@ -42,3 +46,30 @@ def test_other_reasons_of_a_meal_stay_when_it_is_booked_later(foreign: ForeignTe
     foreign.seq = 1
     assign(foreign)
     assert foreign.verdict() == ("flagged", f"{BOOKED_LATER}; hash_does_not_match")
+
+
+def test_meals_that_wait_are_booked_a_few_in_each_transaction(foreign: ForeignTerminal) -> None:
+    books = foreign.central.books
+    count = BOOKED_AT_ONCE_MAX + 1
+    for n in range(count):
+        foreign.send(unknown_meal(card=f"{n:032x}"), meal(account=f"b-{n}", day="2026-11-24"))
+    with books.transaction():
+        accounts.add_all(
+            books, [Account(f"b-{n}", "primaria", "pupil", "active") for n in range(count)]
+        )
+        cards.add_all(books, [Card(Token(f"{n:032x}"), "a-1", "active") for n in range(count)])
+    before = books.transactions
+    book_waiting_meals(books, at=foreign.central.clock.instant)
+    assert books.transactions == before + 4
+    assert {foreign.central.balance(f"b-{n}") for n in range(count)} == {-366}
+    assert entries.waiting_cards(books) == {} and entries.waiting_accounts(books) == []
+    the_books_are_consistent(books)
+    book_waiting_meals(books, at=foreign.central.clock.instant)
+    assert books.transactions == before + 4
+
+
+def test_what_nobody_knows_waits_on(foreign: ForeignTerminal) -> None:
+    foreign.send(unknown_meal(), meal(account="nobody"))
+    book_waiting_meals(foreign.central.books, at=foreign.central.clock.instant)
+    assert foreign.verdict(1) == ("set_aside", "unknown_card")
+    assert foreign.verdict(2) == ("set_aside", "unknown_account")

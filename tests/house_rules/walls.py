@@ -16,6 +16,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     "sqlite_utils": ("agent/store/", "agent/central/books/lists.py"),
     "sqlalchemy": ("agent/central/books/",),
     "starlette": ("agent/screen/", "agent/central/web/"),
+    "openpyxl": ("agent/central/office/roster_xlsx.py",),
     "tenacity": ("agent/readers/thread.py",),
 }
 _LIMIT = re.compile(r"[A-Z][A-Z0-9_]*_(?:MAX|MIN)")

@@ -56,8 +56,8 @@ def reader_at(line: SerialLine) -> str:
 def school(tmp_path: Path) -> Iterator[School]:
     with Mosquitto(tmp_path / "broker") as broker:
         central = Central(tmp_path / "central", Access(broker.url))
-        central.add_roster("account,site,prices,cards", ROSTER)
         central.serve_lunch_all_day()
+        central.add_roster("account,site,prices,cards", ROSTER)
         central.office("terminals", "add", "t-1", SITE)
         line = SerialLine(tmp_path / "reader")
         line.plug()

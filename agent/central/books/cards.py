@@ -1,9 +1,12 @@
 """Cards: tokens that point at an account."""
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from agent.central.books.file import Books
-from agent.central.books.town import next_position
+from agent.central.books.town import next_position, next_positions
 from agent.domain.card import Token
 
 
@@ -27,6 +30,32 @@ def find(books: Books, token: str) -> Card | None:
     """Return a card, None if it belongs to no account."""
     row = books.row("SELECT token, account, status FROM card WHERE token = ?", (token,))
     return Card(*row) if row else None
+
+
+def find_all(books: Books, tokens: Iterable[str]) -> dict[str, Card]:
+    """Return those of many cards that belong to an account, by token."""
+    rows = books.rows(
+        "SELECT token, account, status FROM card WHERE token IN (SELECT value FROM json_each(?))",
+        (msgspec.json.encode(list(tokens)).decode(),),
+    )
+    return {row[0]: Card(*row) for row in rows}
+
+
+def active(books: Books) -> list[Card]:
+    """Return every active card, by account and token."""
+    rows = books.rows(
+        "SELECT token, account, status FROM card WHERE status = 'active' ORDER BY account, token"
+    )
+    return [Card(*row) for row in rows]
+
+
+def add_all(books: Books, new: Sequence[Card]) -> None:
+    """Add cards that belonged to no account."""
+    positions = next_positions(books, len(new))
+    books.sql.executemany(
+        "INSERT INTO card VALUES (?, ?, ?, ?)",
+        ((*card, p) for card, p in zip(new, positions, strict=True)),
+    )
 
 
 def put(books: Books, card: Card) -> None:

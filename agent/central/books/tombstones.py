@@ -1,7 +1,18 @@
 """Tombstones: records that the terminals of a site must delete."""
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 from agent.central.books.file import Books
 from agent.central.books.town import next_position
+
+
+class Seen(NamedTuple):
+    """A record that a site sees. `kind` is account or card."""
+
+    site: str
+    kind: str
+    id: str
 
 
 def add(books: Books, site: str, kind: str, record_id: str) -> None:
@@ -14,6 +25,9 @@ def add(books: Books, site: str, kind: str, record_id: str) -> None:
 
 def remove(books: Books, site: str, kind: str, record_id: str) -> None:
     """Remove a tombstone, if there is one: the site sees the record again."""
-    books.sql.execute(
-        "DELETE FROM tombstone WHERE site = ? AND kind = ? AND id = ?", (site, kind, record_id)
-    )
+    remove_all(books, [Seen(site, kind, record_id)])
+
+
+def remove_all(books: Books, seen: Iterable[Seen]) -> None:
+    """Remove the tombstones of records that their site sees again."""
+    books.sql.executemany("DELETE FROM tombstone WHERE site = ? AND kind = ? AND id = ?", seen)

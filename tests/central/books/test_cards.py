@@ -33,3 +33,13 @@ def test_used_cards_are_the_assigned_ones_and_those_of_unknown_meals(
     foreign.send(unknown_meal, unknown_meal, meal(card=TOKEN))
     added = [card for card in cards.used(foreign.central.books) if card not in assigned]
     assert len(assigned) == 2 and added == [UsedCard(OTHER, None, "not assigned")]
+
+
+def test_many_cards_are_written_and_read_at_once(books: Books) -> None:
+    first, second = Card(TOKEN, "a-2", "active"), Card(OTHER, "a-1", "active")
+    cards.add_all(books, [first, second])
+    assert books.rows("SELECT p FROM card ORDER BY p") == [(1,), (2,)]
+    assert cards.active(books) == [second, first]
+    assert cards.find_all(books, [OTHER, "ef" * 16]) == {OTHER: second}
+    cards.put(books, first._replace(status="replaced"))
+    assert cards.active(books) == [second]

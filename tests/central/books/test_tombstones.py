@@ -2,6 +2,7 @@
 
 from agent.central.books import tombstones, town
 from agent.central.books.file import Books
+from agent.central.books.tombstones import Seen
 
 
 def rows(books: Books) -> list[tuple[str, str, str, int]]:
@@ -21,3 +22,10 @@ def test_only_the_tombstone_of_that_site_and_kind_is_removed(books: Books) -> No
         tombstones.add(books, site, kind, "x")
     tombstones.remove(books, "primaria", "account", "x")
     assert [row[:2] for row in rows(books)] == [("media", "account"), ("primaria", "card")]
+
+
+def test_tombstones_of_many_records_are_removed_at_once(books: Books) -> None:
+    for record_id in ("x", "y", "z"):
+        tombstones.add(books, "primaria", "card", record_id)
+    tombstones.remove_all(books, [Seen("primaria", "card", "x"), Seen("primaria", "card", "z")])
+    assert [row[2] for row in rows(books)] == ["y"]
