@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 import click
 import msgspec
 from msgspec import Struct
+from rich.console import Console
+from rich.status import Status
 
 from agent.central.books import town
 from agent.central.books.file import Books
@@ -71,7 +73,8 @@ def import_roster(
 
     See docs/office/roster.md. What would change is shown first if it must be allowed.
     """
-    lines = read_roster(roster, card_key(db_path))
+    with _busy("reading"):
+        lines = read_roster(roster, card_key(db_path))
     with open_books(db_path) as books:
         standing = read_standing(books, lines)
         plan = _plan(books, roster, lines, standing)
@@ -83,10 +86,11 @@ def import_roster(
         consent = {*allowed, *([MOVE_CARDS] if move_cards else [])}
         refused = [sentence for risk, sentence in risks.items() if risk not in consent]
         if refused and not dry_run:
-            raise CentralError(f"{roster}: nothing imported: {'. '.join(refused)}")
+            raise CentralError(f"{roster}: nothing imported. {'. '.join(refused)}")
         if not dry_run:
-            apply_plan(books, lines, plan, standing)
-            book_waiting_meals(books, at=now())
+            with _busy("writing"):
+                apply_plan(books, lines, plan, standing)
+                book_waiting_meals(books, at=now())
     if not as_json:
         _show_end(plan, "would be " if dry_run else "")
         for sentence in refused:
@@ -104,6 +108,11 @@ def export_roster(db_path: Path, roster: Path) -> None:
     with open_books(db_path) as books:
         count = roster_export.export_roster(books, roster)
     click.echo(f"{roster}: {count} accounts; it has children's names, keep it safe")
+
+
+def _busy(what: str) -> Status:
+    """Return a moving sign for a person who waits; it prints nothing into a file or pipe."""
+    return Console(stderr=True).status(what)
 
 
 def _plan(books: Books, roster: Path, lines: Sequence[Line], standing: Standing) -> Plan:
@@ -146,7 +155,7 @@ def _show_end(plan: Plan, would_be: str) -> None:
     if plan.without_price:
         first = ", ".join(plan.without_price[:ACCOUNTS_NAMED_MAX])
         more = ", …" * (len(plan.without_price) > ACCOUNTS_NAMED_MAX)
-        click.echo(f"{len(plan.without_price)} accounts have no price today: {first}{more}")
+        click.echo(f"accounts without a price today: {len(plan.without_price)} ({first}{more})")
 
 
 def _tables(plan: Plan) -> Iterator[_Table]:

@@ -71,15 +71,15 @@ def test_a_a_missing_price_a_wrong_service_and_a_wrong_site_import_nothing(
 
 def test_a_a_first_price_next_year_is_named(office: Office) -> None:
     printed = office.load("account;site;prices\na-3;primaria;lunch 2099-01-01 3.66\n")
-    assert "1 new" in printed and "1 accounts have no price today: a-3" in printed
+    assert "1 new" in printed and "accounts without a price today: 1 (a-3)" in printed
 
 
 def test_of_many_accounts_without_a_price_the_first_are_named(office: Office) -> None:
     rows = "".join(f"b-{n:02};primaria;none\n" for n in range(ACCOUNTS_NAMED_MAX + 1))
     printed = office.load(f"account;site;prices\n{rows}", "--dry-run")
-    assert f"{ACCOUNTS_NAMED_MAX + 1} accounts have no price today: b-00" in printed
+    assert f"accounts without a price today: {ACCOUNTS_NAMED_MAX + 1} (b-00" in printed
     end = printed.splitlines()[-1]
-    assert end.count("b-") == ACCOUNTS_NAMED_MAX and end.endswith("…")
+    assert end.count("b-") == ACCOUNTS_NAMED_MAX and end.endswith(", …)")
 
 
 def test_b_next_years_fares_in_three_columns_change_the_fares_only(office: Office) -> None:

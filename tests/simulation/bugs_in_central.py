@@ -95,8 +95,8 @@ CENTRAL_BUGS = (
         "an account that moves to another site leaves no tombstone",
         Change(
             "agent/central/office/cards.py",
-            "        tombstones.add(books, old_site, kind, record_id)\n",
-            "        pass\n",
+            "    tombstones.add_all(books, gone)\n",
+            "",
         ),
         runs=100,
     ),

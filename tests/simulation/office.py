@@ -9,7 +9,7 @@ from typing import NamedTuple
 from agent.central.books import accounts, cards
 from agent.central.books.accounts import Account
 from agent.central.books.postings import Payment, PaymentKey
-from agent.central.office.cards import assign_card, block_card, move_account, replace_card
+from agent.central.office.cards import assign_card, block_card, move_accounts, replace_card
 from agent.central.office.credit import credit
 from agent.central.office.rules import set_policy, set_service
 from agent.central.office.terminals import (
@@ -246,7 +246,7 @@ class Office:
             with books.transaction():
                 known = accounts.find(books, account)
                 if known is not None and known.site != site:
-                    move_account(books, account, known.site, site)
+                    move_accounts(books, {account: site})
 
         self.do(action)
 

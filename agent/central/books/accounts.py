@@ -1,6 +1,6 @@
 """Accounts, their prices and their balances."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -85,9 +85,13 @@ def update_all(books: Books, changed: Sequence[Account]) -> None:
     )
 
 
-def set_site(books: Books, account: str, site: str) -> None:
-    """Write an account's site; `bump` must follow."""
-    books.sql.execute("UPDATE account SET site = ? WHERE id = ?", (site, account))
+def set_sites(books: Books, sites: Mapping[str, str]) -> None:
+    """Write the sites of accounts, by id, with a new position."""
+    positions = next_positions(books, len(sites))
+    books.sql.executemany(
+        "UPDATE account SET site = ?, p = ? WHERE id = ?",
+        ((site, p, account) for (account, site), p in zip(sites.items(), positions, strict=True)),
+    )
 
 
 def bump(books: Books, account: str) -> None:

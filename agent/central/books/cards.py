@@ -65,14 +65,22 @@ def put(books: Books, card: Card) -> None:
     )
 
 
-def bump(books: Books, token: Token) -> None:
-    """Give a card a new position, so that every terminal of its site receives it again."""
-    books.sql.execute("UPDATE card SET p = ? WHERE token = ?", (next_position(books), token))
+def bump_all(books: Books, tokens: Sequence[Token]) -> None:
+    """Give cards a new position, so that every terminal of their site receives them again."""
+    positions = next_positions(books, len(tokens))
+    books.sql.executemany(
+        "UPDATE card SET p = ? WHERE token = ?", zip(positions, tokens, strict=True)
+    )
 
 
-def of_account(books: Books, account: str) -> list[Token]:
-    """Return the tokens of an account's cards, whatever their status."""
-    return [row[0] for row in books.rows("SELECT token FROM card WHERE account = ?", (account,))]
+def of_accounts(books: Books, accounts: Iterable[str]) -> list[Card]:
+    """Return the cards of accounts, whatever their status, by token."""
+    rows = books.rows(
+        "SELECT token, account, status FROM card"
+        " WHERE account IN (SELECT value FROM json_each(?)) ORDER BY token",
+        (msgspec.json.encode(list(accounts)).decode(),),
+    )
+    return [Card(*row) for row in rows]
 
 
 def used(books: Books) -> list[UsedCard]:

@@ -9,26 +9,28 @@ from collections.abc import Sequence
 
 from agent.central.books import accounts, cards, rules, tombstones
 from agent.central.books.file import Books
-from agent.central.books.tombstones import Seen
-from agent.central.office.cards import move_account, put_card
+from agent.central.office.cards import move_accounts, put_card
 from agent.central.office.roster import Line
 from agent.central.office.roster_plan import Plan, Standing
 from agent.errors import CentralError
 
 
 def read_standing(books: Books, lines: Sequence[Line]) -> Standing:
-    """Return what the books have of a roster's accounts and cards."""
-    with books.reading():
-        named = cards.find_all(books, [token for line in lines for token in line.tokens])
-        ids = {line.account for line in lines}
-        return Standing(
-            version=books.version(),
-            accounts=accounts.find_all(books, ids | {card.account for card in named.values()}),
-            prices=accounts.prices_of(books, ids),
-            cards=named,
-            ids=accounts.ids(books),
-            services=rules.services(books),
-        )
+    """Return what the books have of a roster's accounts and cards.
+
+    Outside a transaction it is read in parts, so that other commands can write in between.
+    """
+    version = books.version()
+    named = cards.find_all(books, [token for line in lines for token in line.tokens])
+    ids = {line.account for line in lines}
+    return Standing(
+        version=version,
+        accounts=accounts.find_all(books, ids | {card.account for card in named.values()}),
+        prices=accounts.prices_of(books, ids),
+        cards=named,
+        ids=accounts.ids(books),
+        services=rules.services(books),
+    )
 
 
 def apply_plan(books: Books, lines: Sequence[Line], plan: Plan, standing: Standing) -> None:
@@ -43,22 +45,14 @@ def apply_plan(books: Books, lines: Sequence[Line], plan: Plan, standing: Standi
                 "nothing imported: another command has changed these accounts meanwhile;"
                 " import the file again"
             )
-        for account in plan.changed:
-            if (site := standing.accounts[account.id].site) != account.site:
-                move_account(books, account.id, site, account.site)
+        sites = {account.id: account.site for account in plan.changed}
+        moved = {id for id, site in sites.items() if standing.accounts[id].site != site}
+        move_accounts(books, {id: sites[id] for id in sorted(moved)})
         accounts.add_all(books, plan.new)
-        accounts.set_prices(books, plan.prices)
         accounts.update_all(books, plan.changed)
-        _write_cards(books, plan, standing)
-        tombstones.remove_all(books, [Seen(new.site, "account", new.id) for new in plan.new])
-
-
-def _write_cards(books: Books, plan: Plan, standing: Standing) -> None:
-    new = [card for card in plan.cards if card.token not in standing.cards]
-    cards.add_all(books, new)
-    sites = {account.id: account.site for account in (*standing.accounts.values(), *plan.new)}
-    sites |= {account.id: account.site for account in plan.changed}
-    tombstones.remove_all(books, [Seen(sites[card.account], "card", card.token) for card in new])
-    for card in plan.cards:
-        if card.token in standing.cards:
-            put_card(books, card)
+        accounts.set_prices(books, plan.prices)  # the only place where a roster writes prices
+        cards.add_all(books, [card for card in plan.cards if card.token not in standing.cards])
+        for card in plan.cards:
+            if card.token in standing.cards:
+                put_card(books, card)
+        tombstones.remove_of_present(books)

@@ -39,8 +39,12 @@ def export_roster(books: Books, path: Path) -> int:
     data = write_xlsx(rows) if path.suffix.lower() == ".xlsx" else _csv(rows)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, EXPORT_MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+        except OSError:
+            path.unlink(missing_ok=True)  # a part of a roster would pass for all of it
+            raise
     except FileExistsError:
         raise CentralError(f"{path}: already exists; write another name") from None
     except OSError as error:

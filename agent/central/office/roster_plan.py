@@ -104,20 +104,20 @@ class Plan:
         risks = {
             MOVE_CARDS: (
                 len(self.card_moves),
-                "cards would move to another account; if that is right, add --move-cards",
+                "cards would move to another account: {}. If that is right, add --move-cards",
             ),
             LEADING_ZEROS: (
                 len(self.likenesses),
-                "new accounts differ from another account only by zeros, as Excel drops them;"
-                f" if they are other children, add --allow {LEADING_ZEROS}",
+                "new accounts differ from another account only by zeros, as Excel drops them: {}."
+                f" If they are other children, add --allow {LEADING_ZEROS}",
             ),
             PAST_PRICES: (
                 len(self.past_prices),
-                "prices change for days that are past, and meals of those days keep their price;"
-                f" if that is right, add --allow {PAST_PRICES}",
+                "prices change for days that are past, and meals of those days keep theirs: {}."
+                f" If that is right, add --allow {PAST_PRICES}",
             ),
         }
-        return {name: f"{count} {why}" for name, (count, why) in risks.items() if count}
+        return {name: why.format(count) for name, (count, why) in risks.items() if count}
 
 
 def make_plan(

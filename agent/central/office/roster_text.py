@@ -21,12 +21,15 @@ _AS_TYPED = str.maketrans({"\N{NO-BREAK SPACE}": " ", "\N{RIGHT SINGLE QUOTATION
 
 _BLANKS = re.compile(" +")
 
+# in Italian, German, French and English
 _MONTH = (
-    "gen|feb|mar|apr|mag|giu|lug|ago|set|ott|nov|dic|jan|may|jun|jul|aug|sep|oct|dec"
+    "gen|feb|mar|apr|mag|giu|lug|ago|set|ott|nov|dic"
     "|gennaio|febbraio|marzo|aprile|maggio|giugno|luglio|agosto|settembre|ottobre|novembre|dicembre"
+    "|jän|mär|mrz|mai|okt|dez|janv|févr|mars|avr|juin|juil|août|sept|déc"
+    "|jan|may|jun|jul|aug|sep|oct|dec"
 )
 _DATES = re.compile(
-    rf"\d{{1,2}}[-/. ]({_MONTH})\.?([-/. ]\d{{2,4}})?"
+    rf"\d{{1,2}}[-/. ]{{1,2}}({_MONTH})\.?([-/. ]\d{{2,4}})?"
     rf"|({_MONTH})\.?[-/]\d{{2,4}}"
     r"|\d{1,2}([-/.])\d{1,2}\4\d{2,4}"
     r"|\d{4}[-/]\d{1,2}[-/]\d{1,2}( .*)?",
@@ -51,8 +54,7 @@ def shown(text: str) -> str:
 
 def looks_like_card(text: str) -> bool:
     """Return whether a text has a part like a card's number, or a card id."""
-    match = _CARD_NUMBER.search(text)
-    return match is not None and any(char.isdigit() for char in match[0])
+    return any(any(map(str.isdigit, match[0])) for match in _CARD_NUMBER.finditer(text))
 
 
 def checked_text(column: str, cell: str) -> str | None:

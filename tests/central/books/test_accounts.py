@@ -30,7 +30,7 @@ def test_an_account_is_found_as_it_was_added(books: Books) -> None:
 def test_particulars_change_but_the_site_does_not(books: Books) -> None:
     accounts.update_all(books, [A1._replace(site="media", status="closed", dish=None)])
     assert accounts.find(books, "a-1") == A1._replace(status="closed", dish=None)
-    accounts.set_site(books, "a-1", "media")
+    accounts.set_sites(books, {"a-1": "media"})
     assert accounts.find(books, "a-1") == A1._replace(site="media", status="closed", dish=None)
 
 

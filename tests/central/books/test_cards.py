@@ -14,13 +14,14 @@ def test_a_card_replaces_what_the_books_had_of_it(books: Books) -> None:
     cards.put(books, Card(TOKEN, "a-2", "blocked"))
     assert cards.find(books, TOKEN) == Card(TOKEN, "a-2", "blocked")
     assert cards.find(books, OTHER) is None
-    assert (cards.of_account(books, "a-1"), cards.of_account(books, "a-2")) == ([], [TOKEN])
+    assert cards.of_accounts(books, ["a-1"]) == []
+    assert cards.of_accounts(books, ["a-1", "a-2"]) == [Card(TOKEN, "a-2", "blocked")]
 
 
 def test_a_card_that_is_sent_again_has_the_newest_position(books: Books) -> None:
     cards.put(books, Card(TOKEN, "a-1", "active"))
     cards.put(books, Card(OTHER, "a-1", "active"))
-    cards.bump(books, TOKEN)
+    cards.bump_all(books, [TOKEN])
     (row,) = books.rows("SELECT p FROM card WHERE token = ?", (TOKEN,))
     assert row == (town.standing(books).position,)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agent.central.books import accounts, town
+from agent.central.books import accounts, tombstones, town
 from agent.central.books.accounts import Account
 from agent.central.books.file import Books
 from agent.central.command import open_books
@@ -92,6 +92,7 @@ def test_every_record_that_is_written_has_a_position_of_its_own(wire: Wire, path
         "SELECT p FROM account UNION ALL SELECT p FROM card UNION ALL SELECT p FROM tombstone"
     )
     assert len(set(positions)) == len(positions)
+    assert wire.central.value("SELECT count(*) FROM tombstone WHERE site = 'media'") == 0
     wire.settle()
     assert wire.box.balance("a-10") is None
     assert list(check(wire.central.books)) == []
@@ -139,8 +140,11 @@ def test_earlier_meals_of_an_account_and_of_a_card_are_booked(
     token = card_token(KEY, parse_card_id("em:0100000001"))
     unknown_meal = meal(kind="unknown_meal", account=None, card=token, cents=0, day="2026-11-24")
     foreign.send(meal(account="a-10"), unknown_meal)
+    with wire.central.books.transaction():
+        tombstones.add(wire.central.books, SITE, "account", "a-10")
     load_roster(wire, path, HEADER + GOOD)
     assert wire.central.balance("a-10") == -2 * 366
+    assert wire.central.value("SELECT count(*) FROM tombstone") == 0
     assert list(check(wire.central.books)) == []
 
 

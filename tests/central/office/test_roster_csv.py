@@ -51,7 +51,7 @@ def test_line_numbers_count_the_separators_line() -> None:
 
 
 # à as DOS and as the old Mac write it; a byte that Windows-1252 does not have
-@pytest.mark.parametrize("letter", [b"\x85", b"\x88", b"\x8d", b"\xff\xff\x81"])
+@pytest.mark.parametrize("letter", [b"\xd7", b"\x85", b"\x88", b"\x8d", b"\xff\xff\x81"])
 def test_bytes_that_may_be_other_letters_are_refused_with_their_line(letter: bytes) -> None:
     with pytest.raises(CentralError, match="line 2: a letter is neither UTF-8 nor"):
         read_csv(b"account,class\na-1,Citt" + letter + b"\n")

@@ -1,5 +1,6 @@
 """What is exported can be imported again, and then changes nothing, here and in a new central."""
 
+import resource
 import stat
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -150,6 +151,17 @@ def test_a_name_that_cannot_be_written_is_a_sentence(
 ) -> None:
     with pytest.raises(CentralError, match=sentence):
         export_roster(wire.central.books, tmp_path / name)
+
+
+def test_a_full_disk_leaves_no_part_of_a_roster(wire: Wire, tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
+    try:
+        with pytest.raises(CentralError, match="cannot be written: File too large"):
+            export_roster(wire.central.books, tmp_path / "r.csv")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not (tmp_path / "r.csv").exists()
 
 
 def test_a_text_of_an_older_program_is_named_and_shows_no_card_number(

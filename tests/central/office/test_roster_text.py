@@ -25,6 +25,7 @@ CARD_NUMBERS = [
     "099,59822",
     "00099.59822",
     "1A 04a1b2c3d4e5f6",
+    "effaceed 04a1b2c3d4e5f6",
 ]
 
 
@@ -64,7 +65,7 @@ def test_formulas_errors_line_breaks_and_other_signs_are_refused(text: str) -> N
 @pytest.mark.parametrize(
     "text",
     ["01-mar", "1-Mar", "1 mar", "3/set", "mar-26", "1-mar-26", "1/3/2026", "01.03.26",
-     "2026-03-01", "2026-03-01 00.00.00", "5-ottobre"],
+     "2026-03-01", "2026-03-01 00.00.00", "5-ottobre", "3. Mär", "2-févr."],
 )  # fmt: skip
 def test_what_excel_makes_of_a_class_is_refused_as_a_date(text: str) -> None:
     with pytest.raises(AgentError, match="looks like a date that Excel has made of it"):

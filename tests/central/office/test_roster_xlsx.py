@@ -85,6 +85,14 @@ def test_a_sheet_that_names_a_wrong_size_is_read_whole() -> None:
     assert [list(row.cells) for row in read_xlsx(data)] == WORDS
 
 
+def test_parts_that_openpyxl_leaves_out_are_no_warning() -> None:
+    rule = b'<extLst><ext uri="{CCE6A557-97BC-4B89-ADB6-D9C93CAAB3DF}"/></extLst></worksheet>'
+    data = part(workbook([*WORDS]), SHEET, b"</worksheet>", rule)
+    with pytest.warns(UserWarning, match="Data Validation extension"):
+        load_workbook(io.BytesIO(data))
+    assert [list(row.cells) for row in read_xlsx(data)] == WORDS
+
+
 def test_of_several_sheets_only_one_may_have_a_text() -> None:
     with pytest.raises(CentralError, match="has 2 sheets that are not empty"):
         read_xlsx(workbook([*WORDS], sheets=2))
