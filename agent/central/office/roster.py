@@ -83,9 +83,9 @@ def read_roster(path: Path, card_key: bytes) -> list[Line]:
             if fault:
                 raise AgentError(fault)
             line = _line(place, cells, card_key)
-            _require_new(seen, f"account {line.account}", place)
+            _require_new(seen, line.account, place, f"account {shown(line.account)}")
             for token in line.tokens:
-                _require_new(seen, token, place, shown="a card")
+                _require_new(seen, token, place, "a card")
             lines.append(line)
         except AgentError as error:
             complaints.add(place, error)
@@ -180,8 +180,8 @@ def _read(read: Callable[[str], _Value], text: str) -> _Value | None:
         return None
 
 
-def _require_new(seen: dict[str, str], key: str, place: str, *, shown: str | None = None) -> None:
+def _require_new(seen: dict[str, str], key: str, place: str, name: str) -> None:
     """Note where a key is. Raise `AgentError` if it is on an earlier line."""
     if (first := seen.get(key)) is not None:
-        raise AgentError(f"{shown or key} is already on {first}")
+        raise AgentError(f"{name} is already on {first}")
     seen[key] = place

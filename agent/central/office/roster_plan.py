@@ -202,7 +202,7 @@ class _Planner:
             if known is not None and known.status != "active":
                 raise AgentError(
                     f"a card is {known.status} and belonged to account {known.account};"
-                    f" give account {line.account} another card"
+                    " give this account another card"
                 )
             self.plan.cards.append(Card(token, line.account, "active"))
             if known is not None:
@@ -245,7 +245,7 @@ def _new_account(line: Line) -> Account:
     missing += ["prices"] * (line.prices is None)
     if missing:
         raise AgentError(
-            f"account {line.account} is new, but the file has no column {' and no '.join(missing)}"
+            f"this account is new, but the file has no column {' and no '.join(missing)}"
         )
     return Account(**{"id": line.account, "category": "pupil", "status": "active", **_given(line)})
 

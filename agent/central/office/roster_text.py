@@ -73,6 +73,8 @@ def checked_text(column: str, cell: str) -> str | None:
         raise AgentError(
             f"{column} {shown(text)}: write letters, digits, blanks and {' '.join(MARKS)} only"
         )
+    if not text[0].isalnum():
+        raise AgentError(f"{column} {shown(text)}: begin with a letter or a digit")
     if _DATES.fullmatch(text):
         raise AgentError(
             f"{column} {shown(text)} looks like a date that Excel has made of it;"

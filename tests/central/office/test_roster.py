@@ -114,7 +114,7 @@ def test_a_bad_roster_lists_every_bad_line(tmp_path: Path) -> None:
     assert lines[0].endswith(f"nothing imported, {len(bad)} bad lines")
     numbers = [line.split(":")[0].strip() for line in lines[1:]]
     assert numbers == [f"line {n}" for n in range(3, 3 + len(bad))]
-    assert "account a-10 is already on line 2" in text and "a card is already on line 2" in text
+    assert "account 'a-10' is already on line 2" in text and "a card is already on line 2" in text
     assert "category 'pupill': write pupil, staff or guest; did you mean 'pupil'?" in text
     assert "'2026-13-01' is no day" in text and "'3.6' is no amount" in text
     assert "04010203040506" not in text and "08123456" not in text
@@ -131,6 +131,11 @@ def test_a_card_number_in_a_wrong_column_is_never_shown(
     line = ",".join(cells.get(name, "") for name in columns)
     text = complaint(tmp_path / "r.csv", ",".join(columns), line)
     assert "line 2" in text and number not in text
+
+
+def test_a_card_number_in_place_of_an_account_is_not_shown_either(tmp_path: Path) -> None:
+    text = complaint(tmp_path / "r.csv", "account", "04a1b2c3d4e5f6", "04a1b2c3d4e5f6")
+    assert "line 3: account of 14 characters is already on line 2" in text
 
 
 def test_two_stray_quotes_are_reported_with_both_lines(tmp_path: Path) -> None:

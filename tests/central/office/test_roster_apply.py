@@ -220,6 +220,17 @@ def test_an_import_that_is_killed_while_it_writes_leaves_nothing(
     assert list(check(wire.central.books)) == []
 
 
+@pytest.mark.parametrize("after_s", [0.3, 0.6, 0.9, 1.2, 1.5])
+def test_an_import_that_is_killed_at_any_moment_leaves_all_or_nothing(
+    wire: Wire, importing: Process, after_s: float
+) -> None:
+    with contextlib.suppress(TimeoutExpired):
+        importing.child.wait(timeout=after_s)
+    importing.kill()
+    assert accounts.count(wire.central.books) in (2, LINES + 2)
+    assert list(check(wire.central.books)) == []
+
+
 def test_meals_that_a_killed_import_left_unbooked_are_booked_by_the_next_command(
     foreign: ForeignTerminal, wire: Wire, path: Path
 ) -> None:

@@ -87,7 +87,7 @@ def test_only_what_a_file_states_changes(
         ("account,site,prices\nb-1,primaria,pranzo 2026-09-01 3.66\n",
          "site primaria has no service 'pranzo'; its services are lunch"),
         ("account,prices\na-10,Lunch 2027-09-01 3.66\n", "did you mean 'lunch'?"),
-        (f"account,prices\nb-1,{PRICE}\n", "account b-1 is new, but the file has no column site"),
+        (f"account,prices\nb-1,{PRICE}\n", "this account is new, but the file has no column site"),
         ("account,site\nb-1,primaria\n", "is new, but the file has no column prices"),
         ("account\nb-1\n", "is new, but the file has no column site and no prices"),
         ("account,prices\na-10,none\n", "prices says none, but the account has prices"),
@@ -137,7 +137,7 @@ def test_a_card_that_moves_must_be_allowed_and_shows_no_number(wire: Wire, path:
 def test_a_blocked_card_moves_to_nobody(wire: Wire, path: Path) -> None:
     block_card(wire.central.books, card_token(KEY, parse_card_id("em:0100000002")))
     text = complaint(wire, path, "account,cards\na-10,em:0100000002\n")
-    assert "line 2: a card is blocked and belonged to account 0012; give account a-10" in text
+    assert "line 2: a card is blocked and belonged to account 0012; give this account" in text
     assert plan_roster(wire, path, "account,cards\n0012,em:0100000002\n") == Plan(read=1)
 
 
