@@ -150,7 +150,7 @@ def _show(plan: Plan) -> None:
 def _show_end(plan: Plan, would_be: str) -> None:
     click.echo(
         f"{plan.read} accounts read: {len(plan.new)} {would_be}new,"
-        f" {len(plan.changed)} {would_be}changed"
+        f" {plan.changed_count} {would_be}changed"
     )
     if plan.without_price:
         first = ", ".join(plan.without_price[:ACCOUNTS_NAMED_MAX])

@@ -34,6 +34,8 @@ FIELDS = {
     "label": "label",
     "dish": "dish",
 }
+NAMES_LISTED_MAX = 10
+"""Sites in an error: a city has hundreds, and the error may have two hundred lines."""
 _ZEROS = re.compile(r"(?<!\d)0+(?=\d)", re.ASCII)
 
 
@@ -84,8 +86,8 @@ class Likeness(Struct, frozen=True, kw_only=True):
 class Plan:
     """What an import would write, and what of it people should look at.
 
-    `changed` are known accounts as they will be. `without_price` are active accounts for whose
-    meals no price is known today.
+    `changed` are known accounts as they will be, without those that only get a card. `changes` has
+    those too. `without_price` are active accounts for whose meals no price is known today.
     """
 
     read: int
@@ -98,6 +100,11 @@ class Plan:
     likenesses: list[Likeness] = field(default_factory=list)
     past_prices: list[Change] = field(default_factory=list)
     without_price: list[str] = field(default_factory=list)
+
+    @property
+    def changed_count(self) -> int:
+        """Return how many known accounts change."""
+        return len({change.account for change in self.changes})
 
     def risks(self) -> dict[str, str]:
         """Return what must be allowed, each with its sentence."""
@@ -171,19 +178,18 @@ class _Planner:
     def _require_site(self, site: str) -> None:
         sites = self._standing.services
         if site not in sites:
-            listed = f"; sites are {', '.join(sorted(sites))}" if sites else ""
             raise AgentError(
-                f"site {shown(site)} does not exist{did_you_mean(site, sites)}{listed};"
+                f"site {shown(site)} does not exist{did_you_mean(site, sites)}"
+                f"{_listed('sites are', sorted(sites))};"
                 " a site is made with: canteen-central service"
             )
 
     def _require_services(self, site: str, prices: Sequence[Price]) -> None:
         services = self._standing.services.get(site, ())
         for service in sorted({price.service for price in prices} - set(services)):
-            listed = f"; its services are {', '.join(services)}" if services else ""
             raise AgentError(
-                f"site {site} has no service {shown(service)}"
-                f"{did_you_mean(service, services)}{listed};"
+                f"site {shown(site)} has no service {shown(service)}"
+                f"{did_you_mean(service, services)}{_listed('its services are', services)};"
                 " a service is made with: canteen-central service"
             )
 
@@ -205,15 +211,14 @@ class _Planner:
                     " give this account another card"
                 )
             self.plan.cards.append(Card(token, line.account, "active"))
+            name = f"{token[:8]}…"
+            if line.account in self._standing.accounts:
+                self.plan.changes.append(_change(line, "card", None, name))
             if known is not None:
-                self.plan.card_moves.append(
-                    CardMove(
-                        card=f"{token[:8]}…",
-                        place=line.place,
-                        before=known.account,
-                        after=line.account,
-                    )
+                move = CardMove(
+                    card=name, place=line.place, before=known.account, after=line.account
                 )
+                self.plan.card_moves.append(move)
 
     def _note_fields(self, line: Line, before: Account, after: Account) -> None:
         for column, name in FIELDS.items():
@@ -238,6 +243,12 @@ class _Planner:
         return account.status == "active" and not any(
             price.service in services and price.from_day <= self._today for price in prices
         )
+
+
+def _listed(words: str, names: Sequence[str]) -> str:
+    """Return the first names as a part of a sentence, nothing if there are none."""
+    more = ", …" * (len(names) > NAMES_LISTED_MAX)
+    return f"; {words} {', '.join(names[:NAMES_LISTED_MAX])}{more}" if names else ""
 
 
 def _new_account(line: Line) -> Account:

@@ -8,6 +8,7 @@ from agent.central.office.cards import block_card
 from agent.central.office.roster_plan import (
     LEADING_ZEROS,
     MOVE_CARDS,
+    NAMES_LISTED_MAX,
     PAST_PRICES,
     Change,
     Plan,
@@ -85,7 +86,7 @@ def test_only_what_a_file_states_changes(
          "site 'Primaria' does not exist; did you mean 'primaria'?; sites are media, primaria"),
         (f"account,site,prices\na-10,Primaria,{PRICE}\n", "site 'Primaria' does not exist"),
         ("account,site,prices\nb-1,primaria,pranzo 2026-09-01 3.66\n",
-         "site primaria has no service 'pranzo'; its services are lunch"),
+         "site 'primaria' has no service 'pranzo'; its services are lunch"),
         ("account,prices\na-10,Lunch 2027-09-01 3.66\n", "did you mean 'lunch'?"),
         (f"account,prices\nb-1,{PRICE}\n", "this account is new, but the file has no column site"),
         ("account,site\nb-1,primaria\n", "is new, but the file has no column prices"),
@@ -98,6 +99,23 @@ def test_what_does_not_exist_is_a_bad_line(
 ) -> None:
     printed = complaint(wire, path, text)
     assert "\n  line 2: " in printed and sentence in printed
+
+
+def test_a_new_card_of_a_known_account_is_a_change_and_of_a_new_one_is_not(
+    wire: Wire, path: Path
+) -> None:
+    plan = plan_roster(wire, path, "account,cards\na-10,em:0100000009\n")
+    assert [(row.field, row.before) for row in plan.changes] == [("card", None)]
+    assert (plan.changed_count, plan.changed) == (1, [])
+    text = f"account,site,cards,prices\nb-1,primaria,em:0100000009,{PRICE}\n"
+    assert plan_roster(wire, path, text).changes == []
+
+
+def test_of_many_sites_the_first_are_named(wire: Wire, path: Path) -> None:
+    for n in range(NAMES_LISTED_MAX):
+        set_service(wire.central.books, f"a-{n}", lunch())
+    printed = complaint(wire, path, f"account,site,prices\nb-1,zzz,{PRICE}\n")
+    assert printed.count(" a-") == NAMES_LISTED_MAX and "a-9, …;" in printed
 
 
 def test_a_known_account_at_a_site_without_services_may_stay(wire: Wire, path: Path) -> None:
@@ -129,6 +147,7 @@ def test_a_card_that_moves_must_be_allowed_and_shows_no_number(wire: Wire, path:
     plan = plan_roster(wire, path, "account,cards\na-10,em:0100000002\n")
     (move,) = plan.card_moves
     assert (move.place, move.before, move.after) == ("line 2", "0012", "a-10")
+    assert plan.changes == [change("card", None, move.card)]
     assert len(move.card) == 9 and "0100000002" not in move.card
     assert list(plan.risks()) == [MOVE_CARDS]
     assert "--move-cards" in plan.risks()[MOVE_CARDS]
