@@ -50,6 +50,8 @@ def next_position(books: Books) -> int:
 
 def next_positions(books: Books, count: int) -> range:
     """Count several changes of records at once and return their positions."""
+    if not count:
+        return range(0)  # nothing changes, so nothing is written
     (position,) = books.sql.execute(
         "UPDATE central SET position = position + ? RETURNING position", (count,)
     ).fetchone()

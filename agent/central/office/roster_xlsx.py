@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     AnyCell = Cell | MergedCell | ReadOnlyCell | EmptyCell
 
 UNPACKED_BYTES_MAX = 512 * 1024 * 1024
-"""A roster of 150,000 accounts unpacks to 120 MB; a larger one would fill the server's memory."""
+"""A roster of 150,000 accounts unpacks to 80 MB; a larger one would fill the server's memory."""
 ROWS_MAX = 1_048_576
 """Rows of a sheet in Excel. A damaged file may name a row far beyond."""
 

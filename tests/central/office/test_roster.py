@@ -1,8 +1,11 @@
 """The cells of a roster's line: what is absent, what may be empty, and every bad line named."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.central.office.roster import BAD_LINES_SHOWN_MAX, Line, read_roster
 from agent.domain.canteen import PRICE_CENTS_MAX, PRICES_MAX, Price
@@ -136,6 +139,32 @@ def test_a_card_number_in_a_wrong_column_is_never_shown(
 def test_a_card_number_in_place_of_an_account_is_not_shown_either(tmp_path: Path) -> None:
     text = complaint(tmp_path / "r.csv", "account", "04a1b2c3d4e5f6", "04a1b2c3d4e5f6")
     assert "line 3: account of 14 characters is already on line 2" in text
+
+
+COLUMN = st.sampled_from([*HEADER.split(","), "colour"])
+CELL = st.text(max_size=12) | st.sampled_from(["", "a-1", "primaria", PRICE, "none", '"', "\n"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    header=st.lists(COLUMN, max_size=9),
+    rows=st.lists(st.lists(CELL, max_size=9), max_size=5),
+    separator=st.sampled_from(",;\t"),
+)
+def test_any_cells_are_lines_or_a_sentence(
+    header: list[str], rows: list[list[str]], separator: str
+) -> None:
+    text = "\n".join(separator.join(row) for row in (header, *rows))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "r.csv"
+        path.write_bytes(text.encode("utf-8", "surrogatepass"))
+        try:
+            lines = read_roster(path, KEY)
+        except CentralError:
+            return
+    for line in lines:
+        texts = [line.given.get(column) or "" for column in ("class", "label", "dish")]
+        assert not any(set(text) & set('\n\r=;,"\0') for text in texts)
 
 
 def test_two_stray_quotes_are_reported_with_both_lines(tmp_path: Path) -> None:

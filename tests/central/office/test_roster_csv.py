@@ -1,6 +1,10 @@
 """CSV in the forms that offices save, and quotes that no reader may guess about."""
 
+import re
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.central.office.roster_csv import read_csv
 from agent.errors import CentralError
@@ -55,6 +59,19 @@ def test_line_numbers_count_the_separators_line() -> None:
 def test_bytes_that_may_be_other_letters_are_refused_with_their_line(letter: bytes) -> None:
     with pytest.raises(CentralError, match="line 2: a letter is neither UTF-8 nor"):
         read_csv(b"account,class\na-1,Citt" + letter + b"\n")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200) | st.text('";,\na', max_size=60).map(str.encode))
+def test_any_bytes_are_rows_or_a_sentence(data: bytes) -> None:
+    """No line is lost: each is in the place of exactly one row."""
+    try:
+        rows = read_csv(data)
+    except CentralError:
+        return
+    numbers = [list(map(int, re.findall(r"\d+", row.place))) for row in rows]
+    places = [n for place in numbers for n in range(place[0], place[-1] + 1)]
+    assert not places or places == list(range(places[0], places[-1] + 1))
 
 
 def test_quotes_at_both_ends_of_a_cell_are_read() -> None:
