@@ -120,6 +120,13 @@ class Database(SqliteFile[tuple[Any, ...]]):
         _, frames, done = self.only_row("PRAGMA wal_checkpoint(PASSIVE)")
         return bool(frames == done)
 
+    def begin_log_anew(self) -> None:
+        """Empty the log: what lies behind its newest commit may not be read as newer later.
+
+        Where another program reads, it stays.
+        """
+        self.only_row("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def reserve(self) -> None:
         """Reserve free pages in the file and a write-ahead log of full length.
 

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable
 
-from agent.domain.ledger import Place
+from agent.domain.ledger import Place, genesis
 from agent.store.rows import Incident, LaterNote, NoteRow, RecordRow, SetAside
 
 SET_ASIDE_PAYLOAD_BYTES_MAX = 65_536  # enough to recognise it; a flood must not fill the card
@@ -112,3 +112,10 @@ def insert_set_aside(sql: sqlite3.Connection, message: SetAside) -> None:
         "DELETE FROM set_aside WHERE n <= (SELECT max(n) FROM set_aside) - ?",
         (SET_ASIDE_ROWS_MAX,),
     )
+
+
+def insert_epoch(sql: sqlite3.Connection, number: int, epoch: str) -> None:
+    """Begin epoch `number` without entries."""
+    town, terminal = sql.execute("SELECT town, id FROM terminal").fetchone()
+    start = bytes.fromhex(genesis(town, terminal, epoch))
+    sql.execute("INSERT INTO epoch VALUES (?, ?, 0, ?)", (number, epoch, start))
