@@ -120,15 +120,18 @@ class _Log:
             page, commit_pages, *rest = _FRAME_HEADER.unpack_from(self.content, start)
             yield _Frame(number, page, commit_pages, (rest[0], rest[1]), (rest[2], rest[3]))
 
+    def _start_of(self, frame: _Frame) -> int:
+        return _LOG_HEADER.size + (frame.number - 1) * (FRAME_HEADER_BYTES + self.page_bytes)
+
     def page_of(self, frame: _Frame) -> bytes:
-        start = _LOG_HEADER.size + (frame.number - 1) * (FRAME_HEADER_BYTES + self.page_bytes)
-        return self.content[start + FRAME_HEADER_BYTES :][: self.page_bytes]
+        start = self._start_of(frame) + FRAME_HEADER_BYTES
+        return self.content[start : start + self.page_bytes]
 
     def is_right(self, frame: _Frame) -> bool:
         """Return whether SQLite uses a frame. Asked in order, up to the first that it does not."""
-        start = _LOG_HEADER.size + (frame.number - 1) * (FRAME_HEADER_BYTES + self.page_bytes)
         if frame.salts != self.salts or not frame.page:
             return False
+        start = self._start_of(frame)
         self.checksum.add(self.content[start : start + 8])
         self.checksum.add(self.page_of(frame))
         return self.checksum.value == frame.checksum
