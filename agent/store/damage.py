@@ -9,6 +9,7 @@ from agent.domain.ledger import EPOCH_NUMBER_MAX, SEQ_MAX, ChainEnd, Place, gene
 from agent.errors import DamagedError
 from agent.store.database import Database
 from agent.store.proof import hash_of
+from agent.store.schema import is_whole
 from agent.store.standing import standing
 
 INDEX_FAULTS_MAX = 100  # SQLite reports so many; a rebuilt index is checked again
@@ -40,7 +41,7 @@ def find_damage(db: Database) -> str | None:
     """
     try:
         with db.reading() as sql:
-            fault = _page_fault(sql) or _epoch_fault(sql) or _acked_fault(sql)
+            fault = _page_fault(sql) or _epoch_fault(sql) or _acked_fault(sql) or _sum_fault(sql)
             if fault is not None:
                 return f"{db.path}: {fault}"
             _read_texts(sql)
@@ -129,3 +130,11 @@ def _read_texts(sql: sqlite3.Connection) -> None:
         pass
     for table in ("terminal", "note", "incident"):
         sql.execute(f"SELECT * FROM {table}").fetchall()
+
+
+def _sum_fault(sql: sqlite3.Connection) -> str | None:
+    """Return which row outside the chain is damaged. Records are looked at when they are read."""
+    for table in ("terminal", "epoch", "note"):
+        if sql.execute(f"SELECT 1 FROM {table} WHERE NOT {is_whole(table)}").fetchone():
+            return f"a row of the table {table} does not match its checksum"
+    return None

@@ -9,6 +9,7 @@ power cut. `psow=0`: a torn 4 KiB block does not take a committed neighbour with
 
 import shutil
 import sqlite3
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,11 @@ class Database(SqliteFile[tuple[Any, ...]]):
         self._headroom_bytes = headroom_bytes
         self.cache = Cache(keeps=not read_only)
         super().__init__(path, FORM, "ro" if read_only else "rwc")
+
+    def _connect(self, path: Path, mode: str) -> sqlite3.Connection:
+        sql = super()._connect(path, mode)
+        sql.create_function("crc32", 1, zlib.crc32, deterministic=True)
+        return sql
 
     def reopen(self) -> None:
         self.cache.clear()

@@ -32,7 +32,9 @@ def take_over(db: Database, copies: Iterable[EpochCopy], epoch_bits: str) -> Non
             values = (base.seq, bytes.fromhex(base.hash))
             if number is None:
                 newest = known[base.epoch] = number = newest + 1
-                sql.execute("INSERT INTO epoch VALUES (?, ?, ?, ?)", (number, base.epoch, *values))
+                sql.execute(
+                    "INSERT INTO epoch VALUES (?, ?, ?, ?, NULL)", (number, base.epoch, *values)
+                )
             else:
                 sql.execute(
                     "UPDATE epoch SET base_seq = ?1, base_hash = ?2 WHERE n = ?3 AND base_seq > ?1",

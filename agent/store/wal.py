@@ -15,11 +15,15 @@ without further copies of that commit's frame:
 | of more than one transaction | DAMAGED: the first was flushed before the second began |
 
 Which of the two TORN was cannot be decided from the bytes. The caller looks for an entry in them.
+One more witness is the index that SQLite keeps in memory and in the file `-shm`. It names the
+newest commit, and is written after the flush. If it has more frames than the log, the log lost
+them: DAMAGED. After a power cut the index may be old; then it names fewer, and says nothing.
 A header that fails its checksum is NO_HEADER: a cut while the log was begun anew, when the file
 already held everything, or damage. The caller compares the entries.
 """
 
 import struct
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,6 +35,7 @@ PAGE_BYTES_LEAST, PAGE_BYTES_MOST = 512, 65_536  # what SQLite allows
 
 _LOG_HEADER = struct.Struct(">8I")
 _FRAME_HEADER = struct.Struct(">6I")
+_INDEX_HEADER = struct.Struct("=3IBBH8I")  # in the machine's byte order
 _WORD = 0xFFFF_FFFF
 
 
@@ -156,7 +161,11 @@ def look_at(log: Path) -> LogLook:
         used = frame.number
         if frame.commit_pages:
             commit = frame
-    behind = _without_copies(known, frames[commit.number if commit else 0 :], commit)
+    newest = commit.number if commit else 0
+    if (missing := _frames_in_index(log, known.salts) - newest) > 0:
+        sentence = f"{log.name} has lost {missing} frames behind frame {newest}"
+        return LogLook(LogState.DAMAGED, sentence)
+    behind = _without_copies(known, frames[newest:], commit)
     if not behind:
         return LogLook(LogState.WHOLE)
     if _transactions(behind) > 1:
@@ -164,6 +173,25 @@ def look_at(log: Path) -> LogLook:
         return LogLook(LogState.DAMAGED, sentence)
     sentence = f"the newest transaction in {log.name} is incomplete, from frame {used + 1} on"
     return LogLook(LogState.TORN, sentence, b"".join(map(known.page_of, behind)))
+
+
+def _frames_in_index(log: Path, salts: tuple[int, int]) -> int:
+    """Return how many frames the newest commit had, by SQLite's index; 0 if it does not say.
+
+    `salts` are those of the log: an index of another use of it says nothing.
+    """
+    try:
+        raw = log.with_name(log.name.removesuffix("-wal") + "-shm").read_bytes()
+    except OSError:
+        return 0
+    if len(raw) < _INDEX_HEADER.size:
+        return 0
+    *_, frames, _, _, _, first, second, sum1, sum2 = _INDEX_HEADER.unpack_from(raw)
+    checksum = _Sum(0, 0, is_big_endian=sys.byteorder == "big")
+    checksum.add(raw[: _INDEX_HEADER.size - 8])
+    its_salts = struct.unpack(">2I", struct.pack("=2I", first, second))
+    is_of_this_log = its_salts == salts and checksum.value == (sum1, sum2)
+    return int(frames) if is_of_this_log else 0
 
 
 def _without_copies(log: _Log, frames: Iterable[_Frame], commit: _Frame | None) -> list[_Frame]:

@@ -45,7 +45,7 @@ def initialise(db: Database, *, town: str, terminal: str, epoch: str) -> None:
         if sql.execute("SELECT 1 FROM terminal").fetchone():
             return
         sql.execute(
-            "INSERT INTO terminal VALUES (1, ?, ?, ?, NULL, 0, 0, 0, NULL, NULL, NULL, 0, 0)",
+            "INSERT INTO terminal VALUES (1, ?, ?, ?, NULL, 0, 0, 0, NULL, NULL, NULL, 0, 0, NULL)",
             (town, terminal, Place(1, 0).n),
         )
         insert_epoch(sql, 1, epoch)
