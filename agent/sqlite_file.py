@@ -249,7 +249,7 @@ class SqliteFile(Generic[Row]):
             return
         except OSError as error:
             raise self._kind.error(f"{self.path}: cannot be read: {error.strerror}") from error
-        if not file_bytes and not (log.exists() and log.stat().st_size):
+        if not file_bytes:
             raise self._kind.error(
                 f"{self.path}: is empty; put the file back, or delete it to start a new one"
             )

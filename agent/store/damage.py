@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from collections.abc import Iterator
 
 import msgspec
 
@@ -9,7 +10,7 @@ from agent.domain.ledger import EPOCH_NUMBER_MAX, SEQ_MAX, ChainEnd, Place, gene
 from agent.errors import DamagedError
 from agent.store.database import Database
 from agent.store.proof import hash_of
-from agent.store.schema import is_whole
+from agent.store.schema import SUMMED, is_whole
 from agent.store.standing import standing
 
 INDEX_FAULTS_MAX = 100  # SQLite reports so many; a rebuilt index is checked again
@@ -41,7 +42,12 @@ def find_damage(db: Database) -> str | None:
     """
     try:
         with db.reading() as sql:
-            fault = _page_fault(sql) or _epoch_fault(sql) or _acked_fault(sql) or _sum_fault(sql)
+            fault = (
+                next(page_faults(db, 1), None)
+                or _epoch_fault(sql)
+                or _acked_fault(sql)
+                or _sum_fault(sql)
+            )
             if fault is not None:
                 return f"{db.path}: {fault}"
             _read_texts(sql)
@@ -57,9 +63,8 @@ def rebuild_indexes(db: Database) -> list[str]:
     A wrong index would answer that a child has not eaten, or leave a meal out of a balance. No
     effect where anything else is wrong, too. Raise `StoreError`.
     """
-    sentences = [str(row[0]) for row in db.rows(f"PRAGMA integrity_check({INDEX_FAULTS_MAX})")]
-    faults = [_INDEX_FAULT.match(sentence) for sentence in sentences]
-    if sentences == ["ok"] or not all(faults):
+    faults = [_INDEX_FAULT.match(sentence) for sentence in page_faults(db, INDEX_FAULTS_MAX)]
+    if not all(faults):
         return []
     names = sorted({match[1] for match in faults if match})
     with db.transaction() as sql:
@@ -68,9 +73,20 @@ def rebuild_indexes(db: Database) -> list[str]:
     return names
 
 
-def _page_fault(sql: sqlite3.Connection) -> str | None:
-    (word,) = sql.execute("PRAGMA integrity_check(1)").fetchone()
-    return None if word == "ok" else str(word)
+def page_faults(db: Database, count_max: int) -> Iterator[str]:
+    """Yield what SQLite finds wrong with pages, indexes and constraints."""
+    for (sentence,) in db.rows(f"PRAGMA integrity_check({count_max})"):
+        if sentence != "ok":
+            yield str(sentence)
+
+
+def sum_faults(db: Database) -> Iterator[str]:
+    """Yield a sentence for each table with rows that do not match their checksums."""
+    for table in SUMMED:
+        statement = f"SELECT count(*) FROM {table} WHERE NOT {is_whole(table)}"
+        (count,) = db.only_row(statement)
+        if count:
+            yield f"table {table}: {count} rows do not match their checksums"
 
 
 def _epoch_fault(sql: sqlite3.Connection) -> str | None:

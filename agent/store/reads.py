@@ -270,7 +270,8 @@ def digest_step(
     rows = db.rows(
         f"SELECT kind, id, {BODY}, 0, {_OWN_CENTS} FROM record WHERE (kind, id) > (?1, ?2)"
         " AND NOT EXISTS (SELECT 1 FROM unread u WHERE u.kind = record.kind AND u.id = record.id)"
-        f" UNION ALL SELECT kind, id, {body_of('unread')}, 1, 0 FROM unread WHERE (kind, id) > (?1, ?2)"
+        f" UNION ALL SELECT kind, id, {body_of('unread')}, 1, 0 FROM unread"
+        " WHERE (kind, id) > (?1, ?2)"
         " ORDER BY 1, 2 LIMIT ?3",
         (*after, DIGEST_STEP_RECORDS),
     )

@@ -13,7 +13,7 @@ PAGE_BYTES = 1024  # a tap changes a few pages; small pages keep a lunch within 
 
 # Rows that promise something outside the hash chain, and their columns. `sum` of such a row is the
 # CRC-32 of them: every flipped bit in it is noticed before the row is believed.
-_SUMMED = {
+SUMMED = {
     "record": ("kind", "id", "p", "h", "named", "body"),
     "unread": ("kind", "id", "p", "h", "named", "body"),
     "note": ("n", "status", "reason"),
@@ -28,7 +28,7 @@ _KEYS = {"record": 2, "unread": 2, "note": 3, "epoch": 1, "terminal": 1}  # so m
 
 def sum_of(table: str, prefix: str = "") -> str:
     """Return the SQL expression of a row's sum. `database.py` gives SQLite the function crc32."""
-    texts = (f"coalesce({prefix}{column}, '')" for column in _SUMMED[table])
+    texts = (f"coalesce({prefix}{column}, '')" for column in SUMMED[table])
     return f"crc32(CAST({' || char(0) || '.join(texts)} AS BLOB))"
 
 
@@ -47,7 +47,7 @@ def body_of(table: str) -> str:
 
 def _sums(table: str) -> str:
     """Return the part of a migration that adds the sums of a table."""
-    key = " AND ".join(f"{column} = new.{column}" for column in _SUMMED[table][: _KEYS[table]])
+    key = " AND ".join(f"{column} = new.{column}" for column in SUMMED[table][: _KEYS[table]])
     seal = f"UPDATE {table} SET sum = {sum_of(table)}"
     triggers = "".join(
         f"""
@@ -180,5 +180,5 @@ CREATE TABLE unread (
 ALTER TABLE terminal ADD COLUMN wiped INTEGER NOT NULL DEFAULT 0 CHECK (wiped IN (0, 1));
 """,
     # The sums are set by triggers, so no statement can forget them.
-    "".join(map(_sums, _SUMMED)),
+    "".join(map(_sums, SUMMED)),
 )

@@ -28,6 +28,7 @@ from agent.readers.presence import RecentTaps
 from agent.store.database import Database
 from agent.store.recovery import LedgerFile, close_without_checkpoint
 from agent.store.standing import standing
+from agent.store.viewing import LOCK_NAME
 from agent.sync.events import Acknowledge, DropLink, Publish
 from agent.sync.ledger_file import end_of
 from agent.sync.link import MqttLink
@@ -262,7 +263,7 @@ def lock_state_dir(state_dir: Path) -> IO[str]:
     """
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
-        lock = open(state_dir / "lock", "w", encoding="ascii")  # noqa: SIM115  # held until the end
+        lock = open(state_dir / LOCK_NAME, "w", encoding="ascii")  # noqa: SIM115  # held until the end
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
