@@ -57,20 +57,15 @@ def find_damage(db: Database) -> str | None:
     return None
 
 
-def rebuild_indexes(db: Database) -> list[str]:
-    """Rebuild each index that differs from its table; return their names.
+def damaged_indexes(db: Database) -> list[str]:
+    """Return the names of the indexes that differ from their table, if nothing else is wrong.
 
-    A wrong index would answer that a child has not eaten, or leave a meal out of a balance. No
-    effect where anything else is wrong, too. Raise `StoreError`.
+    A wrong index would answer that a child has not eaten, or leave a meal out of a balance.
     """
     faults = [_INDEX_FAULT.match(sentence) for sentence in page_faults(db, INDEX_FAULTS_MAX)]
     if not all(faults):
         return []
-    names = sorted({match[1] for match in faults if match})
-    with db.transaction() as sql:
-        for name in names:
-            sql.execute(f"REINDEX {name}")
-    return names
+    return sorted({match[1] for match in faults if match})
 
 
 def page_faults(db: Database, count_max: int) -> Iterator[str]:

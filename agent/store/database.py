@@ -100,7 +100,8 @@ class Database(SqliteFile[tuple[Any, ...]]):
     def compact(self) -> None:
         """Rewrite the file without free pages, empty the log, and delete old copies.
 
-        Old copies are those from before migrations, and damaged files with their exports.
+        Old copies are those from before migrations, damaged files with their exports, and ledgers
+        of other terminals.
 
         For a terminal that must forget. Raise `StoreError` while another program reads: then old
         data may be left.
@@ -108,7 +109,7 @@ class Database(SqliteFile[tuple[Any, ...]]):
         try:
             self.sql.execute("VACUUM")
             (busy, _, _) = self.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            for kind in ("schema", "damaged"):
+            for kind in ("schema", "damaged", "of"):
                 for copy in self.path.parent.glob(f"{self.path.name}.{kind}-*"):
                     shutil.rmtree(copy) if copy.is_dir() else copy.unlink()
         except (*FAULTS, OSError) as error:

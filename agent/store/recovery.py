@@ -20,12 +20,12 @@ from agent.errors import DamagedError, StoreError
 from agent.sqlite_file import FAULTS, sync_folder
 from agent.store import restoring, writes
 from agent.store.carve import entries_in
-from agent.store.damage import find_damage, rebuild_indexes
+from agent.store.damage import damaged_indexes, find_damage
 from agent.store.database import Database
 from agent.store.proof import Pool
 from agent.store.rows import EpochCopy, Incident, SealedBody
 from agent.store.salvage import COPY, Owner, SalvagedEpoch, read_damaged
-from agent.store.standing import tail
+from agent.store.standing import standing, tail
 from agent.store.wal import LogLook, LogState, look_at
 
 ASIDE_MAX = 1_000  # damaged files kept beside a ledger
@@ -58,13 +58,14 @@ class LedgerFile:
         """
         try:
             is_replaced = _finish_exchange(self.path)
+            self._bring_back()
             fault = None if is_replaced else known_damage  # the damage was of the file before
             if fault is None:
                 look = self._look()
                 db = self._opened(self.path)
                 fault = self._checked(db, look, at)
                 if fault is None:
-                    return db
+                    return self._own(db, at)
                 close_without_checkpoint(db)
         except DamagedError as error:
             fault = str(error)
@@ -75,6 +76,34 @@ class LedgerFile:
         except OSError as error:
             raise StoreError(f"{fault}; no new file could be put in its place: {error}") from error
         return Database(self.path)
+
+    def _own(self, db: Database, at: str) -> Database:
+        """Return the ledger, or this terminal's in the place of another terminal's.
+
+        That one keeps its entries under a name of its own, and comes back with its terminal.
+        """
+        found = standing(db)
+        if (found.town, found.terminal) == (self.town, self.terminal):
+            return db
+        db.close()
+        apart = _apart(self.path, found.town, found.terminal)
+        if apart.exists():
+            raise StoreError(f"{self.path}: belongs to another terminal, and {apart} exists")
+        _rename_with_log(self.path, apart)
+        detail = (
+            f"{self.path.name} was the ledger of {found.town}/{found.terminal} and is kept as"
+            f" {apart.name}; it is used again when agent.toml names that terminal"
+        )
+        log.error("Ledger of another terminal: %s", detail)
+        own = self.open(at)
+        writes.add_incident(own, Incident(at=at, kind="foreign_file", detail=detail))
+        return own
+
+    def _bring_back(self) -> None:
+        """Put this terminal's own ledger back, where another's was used meanwhile."""
+        apart = _apart(self.path, self.town, self.terminal)
+        if apart.exists() and not self.path.exists():
+            _rename_with_log(apart, self.path)
 
     def _look(self) -> LogLook:
         """Look at the log and the file before SQLite does. Raise `DamagedError`."""
@@ -100,22 +129,24 @@ class LedgerFile:
         """
         try:
             fault = find_damage(db)
-            rebuilt = rebuild_indexes(db) if fault else []
-            if rebuilt:
-                fault = find_damage(db)
+            if fault is not None:
+                for name in damaged_indexes(db):
+                    detail = f"rebuilt: {name}; its table is whole"
+                    incident = Incident(at=at, kind="damaged_index", detail=detail)
+                    writes.rebuild_index(db, name, incident)
+                    log.error("Index of the ledger %s", detail)
+                    fault = None
+                fault = fault or find_damage(db)
             fault = fault or _taken_back(db, _newest_alone(self.path))
             if fault is None:
-                self._tell_of(db, look, rebuilt, at)
+                self._tell_of(db, look, at)
         except StoreError:
             close_without_checkpoint(db)
             raise
         return fault
 
-    def _tell_of(self, db: Database, look: LogLook, rebuilt: list[str], at: str) -> None:
-        """Add incidents for what was mended, and take the entry of an incomplete transaction."""
-        if rebuilt:
-            detail = f"rebuilt: {', '.join(rebuilt)}; the table beside it was whole"
-            writes.add_incident(db, Incident(at=at, kind="damaged_index", detail=detail))
+    def _tell_of(self, db: Database, look: LogLook, at: str) -> None:
+        """Take the entry of an incomplete transaction, with an incident about the log."""
         if not look.reason:
             return
         last = tail(db)
@@ -211,6 +242,22 @@ def _log_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
+def _is_same(path: Path, other: Path) -> bool:
+    return path.exists() and other.exists() and path.samefile(other)
+
+
+def _apart(path: Path, town: str, terminal: str) -> Path:
+    return path.with_name(f"{path.name}.of-{town}-{terminal}")
+
+
+def _rename_with_log(path: Path, new: Path) -> None:
+    """Rename a closed file and its log, the log first: after a power cut the file follows it."""
+    if _log_of(path).exists():
+        _log_of(path).rename(_log_of(new))
+    path.rename(new)
+    sync_folder(new.parent)
+
+
 class _Newest(NamedTuple):
     """The newest entry that a file has without its log."""
 
@@ -276,9 +323,8 @@ def keep_aside(path: Path) -> Path:
     """
     for n in range(1, ASIDE_MAX + 1):
         aside = path.with_name(f"{path.name}.damaged-{n}")
-        if not aside.exists():
-            break
-        if aside.samefile(path):
+        is_free = not aside.exists() and not _log_of(aside).exists()
+        if is_free or _is_same(aside, path) or _is_same(_log_of(aside), _log_of(path)):
             break
     else:
         raise OSError(f"{ASIDE_MAX} damaged files exist already; move them to another disk")

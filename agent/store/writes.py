@@ -301,6 +301,13 @@ def recount_incident(db: Database, kind: str, detail: str) -> None:
         )
 
 
+def rebuild_index(db: Database, name: str, incident: Incident) -> None:
+    """Make an index anew from its table."""
+    with db.transaction() as sql:
+        sql.execute(f"REINDEX {name}")
+        insert_incident(sql, incident)
+
+
 def keep_belief(db: Database, boot: str, belief: Belief) -> None:
     """Keep the confirmed time of a boot, for a process that starts again."""
     with db.transaction() as sql:

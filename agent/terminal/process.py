@@ -19,15 +19,14 @@ from pathlib import Path
 from typing import IO
 
 from agent.domain.clock import Reading, format_instant
-from agent.errors import AgentError, ConfigError, StoreError
+from agent.errors import AgentError, StoreError
 from agent.ops.clock import boot_id, read_clock
 from agent.ops.notify import Notifier
 from agent.readers.events import CardPresented, CardUnreadable, Show
 from agent.readers.open import reader_thread
 from agent.readers.presence import RecentTaps
 from agent.store.database import Database
-from agent.store.recovery import LedgerFile, close_without_checkpoint
-from agent.store.standing import standing
+from agent.store.recovery import LedgerFile
 from agent.store.viewing import LOCK_NAME
 from agent.sync.events import Acknowledge, DropLink, Publish
 from agent.sync.ledger_file import end_of
@@ -130,20 +129,7 @@ class App:
             export=write_export,
             on_progress=self._notifier.watchdog,
         )
-        db = ledger.open(format_instant(self._reading().wall), known_damage)
-        try:
-            own = standing(db)
-        except StoreError:
-            close_without_checkpoint(db)  # it may be damaged
-            raise
-        if (own.town, own.terminal) != (config.town, config.terminal):
-            db.close()
-            raise ConfigError(
-                f"{config.database}: is the ledger of {own.town}/{own.terminal}, agent.toml says"
-                f" {config.town}/{config.terminal}; correct agent.toml, or give this terminal a"
-                " state_dir of its own"
-            )
-        return db
+        return ledger.open(format_instant(self._reading().wall), known_damage)
 
     def _loop(self) -> None:
         self._notifier.ready()

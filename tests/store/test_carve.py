@@ -3,6 +3,7 @@
 import random
 
 from agent.domain.ledger import seal
+from agent.store import writes
 from agent.store.carve import HASH_BYTES, entries_in, epochs_in
 from agent.store.insertion import sealed_body
 from agent.store.rows import SealedBody
@@ -16,8 +17,6 @@ def sealed(account: str, seq: int) -> SealedBody:
 
 def test_every_entry_of_a_file_is_found(disk: Disk) -> None:
     undone = [disk.meal(f"a-{n}") for n in range(30)][3]
-    from agent.store import writes
-
     writes.append(disk.db, storno(undone))
     disk.db.checkpoint()
     found = {entry.body for entry in entries_in(disk.db.path.read_bytes())}

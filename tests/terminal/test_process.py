@@ -114,14 +114,6 @@ def test_a_state_directory_that_cannot_be_used_is_a_storage_fault(tmp_path: Path
         lock_state_dir(tmp_path / "file")
 
 
-def test_a_ledger_of_another_terminal_ends_the_start_with_78(config: Config) -> None:
-    config.state_dir.mkdir()
-    with contextlib.closing(Database(config.database)) as db:
-        writes.initialise(db, town="borgo", terminal="t-9", epoch="1-0123456789abcdef")
-    output = run_agent("run", "-c", config.state_dir.with_name("agent.toml"), code=78)
-    assert "is the ledger of borgo/t-9, agent.toml says borgo/t-1" in output
-
-
 def test_the_bits_of_an_epoch_are_16_hex_digits_and_random() -> None:
     bits = {new_epoch_bits() for _ in range(100)}
     assert len(bits) == 100 and {len(text) for text in bits} == {16}
