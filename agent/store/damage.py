@@ -13,7 +13,6 @@ from agent.store.proof import hash_of
 from agent.store.schema import SUMMED, is_whole
 from agent.store.standing import standing
 
-INDEX_FAULTS_MAX = 100  # SQLite reports so many; a rebuilt index is checked again
 # What `PRAGMA integrity_check` says of an index whose own pages are whole.
 _INDEX_FAULT = re.compile(
     r"(?:row \d+ missing from|wrong # of entries in|non-unique entry in) index (\w+)$"
@@ -43,7 +42,7 @@ def find_damage(db: Database) -> str | None:
     try:
         with db.reading() as sql:
             fault = (
-                next(page_faults(db, 1), None)
+                next(page_faults(db), None)
                 or _epoch_fault(sql)
                 or _acked_fault(sql)
                 or _sum_fault(sql)
@@ -62,15 +61,15 @@ def damaged_indexes(db: Database) -> list[str]:
 
     A wrong index would answer that a child has not eaten, or leave a meal out of a balance.
     """
-    faults = [_INDEX_FAULT.match(sentence) for sentence in page_faults(db, INDEX_FAULTS_MAX)]
+    faults = [_INDEX_FAULT.match(sentence) for sentence in page_faults(db)]
     if not all(faults):
         return []
     return sorted({match[1] for match in faults if match})
 
 
-def page_faults(db: Database, count_max: int) -> Iterator[str]:
-    """Yield what SQLite finds wrong with pages, indexes and constraints."""
-    for (sentence,) in db.rows(f"PRAGMA integrity_check({count_max})"):
+def page_faults(db: Database) -> Iterator[str]:
+    """Yield what SQLite finds wrong with pages, indexes and constraints, a hundred at most."""
+    for (sentence,) in db.rows("PRAGMA integrity_check"):
         if sentence != "ok":
             yield str(sentence)
 

@@ -127,8 +127,8 @@ class Database(SqliteFile[tuple[Any, ...]]):
         _, frames, done = self.only_row("PRAGMA wal_checkpoint(PASSIVE)")
         return bool(frames == done)
 
-    def begin_log_anew(self) -> None:
-        """Empty the log: what lies behind its newest commit may not be read as newer later.
+    def empty_log(self) -> None:
+        """Empty the log, so that nothing behind its newest commit is read as newer later.
 
         Where another program reads, it stays.
         """

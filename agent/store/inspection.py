@@ -26,7 +26,7 @@ _INDEXES = {
 
 
 class Inspection:
-    """A pass over one file, which begins anew when it has reached the end."""
+    """A pass over one file; after the last slice it begins again."""
 
     def __init__(self, db: Database) -> None:
         self._db = db

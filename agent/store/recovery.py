@@ -82,16 +82,16 @@ class LedgerFile:
 
         That one keeps its entries under a name of its own, and comes back with its terminal.
         """
-        found = standing(db)
-        if (found.town, found.terminal) == (self.town, self.terminal):
+        its = standing(db)
+        if (its.town, its.terminal) == (self.town, self.terminal):
             return db
         db.close()
-        apart = _apart(self.path, found.town, found.terminal)
+        apart = _apart(self.path, its.town, its.terminal)
         if apart.exists():
             raise StoreError(f"{self.path}: belongs to another terminal, and {apart} exists")
         _rename_with_log(self.path, apart)
         detail = (
-            f"{self.path.name} was the ledger of {found.town}/{found.terminal} and is kept as"
+            f"{self.path.name} was the ledger of {its.town}/{its.terminal} and is kept as"
             f" {apart.name}; it is used again when agent.toml names that terminal"
         )
         log.error("Ledger of another terminal: %s", detail)
@@ -160,7 +160,7 @@ class LedgerFile:
             detail += "all its entries are in the file"
         log.warning("Log of the ledger: %s", detail)
         restoring.append_proved(db, entries, Incident(at=at, kind="torn_write", detail=detail))
-        db.begin_log_anew()
+        db.empty_log()
 
     def _replace(self, fault: str, at: str) -> None:
         for left in self.path.parent.glob(f"{self.path.name}.damaged-*{COPY}*"):

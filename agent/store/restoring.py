@@ -18,7 +18,7 @@ def take_over(db: Database, copies: Iterable[EpochCopy], epoch_bits: str) -> Non
     """Take entries of another file into this one; begin a new epoch if they are of other epochs.
 
     Entries of an epoch that is here must lie directly before or behind its own. All entries are
-    sent to the central again, which recognises those it has; records are asked for again.
+    sent to the central again, which recognises those it has; records are requested again.
     """
     copies = list(copies)
     if not copies:

@@ -122,7 +122,7 @@ class _Views:
             for row in _rows(sql, "SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n"):
                 if isinstance(row[1], str) and row not in self.rows:
                     self.rows.append(EpochRow(*row))
-            # A damaged page ends a scan: the other direction reads what lies behind it.
+            # A damaged page ends a scan: the other direction reads what is behind it.
             for order in ("ASC", "DESC"):
                 self._scan(sql, f"SELECT n, hash, body FROM entry ORDER BY n {order}")
             self.damaged.rules = list(_rules(sql)) or self.damaged.rules

@@ -68,21 +68,11 @@ def _read_standing(db: Database) -> Standing:
         ).fetchone()
         if row is None:
             raise StoreError(f"{db.path}: holds no terminal yet")
-        (
-            town,
-            terminal,
-            mark,
-            generation,
-            position,
-            resyncing,
-            last_contact_at,
-            order_done,
-            wiped,
-            newest,
-            is_row_whole,
-        ) = row
-        if not is_row_whole:
+        *row, is_whole_row = row
+        if not is_whole_row:
             raise DamagedError(f"{db.path}: the row of the terminal does not match its checksum")
+        town, terminal, mark, generation, position, *row = row
+        resyncing, last_contact_at, order_done, wiped, newest = row
         waiting = sql.execute("SELECT epoch FROM entry WHERE n > ? ORDER BY n LIMIT 1", (mark,))
         number = (waiting.fetchone() or (newest,))[0]
         span = _span(sql, "n = ?", number)

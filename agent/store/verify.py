@@ -16,7 +16,6 @@ from agent.store.salvage import Owner, read_damaged
 from agent.store.standing import epochs, standing
 from agent.store.wal import look_at
 
-PAGE_FAULTS_MAX = 20  # a page of zeros breaks hundreds of rows; the first sentences say enough
 # What a value of another type or size than the schema's raises.
 _WRONG_VALUES = (StoreError, TypeError, ValueError, AttributeError, OverflowError, KeyError)
 
@@ -24,7 +23,7 @@ _WRONG_VALUES = (StoreError, TypeError, ValueError, AttributeError, OverflowErro
 def verify(db: Database) -> Iterator[str]:
     """Yield a sentence for each difference; nothing when all is correct."""
     parts: dict[str, Callable[[Database], Iterator[str]]] = {
-        "pages": lambda db: page_faults(db, PAGE_FAULTS_MAX),
+        "pages": page_faults,
         "checksums": sum_faults,
         "entries": _verify_chains,
         "balances": _verify_balances,

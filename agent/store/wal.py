@@ -5,7 +5,7 @@ SQLite uses a log up to the first frame whose checksum fails, and says nothing a
 light, so only the newest transaction can be incomplete. After one flipped bit it takes back every
 later light. This module reads bytes. It opens nothing with SQLite, and changes nothing.
 
-Frames carry the salts of the log's present use. What lies behind the last commit that SQLite uses,
+Frames carry the salts of the log's present use. What is behind the last commit that SQLite uses,
 without further copies of that commit's frame:
 
 | frames with the present salts | state |
@@ -18,7 +18,7 @@ Which of the two TORN was cannot be decided from the bytes. The caller looks for
 One more witness is the index that SQLite keeps in memory and in the file `-shm`. It names the
 newest commit, and is written after the flush. If it has more frames than the log, the log lost
 them: DAMAGED. After a power cut the index may be old; then it names fewer, and says nothing.
-A header that fails its checksum is NO_HEADER: a cut while the log was begun anew, when the file
+A header that fails its checksum is NO_HEADER: a cut while the log began again, when the file
 already held everything, or damage. The caller compares the entries.
 """
 
@@ -143,7 +143,7 @@ class _Log:
 
 
 def look_at(log: Path) -> LogLook:
-    """Return what can be said of a write-ahead log. Raise `OSError` when it cannot be read."""
+    """Return what the bytes of a write-ahead log tell. Raise `OSError` when it cannot be read."""
     try:
         content = log.read_bytes()
     except FileNotFoundError:
@@ -169,7 +169,7 @@ def look_at(log: Path) -> LogLook:
     if not behind:
         return LogLook(LogState.WHOLE)
     if _transactions(behind) > 1:
-        sentence = f"{log.name} is damaged at frame {used + 1}; {len(behind)} frames lie behind it"
+        sentence = f"{log.name} is damaged at frame {used + 1}; {len(behind)} frames follow it"
         return LogLook(LogState.DAMAGED, sentence)
     sentence = f"the newest transaction in {log.name} is incomplete, from frame {used + 1} on"
     return LogLook(LogState.TORN, sentence, b"".join(map(known.page_of, behind)))

@@ -302,7 +302,7 @@ def recount_incident(db: Database, kind: str, detail: str) -> None:
 
 
 def rebuild_index(db: Database, name: str, incident: Incident) -> None:
-    """Make an index anew from its table."""
+    """Make an index from its table again."""
     with db.transaction() as sql:
         sql.execute(f"REINDEX {name}")
         insert_incident(sql, incident)

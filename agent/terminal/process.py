@@ -249,7 +249,7 @@ def lock_state_dir(state_dir: Path) -> IO[str]:
     """
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
-        lock = open(state_dir / LOCK_NAME, "w", encoding="ascii")  # noqa: SIM115  # held until the end
+        lock = open(state_dir / LOCK_NAME, "w", encoding="ascii")  # noqa: SIM115  # held to the end
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()

@@ -67,7 +67,7 @@ def box(tmp_path: Path) -> Box:
         writes.initialise(db, town=TOWN, terminal=TERMINAL, epoch=EPOCH)
         rows = [account(f"a-{n}", 2_000, n) for n in range(1, MEALS + 1)]
         writes.apply_changes(db, changeset(rows, to=MEALS, acked=Place(1, 0), reset=True))
-        db.begin_log_anew()
+        db.empty_log()
         for n in range(1, MEALS + 1):
             writes.append(db, meal(f"a-{n}"))
         box.wanted = {body for (body,) in db.rows("SELECT body FROM entry")}
@@ -169,7 +169,7 @@ def test_a_damaged_index_is_rebuilt_and_no_child_eats_twice(box: Box) -> None:
     """One bit in a key of `meal_once`: by that index the child has not eaten."""
     box.put()
     with closing(Database(box.path)) as db:
-        db.begin_log_anew()
+        db.empty_log()
         (root,) = db.only_row("SELECT rootpage FROM sqlite_master WHERE name = 'meal_once'")
         content = box.path.read_bytes()
     pages = range(len(content) // PAGE_BYTES)

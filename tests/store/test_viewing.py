@@ -43,6 +43,7 @@ def test_beside_an_agent_the_file_is_read_in_place(disk: Disk) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with view(disk.db.path) as db:
             assert db.path == disk.db.path
+            assert db.only_row("SELECT count(*) FROM entry") == (1,)
             disk.meal("a-2")  # the agent goes on; the view stays as it was
             assert db.only_row("SELECT count(*) FROM entry") == (1,)
 

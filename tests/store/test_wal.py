@@ -28,7 +28,7 @@ def log_of(disk: Disk) -> Path:
 
 def logged(disk: Disk, meals: int) -> bytes:
     """Return the log of so many meals, each a transaction; it holds nothing else."""
-    disk.db.begin_log_anew()
+    disk.db.empty_log()
     for n in range(meals):
         disk.meal(f"a-{n}")
     return log_of(disk).read_bytes()
@@ -72,7 +72,7 @@ def test_a_log_of_whole_transactions_is_whole(disk: Disk, tmp_path: Path) -> Non
 def test_frames_of_an_earlier_use_are_no_damage(disk: Disk, tmp_path: Path) -> None:
     logged(disk, 20)
     disk.db.checkpoint()
-    disk.meal("a-new")  # SQLite begins the log anew, over the old frames
+    disk.meal("a-new")  # SQLite begins the log again, over the old frames
     content = log_of(disk).read_bytes()
     assert len(content) > frame(20) and look(content, tmp_path).state is LogState.WHOLE
 

@@ -15,8 +15,6 @@ import pytest
 
 from agent.errors import AgentError, StoreError
 from agent.ops.control_client import ask
-from agent.store import writes
-from agent.store.database import Database
 from agent.terminal.config import Config, load_config
 from agent.terminal.process import IDLE_MS_MAX, App, lock_state_dir, new_epoch_bits
 from tests.parts.process import wait_for
