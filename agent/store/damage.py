@@ -2,15 +2,17 @@
 
 import re
 import sqlite3
+import zlib
 from collections.abc import Iterator
+from contextlib import closing
 
 import msgspec
 
 from agent.domain.ledger import EPOCH_NUMBER_MAX, SEQ_MAX, ChainEnd, Place, genesis
-from agent.errors import DamagedError
+from agent.errors import DamagedError, StoreError
 from agent.store.database import Database
 from agent.store.proof import hash_of
-from agent.store.schema import SUMMED, is_whole
+from agent.store.schema import MIGRATIONS, SUMMED, is_whole
 from agent.store.standing import standing
 
 # What `PRAGMA integrity_check` says of an index whose own pages are whole.
@@ -30,6 +32,8 @@ class _Hashed(msgspec.Struct, frozen=True):
     day: str | None = None
 
 
+# `headroom` is dropped when it is complete; a power cut may leave it.
+_DEFINITIONS = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'headroom'"
 _hashed = msgspec.json.Decoder(_Hashed)
 
 
@@ -50,9 +54,17 @@ def find_damage(db: Database) -> str | None:
             if fault is not None:
                 return f"{db.path}: {fault}"
             _read_texts(sql)
+            fault = _schema_fault(db)
+            if fault is not None:
+                return f"{db.path}: {fault}"
         standing(db)
     except (DamagedError, TypeError, ValueError, AttributeError, OverflowError) as error:
         return f"{db.path}: {error}"  # a value of another type or size than the schema's
+    except StoreError:
+        fault = _schema_fault(db)
+        if fault is None:
+            raise
+        return f"{db.path}: {fault}"
     return None
 
 
@@ -140,6 +152,18 @@ def _read_texts(sql: sqlite3.Connection) -> None:
         pass
     for table in ("terminal", "note", "incident"):
         sql.execute(f"SELECT * FROM {table}").fetchall()
+
+
+def _schema_fault(db: Database) -> str | None:
+    """Return what of the tables, indexes and triggers differs from the program's."""
+    kept = set(db.rows(_DEFINITIONS))
+    with closing(sqlite3.connect(":memory:")) as own:
+        own.create_function("crc32", 1, zlib.crc32)
+        for script in MIGRATIONS:
+            own.executescript(script)
+        expected = set(own.execute(_DEFINITIONS))
+    names = sorted({str(name) for name, _ in kept ^ expected})
+    return f"the definition of {', '.join(names)} is damaged" if names else None
 
 
 def _sum_fault(sql: sqlite3.Connection) -> str | None:
