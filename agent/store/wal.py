@@ -162,15 +162,15 @@ def look_at(log: Path) -> LogLook:
         if frame.commit_pages:
             commit = frame
     newest = commit.number if commit else 0
+    behind = _without_copies(known, frames[newest:], commit)
+    if behind and _transactions(behind) > 1:
+        sentence = f"{log.name} is damaged at frame {used + 1}; {len(behind)} frames follow it"
+        return LogLook(LogState.DAMAGED, sentence)
     if (missing := _frames_in_index(log, known.salts) - newest) > 0:
         sentence = f"{log.name} has lost {missing} frames behind frame {newest}"
         return LogLook(LogState.DAMAGED, sentence)
-    behind = _without_copies(known, frames[newest:], commit)
     if not behind:
         return LogLook(LogState.WHOLE)
-    if _transactions(behind) > 1:
-        sentence = f"{log.name} is damaged at frame {used + 1}; {len(behind)} frames follow it"
-        return LogLook(LogState.DAMAGED, sentence)
     sentence = f"the newest transaction in {log.name} is incomplete, from frame {used + 1} on"
     return LogLook(LogState.TORN, sentence, b"".join(map(known.page_of, behind)))
 
