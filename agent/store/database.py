@@ -40,6 +40,7 @@ FORM = FileKind(
         f"wal_autocheckpoint = {WAL_PAGES_MAX}",
     ),
     options="&psow=0",
+    functions={"crc32": zlib.crc32},  # the triggers of schema.py seal rows with it
     busy_timeout_ms=BUSY_TIMEOUT_MS,
     error=StoreError,
     damaged=DamagedError,
@@ -57,11 +58,6 @@ class Database(SqliteFile[tuple[Any, ...]]):
         self._headroom_bytes = headroom_bytes
         self.cache = Cache(keeps=not read_only)
         super().__init__(path, FORM, "ro" if read_only else "rwc")
-
-    def _connect(self, path: Path, mode: str) -> sqlite3.Connection:
-        sql = super()._connect(path, mode)
-        sql.create_function("crc32", 1, zlib.crc32, deterministic=True)
-        return sql
 
     def reopen(self) -> None:
         self.cache.clear()

@@ -135,11 +135,11 @@ def test_a_damaged_header_of_a_log_that_is_in_the_file_costs_no_new_file(box: Bo
     assert box.opened() == (box.wanted, ["torn_write"])
 
 
-@pytest.mark.parametrize("content", [b"", None])
+@pytest.mark.parametrize("content", [b"", b"S", None])
 def test_an_empty_or_missing_file_with_a_log_gives_its_entries_back(
     box: Box, content: bytes | None
 ) -> None:
-    box.put(db=b"")
+    box.put(db=content or b"")
     if content is None:
         box.path.unlink()
     bodies, incidents = box.opened()
