@@ -19,7 +19,7 @@ from agent.errors import AgentError
 
 Row = TypeVar("Row")
 
-HEADER_BYTES = 100  # SQLite takes a file of one byte for empty, and deletes the log beside it
+EMPTY_BYTES = 1  # SQLite takes such a file for a new database, and deletes the log beside it
 # the exceptions of a failing file; in a damaged one even SQLite's error text may not be UTF-8
 FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError)
 
@@ -29,7 +29,8 @@ class FileKind:
     """What is particular to the terminal's or the central's file.
 
     `pragmas` are set in order on every writing connection. `options` are appended to the file's
-    URI. `functions` of one value are made known to SQLite. `error` is raised for every fault, `damaged` where SQLite reports the file as damaged.
+    URI. `functions` take one value, and are known to SQL. `error` is raised for every fault,
+    `damaged` where SQLite reports the file as damaged.
     """
 
     owner: str
@@ -253,7 +254,7 @@ class SqliteFile(Generic[Row]):
             return
         except OSError as error:
             raise self._kind.error(f"{self.path}: cannot be read: {error.strerror}") from error
-        if file_bytes < HEADER_BYTES:
+        if file_bytes <= EMPTY_BYTES:
             raise self._kind.error(
                 f"{self.path}: is empty; put the file back, or delete it to start a new one"
             )

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from agent.domain.ledger import Place
 from agent.errors import DamagedError, StoreError
-from agent.sqlite_file import FAULTS, HEADER_BYTES, sync_folder
+from agent.sqlite_file import EMPTY_BYTES, FAULTS, sync_folder
 from agent.store import restoring, writes
 from agent.store.carve import entries_in
 from agent.store.damage import damaged_indexes, find_damage
@@ -110,7 +110,7 @@ class LedgerFile:
         log = _log_of(self.path)
         look = look_at(log)
         has_file = self.path.exists()
-        if has_file and self.path.stat().st_size < HEADER_BYTES:
+        if has_file and self.path.stat().st_size <= EMPTY_BYTES:
             raise DamagedError(f"{self.path}: is empty")
         if not has_file and look.state is not LogState.ABSENT:
             raise DamagedError(f"{self.path}: is missing, but its log {log.name} is there")

@@ -22,7 +22,7 @@ from agent.domain.canteen import PolicyRecord, ServiceRecord
 from agent.domain.clock import is_instant
 from agent.domain.ledger import ChainEnd, Place, genesis
 from agent.errors import StoreError
-from agent.sqlite_file import FAULTS, HEADER_BYTES
+from agent.sqlite_file import EMPTY_BYTES, FAULTS
 from agent.store import restoring
 from agent.store.carve import entries_in, epochs_in
 from agent.store.database import Database
@@ -230,7 +230,7 @@ def read_damaged(
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.name}{COPY}") as folder:
         for name in ("alone.db", "both.db"):
             copy = Path(folder) / name
-            if not path.exists() or path.stat().st_size < HEADER_BYTES:
+            if not path.exists() or path.stat().st_size <= EMPTY_BYTES:
                 continue
             shutil.copyfile(path, copy)
             with open(copy, "r+b") as file:
