@@ -33,6 +33,9 @@ SENTENCES: dict[UidFault | Fault, str] = {
     UidFault.LENGTH: "the card number has a wrong length; not a canteen card, or the reader's"
     " settings are wrong",
     UidFault.RANDOM: "a phone or a bank card changes its number at every tap; use the canteen card",
+    UidFault.RANDOM_B: "a card of ISO 14443 type B, such as an identity card, may change its"
+    " number at every tap; use the canteen card",
+    UidFault.RANDOM_F: "a phone changes its FeliCa number at every tap; use the canteen card",
     UidFault.TRUNCATED: "the reader sent half of a longer card number; change its settings",
     UidFault.BLANK: "the card has no number",
     UidFault.ORDER: "the reader sends the card number in reverse order; change its settings",

@@ -39,7 +39,7 @@ TECHNOLOGIES = {
 Technology = Literal["iso14443a", "iso14443b", "em4100", "felica", "iso15693", "printed-code"]
 FaultWord = Literal[
     "none", "checksum", "status", "device", "rejected-uid", "many", "lossy", "form", "technology",
-    "length", "random", "truncated", "blank", "order",
+    "length", "random", "random-b", "random-f", "truncated", "blank", "order",
 ]  # fmt: skip
 Milliseconds = Annotated[int, Meta(ge=1, le=60_000)]
 Offset = Annotated[int, Meta(ge=0, le=255)]

@@ -145,9 +145,21 @@ def test_a_card_that_takes_the_place_of_another_during_its_light_is_read(bench: 
     assert bench.kinds() == ["up", "tap", "tap"]
 
 
-def test_a_phone_is_refused_with_its_reason(bench: Bench) -> None:
-    assert bench.card.tap(bytes.fromhex("08123456")) == RED
-    assert bench.wait_for("fault").text == "random"
+@pytest.mark.parametrize(
+    ("atr", "uid", "fault"),
+    [
+        ("", "08123456", "random"),
+        ("3B888001E1F35E117781A10000", "5ec0e07a", "random-b"),
+        ("3B8F8001804F0CA0000003060600060000000000", "5ec0e07a", "random-b"),
+        ("3B8F8001804F0CA00000030603F011000000008A", "01fe3d4c5b6a7988", "random-f"),
+    ],
+)
+def test_a_card_with_a_random_number_is_refused_with_its_reason(
+    bench: Bench, atr: str, uid: str, fault: str
+) -> None:
+    bench.card.atr = bytes.fromhex(atr) or bench.card.atr
+    assert bench.card.tap(bytes.fromhex(uid)) == RED
+    assert bench.wait_for("fault").text == fault
 
 
 @pytest.mark.parametrize("answer", [b"\x63\x00", b"\x90\x00", b"\xff" * 64])
