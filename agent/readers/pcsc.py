@@ -57,10 +57,14 @@ class PcscReader:
         try:
             code, names = _list(connection.call, context)
             connection.check(code, "listing readers")
-            reader = find_reader(self._profile, names, self._device)
+            slots = _slots(connection.call, context, names)
+            try:
+                reader = find_reader(self._profile, slots, self._device)
+            except ReaderError as error:
+                raise connection.error(str(error)) from error
             if reader is None:
                 others = f"; pcscd has {', '.join(names)}" if names else ""
-                raise connection.error(f"not plugged in{others}")
+                raise connection.error(f"no contactless slot that fits is plugged in{others}")
             connection.begin(context, reader)
             channel.up(reader)
             connection.watch()
@@ -341,6 +345,14 @@ def _list(call: Call, context: int) -> tuple[int, list[str]]:
     if code == scard.SCARD_E_NO_READERS_AVAILABLE:
         return scard.SCARD_S_SUCCESS, []
     return code, list(names or [])
+
+
+def _slots(call: Call, context: int, names: list[str]) -> dict[str, bytes]:
+    """Return the readers, each with the ATR of the card in it, empty without a card."""
+    unknown = [(name, scard.SCARD_STATE_UNAWARE) for name in names]
+    code, states = call(scard.SCardGetStatusChange, context, 0, unknown) if names else (0, [])
+    atrs = {name: bytes(atr) for name, _, atr in states} if code == scard.SCARD_S_SUCCESS else {}
+    return {name: atrs.get(name, b"") for name in names}
 
 
 def _escape_code_by(call: Call, handle: int) -> int | None:

@@ -91,22 +91,20 @@ class Namespace:
 class Pcscd:
     """A private pcscd with one virtual reader per port in `card_ports`; vpcd listens on that port.
 
-    `driver` replaces vpcd's own driver. Several readers are called `READER_NAME A`, `B`, and so on.
+    `driver` replaces vpcd's own driver. Several readers are called `name` A, B, and so on.
     Each has its own copy of the driver: two readers of one vpcd library cannot work at once, but
     two readers of a CCID driver can.
     """
 
-    def __init__(self, folder: Path, *card_ports: int, driver: Path = VPCD) -> None:
+    def __init__(
+        self, folder: Path, *card_ports: int, driver: Path = VPCD, name: str = READER_NAME
+    ) -> None:
         self._folder = folder
         self._card_ports = card_ports
         self.namespace = Namespace(folder)
         drivers = folder / "reader.conf.d"
         drivers.mkdir(exist_ok=True)
-        names = (
-            [f"{READER_NAME} {letter}" for letter in "ABCDEFGH"]
-            if len(card_ports) > 1
-            else [READER_NAME]
-        )
+        names = [f"{name} {letter}" for letter in "ABCDEFGH"] if len(card_ports) > 1 else [name]
         for name, port in zip(names, card_ports, strict=False):
             library = driver
             if len(card_ports) > 1:
