@@ -1,4 +1,4 @@
-"""The wall to PC/SC: the only file that imports pyscard, and of it only `scard`.
+"""The wall to PC/SC, with `pcsc_calls.py`: a reader and the card on it.
 
 It has its own status-change loop, because pyscard's CardMonitor dies silently when pcscd restarts.
 One context for each connection to a reader, one card handle at a time, always released with
@@ -13,12 +13,20 @@ from msgspec import UNSET
 from smartcard import scard
 
 from agent.errors import ReaderError
-from agent.readers.apdu import begins, escape_code_of, parse_hex
+from agent.readers.apdu import begins, parse_hex
 from agent.readers.channel import SIGNAL_SOON_MS, Channel
 from agent.readers.events import Signal
 from agent.readers.faults import Fault
 from agent.readers.identity import Detection, card_of_answer
 from agent.readers.match import find_reader
+from agent.readers.pcsc_calls import (
+    escape_code_by,
+    list_readers,
+    pci,
+    safely,
+    slots_of,
+    text,
+)
 from agent.readers.pending_signal import PendingSignal
 from agent.readers.profile import Profile, Step, given
 
@@ -30,8 +38,21 @@ BUSY_WAIT_MS = 50
 TRIES = 3
 # ISO 7816-4: an answer ends with SW1 and SW2.
 STATUS_BYTES = 2
-# PC/SC part 10: CM_IOCTL_GET_FEATURE_REQUEST is SCARD_CTL_CODE(3400).
-FEATURE_REQUEST = 3400
+
+# The codes of a card that was removed, until pcscd notices it: it looks every 0.4 s.
+_CARD_REMOVED = frozenset(
+    {
+        scard.SCARD_E_NO_SMARTCARD,
+        scard.SCARD_W_REMOVED_CARD,
+        scard.SCARD_E_NOT_TRANSACTED,
+        scard.SCARD_W_RESET_CARD,
+        scard.SCARD_W_UNPOWERED_CARD,
+        scard.SCARD_W_UNRESPONSIVE_CARD,
+        scard.SCARD_E_PROTO_MISMATCH,
+        # Another program holds the card exclusively. It is asked again while it is present.
+        scard.SCARD_E_SHARING_VIOLATION,
+    }
+)
 
 log = logging.getLogger("agent.readers.pcsc")
 
@@ -55,9 +76,9 @@ class PcscReader:
         code, context = connection.call(scard.SCardEstablishContext, scard.SCARD_SCOPE_USER)
         connection.check(code, "connecting to pcscd")
         try:
-            code, names = _list(connection.call, context)
+            code, names = list_readers(connection.call, context)
             connection.check(code, "listing readers")
-            slots = _slots(connection.call, context, names)
+            slots = slots_of(connection.call, context, names)
             try:
                 reader = find_reader(self._profile, slots, self._device)
             except ReaderError as error:
@@ -115,12 +136,12 @@ class _Connection:
     def _start(self, handle: int) -> None:
         """Ask for the escape code and do the start-up steps. A reader also reads without them."""
         self._started = True
-        self._escape_code = _escape_code_by(self.call, handle)
+        self._escape_code = escape_code_by(self.call, handle)
         for step in self._profile.init if self._escape_code is not None else ():
             for send in step.sends:
                 self._channel.trace(">", parse_hex(send))
                 code, answer = self._control(send, handle)
-                fault = "unexpected answer" if code == scard.SCARD_S_SUCCESS else _text(code)
+                fault = "unexpected answer" if code == scard.SCARD_S_SUCCESS else text(code)
                 if code != scard.SCARD_S_SUCCESS or not _is_expected(step, bytes(answer)):
                     name = self._channel.name
                     log.info("Reader '%s': start-up step %s failed: %s", name, send, fault)
@@ -247,7 +268,7 @@ class _Connection:
         self._channel.trace(">", parse_hex(send))
         code, answer = self._control(send, self._card.handle)
         if code != scard.SCARD_S_SUCCESS:
-            self._channel.signal_failed(f"{send}: {_text(code)}")
+            self._channel.signal_failed(f"{send}: {text(code)}")
             return None
         received = bytes(answer)
         self._channel.trace("<", received)
@@ -264,12 +285,12 @@ class _Connection:
         handle, protocol = self._card
         apdu = list(parse_hex(send))
         self._channel.trace(">", bytes(apdu))
-        code, answer = self.call(scard.SCardTransmit, handle, _pci(protocol), apdu)
+        code, answer = self.call(scard.SCardTransmit, handle, pci(protocol), apdu)
         if code == scard.SCARD_W_RESET_CARD:  # another program has reset it: try once more
             share, disposition = scard.SCARD_SHARE_SHARED, scard.SCARD_LEAVE_CARD
             code, protocol = self.call(scard.SCardReconnect, handle, share, protocol, disposition)
             if code == scard.SCARD_S_SUCCESS:
-                code, answer = self.call(scard.SCardTransmit, handle, _pci(protocol), apdu)
+                code, answer = self.call(scard.SCardTransmit, handle, pci(protocol), apdu)
         # An answer ends with two status bytes. Without them the card was removed, and the driver
         # has not noticed it: an exchange of two cards would give no event.
         if code in _CARD_REMOVED or (code == scard.SCARD_S_SUCCESS and len(answer) < STATUS_BYTES):
@@ -283,110 +304,16 @@ class _Connection:
 
     def call(self, function: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
         """Call into PC/SC, which may block."""
-        return self._channel.call(_safely, function, *arguments)
+        return self._channel.call(safely, function, *arguments)
 
     def check(self, code: int, doing: str) -> None:
         """Raise `ReaderError` for any code but success."""
         if code != scard.SCARD_S_SUCCESS:
-            raise self.error(f"{_text(code)} while {doing}")
+            raise self.error(f"{text(code)} while {doing}")
 
     def error(self, what: str) -> ReaderError:
         return ReaderError(f"{self._profile.device.model}: {what}")
 
 
-def reader_names() -> list[str]:
-    """Return the names of all PC/SC readers. Raise `ReaderError` with pcscd's error."""
-    code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
-    if code != scard.SCARD_S_SUCCESS:
-        raise ReaderError(f"pcscd: {_text(code)}")
-    try:
-        code, names = _list(_safely, context)
-        if code != scard.SCARD_S_SUCCESS:
-            raise ReaderError(f"pcscd: {_text(code)}")
-        return names
-    finally:
-        scard.SCardReleaseContext(context)
-
-
-def allows_escape(reader: str) -> bool | None:
-    """Return whether a reader's driver allows escape commands; None when it cannot be asked now."""
-    code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
-    if code != scard.SCARD_S_SUCCESS:
-        return None
-    try:
-        share, protocol = scard.SCARD_SHARE_DIRECT, scard.SCARD_PROTOCOL_UNDEFINED
-        code, handle, _ = scard.SCardConnect(context, reader, share, protocol)
-        if code != scard.SCARD_S_SUCCESS:
-            return None
-        escape_code = _escape_code_by(_safely, handle)
-        scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
-        return escape_code is not None
-    finally:
-        scard.SCardReleaseContext(context)
-
-
-Call = Callable[..., Any]
-"""A way to call into PC/SC: pyscard has no types."""
-
-
-def _safely(function: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
-    """Call into PC/SC. Raise `ReaderError` for the exceptions of the binding itself.
-
-    These are a name that is not UTF-8, and a lost client (pyscard #248).
-    """
-    try:
-        return function(*arguments)
-    except (SystemError, UnicodeError, ValueError) as error:
-        raise ReaderError(f"pyscard: {error.__cause__ or error}") from error
-
-
-def _list(call: Call, context: int) -> tuple[int, list[str]]:
-    code, names = call(scard.SCardListReaders, context, [])
-    if code == scard.SCARD_E_NO_READERS_AVAILABLE:
-        return scard.SCARD_S_SUCCESS, []
-    return code, list(names or [])
-
-
-def _slots(call: Call, context: int, names: list[str]) -> dict[str, bytes]:
-    """Return the readers, each with the ATR of the card in it, empty without a card."""
-    unknown = [(name, scard.SCARD_STATE_UNAWARE) for name in names]
-    code, states = call(scard.SCardGetStatusChange, context, 0, unknown) if names else (0, [])
-    atrs = {name: bytes(atr) for name, _, atr in states} if code == scard.SCARD_S_SUCCESS else {}
-    return {name: atrs.get(name, b"") for name in names}
-
-
-def _escape_code_by(call: Call, handle: int) -> int | None:
-    code, features = call(scard.SCardControl, handle, scard.SCARD_CTL_CODE(FEATURE_REQUEST), [])
-    return escape_code_of(bytes(features)) if code == scard.SCARD_S_SUCCESS else None
-
-
-# The codes of a card that was removed, until pcscd notices it: it looks every 0.4 s.
-_CARD_REMOVED = frozenset(
-    {
-        scard.SCARD_E_NO_SMARTCARD,
-        scard.SCARD_W_REMOVED_CARD,
-        scard.SCARD_E_NOT_TRANSACTED,
-        scard.SCARD_W_RESET_CARD,
-        scard.SCARD_W_UNPOWERED_CARD,
-        scard.SCARD_W_UNRESPONSIVE_CARD,
-        scard.SCARD_E_PROTO_MISMATCH,
-        # Another program holds the card exclusively. It is asked again while it is present.
-        scard.SCARD_E_SHARING_VIOLATION,
-    }
-)
-
-
 def _is_expected(step: Step, answer: bytes) -> bool:
     return step.expect is UNSET or begins(step.expect, answer)
-
-
-def _pci(protocol: int) -> int:
-    pci: Callable[..., int] | int = (
-        scard.SCARD_PCI_T1 if protocol == scard.SCARD_PROTOCOL_T1 else scard.SCARD_PCI_T0
-    )
-    assert isinstance(pci, int)
-    return pci
-
-
-def _text(code: int) -> str:
-    return f"{scard.SCardGetErrorMessage(code).strip().rstrip('.')} (0x{code & 0xFFFFFFFF:08X})"
