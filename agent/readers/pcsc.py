@@ -36,6 +36,9 @@ STATUS_WAIT_MS = 1_000
 BUSY_WAIT_MS = 50
 # A present card that gives no complete answer is asked so often at once, then once a second.
 TRIES = 3
+# Lights for a card until it is removed: *wait*, its signal, and that again after a failure. With a
+# driver that answers every light with nothing, the card would be read and lit for ever.
+LIGHTS_MAX = 4
 # ISO 7816-4: an answer ends with SW1 and SW2.
 STATUS_BYTES = 2
 
@@ -114,6 +117,7 @@ class _Connection:
         self._card: _Card | None = None
         self._unread = False  # a card is present and has not been read
         self._tries = 0
+        self._lights = 0
         self._atr = b""
         self._pending = PendingSignal()
 
@@ -180,14 +184,17 @@ class _Connection:
             self._channel.trace("gone")
             self.leave()
             self._unread = False
+            self._pending.detected(None)
+            self._channel.report(None)
         if is_new:
             self._channel.trace("card", atr)
             self._atr = atr
-            self._unread, self._tries = True, 0
+            self._unread, self._tries, self._lights = True, 0, 0
         if is_new and state & scard.SCARD_STATE_MUTE:
             self._channel.trace("mute")
+            self._pending.detected(Fault.MUTE)
             if self._channel.report(Fault.MUTE):
-                self._pending.tapped(Fault.MUTE, self._channel.now_ms())
+                self._pending.due(self._channel.now_ms())
 
     def _go_on(self) -> None:
         """Read a new card, or show the signal while its card is present."""
@@ -210,10 +217,8 @@ class _Connection:
         self._unread = False
         self._pending.detected(detection)
         if self._channel.report(detection):
-            self._pending.tapped(detection, self._channel.now_ms())
-            self._show(self._channel.next_signal(SIGNAL_SOON_MS / 1000))
-        else:
-            self._show(self._pending.signal)
+            self._pending.due(self._channel.now_ms())
+        self._show(self._channel.next_signal(SIGNAL_SOON_MS / 1000))
 
     def _connect(self) -> bool:
         """Connect to the card. Return False when it was removed."""
@@ -241,15 +246,13 @@ class _Connection:
         if signal is None:
             return
         step = self._profile.step_for(signal)
-        has_card, now_ms = self._card is not None, self._channel.now_ms()
-        may_show = self._pending.may_show(signal, has_card=has_card, now_ms=now_ms)
-        if step is None or not may_show:
+        may_show = self._pending.may_show(self._channel.now_ms()) and self._card is not None
+        if step is None or not may_show or self._lights == LIGHTS_MAX:
             return
+        self._lights += 1
         for send in step.sends:
             answer = self._escape(send) if step.via == "escape" else self._transmit(send)
             if answer is None:
-                if self._unread:
-                    self._pending.signal = signal
                 return
             if not _is_expected(step, answer):
                 # The length only: the answer may contain a card's number.

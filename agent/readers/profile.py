@@ -177,7 +177,8 @@ class PresenceRule(Struct, frozen=True, forbid_unknown_fields=True):
     """`[presence]`: how long a card counts as present.
 
     `level`: the reader reports the removal of a card, or is polled often. `repeat`: it sends the
-    number every `repeat_ms` while the card is near. `once`: it sends the number once.
+    number every `repeat_ms` while the card is near. `once`: it sends the number once. A card that
+    is back within `debounce_ms`, or within `SAME_PRESENCE_MS`, was never away.
     """
 
     mode: Literal["level", "repeat", "once"]

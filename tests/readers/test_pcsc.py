@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.readers.pcsc import TRIES
+from agent.readers.pcsc import LIGHTS_MAX, TRIES
 from tests.parts.pcsc import GET_UID, escape_driver
 from tests.parts.pcsc_bench import COUNTER, GREEN, RED, UID, WAIT, Bench, bench_of
 from tests.parts.process import Process, wait_for
@@ -167,7 +167,29 @@ def test_a_card_removed_before_its_light_gets_it_when_it_is_back(tmp_path: Path)
         bench.card.take_away()
         bench.card.present(UID)
         bench.wait_for_light(bench.card, UID)
-        assert bench.kinds() in (["up", "tap"], ["up", "tap", "tap"])  # pcscd may look late
+        assert bench.kinds() == ["up", "tap"]
+
+
+def test_a_card_in_a_field_with_glitches_is_one_tap_and_its_light_stays_the_same(
+    bench: Bench,
+) -> None:
+    for _ in range(5):
+        assert bench.card.tap(UID) == GREEN
+    assert [light for _, light in bench.card.shown] == [GREEN] * 5
+    assert bench.kinds() == ["up", "tap"]
+
+
+def test_a_light_that_always_fails_is_not_shown_for_ever(bench: Bench) -> None:
+    bench.card.answer_to_light = b"\x90"  # as if the card were removed
+    bench.card.present(UID)
+    wait_for(lambda: len(bench.card.shown) == LIGHTS_MAX, "the last light")
+    answered = len(bench.card.answered_ns)
+    wait_for(lambda: len(bench.card.answered_ns) > answered, "the card read once more")
+    bench.card.take_away()
+    bench.card.answer_to_light = b"\x90\x02"
+    assert bench.card.tap(UID[::-1]) == GREEN
+    assert [uid for uid, _ in bench.card.shown] == [UID.hex()] * LIGHTS_MAX + [UID[::-1].hex()]
+    assert bench.kinds() == ["up", "tap", "tap"]
 
 
 def test_no_child_sees_the_light_of_another(tmp_path: Path) -> None:
@@ -198,6 +220,19 @@ def test_a_restart_of_pcscd_is_one_down_and_one_up(bench: Bench) -> None:
     bench.wait_for("up", 2)
     assert bench.card.tap(UID[::-1]) == GREEN
     assert bench.kinds() == ["up", "tap", "down", "up", "tap"]
+
+
+def test_a_card_that_stays_while_pcscd_starts_again_is_one_tap(bench: Bench) -> None:
+    bench.card.present(UID)
+    bench.wait_for_light(bench.card, UID)
+    bench.pcscd.stop()
+    bench.wait_for("down")
+    bench.card.take_away()
+    bench.pcscd.start()
+    bench.card.present(UID)
+    wait_for(lambda: len(bench.card.shown) == 2, "the light again")
+    assert [light for _, light in bench.card.shown] == [GREEN] * 2
+    assert bench.kinds() in (["up", "tap", "down", "up"], ["up", "tap", "down", "down", "up"])
 
 
 def test_a_killed_pcscd_is_survived_too(bench: Bench) -> None:
