@@ -14,6 +14,7 @@ class Fault(StrEnum):
     REJECTED = "rejected-uid"
     MANY = "many"
     MUTE = "mute"
+    TAKEN = "taken"
     LOSSY = "lossy"
     FORM = "form"
     TECHNOLOGY = "technology"
@@ -26,6 +27,8 @@ SENTENCES: dict[UidFault | Fault, str] = {
     Fault.REJECTED: "the reader sent an empty card number; hold the card again",
     Fault.MANY: "several cards at once; hold one card only",
     Fault.MUTE: "the card does not answer; hold one card only, outside its wallet",
+    Fault.TAKEN: "another program uses the card on the reader and does not release it; stop that"
+    " program, which may be one for signatures or identity cards",
     Fault.LOSSY: "this reader sends only a part of the card number, so two cards may look the same;"
     " change the reader's settings",
     Fault.FORM: "this is not the code of a canteen card",

@@ -34,11 +34,9 @@ from agent.readers.profile import Profile, Step, given
 STATUS_WAIT_MS = 1_000
 # The same while a tap waits for its signal, or while a card must be asked again.
 BUSY_WAIT_MS = 50
-# A present card that gives no complete answer is asked so often at once, then once a second.
-TRIES = 3
-# Lights for a card until it is removed: *wait*, its signal, and that again after a failure. With a
-# driver that answers every light with nothing, the card would be read and lit for ever.
-LIGHTS_MAX = 4
+# A present card that cannot be read is reported after this time, and asked once a second from then
+# on. Longer than pcscd takes to notice a removal: it looks every 0.4 s.
+UNREAD_MS = 700
 # ISO 7816-4: an answer ends with SW1 and SW2.
 STATUS_BYTES = 2
 
@@ -49,13 +47,17 @@ _CARD_REMOVED = frozenset(
         scard.SCARD_W_REMOVED_CARD,
         scard.SCARD_E_NOT_TRANSACTED,
         scard.SCARD_W_RESET_CARD,
-        scard.SCARD_W_UNPOWERED_CARD,
-        scard.SCARD_W_UNRESPONSIVE_CARD,
-        scard.SCARD_E_PROTO_MISMATCH,
-        # Another program holds the card exclusively. It is asked again while it is present.
-        scard.SCARD_E_SHARING_VIOLATION,
     }
 )
+# The codes of a card that is present, or may be.
+_CARD_FAULTS = {
+    scard.SCARD_E_SHARING_VIOLATION: Fault.TAKEN,
+    scard.SCARD_W_UNPOWERED_CARD: Fault.MUTE,
+    scard.SCARD_W_UNRESPONSIVE_CARD: Fault.MUTE,
+    scard.SCARD_W_UNSUPPORTED_CARD: Fault.MUTE,
+    scard.SCARD_E_CARD_UNSUPPORTED: Fault.MUTE,
+    scard.SCARD_E_PROTO_MISMATCH: Fault.MUTE,
+}
 
 log = logging.getLogger("agent.readers.pcsc")
 
@@ -116,8 +118,9 @@ class _Connection:
         self._escape_code: int | None = None
         self._card: _Card | None = None
         self._unread = False  # a card is present and has not been read
-        self._tries = 0
-        self._lights = 0
+        self._unread_ms = 0  # since when
+        self._unread_fault: Fault | None = None  # of the last try
+        self._has_fault = False  # reported for this card
         self._atr = b""
         self._pending = PendingSignal()
 
@@ -154,7 +157,7 @@ class _Connection:
         """Read cards until the reader must stop."""
         known = scard.SCARD_STATE_UNAWARE
         while not self._channel.stopping:
-            is_busy = self._channel.is_waiting or (self._unread and self._tries < TRIES)
+            is_busy = self._channel.is_waiting or (self._unread and not self._has_fault)
             wait_ms = BUSY_WAIT_MS if is_busy else STATUS_WAIT_MS
             code, states = self.call(
                 scard.SCardGetStatusChange, self._context, wait_ms, [(self._reader, known)]
@@ -189,47 +192,54 @@ class _Connection:
         if is_new:
             self._channel.trace("card", atr)
             self._atr = atr
-            self._unread, self._tries, self._lights = True, 0, 0
-        if is_new and state & scard.SCARD_STATE_MUTE:
-            self._channel.trace("mute")
-            self._pending.detected(Fault.MUTE)
-            if self._channel.report(Fault.MUTE):
-                self._pending.due(self._channel.now_ms())
+            self._begin_card()
+
+    def _begin_card(self) -> None:
+        self._unread, self._unread_ms = True, self._channel.now_ms()
+        self._unread_fault, self._has_fault = None, False
 
     def _go_on(self) -> None:
         """Read a new card, or show the signal while its card is present."""
-        if self._unread:
+        if self._unread and not (self._has_fault and self._channel.is_waiting):
             self._read()
-        else:
+        if self._has_fault or not self._unread:
             self._show(self._channel.next_signal())
         if not self._channel.is_waiting:
             self.leave()
 
     def _read(self) -> None:
-        self._tries += 1
-        is_connected = self._connect()
-        detection = self._identify() if is_connected else None
-        if detection is None and is_connected and self._tries > TRIES:
-            detection = Fault.STATUS  # present for a second without an answer: held badly
+        detection = self._identify() if self._connect() else None
+        self._unread = detection is None
+        detection = detection or self._fault_to_report()
         if detection is None:
             self.leave()  # removed; while a card is present, it is asked again
             return
-        self._unread = False
         self._pending.detected(detection)
         if self._channel.report(detection):
             self._pending.due(self._channel.now_ms())
         self._show(self._channel.next_signal(SIGNAL_SOON_MS / 1000))
 
+    def _fault_to_report(self) -> Fault | None:
+        """Return once, after `UNREAD_MS`, why a card that is present cannot be read."""
+        since_ms = self._channel.now_ms() - self._unread_ms
+        if self._unread_fault is None or self._has_fault or since_ms < UNREAD_MS:
+            return None
+        self._has_fault = True
+        if self._unread_fault is Fault.MUTE:
+            self._channel.trace("mute")
+        return self._unread_fault
+
     def _connect(self) -> bool:
-        """Connect to the card. Return False when it was removed."""
+        """Connect to the card. Return False when it was removed, or cannot be connected."""
         protocols = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
         code, handle, protocol = self.call(
             scard.SCardConnect, self._context, self._reader, scard.SCARD_SHARE_SHARED, protocols
         )
-        if code in _CARD_REMOVED:
+        self._unread_fault = _CARD_FAULTS.get(code)
+        if code in _CARD_REMOVED or self._unread_fault is not None:
             return False
         self.check(code, "connecting to the card")
-        self._card = _Card(handle, protocol)
+        self._card, self._unread_fault = _Card(handle, protocol), Fault.STATUS
         if not self._started:
             self._start(handle)
         return True
@@ -246,10 +256,12 @@ class _Connection:
         if signal is None:
             return
         step = self._profile.step_for(signal)
-        may_show = self._pending.may_show(self._channel.now_ms()) and self._card is not None
-        if step is None or not may_show or self._lights == LIGHTS_MAX:
+        if step is None:
             return
-        self._lights += 1
+        can_show = self._card is not None or step.via == "escape"
+        if not can_show or not self._pending.may_show(self._channel.now_ms()):
+            return
+        self._pending.shown()
         for send in step.sends:
             answer = self._escape(send) if step.via == "escape" else self._transmit(send)
             if answer is None:
@@ -262,14 +274,30 @@ class _Connection:
 
     def _escape(self, send: str) -> bytes | None:
         """Return the answer to an escape command, or None after reporting why there is none."""
+        if self._card is not None:
+            return self._escape_by(self._card.handle, send)
+        # a card that cannot be connected: its light needs the reader only
+        share, protocol = scard.SCARD_SHARE_DIRECT, scard.SCARD_PROTOCOL_UNDEFINED
+        code, handle, _ = self.call(
+            scard.SCardConnect, self._context, self._reader, share, protocol
+        )
+        if code != scard.SCARD_S_SUCCESS:
+            self._channel.signal_failed(f"{send}: {text(code)}")
+            return None
+        if not self._started:
+            self._start(handle)
+        answer = self._escape_by(handle, send)
+        self.call(scard.SCardDisconnect, handle, scard.SCARD_LEAVE_CARD)
+        return answer
+
+    def _escape_by(self, handle: int, send: str) -> bytes | None:
         if self._escape_code is None:
             self._channel.signal_failed(
                 "the driver allows no escape commands; canteen-agent readers shows the fix"
             )
             return None
-        assert self._card is not None
         self._channel.trace(">", parse_hex(send))
-        code, answer = self._control(send, self._card.handle)
+        code, answer = self._control(send, handle)
         if code != scard.SCARD_S_SUCCESS:
             self._channel.signal_failed(f"{send}: {text(code)}")
             return None
@@ -296,9 +324,10 @@ class _Connection:
                 code, answer = self.call(scard.SCardTransmit, handle, pci(protocol), apdu)
         # An answer ends with two status bytes. Without them the card was removed, and the driver
         # has not noticed it: an exchange of two cards would give no event.
-        if code in _CARD_REMOVED or (code == scard.SCARD_S_SUCCESS and len(answer) < STATUS_BYTES):
-            # Another card may be present already, so the reader must look again.
-            self._unread, self._tries = True, self._tries if self._unread else 0
+        is_removed = code in _CARD_REMOVED or code in _CARD_FAULTS
+        if is_removed or (code == scard.SCARD_S_SUCCESS and len(answer) < STATUS_BYTES):
+            if not self._unread:  # another card may be present already: look again
+                self._begin_card()
             return None
         self.check(code, "talking to the card")
         received = bytes(answer)

@@ -8,6 +8,9 @@ from agent.readers.channel import SIGNAL_LATE_MS
 from agent.readers.identity import Detection
 
 PENDING_MS_MAX = SIGNAL_LATE_MS
+# Lights for a card until another one is present: *wait*, its signal, that again after a failure.
+# With a driver that answers every light with nothing, the card would be read and lit for ever.
+LIGHTS_MAX = 4
 
 
 class PendingSignal:
@@ -17,9 +20,12 @@ class PendingSignal:
         self._due: Detection = None
         self._since_ms = 0
         self._present: Detection = None
+        self._lights = 0
 
     def detected(self, detection: Detection) -> None:
         """That is present now; None: nothing is."""
+        if detection != self._present:
+            self._lights = 0
         self._present = detection
 
     def due(self, now_ms: int) -> None:
@@ -29,4 +35,8 @@ class PendingSignal:
     def may_show(self, now_ms: int) -> bool:
         """Return whether to show a signal now."""
         is_due = self._present is not None and self._present == self._due
-        return is_due and now_ms - self._since_ms <= PENDING_MS_MAX
+        return is_due and self._lights < LIGHTS_MAX and now_ms - self._since_ms <= PENDING_MS_MAX
+
+    def shown(self) -> None:
+        """A light was sent, or failed."""
+        self._lights += 1

@@ -2,7 +2,7 @@
 
 from agent.domain.card import CardId
 from agent.readers.faults import Fault
-from agent.readers.pending_signal import PENDING_MS_MAX, PendingSignal
+from agent.readers.pending_signal import LIGHTS_MAX, PENDING_MS_MAX, PendingSignal
 
 CARD, OTHER = (CardId("a", bytes([4, n, 0, 0])) for n in (1, 2))
 
@@ -49,3 +49,15 @@ def test_the_signal_of_a_new_tap_is_for_its_own_card() -> None:
 
 def test_an_unreadable_card_gets_its_signal_too() -> None:
     assert tapped(Fault.STATUS).may_show(1_200)
+
+
+def test_a_card_gets_few_lights_until_another_one_is_present() -> None:
+    pending = tapped()
+    for _ in range(LIGHTS_MAX):
+        assert pending.may_show(1_200)
+        pending.shown()
+        pending.detected(CARD)  # read again
+    assert not pending.may_show(1_200)
+    pending.detected(OTHER)
+    pending.due(1_300)
+    assert pending.may_show(1_300)
