@@ -103,6 +103,11 @@ class Channel:
             self._presence.back(self.now_ms())
             self._health.connected(location, self.now_ms())
 
+    def warned(self, warning: str) -> None:
+        """Something disturbs the reader, which can be read; empty: nothing does any more."""
+        if not self.stopping:
+            self._health.warned(warning)
+
     def down(self, reason: str) -> bool:
         """The reader cannot be read any more. Return whether its connection had been steady."""
         if self.stopping:
