@@ -17,6 +17,8 @@ class Fault(StrEnum):
     TAKEN = "taken"
     LOSSY = "lossy"
     FORM = "form"
+    LAYOUT = "layout"
+    UNFINISHED = "unfinished"
     TECHNOLOGY = "technology"
 
 
@@ -32,6 +34,10 @@ SENTENCES: dict[UidFault | Fault, str] = {
     Fault.LOSSY: "this reader sends only a part of the card number, so two cards may look the same;"
     " change the reader's settings",
     Fault.FORM: "this is not the code of a canteen card",
+    Fault.LAYOUT: "the reader types keys that depend on its keyboard layout; set the reader to a US"
+    " keyboard, by its manual",
+    Fault.UNFINISHED: "the reader types no Enter or Tab behind a number; set its suffix to Enter,"
+    " by its manual",
     Fault.TECHNOLOGY: "the reader's profile does not list this kind of card",
     UidFault.LENGTH: "the card number has a wrong length; not a canteen card, or the reader's"
     " settings are wrong",
