@@ -79,9 +79,15 @@ class RecentTaps:
             return [key for key in known if self._held[key].there_ms >= since_ms]
 
     def answered(self, key: object, signal: Signal) -> None:
-        """Note the signal of a tap."""
+        """Note the signal of a tap.
+
+        After *out of order* the next look is a new tap: nobody decided, and the file may work again
+        by then.
+        """
         with self._lock:
-            if key in self._held:
+            if signal is Signal.OUT_OF_ORDER:
+                self._held.pop(key, None)
+            elif key in self._held:
                 self._held[key].signal = signal
 
     def signal_of(self, key: object) -> Signal | None:

@@ -104,6 +104,13 @@ def test_a_signal_belongs_to_one_presence() -> None:
     assert looks(reader, (A, 11_000 + SAME_MS)) == [TAP] and reader.signal_of(A) is None
 
 
+def test_after_out_of_order_the_next_look_is_a_new_tap() -> None:
+    for reader in (presence(), level_presence()):
+        reader.look(A, 10_000)
+        reader.answered(A, Signal.OUT_OF_ORDER)
+        assert looks(reader, (None, 10_500), (A, 10_600)) == [NOTHING, TAP]
+
+
 def test_after_a_collision_removing_one_card_is_not_a_tap() -> None:
     detections = (
         (Fault.MANY, 10_000),
