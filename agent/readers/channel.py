@@ -130,12 +130,12 @@ class Channel:
         if self._health.is_suspect and self._health.extend_flood(now_ms):
             return False
         look = self._presence.look(detection, now_ms)
-        if look is Look.AGAIN:
-            return self._repeat(detection)
-        if look is Look.NOTHING or self._floods(now_ms):
+        if look is Look.NOTHING or (look is Look.TAP and self._floods(now_ms)):
             return False
         if self._health.is_suspect:
             self._health.card_read()
+        if look is Look.AGAIN:
+            return self._repeat(detection)
         self.taps += 1
         self._tapped[self.taps], self._repeated = detection, None
         self._tapped.pop(self.taps - SIGNALS_MAX, None)

@@ -157,8 +157,7 @@ class _Connection:
         """Read cards until the reader must stop."""
         known = scard.SCARD_STATE_UNAWARE
         while not self._channel.stopping:
-            is_busy = self._channel.is_waiting or (self._unread and not self._has_fault)
-            wait_ms = BUSY_WAIT_MS if is_busy else STATUS_WAIT_MS
+            wait_ms = BUSY_WAIT_MS if self._is_busy() else STATUS_WAIT_MS
             code, states = self.call(
                 scard.SCardGetStatusChange, self._context, wait_ms, [(self._reader, known)]
             )
@@ -170,6 +169,11 @@ class _Connection:
                 self._changed(known, state, bytes(atr))
                 known = state & ~scard.SCARD_STATE_CHANGED
             self._go_on()
+
+    def _is_busy(self) -> bool:
+        """Return whether a signal is due, or a card that came a moment ago is still unread."""
+        is_new = self._channel.now_ms() - self._unread_ms < 2 * UNREAD_MS
+        return self._channel.is_waiting or (self._unread and not self._has_fault and is_new)
 
     def leave(self) -> None:
         """Release the card, and leave it powered."""

@@ -100,6 +100,20 @@ def test_an_outage_of_the_reader_does_not_end_a_presence() -> None:
     assert channel.report(numbered(1)) and channel.next_signal() is Signal.SERVED
 
 
+def test_a_further_look_proves_that_an_unsteady_reader_reads() -> None:
+    events: list[ReaderEvent] = []
+    channel = ClockedChannel(events.append, rules=presence(SAME_MS))
+    channel.up("usb")
+    channel.report(numbered(1))
+    for _ in range(FALLS_MAX + 1):
+        channel.down("unplugged")
+        channel.up("usb")
+    assert names(events)[-1] == "ReaderDown"
+    channel.at_ms += 1
+    assert not channel.report(numbered(1))  # its tap has no signal yet
+    assert names(events)[-1] == "ReaderUp"
+
+
 def test_signals_are_remembered_for_the_newest_taps() -> None:
     for later, signal in ((SIGNALS_MAX - 1, Signal.SERVED), (SIGNALS_MAX, None)):
         channel = ClockedChannel(lambda event: None, rules=presence(SAME_MS))
