@@ -118,7 +118,7 @@ class Counter:
     def _earlier(self, outcome: Outcome, moment: Moment) -> Entry | None:
         """Return the entry of the presence that this process found, None for a new tap."""
         if moment.mono_ms - self.started_ms > OUTAGE_MS_MAX:
-            return None
+            return None  # nothing older can be near: this saves every later tap a query
         for listed in reads.entries(self.db, newest=1):
             is_older = listed.entry.mono_ms < self.started_ms
             if is_older and is_further_look(listed.entry, outcome, OUTAGE_MS_MAX):
