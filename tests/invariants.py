@@ -29,12 +29,19 @@ ALL_ENTRIES = 1_000_000
 
 
 def every_light_has_one_entry(
-    lights: Sequence[Signal], entries: Sequence[Entry], *, finished: bool
+    lights: Sequence[Signal],
+    entries: Sequence[Entry],
+    *,
+    finished: bool,
+    earlier: Entry | None = None,
 ) -> None:
     """A tap makes one entry and shows one light.
 
-    A power cut may leave an entry without its light, never a light without its entry.
+    A power cut may leave an entry without its light, never a light without its entry. `earlier` is
+    the entry of the card that was there when the process began: it may get its light again.
     """
+    if lights and not entries and earlier is not None:
+        entries = [earlier]
     counts = f"{len(lights)} lights, {len(entries)} entries"
     assert len(lights) <= len(entries) <= 1, f"one tap made {counts}"
     assert len(lights) == len(entries) or not finished, f"a finished turn made {counts}"

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from msgspec import UNSET
 
-from agent.readers.apdu import begins, parse_hex, technology_of_atr
+from agent.readers.apdu import begins, parse_hex
+from agent.readers.atr import without_number
 from agent.readers.framing import Frame, Line, Prefixed, reseal, xor_of
 from agent.readers.identity import uid_span
 from agent.readers.profile import Profile, given
@@ -53,9 +54,8 @@ class _Scrubber:
                 sent = line.data
             elif line.mark == "<" and sent == uid_command:
                 data = self._replaced(data[:-2]) + data[-2:] if len(data) >= 2 else data
-            elif line.mark == "card" and technology_of_atr(data) is None:
-                # The historical bytes of a card with a processor may be its number.
-                data = data[:1] + bytes(len(data[1:]))
+            elif line.mark == "card":
+                data = without_number(data)
             clean.append(replace(line, data=data))
         return clean
 

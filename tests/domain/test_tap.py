@@ -22,12 +22,14 @@ from agent.domain.tap import (
     SAME_MEAL_MS,
     AlreadyServed,
     Facts,
+    Outcome,
     OwnMeal,
     Refused,
     Served,
     UndoRefusal,
     closing,
     decide,
+    is_further_look,
     out_of_order_refusal,
     undo,
 )
@@ -351,3 +353,39 @@ def test_a_closing_holds_both_counts() -> None:
     entry = closing(moment=MOMENT, service="lunch", day=DAY, trays=21, served=22)
     assert entry_fault(entry) is None
     assert (entry.kind, entry.trays, entry.served) == (Kind.CLOSING, 21, 22)
+
+
+REFUSAL = replace(MEAL, kind=Kind.REFUSAL, reason=RefusalReason.NO_CREDIT)
+NO_CREDIT = Refused(entry=REFUSAL, reason=RefusalReason.NO_CREDIT)
+AGAIN = replace(REFUSAL, reason=RefusalReason.ALREADY_SERVED)
+
+
+@pytest.mark.parametrize(
+    ("newest", "outcome", "is_same"),
+    [
+        (MEAL, AlreadyServed(entry=AGAIN, terminal=None), True),
+        (replace(MEAL, kind=Kind.UNKNOWN_MEAL), AlreadyServed(entry=AGAIN, terminal=None), True),
+        (AGAIN, AlreadyServed(entry=AGAIN, terminal=None), True),
+        (REFUSAL, NO_CREDIT, True),
+        (MEAL, AlreadyServed(entry=AGAIN, terminal="t-2"), False),
+        (MEAL, NO_CREDIT, False),  # the office has taken the credit back: that is new
+        (REFUSAL, Served(entry=MEAL, is_another=False), False),
+        (replace(REFUSAL, reason=RefusalReason.OUT_OF_ORDER), NO_CREDIT, False),
+        (replace(MEAL, card="f" * 32), AlreadyServed(entry=AGAIN, terminal=None), False),
+        (replace(MEAL, boot="another"), AlreadyServed(entry=AGAIN, terminal=None), False),
+        (replace(MEAL, how=How.MANUAL), AlreadyServed(entry=AGAIN, terminal=None), False),
+        (replace(MEAL, mono_ms=MEAL.mono_ms + 1), AlreadyServed(entry=AGAIN, terminal=None), False),
+        (replace(REFUSAL, card=None), replace(NO_CREDIT, entry=replace(REFUSAL, card=None)), False),
+    ],
+)
+def test_a_further_look_is_the_card_of_the_newest_entry_with_the_same_outcome(
+    newest: Entry, outcome: Outcome, is_same: bool
+) -> None:
+    assert is_further_look(newest, outcome, 30_000) is is_same
+
+
+def test_a_further_look_is_near_in_time() -> None:
+    for later_ms, is_same in ((30_000, True), (30_001, False)):
+        draft = replace(AGAIN, mono_ms=MEAL.mono_ms + later_ms)
+        outcome = AlreadyServed(entry=draft, terminal=None)
+        assert is_further_look(MEAL, outcome, 30_000) is is_same
