@@ -205,8 +205,8 @@ TERMINAL_BUGS = (
         "every meal is free",
         Change(
             "agent/domain/tap.py",
-            "    price_cents = price_on(account.prices, service.service, service.day) or 0",
-            "    price_cents = 0",
+            "    price_cents = price_on(account.prices, service.service, service.day)\n",
+            "    price_cents = 0\n",
         ),
     ),
     Bug(
