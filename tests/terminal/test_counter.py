@@ -107,7 +107,7 @@ def test_log_lines_have_eight_digits_of_the_token_and_no_uid(
 def test_no_log_line_of_a_tap_or_storno_holds_an_amount(
     wire: Wire, counter: Counter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Paid, exempt and on credit look the same, also in the journal."""
+    """Paid, exempt and on credit look the same, also in the log."""
     caplog.set_level(logging.DEBUG)
     tap(wire, counter, CARD)
     counter.undo(None, wire.box.moment())
