@@ -151,36 +151,11 @@ CENTRAL_BUGS = (
         ),
     ),
     Bug(
-        "an order under a number already done is not renumbered",
-        Change(
-            "agent/central/orders.py",
-            "        terminals.renumber_orders(books, terminal)\n",
-            "        pass\n",
-        ),
-    ),
-    Bug(
         "a meal without a price stays free when its price is known",
         Change(
             "agent/central/corrections.py",
             "        price_again(books, meal, at=at)\n",
             "        pass\n",
-        ),
-    ),
-    Bug(
-        "a meal that waited for its price is charged again by each later price",
-        Change(
-            "agent/central/dating.py",
-            "    reasons += [NO_PRICE_REASON] if cents is None else []\n",
-            "    reasons += [NO_PRICE_REASON] if NO_PRICE_REASON in meal.reason else []\n",
-        ),
-    ),
-    Bug(
-        "a meal of an unknown card without a price does not wait for it",
-        Change(
-            "agent/central/verdict.py",
-            "    if price_cents is None:\n        verdict.flag(NO_PRICE_REASON)\n",
-            "    if price_cents is None and entry.kind is Kind.MEAL:\n"
-            "        verdict.flag(NO_PRICE_REASON)\n",
         ),
     ),
 )
