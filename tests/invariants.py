@@ -170,6 +170,9 @@ def a_meal_costs_its_accounts_price(
         for price in prices
         if price.service == entry.service and price.from_day <= (entry.day or "")
     ]
+    assert ("no_price" in entry.flags) is not bool(valid), (
+        f"a meal of {entry.account} on {entry.day} has the flags {entry.flags}, its prices: {valid}"
+    )
     price = max(valid)[1] if valid else 0
     assert entry.cents == -price, (
         f"a meal of {entry.account} on {entry.day} cost {-entry.cents} cents, its price is {price}"

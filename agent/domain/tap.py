@@ -141,7 +141,10 @@ def _decide_unknown(facts: Facts, service: ServiceNow) -> Outcome:
 
 
 def _decide_credit(facts: Facts, account: AccountRecord, service: ServiceNow) -> Outcome:
-    price_cents = price_on(account.prices, service.service, service.day) or 0
+    price_cents = price_on(account.prices, service.service, service.day)
+    if price_cents is None:
+        # never refused, and not free: the central charges it when the office writes the price
+        return _served(facts, Kind.MEAL, service, cents=0, flags=[Flag.NO_PRICE])
     after_cents = facts.balance_cents - price_cents
     flags = [Flag.ON_CREDIT] if price_cents > 0 and after_cents < 0 else []
     short = price_cents > 0 and after_cents < facts.policy.floor

@@ -157,10 +157,9 @@ class Counter:
             raise AgentError(f"entry {seq} {UNDO_SENTENCES[draft]}")
         entry = writes.append(self.db, draft)
         log.info(
-            "storno of entry %d: account %s, %+d cents",
+            "storno of entry %d: account %s",
             seq,
             entry.account,
-            entry.cents,
             extra=_fields(entry, "storno"),
         )
         return entry
@@ -344,11 +343,10 @@ def _log_tap(event: CardPresented | CardUnreadable, outcome: Outcome, entry: Ent
         card = f"{card} ({event.fault}: {event.sentence})"
     words = _words(outcome)
     log.info(
-        "%s: %s, account %s, %d cents, entry %d, reader %s",
+        "%s: %s, account %s, entry %d, reader %s",
         words,
         card,
         entry.account or "unknown",
-        entry.cents,
         entry.seq,
         event.reader,
         extra=_fields(entry, words),

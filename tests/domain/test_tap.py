@@ -105,6 +105,23 @@ def test_an_exempt_account_is_served_at_any_balance() -> None:
 
 
 # C46
+# C124
+@pytest.mark.parametrize(
+    "prices",
+    [
+        [],
+        [Price(from_day="2099-01-01", service="lunch", cents=366)],
+        [Price(from_day="2026-09-01", service="snack", cents=366)],
+    ],
+)
+def test_without_a_price_a_child_is_served_and_not_free(prices: list[Price]) -> None:
+    """Also where the town refuses, and at any balance: the office wrote no price."""
+    facts = replace(FACTS, account=replace(ACCOUNT, prices=prices), balance_cents=-5_000)
+    outcome = decide(facts)
+    assert isinstance(outcome, Served)
+    assert (outcome.entry.cents, outcome.entry.flags) == (0, [Flag.NO_PRICE])
+
+
 def test_the_first_check_that_applies_decides() -> None:
     worst = replace(
         FACTS,

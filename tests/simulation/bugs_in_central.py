@@ -151,10 +151,10 @@ CENTRAL_BUGS = (
         ),
     ),
     Bug(
-        "an order under a number already done is not renumbered",
+        "a meal without a price stays free when its price is known",
         Change(
-            "agent/central/orders.py",
-            "        terminals.renumber_orders(books, terminal)\n",
+            "agent/central/corrections.py",
+            "        price_again(books, meal, at=at)\n",
             "        pass\n",
         ),
     ),

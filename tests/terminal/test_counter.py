@@ -105,6 +105,18 @@ def test_log_lines_have_eight_digits_of_the_token_and_no_uid(
         assert uid not in text.lower() and uid.upper() not in text
 
 
+def test_no_log_line_of_a_tap_or_storno_holds_an_amount(
+    wire: Wire, counter: Counter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Paid, exempt and on credit look the same, also in the log."""
+    caplog.set_level(logging.DEBUG)
+    tap(wire, counter, CARD)
+    counter.undo(None, wire.box.moment())
+    text = logged(caplog)
+    assert "storno of entry 1: account a-1" in text
+    assert not any(word in text for word in ("cents", "euro", "366", "3.66", "3,66"))
+
+
 def test_an_entry_holds_the_token_and_no_uid(wire: Wire, counter: Counter) -> None:
     tap(wire, counter, UNKNOWN_CARD)
     wire.box.db.checkpoint()
