@@ -5,7 +5,10 @@ are kept under another name, untouched. A new file takes their place, with all e
 proved. A power cut at any moment leaves either file whole.
 """
 
+import errno
+import filecmp
 import logging
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -31,6 +34,8 @@ from agent.store.wal import LogLook, LogState, look_at
 ASIDE_MAX = 1_000  # damaged files kept beside a ledger
 ENDS = ("", "-wal", "-shm", "-journal")
 BEING_MADE, WHOLE = ".made", ".whole"
+# What a medium without hard links answers, or a file with too many of them.
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 
 log = logging.getLogger("agent.store")
 
@@ -318,25 +323,49 @@ def close_without_checkpoint(db: Database) -> None:
 def keep_aside(path: Path) -> Path:
     """Give a damaged file and its write-ahead log a second name, and return it.
 
-    A file that has one already keeps it. Raise `OSError` where there are no hard links, or when
-    `ASIDE_MAX` such files exist.
+    A file that has one already keeps it. Where a medium has no hard links (FAT), the second name is
+    a copy. Raise `OSError` where there is no room for it, or when `ASIDE_MAX` such files exist.
     """
     for n in range(1, ASIDE_MAX + 1):
         aside = path.with_name(f"{path.name}.damaged-{n}")
-        is_free = not aside.exists() and not _log_of(aside).exists()
-        if is_free or _is_same(aside, path) or _is_same(_log_of(aside), _log_of(path)):
+        logs = _log_of(aside), _log_of(path)
+        is_free = not aside.exists() and not logs[0].exists()
+        if is_free or _is_same(aside, path) or _is_same(*logs):
             break
+        if _has_bytes_of(aside, path) and _has_bytes_of(*logs):
+            return aside
     else:
         raise OSError(f"{ASIDE_MAX} damaged files exist already; move them to another disk")
     for end in ("-wal", ""):
-        source, link = path.with_name(path.name + end), aside.with_name(aside.name + end)
-        if source.exists() and not (link.exists() and link.samefile(source)):
-            link.unlink(
-                missing_ok=True
-            )  # of another write-ahead log: it would damage the file more
-            link.hardlink_to(source)
+        source, name = path.with_name(path.name + end), aside.with_name(aside.name + end)
+        if source.exists() and not _is_same(source, name):
+            give_second_name(source, name)
     sync_folder(path.parent)
     return aside
+
+
+def give_second_name(source: Path, name: Path) -> None:
+    """Give a file another name, in place of what has it: by a hard link, else by a copy.
+
+    After a power cut the name is the whole file's, or there is none.
+    """
+    name.unlink(missing_ok=True)  # of another log: it would damage the file more
+    try:
+        name.hardlink_to(source)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        part = name.with_name(f"{name.name}{BEING_MADE}")
+        shutil.copyfile(source, part)
+        with open(part, "rb") as copy:
+            os.fsync(copy.fileno())
+        part.rename(name)
+
+
+def _has_bytes_of(path: Path, other: Path) -> bool:
+    if not path.exists() or not other.exists():
+        return path.exists() == other.exists()
+    return filecmp.cmp(path, other, shallow=False)
 
 
 def _finish_exchange(path: Path) -> bool:

@@ -39,13 +39,14 @@ class Mirror:
         self.at: LedgerEnd | None = None  # this entry and all before it are on the medium
         self._read_end = read_end
         self._pieces: queue.Queue[Piece] = queue.Queue(maxsize=1)
+        self._is_busy = False  # with a piece that it was given, also while it writes it
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
 
     @property
     def wants_more(self) -> bool:
         """Return whether it works and has nothing to do."""
-        return self.fault is None and self._pieces.empty()
+        return self.fault is None and not self._is_busy
 
     def start(self) -> None:
         self._thread.start()
@@ -57,6 +58,7 @@ class Mirror:
 
     def put(self, piece: Piece) -> None:
         """Give it what comes after `at`. Only while it wants more."""
+        self._is_busy = True
         self._pieces.put_nowait(piece)
 
     def _run(self) -> None:
@@ -81,6 +83,7 @@ class Mirror:
             self.at = self._read_end(self.file)
             while not self._pieces.empty():
                 self._pieces.get_nowait()  # of before the fault: it is given again
+            self._is_busy = False
             if self.fault not in (None, NOT_OPENED):
                 log.warning("Mirror: %s works again.", self.file)
             self.fault = None
@@ -95,6 +98,7 @@ class Mirror:
                 file.flush()
                 os.fdatasync(file.fileno())
                 self.at = piece.up_to
+                self._is_busy = False
                 if file.tell() > FILE_BYTES_MAX:
                     os.replace(self.file, self.file.with_suffix(".ledger.before"))
                     return

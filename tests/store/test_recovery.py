@@ -1,6 +1,7 @@
 """A damaged ledger is kept aside unchanged, another takes its place, and no meal is lost."""
 
 import dataclasses
+import tempfile
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,12 @@ from agent.errors import StoreError
 from agent.store import lists, reads
 from agent.store.damage import find_damage
 from agent.store.database import Database
-from agent.store.recovery import ASIDE_MAX, close_without_checkpoint, keep_aside
+from agent.store.recovery import (
+    ASIDE_MAX,
+    close_without_checkpoint,
+    give_second_name,
+    keep_aside,
+)
 from agent.store.salvage import Owner, read_damaged
 from agent.store.standing import standing
 from agent.store.verify import verify
@@ -244,6 +250,27 @@ def test_beyond_aside_max_damaged_files_nothing_is_replaced(wire: Wire) -> None:
         wire.box.ledger_file().open(wire.clock.instant)
     assert wire.box.path.read_bytes() == before
     wire.box.start()
+
+
+def test_a_medium_without_hard_links_gets_a_copy(tmp_path: Path) -> None:
+    """A link to another file system fails as one on FAT does."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        other = Path(memory) / "t.db"
+        other.write_bytes(b"damaged")
+        if other.stat().st_dev == tmp_path.stat().st_dev:
+            raise RuntimeError("/dev/shm is no file system of its own here")
+        give_second_name(other, tmp_path / "t.db.damaged-1")
+    assert [path.name for path in tmp_path.iterdir()] == ["t.db.damaged-1"]
+    assert (tmp_path / "t.db.damaged-1").read_bytes() == b"damaged"
+
+
+def test_a_copy_that_is_aside_already_is_not_made_again(tmp_path: Path) -> None:
+    for name in ("t.db", "t.db.damaged-1", "t.db-wal", "t.db.damaged-1-wal"):
+        (tmp_path / name).write_bytes(b"damaged")
+    assert keep_aside(tmp_path / "t.db").name == "t.db.damaged-1"
+    (tmp_path / "t.db-wal").write_bytes(b"another log")
+    assert keep_aside(tmp_path / "t.db").name == "t.db.damaged-2"
+    assert (tmp_path / "t.db.damaged-1-wal").read_bytes() == b"damaged"
 
 
 def test_a_folder_that_takes_no_hard_link_raises_and_changes_nothing(tmp_path: Path) -> None:

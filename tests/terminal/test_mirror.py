@@ -55,6 +55,18 @@ def test_pieces_are_appended_and_the_end_is_known(start: Start) -> None:
     assert mirror.file.read_bytes() == b"first\nsecond\n"
 
 
+def test_each_piece_is_written_once_however_often_it_is_asked(start: Start) -> None:
+    """The main loop asks at every turn, also while the medium writes."""
+    mirror, count = start(), 300
+    seq = 0
+    while seq < count:
+        if mirror.wants_more:
+            seq = mirror.at.seq if mirror.at else 0
+            mirror.put(piece(seq + 1, b"%d\n" % (seq + 1)))
+    wait_for(lambda: mirror.wants_more, "the last piece")
+    assert mirror.file.read_bytes() == b"".join(b"%d\n" % n for n in range(1, count + 2))
+
+
 def test_a_file_is_continued_after_a_restart(start: Start) -> None:
     first = start()
     write(first, piece(1, b"first\n"))
