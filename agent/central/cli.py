@@ -15,6 +15,7 @@ import msgspec
 from agent.central import cli_office, cli_roster
 from agent.central.books import accounts as books_accounts
 from agent.central.books import entries, lists
+from agent.central.books.checks import require_whole
 from agent.central.books.file import Books
 from agent.central.books.postings import Payment, PaymentKey
 from agent.central.books.town import Town, initialise
@@ -119,6 +120,7 @@ def serve(
         password_file=password_file,
     )
     with open_books(db_path) as books, sole_server(db_path):
+        require_whole(books)
         serve_central(books, link, now=now)
 
 

@@ -5,6 +5,23 @@ from typing import NamedTuple
 
 from agent.central.books.entries import BookedEntry
 from agent.central.books.file import Books
+from agent.errors import CentralError
+
+
+def page_faults(books: Books) -> list[str]:
+    """Return what SQLite finds wrong with pages, indexes and constraints, a hundred at most."""
+    sentences = [str(row[0]) for row in books.rows("PRAGMA integrity_check")]
+    return [sentence for sentence in sentences if sentence != "ok"]
+
+
+def require_whole(books: Books) -> None:
+    """Raise `CentralError` for a damaged file: nothing of it may reach a terminal."""
+    faults = page_faults(books)
+    if faults:
+        raise CentralError(
+            f"{books.path}: is damaged: {faults[0]}. Keep this file aside, put a backup in its"
+            " place, and run canteen-central new-generation; terminals send again what it lacks"
+        )
 
 
 class AccountSum(NamedTuple):

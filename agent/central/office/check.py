@@ -26,6 +26,7 @@ def check(books: Books) -> Iterator[str]:
 
     Raise `CentralError` if they cannot be read.
     """
+    yield from checks.page_faults(books)
     with books.reading():
         yield from _balances(books)
         yield from _postings(books)
