@@ -114,7 +114,10 @@ def _moved(books: Books, entry: BookedEntry, true_day: Day | None, now: Now) -> 
     if entry.kind not in ("meal", "unknown_meal") or entry.account is None:
         return set()
     assert entry.service is not None
-    price_again(books, entry._replace(true_day=true_day), at=now.at)
+    sent_day = _sent(entry).day
+    is_moved = (entry.true_day or sent_day) != (true_day or sent_day)
+    if is_moved or NO_PRICE_REASON in entry.reason.split("; "):
+        price_again(books, entry._replace(true_day=true_day), at=now.at)
     given_cents = meals.given_back_cents(books, entry.key) if true_day is None else 0
     if given_cents:
         # a meal without a day is second to none

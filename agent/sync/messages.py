@@ -263,7 +263,7 @@ def _entry_of(raw: Raw) -> Entry:
     except msgspec.ValidationError:
         members = msgspec.json.decode(raw, type=dict[str, object])
         flags = members.get("flags")
-        if not isinstance(flags, list):
+        if not isinstance(flags, list) or not all(isinstance(flag, str) for flag in flags):
             raise
         members["flags"] = [flag for flag in flags if flag in _KNOWN_FLAGS]
         return msgspec.convert(members, Entry)

@@ -146,6 +146,17 @@ def test_a_flag_of_a_later_version_sets_no_meal_aside(foreign: ForeignTerminal) 
     assert foreign.central.balance("a-1") == -366
 
 
+@pytest.mark.parametrize("flags", [[{}], [[]], [1], [None], ["no_price", 1], "no_price"])
+def test_a_flag_that_is_no_text_sets_the_entry_aside_and_stops_nothing(
+    foreign: ForeignTerminal, flags: object
+) -> None:
+    foreign.send(meal(flags=flags))
+    assert foreign.verdict()[0] == "set_aside"
+    foreign.send(foreign.storno(1), meal(day="2026-11-24", mono_ms=2))
+    assert foreign.verdict() == ("applied", "")
+    the_books_are_consistent(foreign.central.books)
+
+
 def test_a_second_meal_of_a_service_is_flagged_but_not_under_an_unset_clock(
     foreign: ForeignTerminal,
 ) -> None:

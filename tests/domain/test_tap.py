@@ -99,7 +99,6 @@ def test_an_exempt_account_is_served_at_any_balance() -> None:
     assert isinstance(outcome, Served) and outcome.entry.cents == 0 and outcome.entry.flags == []
 
 
-# C46
 # C124
 @pytest.mark.parametrize(
     "prices",
@@ -117,6 +116,7 @@ def test_without_a_price_a_child_is_served_and_not_free(prices: list[Price]) -> 
     assert (outcome.entry.cents, outcome.entry.flags) == (0, [Flag.NO_PRICE])
 
 
+# C46
 def test_the_first_check_that_applies_decides() -> None:
     worst = replace(
         FACTS,

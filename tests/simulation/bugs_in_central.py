@@ -138,7 +138,7 @@ CENTRAL_BUGS = (
         "a meal of another day keeps its price",
         Change(
             "agent/central/dating.py",
-            "    _price_again(books, entry._replace(true_day=true_day), at=now.at)\n",
+            "    price_again(books, entry._replace(true_day=true_day), at=now.at)\n",
             "",
         ),
     ),

@@ -149,6 +149,7 @@ class BookedMeal:
     owner: str | None = None
     dated: bool = False
     waits: bool = False
+    priced_day: str | None = None
 
 
 class BootTime(NamedTuple):
@@ -338,6 +339,9 @@ class ExpectedBooks:
             return
         if meal.made.hash in self.undone:
             return
+        if day == meal.priced_day and not meal.waits:
+            return  # a later price of that day charges no meal again
+        meal.priced_day = day
         price = self._price(account, entry.service, day)
         is_priced_here = entry.kind == "unknown_meal" or "no_price" in entry.flags
         meal.waits = is_priced_here and price is None

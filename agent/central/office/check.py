@@ -51,7 +51,7 @@ def _postings(books: Books) -> Iterator[str]:
         sent = msgspec.json.decode(entry.body, type=_Sent)
         # a meal of a day that was wrong is priced again, by the prices of that time
         is_same_day = entry.true_day in (None, sent.day)
-        is_priced_later = Flag.NO_PRICE in sent.flags
+        is_priced_later = Flag.NO_PRICE in sent.flags and sent.cents == 0
         if is_same_day and not is_priced_later and entry.cents != sent.cents:
             yield f"{_name(entry)}: {entry.cents} cents are booked, the terminal sent {sent.cents}"
 
