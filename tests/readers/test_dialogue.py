@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from agent.domain.card import CardId
 from agent.errors import ReaderError
@@ -119,7 +120,7 @@ def test_a_signal_with_another_answer_is_a_failure_that_is_reported_once() -> No
     sent = dialogue.send(16)
     assert sent.startswith(b"0407642003")
     dialogue.receive(b"04\r", 20)
-    assert dialogue.failures() == [f"unexpected answer to {sent.hex(' ')}"]
+    assert dialogue.failures() == [f"unexpected answer of 1 bytes to {sent.hex(' ')}"]
     assert dialogue.failures() == []
 
 
@@ -191,7 +192,9 @@ def test_a_reader_that_sends_by_itself_is_sent_nothing() -> None:
 def test_an_unexpected_answer_at_start_up_is_an_error_without_a_card_number() -> None:
     dialogue = Dialogue(load_profile("yhy632"), 0)
     dialogue.send(0)
-    with pytest.raises(ReaderError, match="unexpected answer to start-up command") as raised:
+    with pytest.raises(
+        ReaderError, match="unexpected answer of 14 bytes to start-up command"
+    ) as raised:
         dialogue.receive(LATE, 5)
     assert LATE_UID not in str(raised.value)
 
@@ -204,6 +207,34 @@ def test_the_failure_of_a_signal_contains_no_card_number() -> None:
     dialogue.receive(LATE, 605)
     (failure,) = dialogue.failures()
     assert LATE_UID not in failure
+
+
+@pytest.mark.parametrize("profile_id", ["yhy632", "elatec-twn4-simple", "pn532-hsu"])
+def test_whatever_command_a_card_number_answers_no_message_contains_it(
+    profile_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At start-up, for a poll, for the light and for a keepalive, in every reader's framing."""
+    caplog.set_level(1)
+    profile = load_profile(profile_id)
+    card = next(test for test in profile.selftest if test.uid is not UNSET)
+    uid, told = bytes.fromhex(given(card.uid)), list[str]()
+    is_line = profile_id == "elatec-twn4-simple"
+    number = uid.hex().upper().encode() + b"\r" if is_line else bytes.fromhex(card.rx)
+    for answers_at_start_up in range(4):
+        dialogue, now_ms = Dialogue(profile, 0), 0
+        try:
+            for n in range(60):
+                dialogue.show(Signal.SERVED)
+                dialogue.send(now_ms := now_ms + 200)
+                good = START_UP_ANSWERS[min(n, 2)] if profile_id == "pn532-hsu" else b"00\r"
+                answer = good if n < answers_at_start_up else number
+                dialogue.receive((ACK if profile_id == "pn532-hsu" else b"") + answer, now_ms + 5)
+                told += dialogue.failures()
+        except ReaderError as error:
+            told.append(str(error))
+    messages = " ".join([*told, caplog.text, repr(dialogue)]).lower()
+    assert told and not any(uid.hex(separator) in messages for separator in " :-")
+    assert uid.hex() not in messages and str(int.from_bytes(uid, "big")) not in messages
 
 
 def test_a_waiting_signal_is_not_sent_to_the_next_card() -> None:
