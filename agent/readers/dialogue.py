@@ -199,6 +199,9 @@ class Dialogue:
             wait_ms = ACK_MS if self._has_received else FIRST_ACK_MS
         request.deadline_ms = now_ms + wait_ms
         self._open = request if request.has_answer else None
+        if self._profile.poll.mode == "request":
+            # Half an answer that came before must not be joined with the next one.
+            self._framer.forget()
         return request.sent
 
     def _time_out(self, request: _Request) -> None:

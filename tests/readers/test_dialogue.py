@@ -18,6 +18,7 @@ from agent.readers.dialogue import (
 )
 from agent.readers.events import Signal
 from agent.readers.faults import Fault
+from agent.readers.framing import STALL_MS_MAX
 from agent.readers.profile import given
 from agent.readers.profile_rules import load_profile
 
@@ -246,11 +247,25 @@ def test_a_waiting_signal_is_not_sent_to_the_next_card() -> None:
     assert dialogue.send(11) == b""
 
 
+def test_half_an_answer_is_not_joined_with_the_answer_to_the_next_request() -> None:
+    dialogue = twn4()
+    assert dialogue.send(6) and dialogue.receive(b"0001802004DEAD", 10) == []
+    assert dialogue.send(256) == b"050010\r"
+    assert dialogue.receive(b"00018020041C78F2BF\r", 260) == [CardId("a", b"\x1c\x78\xf2\xbf")]
+
+
+def test_after_a_damaged_answer_the_next_request_is_answered() -> None:
+    dialogue = twn4()
+    assert dialogue.send(6) and dialogue.receive(b"0Z\r", 10) == []
+    assert dialogue.send(256) == b"050010\r"
+    assert dialogue.receive(b"00018020041C78F2BF\r", 260) == [CardId("a", b"\x1c\x78\xf2\xbf")]
+
+
 def test_an_empty_read_does_not_keep_half_a_frame_alive() -> None:
     dialogue = Dialogue(load_profile("rdm6300"), 0)
     frame = b"\x02010063E9AE25\x03"
-    assert dialogue.receive(frame[:7], 1_000) == [] and dialogue.receive(b"", 1_040) == []
-    assert dialogue.receive(frame[7:], 1_080) == []
+    assert dialogue.receive(frame[:7], 1_000) == [] and dialogue.receive(b"", 1_200) == []
+    assert dialogue.receive(frame[7:], 1_001 + STALL_MS_MAX) == []
 
 
 def test_a_typed_text_that_is_too_long_is_a_fault_of_its_form() -> None:
