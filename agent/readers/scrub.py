@@ -100,14 +100,13 @@ class _Scrubber:
     def stream(self, lines: list[TraceLine]) -> list[TraceLine]:
         """Scrub the lines of a serial or keyboard reader. A chunk may end anywhere in a frame."""
         stream = b"".join(line.data for line in lines if line.mark == "<")
-        framer = self._profile.framer(0)
-        frames = [
-            result
-            for line in lines
-            if line.mark == "<"
-            for result in framer.feed(line.data, line.ms)
-            if isinstance(result, Frame)
-        ]
+        framer, frames = self._profile.framer(0), list[Frame]()
+        for line in lines:
+            if line.mark == "<":
+                results = framer.feed(line.data, line.ms)
+                frames += [result for result in results if isinstance(result, Frame)]
+            elif line.mark == ">" and self._profile.poll.mode == "request":
+                framer.forget()  # as the dialogue does
         clean, new_offsets = self._clean_stream(stream, frames)
         kept, at = list[TraceLine](), 0
         for line in lines:

@@ -163,6 +163,21 @@ def test_a_line_of_hex_digits_with_blanks_leaves_no_number_behind() -> None:
     assert stream.startswith(b"000180") and b"DE AD" not in stream and b"DEAD" not in stream
 
 
+def test_half_an_answer_before_the_next_request_costs_no_tap() -> None:
+    clean = scrubbed_lines(
+        "elatec-twn4-simple",
+        TraceLine(0, "open"),
+        TraceLine(0, ">", b"0004FF\r"),
+        TraceLine(5, "<", b"00\r"),
+        TraceLine(6, ">", b"050010\r"),
+        TraceLine(10, "<", b"0001802004DEAD"),
+        TraceLine(256, ">", b"050010\r"),
+        TraceLine(260, "<", b"00018020041C78F2BF\r"),
+    )
+    assert [tap[:4] for tap in taps(clean)] == [b"a:04"]
+    assert b"DEAD" not in received(clean) and b"1C78F2BF" not in received(clean)
+
+
 def test_a_frame_that_is_not_about_a_card_keeps_only_its_named_bytes() -> None:
     line = TraceLine(100, "<", bytes.fromhex("AABB0652DEADBEEF76"))
     stream = received(scrubbed_lines("yhy52x", line))
