@@ -12,7 +12,7 @@ PRINTED := schemas examples vectors rules readers bound commands configuration l
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url
 
-.PHONY: help setup demo test check docs figures sim sim-replay sim-bite crash bench bench-compare \
+.PHONY: help setup demo test check docs figures sim sim-replay sim-bite crash rot bench bench-compare \
 	test-debian12 test-debian13 test-brokers fuzz traces lock clean
 
 help: ## list these commands
@@ -79,6 +79,9 @@ sim-bite: setup ## plant known bugs and show how soon the simulator finds each (
 
 crash: setup ## cut the power at every write; as root also on a real ext4 (some minutes)
 	@$(BIN)/python -m tests.crash
+
+rot: setup ## damage a killed terminal's files, FAULTS=1000 of each kind, write the page (some minutes)
+	@$(BIN)/python -m tests.rot --faults $(or $(FAULTS),1000) --write
 
 bench: setup ## measure times and sizes, write the performance page (some minutes)
 	@$(BIN)/python -m bench --write --save .make/bench.json

@@ -8,7 +8,7 @@ an error says so. A transaction is on the disk when its block ends, or the block
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from agent.errors import AgentError
 
 Row = TypeVar("Row")
 
+EMPTY_BYTES = 1  # SQLite takes such a file for a new database, and deletes the log beside it
 # the exceptions of a failing file; in a damaged one even SQLite's error text may not be UTF-8
 FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError)
 
@@ -28,7 +29,8 @@ class FileKind:
     """What is particular to the terminal's or the central's file.
 
     `pragmas` are set in order on every writing connection. `options` are appended to the file's
-    URI. `error` is raised for every fault, `damaged` where SQLite reports the file as damaged.
+    URI. `functions` take one value, and are known to SQL. `error` is raised for every fault,
+    `damaged` where SQLite reports the file as damaged.
     """
 
     owner: str
@@ -36,6 +38,7 @@ class FileKind:
     migrations: tuple[str, ...]
     pragmas: tuple[str, ...]
     options: str
+    functions: Mapping[str, Callable[[bytes], int]]
     busy_timeout_ms: int
     error: type[AgentError]
     damaged: type[AgentError]
@@ -105,6 +108,8 @@ class SqliteFile(Generic[Row]):
         self._opened = []
         self.sql = self._connect(path, mode)
         try:
+            for name, function in self._kind.functions.items():
+                self.sql.create_function(name, 1, function, deterministic=True)
             self.sql.execute(f"PRAGMA busy_timeout = {self._kind.busy_timeout_ms}")
             self._check_version()
             if mode != "ro":
@@ -249,7 +254,7 @@ class SqliteFile(Generic[Row]):
             return
         except OSError as error:
             raise self._kind.error(f"{self.path}: cannot be read: {error.strerror}") from error
-        if not file_bytes and not (log.exists() and log.stat().st_size):
+        if file_bytes <= EMPTY_BYTES:
             raise self._kind.error(
                 f"{self.path}: is empty; put the file back, or delete it to start a new one"
             )

@@ -1,9 +1,7 @@
 """A TOML file decoded into frozen types. An error names the file, the key and what to write."""
 
-import difflib
 import re
 import tomllib
-from collections.abc import Iterable
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Literal, TypeVar, Union, get_args, get_origin
@@ -11,6 +9,7 @@ from typing import Annotated, Literal, TypeVar, Union, get_args, get_origin
 import msgspec
 
 from agent.errors import ConfigError
+from agent.spelling import did_you_mean
 
 _Shape = TypeVar("_Shape")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`")
@@ -44,18 +43,13 @@ def _sentence(message: str, shape: type) -> str:
     if choice is not None and (words := _words(_shapes_at(shape, path))):
         return (
             f"key {path!r}: {choice['word']!r} is none of {', '.join(words)}"
-            f"{_did_you_mean(choice['word'], words)}"
+            f"{did_you_mean(choice['word'], words)}"
         )
     if unknown is None:
         return f"key {path!r}: {complaint}" if path else complaint
     key = f"{path}.{unknown['key']}" if path else unknown["key"]
     keys = _keys(_shapes_at(shape, path)) or _all_keys(shape)
-    return f"unknown key {key!r}{_did_you_mean(unknown['key'], sorted(keys))}"
-
-
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f"unknown key {key!r}{did_you_mean(unknown['key'], sorted(keys))}"
 
 
 def _shapes_at(shape: object, path: str) -> list[object]:

@@ -67,9 +67,8 @@ class Lunch:
 
     def open(self) -> None:
         """Set up the town and start everything."""
+        self.central.serve_lunch_all_day()
         self.central.office("import-roster", ROSTER)
-        hours = ["--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567"]
-        self.central.office("service", SITE, "lunch", *hours)
         self.central.office("policy", "--shortage", "serve", "--unknown-card", "serve")
         for terminal in (self.a, self.b):
             self.central.office("terminals", "add", terminal.name, SITE)

@@ -25,7 +25,8 @@ from tests.parts.wire import KEY, TODAY, TOWN, Box, Clock, Wire
 
 FOLDER = printed.ROOT / "docs" / "reference" / "protocol" / "vectors"
 CARD, UNKNOWN = "a:04a1b2c3d4e5f6", "em:010063e9ae"
-CARDS = (CARD, "a:a1b2c3d4", "b:0a1b2c3d", UNKNOWN, "f:0123456789abcdef", "v:e004010012345678")
+OTHERS = "b:d0021a2b3c4d5e6f", "f:0123456789abcdef", "v:e004010012345678"
+CARDS = (CARD, "a:a1b2c3d4", UNKNOWN, *OTHERS)
 EPOCH = "1-00000000000000aa"
 GENERATION = "c0ffee" * 4 + "5ea1c0de"
 LEADING_ZEROS = "00"

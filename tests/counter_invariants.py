@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from agent.domain.canteen import AccountRecord, PolicyRecord, Price, ServiceRecord
+from agent.domain.canteen import AccountRecord, PolicyRecord, ServiceRecord
 from agent.domain.ledger import Entry
 from tests.parts.wire import ZONE
 from tests.simulation.model import DiskEntry
@@ -78,22 +78,20 @@ def no_child_is_refused_because_of_a_wrong_clock(
         case "unknown_card":
             is_right = view.policy.unknown_card == "refuse"
         case "no_credit" if view.account is not None and view.shown_cents is not None:
-            price = max(
+            valid = [
                 (price.from_day, price.cents)
-                for price in [_FREE, *view.account.prices]
-                if price.service in (entry.service, "") and price.from_day <= view.day
-            )[1]
-            after_cents = view.shown_cents - price
-            is_right = view.policy.shortage == "refuse" and after_cents < view.policy.floor
+                for price in view.account.prices
+                if price.service == entry.service and price.from_day <= view.day
+            ]
+            after_cents = view.shown_cents - max(valid, default=("", 0))[1]
+            is_short = bool(valid) and after_cents < view.policy.floor
+            is_right = view.policy.shortage == "refuse" and is_short
         case _:
             is_right = True
     assert is_right, (
         f"{entry.account or entry.card} got {entry.reason} at {entry.at} ({entry.clock}),"
         f" which is wrong at {view.now}"
     )
-
-
-_FREE = Price(from_day="", service="", cents=0)
 
 
 def _is_open(service: ServiceRecord, now: datetime) -> bool:

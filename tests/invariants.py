@@ -29,12 +29,19 @@ ALL_ENTRIES = 1_000_000
 
 
 def every_light_has_one_entry(
-    lights: Sequence[Signal], entries: Sequence[Entry], *, finished: bool
+    lights: Sequence[Signal],
+    entries: Sequence[Entry],
+    *,
+    finished: bool,
+    earlier: Entry | None = None,
 ) -> None:
     """A tap makes one entry and shows one light.
 
-    A power cut may leave an entry without its light, never a light without its entry.
+    A power cut may leave an entry without its light, never a light without its entry. `earlier` is
+    the entry of the card that was there when the process began: it may get its light again.
     """
+    if lights and not entries and earlier is not None:
+        entries = [earlier]
     counts = f"{len(lights)} lights, {len(entries)} entries"
     assert len(lights) <= len(entries) <= 1, f"one tap made {counts}"
     assert len(lights) == len(entries) or not finished, f"a finished turn made {counts}"
@@ -163,6 +170,9 @@ def a_meal_costs_its_accounts_price(
         for price in prices
         if price.service == entry.service and price.from_day <= (entry.day or "")
     ]
+    assert ("no_price" in entry.flags) is not bool(valid), (
+        f"a meal of {entry.account} on {entry.day} has the flags {entry.flags}, its prices: {valid}"
+    )
     price = max(valid)[1] if valid else 0
     assert entry.cents == -price, (
         f"a meal of {entry.account} on {entry.day} cost {-entry.cents} cents, its price is {price}"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.central.office.roster import import_roster, read_roster
+from agent.central.office.roster import read_roster
 from agent.central.office.terminals import add_terminal, retire_terminal
 from agent.domain.ledger import canonical, chain_hash, genesis
 from agent.errors import REASON_LENGTH_MAX, CentralError
@@ -17,6 +17,7 @@ from agent.store import lists
 from agent.store.standing import standing
 from tests.conftest import CARD, OTHER_CARD
 from tests.invariants import the_books_are_consistent
+from tests.parts.roster import load_roster
 from tests.parts.wire import KEY, SITE, TODAY, TOWN, Wire, last_changes
 
 Json = Mapping[str, object]
@@ -214,7 +215,7 @@ def test_meals_of_a_card_and_an_account_that_a_later_roster_adds_are_booked(
         "a-11,primaria,em:0100000001,lunch 2026-09-01 2.00\n",
         encoding="utf-8",
     )
-    import_roster(wire.central.books, read_roster(path, KEY), lambda: None, at=wire.clock.instant)
+    load_roster(wire, path)
     wire.settle()
     assert (wire.central.balance("a-10"), wire.central.balance("a-11")) == (-366, -200)
     assert wire.box.balance("a-11") == -200

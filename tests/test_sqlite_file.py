@@ -20,6 +20,7 @@ KIND = FileKind(
     migrations=("CREATE TABLE t (n INTEGER PRIMARY KEY, x TEXT) STRICT;\n",),
     pragmas=("journal_mode = WAL", "synchronous = FULL"),
     options="",
+    functions={},
     busy_timeout_ms=0,
     error=StoreError,
     damaged=DamagedError,

@@ -3,6 +3,8 @@
 Stories 16 to 18 are in test_clocks_and_restores.py.
 """
 
+from pathlib import Path
+
 from agent.central.office.cards import block_card
 from agent.domain.canteen import Shortage, UnknownCard
 from agent.domain.card import card_token, parse_card_id
@@ -10,11 +12,13 @@ from agent.domain.ledger import Flag, How
 from agent.readers.events import Signal
 from tests.conftest import CARD, OTHER_CARD
 from tests.invariants import everything_is_consistent
-from tests.parts.wire import KEY, TODAY, Wire
+from tests.parts.roster import load_roster
+from tests.parts.wire import KEY, SITE, TODAY, Wire
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 UNKNOWN_CARD = "a:04ffffff112233"
+NEW_CARD = "a:04aaaaaa112233"
 
 
 def test_1_stale_data_never_refuses(wire: Wire) -> None:
@@ -50,6 +54,26 @@ def test_2_serve_all_until_works_offline_and_ends_by_itself(wire: Wire) -> None:
     wire.settle()
     assert wire.box.tap(CARD) is Signal.REFUSED
     wire.settle()
+    everything_is_consistent(wire)
+
+
+# C124 C125
+def test_2_a_child_without_a_price_eats_and_is_charged_when_the_office_writes_it(
+    wire: Wire, tmp_path: Path
+) -> None:
+    wire.central.policy(shortage=Shortage.REFUSE)
+    load_roster(
+        wire, tmp_path / "r.csv", f"account;site;prices;cards\na-9;{SITE};none;{NEW_CARD}\n"
+    )
+    wire.settle()
+    assert wire.box.tap(NEW_CARD) is Signal.SERVED
+    assert wire.box.tap(NEW_CARD) is Signal.ALREADY_SERVED
+    wire.settle()
+    assert wire.box.entries()[0].flags == [Flag.NO_PRICE]
+    assert (wire.central.balance("a-9"), wire.box.balance("a-9")) == (0, 0)
+    load_roster(wire, tmp_path / "r.csv", "account;prices\na-9;lunch 2026-09-01 4.00\n")
+    wire.settle()
+    assert (wire.central.balance("a-9"), wire.box.balance("a-9")) == (-400, -400)
     everything_is_consistent(wire)
 
 

@@ -1,6 +1,6 @@
 """The command line of the central, `canteen-central`: one function a subcommand.
 
-`--db` names the central's database. The office's commands are in `cli_office`.
+`--db` names the central's database. The office's commands are in `cli_office` and `cli_roster`.
 """
 
 import logging
@@ -11,17 +11,14 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console
-from rich.progress import Progress
 
-from agent.central import cli_office
+from agent.central import cli_office, cli_roster
 from agent.central.books import accounts as books_accounts
 from agent.central.books import entries, lists
 from agent.central.books.file import Books
 from agent.central.books.postings import Payment, PaymentKey
 from agent.central.books.town import Town, initialise
-from agent.central.command import card_key, checked_id, checked_zone, now, open_books
-from agent.central.office import roster as rosters
+from agent.central.command import checked_id, checked_zone, now, open_books
 from agent.central.office.card_key import card_key_path, create_card_key
 from agent.central.office.check import check as check_books
 from agent.central.office.credit import credit as book_credit
@@ -54,7 +51,14 @@ def cli(context: click.Context, db_path: Path) -> None:
     context.obj = db_path
 
 
-for _command in (cli_office.card, cli_office.policy, cli_office.service, cli_office.terminals):
+for _command in (
+    cli_office.card,
+    cli_office.policy,
+    cli_office.service,
+    cli_office.terminals,
+    cli_roster.export_roster,
+    cli_roster.import_roster,
+):
     cli.add_command(_command)
 
 
@@ -116,21 +120,6 @@ def serve(
     )
     with open_books(db_path) as books, sole_server(db_path):
         serve_central(books, link, now=now)
-
-
-@cli.command("import-roster")
-@click.argument("roster", type=click.Path(path_type=Path))
-@click.pass_obj
-def import_roster(db_path: Path, roster: Path) -> None:
-    """Import accounts, cards, prices and classes from a CSV file (docs/office/roster.md)."""
-    with open_books(db_path) as books:
-        lines = rosters.read_roster(roster, card_key(db_path))
-        with Progress(
-            console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
-        ) as bar:
-            task = bar.add_task("accounts", total=len(lines))
-            done = rosters.import_roster(books, lines, lambda: bar.advance(task), at=now())
-    click.echo(f"{len(lines)} accounts read: {done.new} new, {done.changed} changed")
 
 
 @cli.command("import-ledger")

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from agent.central.books.file import Books
+from agent.central.corrections import book_waiting_meals
 from agent.central.office.card_key import card_key_path, read_card_key
 from agent.domain.canteen import Id
 from agent.domain.card import Token, card_token, parse_card_id
@@ -18,8 +19,12 @@ from agent.errors import AgentError
 
 @contextmanager
 def open_books(db_path: Path) -> Iterator[Books]:
-    """Yield the central's books. An argument that no record may have becomes an `AgentError`."""
+    """Yield the central's books. An argument that no record may have becomes an `AgentError`.
+
+    What a killed import left unbooked is booked first.
+    """
     with closing(Books(db_path)) as books:
+        book_waiting_meals(books, at=now())
         try:
             yield books
         except msgspec.ValidationError as error:

@@ -28,13 +28,17 @@ from agent.domain.clock import (
     format_instant,
     parse_instant,
 )
-from agent.domain.ledger import Entry, How
+from agent.domain.ledger import Entry, Flag, How
 
 AHEAD_MAX = timedelta(hours=1)
 """An entry whose time is further ahead of its arrival was made under a wrong clock."""
 REDATE = timedelta(minutes=1)
 """A time that differs by less needs no correction."""
 AHEAD_REASON = "clock_ahead"
+NO_PRICE_REASON = "no_price"
+"""A meal is booked with 0 cents: no price is in effect on its day. A later price charges it."""
+BOOKED_LATER = "booked_later"
+"""The first reason of an entry that was set aside and is booked now."""
 
 
 class Now(NamedTuple):
@@ -50,6 +54,12 @@ class _Sent(Struct):
     cents: int
     day: Day | None = None
     how: str = ""
+    flags: list[str] = []
+
+    @property
+    def lacks_price(self) -> bool:
+        """Return whether the terminal knew no price: its cents are not those of the meal."""
+        return Flag.NO_PRICE in self.flags and self.cents == 0
 
 
 def is_ahead(at: Instant, now: Instant) -> bool:
@@ -104,7 +114,7 @@ def _moved(books: Books, entry: BookedEntry, true_day: Day | None, now: Now) -> 
     if entry.kind not in ("meal", "unknown_meal") or entry.account is None:
         return set()
     assert entry.service is not None
-    _price_again(books, entry._replace(true_day=true_day), at=now.at)
+    price_again(books, entry._replace(true_day=true_day), at=now.at)
     given_cents = meals.given_back_cents(books, entry.key) if true_day is None else 0
     if given_cents:
         # a meal without a day is second to none
@@ -137,32 +147,42 @@ def is_confirmed(clock: ClockTrust, at: Instant, now: Instant) -> bool:
     return clock is ClockTrust.SYNCED and not is_ahead(at, now)
 
 
-def _price_again(books: Books, meal: BookedEntry, *, at: Instant) -> None:
-    """Price a meal by its true day: its price was that of a wrong or guessed day."""
+def price_again(books: Books, meal: BookedEntry, *, at: Instant) -> None:
+    """Price a meal by its true day and the prices known now.
+
+    Its price was that of a wrong or guessed day, or was not known. An undone meal keeps its price.
+    """
     if meal.cents is None or meal.account is None or meals.storno_of(books, meal.key) is not None:
         return
     cents = right_cents(books, meal, meal.account)
-    if cents != meal.cents:
-        entries.set_cents(books, meal.key, cents)
-        posting = Posting(meal.account, cents - meal.cents, meal.kind, at, entry=meal.key)
+    if (cents or 0) != meal.cents:
+        entries.set_cents(books, meal.key, cents or 0)
+        posting = Posting(meal.account, (cents or 0) - meal.cents, meal.kind, at, entry=meal.key)
         postings.post(books, posting)
+    reasons = [reason for reason in meal.reason.split("; ") if reason != NO_PRICE_REASON]
+    reasons += [NO_PRICE_REASON] if cents is None else []
+    if "; ".join(reasons) != meal.reason:
+        is_flagged = any(reason != BOOKED_LATER for reason in reasons)
+        status = "flagged" if is_flagged else "applied"
+        booked = meal._replace(cents=cents or 0, status=status, reason="; ".join(reasons))
+        entries.set_booking(books, booked)
 
 
-def right_cents(books: Books, meal: BookedEntry, account: str) -> int:
-    """Return the cents by which a meal moves its account's balance.
+def right_cents(books: Books, meal: BookedEntry, account: str) -> int | None:
+    """Return the cents by which a meal moves its account's balance; None: no price is known.
 
-    The terminal knew its account's price of the day that it saw; the central prices an unknown
-    card's meal, and a meal of another day.
+    The terminal knew its account's price of the day that it saw. The central prices an unknown
+    card's meal, a meal of another day, and a meal whose price the terminal did not know.
     """
     sent = _sent(meal)
     day = meal.true_day or sent.day
     assert meal.service is not None and day is not None
-    if meal.kind == "meal" and day == sent.day:
+    if meal.kind == "meal" and day == sent.day and not sent.lacks_price:
         return sent.cents
     price_cents = price_on(accounts.prices(books, account), meal.service, day)
-    if price_cents is None:
-        return sent.cents
-    return -price_cents
+    if price_cents is not None:
+        return -price_cents
+    return None if meal.kind == "unknown_meal" or sent.lacks_price else sent.cents
 
 
 def sent_cents(meal: BookedEntry) -> int:

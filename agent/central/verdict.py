@@ -13,10 +13,10 @@ from agent.central.books.cards import Card
 from agent.central.books.entries import BookedEntry
 from agent.central.books.file import Books
 from agent.central.books.meals import Serving
-from agent.central.dating import AHEAD_REASON, is_time_unknown, sent_cents
+from agent.central.dating import AHEAD_REASON, NO_PRICE_REASON, is_time_unknown, sent_cents
 from agent.domain.canteen import price_on
 from agent.domain.clock import ClockTrust, Instant
-from agent.domain.ledger import Entry, EntryKey, Kind
+from agent.domain.ledger import Entry, EntryKey, Flag, Kind
 from agent.errors import cut_reason
 
 SECOND_REASON = "already_served_elsewhere"
@@ -106,6 +106,8 @@ def _judge_meal(books: Books, batch: Batch, entry: Entry, verdict: Verdict) -> N
     if account is None:
         return verdict.set_aside("unknown_account")
     verdict.account, verdict.cents, verdict.posting = account.id, entry.cents, "meal"
+    if Flag.NO_PRICE in entry.flags:
+        _price(books, account.id, entry, verdict)
     if account.status == "closed":
         verdict.flag("closed_account")
     card = batch.card(books, entry.card)
@@ -122,15 +124,24 @@ def _judge_unknown_meal(books: Books, batch: Batch, entry: Entry, verdict: Verdi
     card = batch.card(books, entry.card)
     if card is None:
         return verdict.set_aside("unknown_card")
-    assert entry.service is not None and entry.day is not None
-    price = price_on(accounts.prices(books, card.account), entry.service, entry.day)
-    verdict.account, verdict.cents, verdict.posting = card.account, -(price or 0), "unknown_meal"
-    if price is None:
-        verdict.flag("no_price")
+    verdict.account, verdict.posting = card.account, "unknown_meal"
+    _price(books, card.account, entry, verdict)
     if card.status != "active":
         verdict.flag("card_blocked")
     if not is_time_unknown(entry, batch.at):
         _flag_second(books, card.account, entry, verdict)
+    return None
+
+
+def _price(books: Books, account: str, entry: Entry, verdict: Verdict) -> None:
+    """Charge a meal whose price the terminal did not know, or wait for the price."""
+    if entry.cents != 0:
+        return verdict.flag("flag_contradicts_cents")  # the terminal charged it
+    assert entry.service is not None and entry.day is not None
+    price_cents = price_on(accounts.prices(books, account), entry.service, entry.day)
+    verdict.cents = -(price_cents or 0)
+    if price_cents is None:
+        verdict.flag(NO_PRICE_REASON)
     return None
 
 

@@ -6,8 +6,8 @@ UID is never stored, sent or logged: the token stands for it. Card ids come from
 from the office, which also looks them up by the number printed on a card (`printed.py`).
 
 Lengths follow ISO 14443-3 (cascade levels), the byte order NXP AN10927: a UID is an array, the
-first byte of anticollision first. In ISO 15693 that is E0. `q` is a printed code (QR or bar code):
-its characters are the UID.
+first byte of anticollision first. In ISO 15693 that is E0, on ST25TB cards D0. `q` is a printed
+code (QR or bar code): its characters are the UID.
 """
 
 import hmac
@@ -28,7 +28,7 @@ CARD_KEY_BYTES_MIN = 16
 # technology prefix -> lengths in bytes
 UID_LENGTHS: dict[str, tuple[int, ...]] = {
     "a": (4, 7, 10),  # ISO 14443-A, three cascade levels
-    "b": (4,),  # ISO 14443-B
+    "b": (4, 8),  # ISO 14443-B: the PUPI, which is never an identity; the UID of ST25TB cards
     "em": (5,),  # EM4100
     "f": (8,),  # FeliCa IDm
     "v": (8,),  # ISO 15693
@@ -37,10 +37,14 @@ UID_LENGTHS: dict[str, tuple[int, ...]] = {
 
 # ISO 14443-3: the first byte of the first part of a longer UID
 _CASCADE_TAG = 0x88
-# ISO 15693-3: the first byte of every UID
-_ISO15693 = 0xE0
+# ISO 15693-3, and ISO 7816-6 under ISO 14443-B: the first byte of every UID
+_FIRST = {"v": 0xE0, "b": 0xD0}
 # ISO 14443-3: a four-byte UID that is random at each activation (phones, DESFire random id)
 _RANDOM_PREFIX = 0x08
+# ISO 14443-3, 7.9.2: a card may choose another PUPI at each activation, and nothing in it tells.
+_PUPI_BYTES = 4
+# JIS X 6319-4, ISO 18092: an NFCID2 of a phone, random at each activation
+_RANDOM_NFCID2 = b"\x01\xfe"
 
 
 class UidFault(StrEnum):
@@ -48,9 +52,15 @@ class UidFault(StrEnum):
 
     LENGTH = "length"
     RANDOM = "random"
+    RANDOM_B = "random-b"
+    RANDOM_F = "random-f"
     TRUNCATED = "truncated"
     BLANK = "blank"
     ORDER = "order"
+
+
+RANDOM = frozenset({UidFault.RANDOM, UidFault.RANDOM_B, UidFault.RANDOM_F})
+"""The faults of a number that a card or phone chooses again at every tap."""
 
 
 class CardId(Struct, frozen=True):
@@ -83,9 +93,13 @@ def identify(technology: str, uid: bytes) -> CardId | UidFault:
         return UidFault.BLANK
     if technology == "a" and len(uid) == 4 and uid[0] == _RANDOM_PREFIX:
         return UidFault.RANDOM
+    if technology == "b" and len(uid) == _PUPI_BYTES:
+        return UidFault.RANDOM_B
+    if technology == "f" and uid.startswith(_RANDOM_NFCID2):
+        return UidFault.RANDOM_F
     if technology == "a" and len(uid) == 4 and uid[0] == _CASCADE_TAG:
         return UidFault.TRUNCATED
-    if technology == "v" and uid[0] != _ISO15693:
+    if uid[0] != _FIRST.get(technology, uid[0]):
         return UidFault.ORDER
     return CardId(technology, uid)
 
@@ -123,10 +137,15 @@ def _fault_sentence(fault: UidFault, technology: str, length: int) -> str:
             return "all its bytes are 00, or all are FF"
         case UidFault.RANDOM:
             return "a four-byte UID that begins with 08 is random at every tap (a phone)"
+        case UidFault.RANDOM_B:
+            return "the four-byte number of a type B card (PUPI) may be new at every tap"
+        case UidFault.RANDOM_F:
+            return "a FeliCa number that begins with 01FE is random at every tap (a phone)"
         case UidFault.TRUNCATED:
             return "a four-byte UID that begins with 88 is the first part of a longer one"
         case UidFault.ORDER:
-            return "a UID of ISO 15693 begins with E0; write its bytes in reverse order"
+            first = f"{_FIRST[technology]:02X}"
+            return f"a UID of technology {technology} begins with {first}; reverse its bytes"
 
 
 def card_token(card_key: bytes, card: CardId) -> Token:

@@ -61,6 +61,7 @@ class Flag(StrEnum):
     SERVE_ALL = "serve_all"
     OUTSIDE_HOURS = "outside_hours"
     CLOCK_UNSET = "clock_unset"
+    NO_PRICE = "no_price"
 
 
 class RefusalReason(StrEnum):

@@ -141,7 +141,10 @@ def _decide_unknown(facts: Facts, service: ServiceNow) -> Outcome:
 
 
 def _decide_credit(facts: Facts, account: AccountRecord, service: ServiceNow) -> Outcome:
-    price_cents = price_on(account.prices, service.service, service.day) or 0
+    price_cents = price_on(account.prices, service.service, service.day)
+    if price_cents is None:
+        # never refused, and not free: the central charges it when the office writes the price
+        return _served(facts, Kind.MEAL, service, cents=0, flags=[Flag.NO_PRICE])
     after_cents = facts.balance_cents - price_cents
     flags = [Flag.ON_CREDIT] if price_cents > 0 and after_cents < 0 else []
     short = price_cents > 0 and after_cents < facts.policy.floor
@@ -281,6 +284,22 @@ def out_of_order_refusal(facts: Facts) -> Entry:
     It is no meal: this terminal does not know whether the staff served the child.
     """
     return _refusal(facts, RefusalReason.OUT_OF_ORDER)
+
+
+def is_further_look(newest: Entry, outcome: Outcome, within_ms: int) -> bool:
+    """Return whether a tap is a further look at the card of the newest entry.
+
+    For the time after a process began, which does not know what lay on its readers. The outcome is
+    decided first: nothing is refused, and nobody is called served, by what was decided earlier.
+    """
+    draft = outcome.entry
+    is_same_card = draft.card is not None and draft.card == newest.card
+    is_near = 0 <= draft.mono_ms - newest.mono_ms <= within_ms and draft.boot == newest.boot
+    if not is_same_card or not is_near or newest.how is not How.CARD:
+        return False
+    if isinstance(outcome, AlreadyServed) and newest.kind in (Kind.MEAL, Kind.UNKNOWN_MEAL):
+        return outcome.terminal is None
+    return newest.kind is Kind.REFUSAL and newest.reason is draft.reason
 
 
 class UndoRefusal(StrEnum):

@@ -1,22 +1,11 @@
-"""Hex bytes and patterns as profiles write them, ATRs, and a driver's list of features. Pure.
+"""Hex bytes and patterns as profiles write them, and a driver's list of features. Pure.
 
-Sources: ISO 7816-4 (status words), PC/SC part 3 (ATR of storage cards), part 10 (features).
+Sources: ISO 7816-4 (status words), PC/SC part 10 (features).
 """
 
 import re
 from functools import cache
 
-# PC/SC part 3, supplemental document: the workgroup's RID, then the standard byte SS. Only the ATR
-# of a storage card contains them.
-_RID = bytes.fromhex("A000000306")
-_STANDARDS = {
-    **dict.fromkeys((0x01, 0x02, 0x03), "a"),
-    **dict.fromkeys((0x05, 0x06, 0x07), "b"),
-    **dict.fromkeys((0x09, 0x0A, 0x0B, 0x0C), "v"),
-    0x11: "f",
-}
-# ACS readers report FeliCa 212 and 424 by these card names under SS 03 (ACR122U API 2.04).
-_FELICA_NAMES = (b"\xf0\x11", b"\xf0\x12")
 _FEATURE_CCID_ESC_COMMAND = 0x13
 
 
@@ -54,18 +43,6 @@ def is_pattern(text: str) -> bool:
         pair == ".." or (len(pair) == 2 and all(digit in "0123456789abcdef" for digit in pair))
         for pair in pairs
     )
-
-
-def technology_of_atr(atr: bytes) -> str | None:
-    """Return the technology that a contactless card's ATR names.
-
-    None where the ATR does not name it: ISO 14443-4 cards, or no ATR.
-    """
-    at = atr.find(_RID)
-    standard = atr[at + len(_RID) : at + len(_RID) + 3] if at >= 0 else b""
-    if not standard:
-        return None
-    return "f" if standard[1:] in _FELICA_NAMES else _STANDARDS.get(standard[0])
 
 
 def escape_code_of(features: bytes) -> int | None:

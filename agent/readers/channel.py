@@ -16,7 +16,7 @@ from agent.readers.events import CardPresented, CardUnreadable, ReaderEvent, Sig
 from agent.readers.faults import SENTENCES
 from agent.readers.health import Health
 from agent.readers.identity import Detection
-from agent.readers.presence import Presence
+from agent.readers.presence import Look, Presence
 
 # Signals that wait for the reader's thread. More are dropped: their taps are long over.
 SIGNALS_MAX = 16
@@ -71,6 +71,8 @@ class Channel:
         self._wake: Callable[[], None] = lambda: None
         self.calling_since_ms: int | None = None
         self.taps = 0
+        self._tapped: dict[int, Detection] = {}  # without a signal yet
+        self._repeated: Signal | None = None  # of a presence that had its signal
         self._unanswered_since_ms: int | None = None
         self._has_shown_wait = False
         self._allowed_taps, self._allowed_ms = float(FLOOD_TAPS), 0
@@ -98,25 +100,45 @@ class Channel:
     def up(self, location: str) -> None:
         """The reader can be read, at a PC/SC name or a device path."""
         if not self.stopping:
+            self._presence.back(self.now_ms())
             self._health.connected(location, self.now_ms())
+
+    def warned(self, warning: str) -> None:
+        """Something disturbs the reader, which can be read; empty: nothing does any more."""
+        if not self.stopping:
+            self._health.warned(warning)
 
     def down(self, reason: str) -> bool:
         """The reader cannot be read any more. Return whether its connection had been steady."""
-        return not self.stopping and self._health.disconnected(reason, self.now_ms())
+        if self.stopping:
+            return False
+        self._presence.lost(self.now_ms())
+        return self._health.disconnected(reason, self.now_ms())
 
     def report(self, detection: Detection) -> bool:
-        """Report a detection. Return whether it is a new tap, which a signal will answer."""
+        """Report a detection, or None when nothing is at the reader.
+
+        Return whether a signal answers it: that of a new tap, or the first one of its presence.
+        """
         # An abandoned thread reports nothing: the new one reports for this reader.
-        if detection is None or self.stopping:
+        if self.stopping:
             return False
         now_ms = self.now_ms()
+        if detection is None:
+            self._presence.look(None, now_ms)
+            return False
         if self._health.is_suspect and self._health.extend_flood(now_ms):
             return False
-        if not self._presence.is_tap(detection, now_ms) or self._floods(now_ms):
+        look = self._presence.look(detection, now_ms)
+        if look is Look.NOTHING or (look is Look.TAP and self._floods(now_ms)):
             return False
         if self._health.is_suspect:
             self._health.card_read()
+        if look is Look.AGAIN:
+            return self._repeat(detection)
         self.taps += 1
+        self._tapped[self.taps], self._repeated = detection, None
+        self._tapped.pop(self.taps - SIGNALS_MAX, None)
         self._unanswered_since_ms, self._has_shown_wait = now_ms, False
         if isinstance(detection, CardId):
             self._emit(CardPresented(reader=self.name, card=detection, tap=self.taps))
@@ -131,19 +153,34 @@ class Channel:
             )
         return True
 
+    def _repeat(self, detection: Detection) -> bool:
+        """Show the first signal of a presence again. Return whether it had one.
+
+        No other signal follows: what an earlier tap still waits for is not shown on this card.
+        """
+        signal = self._presence.signal_of(detection)
+        if signal is None:
+            return False
+        self._repeated, self._unanswered_since_ms = signal, None
+        return True
+
     @property
     def is_waiting(self) -> bool:
-        """Return whether the newest tap has no signal yet and may still get one."""
-        return (
+        """Return whether a signal is to be shown, or the newest tap may still get one."""
+        return self._repeated is not None or (
             self._unanswered_since_ms is not None
             and self.now_ms() - self._unanswered_since_ms < SIGNAL_LATE_MS
         )
 
     def next_signal(self, wait_s: float = 0) -> Signal | None:
-        """Return the signal for the newest tap, or None when there is none yet.
+        """Return the signal for the newest look or tap, or None when there is none yet.
 
         Returns *wait* once, when the signal is late. Signals for earlier taps are dropped.
         """
+        if self._repeated is not None:
+            signal, self._repeated = self._repeated, None
+            self.trace("show", signal.value.encode("ascii"))
+            return signal
         deadline = time.monotonic() + wait_s
         while self._unanswered_since_ms is not None:
             try:
@@ -181,6 +218,9 @@ class Channel:
 
     def show(self, tap: int, signal: Signal) -> None:
         """Hand over a signal. The main loop calls this; it never waits."""
+        detection = self._tapped.pop(tap, None)
+        if detection is not None:
+            self._presence.answered(detection, signal)
         try:
             self._answers.put_nowait(_Answer(tap, signal))
         except queue.Full:

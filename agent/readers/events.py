@@ -48,10 +48,15 @@ class CardUnreadable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderUp:
-    """A reader can be read. `location` is its PC/SC name or its device path."""
+    """A reader can be read. `location` is its PC/SC name or its device path.
+
+    `warning` is one sentence about what disturbs it, empty when nothing does. It is sent again when
+    that changes.
+    """
 
     reader: str
     location: str
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

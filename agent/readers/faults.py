@@ -14,8 +14,11 @@ class Fault(StrEnum):
     REJECTED = "rejected-uid"
     MANY = "many"
     MUTE = "mute"
+    TAKEN = "taken"
     LOSSY = "lossy"
     FORM = "form"
+    LAYOUT = "layout"
+    UNFINISHED = "unfinished"
     TECHNOLOGY = "technology"
 
 
@@ -26,13 +29,22 @@ SENTENCES: dict[UidFault | Fault, str] = {
     Fault.REJECTED: "the reader sent an empty card number; hold the card again",
     Fault.MANY: "several cards at once; hold one card only",
     Fault.MUTE: "the card does not answer; hold one card only, outside its wallet",
+    Fault.TAKEN: "another program uses the card on the reader and does not release it; stop that"
+    " program, which may be one for signatures or identity cards",
     Fault.LOSSY: "this reader sends only a part of the card number, so two cards may look the same;"
     " change the reader's settings",
     Fault.FORM: "this is not the code of a canteen card",
+    Fault.LAYOUT: "the reader types keys that depend on its keyboard layout; set the reader to a US"
+    " keyboard, by its manual",
+    Fault.UNFINISHED: "the reader types no Enter or Tab behind a number; set its suffix to Enter,"
+    " by its manual",
     Fault.TECHNOLOGY: "the reader's profile does not list this kind of card",
     UidFault.LENGTH: "the card number has a wrong length; not a canteen card, or the reader's"
     " settings are wrong",
     UidFault.RANDOM: "a phone or a bank card changes its number at every tap; use the canteen card",
+    UidFault.RANDOM_B: "a card of ISO 14443 type B, such as an identity card, may change its"
+    " number at every tap; use the canteen card",
+    UidFault.RANDOM_F: "a phone changes its FeliCa number at every tap; use the canteen card",
     UidFault.TRUNCATED: "the reader sent half of a longer card number; change its settings",
     UidFault.BLANK: "the card has no number",
     UidFault.ORDER: "the reader sends the card number in reverse order; change its settings",

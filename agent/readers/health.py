@@ -31,6 +31,7 @@ class Health:
         self._lock = threading.Lock()
         self._reported_up: bool | None = None
         self._location: str | None = None
+        self._warning = ""
         self._connected_ms = 0
         self._falls = 0
         self._is_blocked = False
@@ -48,7 +49,15 @@ class Health:
         """The reader can be read from now on, at a PC/SC name or a device path."""
         with self._lock:
             self._location, self._connected_ms, self._flooded_ms = location, now_ms, None
+            self._warning = ""
             self._report("")
+
+    def warned(self, warning: str) -> None:
+        """The reader can be read, but something disturbs it; empty: nothing does any more."""
+        with self._lock:
+            is_news, self._warning = warning != self._warning, warning
+            if is_news and self._reported_up:
+                self._emit_up()
 
     def disconnected(self, reason: str, now_ms: int) -> bool:
         """The reader is gone. Return whether its connection had been steady."""
@@ -116,7 +125,11 @@ class Health:
         if is_up is self._reported_up or not (is_up or reason):
             return
         self._reported_up = is_up
-        if is_up and self._location is not None:
-            self._emit(ReaderUp(reader=self._name, location=self._location))
+        if is_up:
+            self._emit_up()
         else:
             self._emit(ReaderDown(reader=self._name, reason=reason))
+
+    def _emit_up(self) -> None:
+        assert self._location is not None
+        self._emit(ReaderUp(reader=self._name, location=self._location, warning=self._warning))

@@ -7,8 +7,9 @@ import re
 
 from msgspec import UNSET
 
-from agent.domain.card import UID_LENGTHS, CardId, UidFault, identify
-from agent.readers.apdu import begins, matches, technology_of_atr
+from agent.domain.card import RANDOM, UID_LENGTHS, CardId, UidFault, identify
+from agent.readers.apdu import begins, matches
+from agent.readers.atr import OTHER, is_storage_card, technology_of_atr
 from agent.readers.faults import Fault
 from agent.readers.framing import Span, resolve_span, xor_of
 from agent.readers.profile import TECHNOLOGIES, Profile
@@ -24,14 +25,17 @@ PATTERN_BYTES_MAX = 64
 def card_of_answer(profile: Profile, answer: bytes, atr: bytes) -> Detection:
     """Return the card in a PC/SC answer to the UID command.
 
-    `atr` names the card's technology where the length of the UID does not.
+    The card's technology is the one that its `atr` names, or else the profile's first one.
     """
     if len(answer) < 2 or not matches(profile.uid.status, answer[-2:]):
         return Fault.STATUS
-    technology = technology_of_atr(atr)
+    uid, technology = answer[:-2], technology_of_atr(atr)
+    if technology == "b" and not is_storage_card(atr) and len(uid) not in UID_LENGTHS["b"]:
+        technology = "a"  # by chance the ATR looks like one of type B
     if technology is not None and technology not in profile.prefixes:
-        return Fault.TECHNOLOGY
-    return _card(profile, answer[:-2], technology)
+        fault = None if technology == OTHER else identify(technology, uid)
+        return fault if fault in RANDOM else Fault.TECHNOLOGY
+    return _card(profile, uid, technology)
 
 
 def card_of_frame(profile: Profile, payload: bytes) -> Detection:
@@ -89,15 +93,7 @@ def _card(profile: Profile, payload: bytes, technology: str | None) -> CardId | 
         return Fault.REJECTED
     if len(uid) not in rule.lengths:
         return UidFault.LENGTH
-    return identify(technology or _technology(profile, uid), uid)
-
-
-def _technology(profile: Profile, uid: bytes) -> str:
-    """Return the profile's first technology that has UIDs of this length."""
-    for prefix in profile.prefixes:
-        if len(uid) in UID_LENGTHS[prefix]:
-            return prefix
-    return profile.prefixes[0]
+    return identify(technology or profile.prefixes[0], uid)
 
 
 def _decoded(profile: Profile, part: bytes) -> bytes | UidFault | Fault:

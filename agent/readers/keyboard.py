@@ -2,7 +2,7 @@
 
 For readers that type a card's number and press Enter. The device is grabbed, so that no other
 program receives the number. Key codes are translated instead of characters, so that no keyboard
-layout changes a number. `keys.py` holds the table of codes.
+layout of this machine changes a number.
 """
 
 import contextlib
@@ -12,11 +12,10 @@ import evdev
 
 from agent.errors import ReaderError
 from agent.readers.channel import Channel
-from agent.readers.dialogue import Dialogue
-from agent.readers.keys import character
 from agent.readers.profile import Profile
+from agent.readers.typing_reader import KeyEvent, TypingReader
 
-# How often the loop checks whether it must stop.
+# How often the loop checks whether it must stop, and whether a text has no end.
 WAIT_S = 0.5
 
 
@@ -36,20 +35,19 @@ class KeyboardReader:
             with contextlib.closing(evdev.InputDevice(self._port)) as device:
                 device.grab()
                 now_ms = channel.now_ms()
-                dialogue = Dialogue(self._profile, now_ms)
+                reader = TypingReader(self._profile, now_ms)
                 channel.trace("open", at_ms=now_ms)
                 channel.up(f"{device.name} at {self._port}")
                 while not channel.stopping:
                     ready, _, _ = select.select([device.fd], [], [], WAIT_S)
                     now_ms = channel.now_ms()
-                    events = device.read() if ready else ()
-                    typed = b"".join(
-                        character(event.type, event.code, event.value) for event in events
-                    )
-                    if typed:
-                        channel.trace("<", typed, now_ms)
-                        for detection in dialogue.receive(typed, now_ms):
-                            channel.report(detection)
+                    read = device.read() if ready else ()
+                    events = [KeyEvent(event.type, event.code, event.value) for event in read]
+                    detections = reader.receive(events, now_ms)
+                    if reader.typed:
+                        channel.trace("<", reader.typed, now_ms)
+                    for detection in detections:
+                        channel.report(detection)
                     channel.next_signal()  # taken and dropped: a keyboard cannot show it
         except (OSError, ValueError) as error:  # ValueError: not a path
             raise ReaderError(f"{self._profile.device.model}: {self._port}: {error}") from error

@@ -1,4 +1,4 @@
-"""The wall to PC/SC: the only file that imports pyscard, and of it only `scard`.
+"""The wall to PC/SC, with `pcsc_calls.py`: a reader and the card on it.
 
 It has its own status-change loop, because pyscard's CardMonitor dies silently when pcscd restarts.
 One context for each connection to a reader, one card handle at a time, always released with
@@ -13,12 +13,20 @@ from msgspec import UNSET
 from smartcard import scard
 
 from agent.errors import ReaderError
-from agent.readers.apdu import begins, escape_code_of, parse_hex
+from agent.readers.apdu import begins, parse_hex
 from agent.readers.channel import SIGNAL_SOON_MS, Channel
 from agent.readers.events import Signal
 from agent.readers.faults import Fault
 from agent.readers.identity import Detection, card_of_answer
 from agent.readers.match import find_reader
+from agent.readers.pcsc_calls import (
+    escape_code_by,
+    list_readers,
+    pci,
+    safely,
+    slots_of,
+    text,
+)
 from agent.readers.pending_signal import PendingSignal
 from agent.readers.profile import Profile, Step, given
 
@@ -26,12 +34,30 @@ from agent.readers.profile import Profile, Step, given
 STATUS_WAIT_MS = 1_000
 # The same while a tap waits for its signal, or while a card must be asked again.
 BUSY_WAIT_MS = 50
-# A present card that gives no complete answer is asked so often at once, then once a second.
-TRIES = 3
+# A present card that cannot be read is reported after this time, and asked once a second from then
+# on. Longer than pcscd takes to notice a removal: it looks every 0.4 s.
+UNREAD_MS = 700
 # ISO 7816-4: an answer ends with SW1 and SW2.
 STATUS_BYTES = 2
-# PC/SC part 10: CM_IOCTL_GET_FEATURE_REQUEST is SCARD_CTL_CODE(3400).
-FEATURE_REQUEST = 3400
+
+# The codes of a card that was removed, until pcscd notices it: it looks every 0.4 s.
+_CARD_REMOVED = frozenset(
+    {
+        scard.SCARD_E_NO_SMARTCARD,
+        scard.SCARD_W_REMOVED_CARD,
+        scard.SCARD_E_NOT_TRANSACTED,
+        scard.SCARD_W_RESET_CARD,
+    }
+)
+# The codes of a card that is present, or may be.
+_CARD_FAULTS = {
+    scard.SCARD_E_SHARING_VIOLATION: Fault.TAKEN,
+    scard.SCARD_W_UNPOWERED_CARD: Fault.MUTE,
+    scard.SCARD_W_UNRESPONSIVE_CARD: Fault.MUTE,
+    scard.SCARD_W_UNSUPPORTED_CARD: Fault.MUTE,
+    scard.SCARD_E_CARD_UNSUPPORTED: Fault.MUTE,
+    scard.SCARD_E_PROTO_MISMATCH: Fault.MUTE,
+}
 
 log = logging.getLogger("agent.readers.pcsc")
 
@@ -55,12 +81,16 @@ class PcscReader:
         code, context = connection.call(scard.SCardEstablishContext, scard.SCARD_SCOPE_USER)
         connection.check(code, "connecting to pcscd")
         try:
-            code, names = _list(connection.call, context)
+            code, names = list_readers(connection.call, context)
             connection.check(code, "listing readers")
-            reader = find_reader(self._profile, names, self._device)
+            slots = slots_of(connection.call, context, names)
+            try:
+                reader = find_reader(self._profile, slots, self._device)
+            except ReaderError as error:
+                raise connection.error(str(error)) from error
             if reader is None:
                 others = f"; pcscd has {', '.join(names)}" if names else ""
-                raise connection.error(f"not plugged in{others}")
+                raise connection.error(f"no contactless slot that fits is plugged in{others}")
             connection.begin(context, reader)
             channel.up(reader)
             connection.watch()
@@ -88,7 +118,9 @@ class _Connection:
         self._escape_code: int | None = None
         self._card: _Card | None = None
         self._unread = False  # a card is present and has not been read
-        self._tries = 0
+        self._unread_ms = 0  # since when
+        self._unread_fault: Fault | None = None  # of the last try
+        self._has_fault = False  # reported for this card
         self._atr = b""
         self._pending = PendingSignal()
 
@@ -111,12 +143,12 @@ class _Connection:
     def _start(self, handle: int) -> None:
         """Ask for the escape code and do the start-up steps. A reader also reads without them."""
         self._started = True
-        self._escape_code = _escape_code_by(self.call, handle)
+        self._escape_code = escape_code_by(self.call, handle)
         for step in self._profile.init if self._escape_code is not None else ():
             for send in step.sends:
                 self._channel.trace(">", parse_hex(send))
                 code, answer = self._control(send, handle)
-                fault = "unexpected answer" if code == scard.SCARD_S_SUCCESS else _text(code)
+                fault = "unexpected answer" if code == scard.SCARD_S_SUCCESS else text(code)
                 if code != scard.SCARD_S_SUCCESS or not _is_expected(step, bytes(answer)):
                     name = self._channel.name
                     log.info("Reader '%s': start-up step %s failed: %s", name, send, fault)
@@ -125,8 +157,7 @@ class _Connection:
         """Read cards until the reader must stop."""
         known = scard.SCARD_STATE_UNAWARE
         while not self._channel.stopping:
-            is_busy = self._channel.is_waiting or (self._unread and self._tries < TRIES)
-            wait_ms = BUSY_WAIT_MS if is_busy else STATUS_WAIT_MS
+            wait_ms = BUSY_WAIT_MS if self._is_busy() else STATUS_WAIT_MS
             code, states = self.call(
                 scard.SCardGetStatusChange, self._context, wait_ms, [(self._reader, known)]
             )
@@ -138,6 +169,11 @@ class _Connection:
                 self._changed(known, state, bytes(atr))
                 known = state & ~scard.SCARD_STATE_CHANGED
             self._go_on()
+
+    def _is_busy(self) -> bool:
+        """Return whether a signal is due, or a card that came a moment ago is still unread."""
+        is_new = self._channel.now_ms() - self._unread_ms < 2 * UNREAD_MS
+        return self._channel.is_waiting or (self._unread and not self._has_fault and is_new)
 
     def leave(self) -> None:
         """Release the card, and leave it powered."""
@@ -155,51 +191,59 @@ class _Connection:
             self._channel.trace("gone")
             self.leave()
             self._unread = False
+            self._pending.detected(None)
+            self._channel.report(None)
         if is_new:
             self._channel.trace("card", atr)
             self._atr = atr
-            self._unread, self._tries = True, 0
-        if is_new and state & scard.SCARD_STATE_MUTE:
-            self._channel.trace("mute")
-            if self._channel.report(Fault.MUTE):
-                self._pending.tapped(Fault.MUTE, self._channel.now_ms())
+            self._begin_card()
+
+    def _begin_card(self) -> None:
+        self._unread, self._unread_ms = True, self._channel.now_ms()
+        self._unread_fault, self._has_fault = None, False
 
     def _go_on(self) -> None:
         """Read a new card, or show the signal while its card is present."""
-        if self._unread:
+        if self._unread and not (self._has_fault and self._channel.is_waiting):
             self._read()
-        else:
+        if self._has_fault or not self._unread:
             self._show(self._channel.next_signal())
         if not self._channel.is_waiting:
             self.leave()
 
     def _read(self) -> None:
-        self._tries += 1
-        is_connected = self._connect()
-        detection = self._identify() if is_connected else None
-        if detection is None and is_connected and self._tries > TRIES:
-            detection = Fault.STATUS  # present for a second without an answer: held badly
+        detection = self._identify() if self._connect() else None
+        self._unread = detection is None
+        detection = detection or self._fault_to_report()
         if detection is None:
             self.leave()  # removed; while a card is present, it is asked again
             return
-        self._unread = False
         self._pending.detected(detection)
         if self._channel.report(detection):
-            self._pending.tapped(detection, self._channel.now_ms())
-            self._show(self._channel.next_signal(SIGNAL_SOON_MS / 1000))
-        else:
-            self._show(self._pending.signal)
+            self._pending.due(self._channel.now_ms())
+        self._show(self._channel.next_signal(SIGNAL_SOON_MS / 1000))
+
+    def _fault_to_report(self) -> Fault | None:
+        """Return once, after `UNREAD_MS`, why a card that is present cannot be read."""
+        since_ms = self._channel.now_ms() - self._unread_ms
+        if self._unread_fault is None or self._has_fault or since_ms < UNREAD_MS:
+            return None
+        self._has_fault = True
+        if self._unread_fault is Fault.MUTE:
+            self._channel.trace("mute")
+        return self._unread_fault
 
     def _connect(self) -> bool:
-        """Connect to the card. Return False when it was removed."""
+        """Connect to the card. Return False when it was removed, or cannot be connected."""
         protocols = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
         code, handle, protocol = self.call(
             scard.SCardConnect, self._context, self._reader, scard.SCARD_SHARE_SHARED, protocols
         )
-        if code in _CARD_REMOVED:
+        self._unread_fault = _CARD_FAULTS.get(code)
+        if code in _CARD_REMOVED or self._unread_fault is not None:
             return False
         self.check(code, "connecting to the card")
-        self._card = _Card(handle, protocol)
+        self._card, self._unread_fault = _Card(handle, protocol), Fault.STATUS
         if not self._started:
             self._start(handle)
         return True
@@ -216,15 +260,15 @@ class _Connection:
         if signal is None:
             return
         step = self._profile.step_for(signal)
-        has_card, now_ms = self._card is not None, self._channel.now_ms()
-        may_show = self._pending.may_show(signal, has_card=has_card, now_ms=now_ms)
-        if step is None or not may_show:
+        if step is None:
             return
+        can_show = self._card is not None or step.via == "escape"
+        if not can_show or not self._pending.may_show(self._channel.now_ms()):
+            return
+        self._pending.shown()
         for send in step.sends:
             answer = self._escape(send) if step.via == "escape" else self._transmit(send)
             if answer is None:
-                if self._unread:
-                    self._pending.signal = signal
                 return
             if not _is_expected(step, answer):
                 # The length only: the answer may contain a card's number.
@@ -234,16 +278,32 @@ class _Connection:
 
     def _escape(self, send: str) -> bytes | None:
         """Return the answer to an escape command, or None after reporting why there is none."""
+        if self._card is not None:
+            return self._escape_by(self._card.handle, send)
+        # a card that cannot be connected: its light needs the reader only
+        share, protocol = scard.SCARD_SHARE_DIRECT, scard.SCARD_PROTOCOL_UNDEFINED
+        code, handle, _ = self.call(
+            scard.SCardConnect, self._context, self._reader, share, protocol
+        )
+        if code != scard.SCARD_S_SUCCESS:
+            self._channel.signal_failed(f"{send}: {text(code)}")
+            return None
+        if not self._started:
+            self._start(handle)
+        answer = self._escape_by(handle, send)
+        self.call(scard.SCardDisconnect, handle, scard.SCARD_LEAVE_CARD)
+        return answer
+
+    def _escape_by(self, handle: int, send: str) -> bytes | None:
         if self._escape_code is None:
             self._channel.signal_failed(
                 "the driver allows no escape commands; canteen-agent readers shows the fix"
             )
             return None
-        assert self._card is not None
         self._channel.trace(">", parse_hex(send))
-        code, answer = self._control(send, self._card.handle)
+        code, answer = self._control(send, handle)
         if code != scard.SCARD_S_SUCCESS:
-            self._channel.signal_failed(f"{send}: {_text(code)}")
+            self._channel.signal_failed(f"{send}: {text(code)}")
             return None
         received = bytes(answer)
         self._channel.trace("<", received)
@@ -260,17 +320,18 @@ class _Connection:
         handle, protocol = self._card
         apdu = list(parse_hex(send))
         self._channel.trace(">", bytes(apdu))
-        code, answer = self.call(scard.SCardTransmit, handle, _pci(protocol), apdu)
+        code, answer = self.call(scard.SCardTransmit, handle, pci(protocol), apdu)
         if code == scard.SCARD_W_RESET_CARD:  # another program has reset it: try once more
             share, disposition = scard.SCARD_SHARE_SHARED, scard.SCARD_LEAVE_CARD
             code, protocol = self.call(scard.SCardReconnect, handle, share, protocol, disposition)
             if code == scard.SCARD_S_SUCCESS:
-                code, answer = self.call(scard.SCardTransmit, handle, _pci(protocol), apdu)
+                code, answer = self.call(scard.SCardTransmit, handle, pci(protocol), apdu)
         # An answer ends with two status bytes. Without them the card was removed, and the driver
         # has not noticed it: an exchange of two cards would give no event.
-        if code in _CARD_REMOVED or (code == scard.SCARD_S_SUCCESS and len(answer) < STATUS_BYTES):
-            # Another card may be present already, so the reader must look again.
-            self._unread, self._tries = True, self._tries if self._unread else 0
+        is_removed = code in _CARD_REMOVED or code in _CARD_FAULTS
+        if is_removed or (code == scard.SCARD_S_SUCCESS and len(answer) < STATUS_BYTES):
+            if not self._unread:  # another card may be present already: look again
+                self._begin_card()
             return None
         self.check(code, "talking to the card")
         received = bytes(answer)
@@ -279,102 +340,16 @@ class _Connection:
 
     def call(self, function: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
         """Call into PC/SC, which may block."""
-        return self._channel.call(_safely, function, *arguments)
+        return self._channel.call(safely, function, *arguments)
 
     def check(self, code: int, doing: str) -> None:
         """Raise `ReaderError` for any code but success."""
         if code != scard.SCARD_S_SUCCESS:
-            raise self.error(f"{_text(code)} while {doing}")
+            raise self.error(f"{text(code)} while {doing}")
 
     def error(self, what: str) -> ReaderError:
         return ReaderError(f"{self._profile.device.model}: {what}")
 
 
-def reader_names() -> list[str]:
-    """Return the names of all PC/SC readers. Raise `ReaderError` with pcscd's error."""
-    code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
-    if code != scard.SCARD_S_SUCCESS:
-        raise ReaderError(f"pcscd: {_text(code)}")
-    try:
-        code, names = _list(_safely, context)
-        if code != scard.SCARD_S_SUCCESS:
-            raise ReaderError(f"pcscd: {_text(code)}")
-        return names
-    finally:
-        scard.SCardReleaseContext(context)
-
-
-def allows_escape(reader: str) -> bool | None:
-    """Return whether a reader's driver allows escape commands; None when it cannot be asked now."""
-    code, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
-    if code != scard.SCARD_S_SUCCESS:
-        return None
-    try:
-        share, protocol = scard.SCARD_SHARE_DIRECT, scard.SCARD_PROTOCOL_UNDEFINED
-        code, handle, _ = scard.SCardConnect(context, reader, share, protocol)
-        if code != scard.SCARD_S_SUCCESS:
-            return None
-        escape_code = _escape_code_by(_safely, handle)
-        scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
-        return escape_code is not None
-    finally:
-        scard.SCardReleaseContext(context)
-
-
-Call = Callable[..., Any]
-"""A way to call into PC/SC: pyscard has no types."""
-
-
-def _safely(function: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
-    """Call into PC/SC. Raise `ReaderError` for the exceptions of the binding itself.
-
-    These are a name that is not UTF-8, and a lost client (pyscard #248).
-    """
-    try:
-        return function(*arguments)
-    except (SystemError, UnicodeError, ValueError) as error:
-        raise ReaderError(f"pyscard: {error.__cause__ or error}") from error
-
-
-def _list(call: Call, context: int) -> tuple[int, list[str]]:
-    code, names = call(scard.SCardListReaders, context, [])
-    if code == scard.SCARD_E_NO_READERS_AVAILABLE:
-        return scard.SCARD_S_SUCCESS, []
-    return code, list(names or [])
-
-
-def _escape_code_by(call: Call, handle: int) -> int | None:
-    code, features = call(scard.SCardControl, handle, scard.SCARD_CTL_CODE(FEATURE_REQUEST), [])
-    return escape_code_of(bytes(features)) if code == scard.SCARD_S_SUCCESS else None
-
-
-# The codes of a card that was removed, until pcscd notices it: it looks every 0.4 s.
-_CARD_REMOVED = frozenset(
-    {
-        scard.SCARD_E_NO_SMARTCARD,
-        scard.SCARD_W_REMOVED_CARD,
-        scard.SCARD_E_NOT_TRANSACTED,
-        scard.SCARD_W_RESET_CARD,
-        scard.SCARD_W_UNPOWERED_CARD,
-        scard.SCARD_W_UNRESPONSIVE_CARD,
-        scard.SCARD_E_PROTO_MISMATCH,
-        # Another program holds the card exclusively. It is asked again while it is present.
-        scard.SCARD_E_SHARING_VIOLATION,
-    }
-)
-
-
 def _is_expected(step: Step, answer: bytes) -> bool:
     return step.expect is UNSET or begins(step.expect, answer)
-
-
-def _pci(protocol: int) -> int:
-    pci: Callable[..., int] | int = (
-        scard.SCARD_PCI_T1 if protocol == scard.SCARD_PROTOCOL_T1 else scard.SCARD_PCI_T0
-    )
-    assert isinstance(pci, int)
-    return pci
-
-
-def _text(code: int) -> str:
-    return f"{scard.SCardGetErrorMessage(code).strip().rstrip('.')} (0x{code & 0xFFFFFFFF:08X})"

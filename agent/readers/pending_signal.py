@@ -1,40 +1,42 @@
-"""Whether the signal for a tap may be shown on the card that is present now. Pure.
+"""Whether the signal of the newest tap may be shown on the card that is present now. Pure.
 
-For readers that can show a signal only while a card is present. A card that was removed before its
-signal gets it when it is back soon. Later it may have been tapped elsewhere, and another card must
-never show the signal.
+For readers that can show a signal only while a card is present. Another card must never show the
+signal. The card itself gets it again when it is back soon (`presence.py`).
 """
 
 from agent.readers.channel import SIGNAL_LATE_MS
-from agent.readers.events import Signal
 from agent.readers.identity import Detection
 
 PENDING_MS_MAX = SIGNAL_LATE_MS
+# Lights for a card until another one is present: *wait*, its signal, that again after a failure.
+# With a driver that answers every light with nothing, the card would be read and lit for ever.
+LIGHTS_MAX = 4
 
 
 class PendingSignal:
-    """The newest tap of one reader. `signal` waits for its card to come back, None if none does."""
+    """What is present at one reader, and what a signal is for."""
 
     def __init__(self) -> None:
-        self.signal: Signal | None = None
-        self._tapped: Detection = None
-        self._tapped_ms = 0
+        self._due: Detection = None
+        self._since_ms = 0
         self._present: Detection = None
+        self._lights = 0
 
     def detected(self, detection: Detection) -> None:
-        """The reader has read the card that is present now."""
+        """That is present now; None: nothing is."""
+        if detection != self._present:
+            self._lights = 0
         self._present = detection
 
-    def tapped(self, detection: Detection, now_ms: int) -> None:
-        """That was a new tap: no earlier signal is shown any more."""
-        self._tapped, self._tapped_ms, self.signal = detection, now_ms, None
+    def due(self, now_ms: int) -> None:
+        """The next signal is for what is present now, and for nothing before it."""
+        self._due, self._since_ms = self._present, now_ms
 
-    def may_show(self, signal: Signal, *, has_card: bool, now_ms: int) -> bool:
-        """Return whether to show a signal now. Without a card it waits in `signal`."""
-        self.signal = None
-        is_other_card = has_card and self._present != self._tapped
-        if is_other_card or now_ms - self._tapped_ms > PENDING_MS_MAX:
-            return False
-        if not has_card:
-            self.signal = signal
-        return has_card
+    def may_show(self, now_ms: int) -> bool:
+        """Return whether to show a signal now."""
+        is_due = self._present is not None and self._present == self._due
+        return is_due and self._lights < LIGHTS_MAX and now_ms - self._since_ms <= PENDING_MS_MAX
+
+    def shown(self) -> None:
+        """A light was sent, or failed."""
+        self._lights += 1

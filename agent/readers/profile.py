@@ -40,7 +40,7 @@ TECHNOLOGIES = {
 Technology = Literal["iso14443a", "iso14443b", "em4100", "felica", "iso15693", "printed-code"]
 FaultWord = Literal[
     "none", "checksum", "status", "device", "rejected-uid", "many", "lossy", "form", "technology",
-    "length", "random", "truncated", "blank", "order",
+    "length", "random", "random-b", "random-f", "truncated", "blank", "order",
 ]  # fmt: skip
 Milliseconds = Annotated[int, Meta(ge=1, le=60_000)]
 Offset = Annotated[int, Meta(ge=0, le=255)]
@@ -178,7 +178,8 @@ class PresenceRule(Struct, frozen=True, forbid_unknown_fields=True):
     """`[presence]`: how long a card counts as present.
 
     `level`: the reader reports the removal of a card, or is polled often. `repeat`: it sends the
-    number every `repeat_ms` while the card is near. `once`: it sends the number once.
+    number every `repeat_ms` while the card is near. `once`: it sends the number once. A card that
+    is back within `debounce_ms`, or within `SAME_PRESENCE_MS`, was never away.
     """
 
     mode: Literal["level", "repeat", "once"]

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from msgspec import UNSET
 
-from agent.readers.apdu import begins, literal_bytes, matches, parse_hex, technology_of_atr
+from agent.readers.apdu import begins, literal_bytes, matches, parse_hex
+from agent.readers.atr import without_number
 from agent.readers.framing import (
     Frame,
     Line,
@@ -70,9 +71,8 @@ class _Scrubber:
                 sent = line.data
             elif line.mark == "<":
                 data = self._answer(sent, data)
-            elif line.mark == "card" and technology_of_atr(data) is None:
-                # The historical bytes of a card with a processor may be its number.
-                data = data[:1] + bytes(len(data[1:]))
+            elif line.mark == "card":
+                data = without_number(data)
             clean.append(replace(line, data=data))
         return clean
 

@@ -6,6 +6,7 @@ which the thread opens it again. Bytes from before the opening are thrown away.
 """
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -20,12 +21,15 @@ from msgspec import UNSET
 from agent.errors import ReaderError
 from agent.readers.channel import Channel
 from agent.readers.dialogue import Dialogue
+from agent.readers.port_users import users_of
 from agent.readers.profile import Profile, given
 
 # The longest wait while a tap has no signal yet, so that *wait* is shown in time.
 SIGNAL_WAIT_MS = 100
 # One read takes all there is: a tty buffers 4,095 bytes.
 READ_BYTES = 4_096
+# How often it is looked whether another program has the port. It costs some milliseconds.
+USERS_EVERY_MS = 30_000
 # How long a stopping agent may still send the last signal.
 GOODBYE_MS_MAX = 700
 
@@ -93,12 +97,15 @@ class SerialReader:
             channel.call(port.open)
         except ValueError as error:  # not a path, or a baud rate that the port does not know
             raise ReaderError(str(error)) from error
+        except OSError as error:
+            if error.errno in (errno.EBUSY, errno.EAGAIN):  # TIOCEXCL, or a lock
+                raise ReaderError(_taken(self._port, users_of(self._port))) from error
+            raise
         try:
-            # Keeps other programs off. A pty (tests, socat) keeps this flag when the port is
-            # closed, and then only root could open the port again.
+            # A pty (tests, socat) keeps the flag of an agent that was killed, and then only root
+            # could open it again.
             if not os.ttyname(port.fileno()).startswith("/dev/pts/"):
-                with contextlib.suppress(OSError):
-                    fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
+                set_exclusive(port.fileno(), True)
             # Without it, an FTDI converter buffers for 16 ms.
             with contextlib.suppress(ValueError, OSError, NotImplementedError):
                 port.set_low_latency_mode(True)
@@ -107,10 +114,25 @@ class SerialReader:
             port.reset_input_buffer()
             yield port
         finally:
+            set_exclusive(port.fileno(), False)
             channel.call(port.close)
 
     def _error(self, what: str) -> ReaderError:
         return ReaderError(f"{self._profile.device.model}: {self._port}: {what}")
+
+
+def set_exclusive(port: int, on: bool) -> None:
+    """Let nobody but root open a port that is open here, or everybody again.
+
+    The flag stays while another program has the port open, so it is taken away before the closing.
+    """
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(port, termios.TIOCEXCL if on else termios.TIOCNXCL)
+
+
+def _taken(path: str, users: list[str]) -> str:
+    names = ", ".join(users) or f"sudo fuser -v {path} names it"
+    return f"another program has this port: {names}; stop that program"
 
 
 class _Connection:
@@ -125,6 +147,7 @@ class _Connection:
         self._channel = channel
         now_ms = channel.now_ms()
         self._dialogue = Dialogue(profile, now_ms)
+        self._looked_ms: int | None = None
         channel.trace("open", at_ms=now_ms)
 
     def run(self) -> None:
@@ -135,6 +158,8 @@ class _Connection:
             if not is_up and dialogue.is_ready:
                 is_up = True
                 channel.up(str(self._port.port))
+            if is_up:
+                self._look_for_others()
             self._receive(self._wait())
             if channel.is_waiting and (signal := channel.next_signal()) is not None:
                 dialogue.show(signal)
@@ -150,6 +175,15 @@ class _Connection:
             for reason in dialogue.failures():
                 channel.signal_failed(reason)
         self._show_last_signal()
+
+    def _look_for_others(self) -> None:
+        """Report another program that has the port open: it takes a part of the cards."""
+        now_ms, port = self._channel.now_ms(), str(self._port.port)
+        if self._looked_ms is None or now_ms - self._looked_ms >= USERS_EVERY_MS:
+            self._looked_ms = now_ms
+            users = users_of(port)
+            warning = f"{_taken(port, users)}, which takes a part of the cards" if users else ""
+            self._channel.warned(warning)
 
     def _send(self) -> None:
         now_ms = self._channel.now_ms()
@@ -174,7 +208,7 @@ class _Connection:
         """Wait for bytes, for a signal, or until it is time to send. Return whether bytes came."""
         times_ms = [
             self._dialogue.wake_ms(self._channel.now_ms()),
-            SIGNAL_WAIT_MS if self._channel.is_waiting else None,
+            SIGNAL_WAIT_MS if self._channel.is_waiting else USERS_EVERY_MS,
             wait_ms_max,
         ]
         wait_ms = min((time_ms for time_ms in times_ms if time_ms is not None), default=None)

@@ -82,6 +82,7 @@ class ReaderThread:
     ) -> None:
         self.name = name
         self._reader = reader
+        self._presence = presence
         self._left_behind: list[threading.Thread] = []
         self._health = Health(name, emit)
         self._new_channel: Callable[[], Channel] = partial(
@@ -127,6 +128,7 @@ class ReaderThread:
         )
         if is_abandoned:
             channel.stop()
+            self._presence.lost(since_ms)
             assert self._thread is not None
             self._left_behind.append(self._thread)
             self.channel = self._new_channel()

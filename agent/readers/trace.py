@@ -20,7 +20,7 @@ from agent.readers.dialogue import Dialogue
 from agent.readers.events import Signal
 from agent.readers.faults import Fault
 from agent.readers.identity import Detection, card_of_answer
-from agent.readers.presence import RecentTaps, presence_of
+from agent.readers.presence import Look, RecentTaps, presence_of
 from agent.readers.profile import Profile, given
 
 # Lines in memory: an hour of a reader that is asked seven times a second.
@@ -129,7 +129,7 @@ def replay(profile: Profile, trace: Trace) -> Iterator[TraceLine]:
     presence = presence_of("trace", profile, RecentTaps(nullcontext()))
     detections = _pcsc_detections if profile.transport == "pcsc" else _serial_detections
     for ms, detection in detections(profile, trace):
-        if presence.is_tap(detection, ms):
+        if presence.look(detection, ms) is Look.TAP:
             yield TraceLine(ms, "=", _word(detection))
 
 
@@ -152,6 +152,8 @@ def _pcsc_detections(profile: Profile, trace: Trace) -> Iterator[_TimedDetection
         match line.mark:
             case "card":
                 atr, due = line.data, []
+            case "gone":
+                yield _TimedDetection(line.ms, None)
             case "mute":
                 yield _TimedDetection(line.ms, Fault.MUTE)
             case "show":

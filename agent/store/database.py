@@ -9,6 +9,7 @@ power cut. `psow=0`: a torn 4 KiB block does not take a committed neighbour with
 
 import shutil
 import sqlite3
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,7 @@ FORM = FileKind(
         f"wal_autocheckpoint = {WAL_PAGES_MAX}",
     ),
     options="&psow=0",
+    functions={"crc32": zlib.crc32},  # the triggers of schema.py seal rows with it
     busy_timeout_ms=BUSY_TIMEOUT_MS,
     error=StoreError,
     damaged=DamagedError,
@@ -94,7 +96,8 @@ class Database(SqliteFile[tuple[Any, ...]]):
     def compact(self) -> None:
         """Rewrite the file without free pages, empty the log, and delete old copies.
 
-        Old copies are those from before migrations, and damaged files with their exports.
+        Old copies are those from before migrations, damaged files with their exports, and ledgers
+        of other terminals.
 
         For a terminal that must forget. Raise `StoreError` while another program reads: then old
         data may be left.
@@ -102,7 +105,7 @@ class Database(SqliteFile[tuple[Any, ...]]):
         try:
             self.sql.execute("VACUUM")
             (busy, _, _) = self.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            for kind in ("schema", "damaged"):
+            for kind in ("schema", "damaged", "of"):
                 for copy in self.path.parent.glob(f"{self.path.name}.{kind}-*"):
                     shutil.rmtree(copy) if copy.is_dir() else copy.unlink()
         except (*FAULTS, OSError) as error:
@@ -119,6 +122,13 @@ class Database(SqliteFile[tuple[Any, ...]]):
         """
         _, frames, done = self.only_row("PRAGMA wal_checkpoint(PASSIVE)")
         return bool(frames == done)
+
+    def empty_log(self) -> None:
+        """Empty the log, so that nothing behind its newest commit is read as newer later.
+
+        Where another program reads, it stays.
+        """
+        self.only_row("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def reserve(self) -> None:
         """Reserve free pages in the file and a write-ahead log of full length.

@@ -21,6 +21,7 @@ from agent.errors import DamagedError, RecordError
 from agent.store.database import Database
 from agent.store.insertion import IS_WRONG_TIME
 from agent.store.rows import EntryTime, Holder, ListedEntry, MealsWanted, RecordRow, WrongTime
+from agent.store.schema import body_of
 from agent.store.standing import hash_at
 
 DIGEST_STEP_RECORDS = 500  # some milliseconds on a Pi: a tap never waits longer for a digest
@@ -32,7 +33,7 @@ _TIMES = f"SELECT n, body ->> '$.at', body ->> '$.mono_ms', body ->> '$.boot' FR
 _Record = TypeVar("_Record", bound=KnownRecord)
 
 _entry = msgspec.json.Decoder(Entry)
-BODY = "CAST(body AS BLOB)"  # as bytes: a damaged body may not be valid text
+BODY = body_of("record")
 _OWN_CENTS = (
     "coalesce((SELECT sum(cents) FROM entry WHERE eater = record.id AND n > h AND cents <> 0), 0)"
 )
@@ -269,10 +270,14 @@ def digest_step(
     rows = db.rows(
         f"SELECT kind, id, {BODY}, 0, {_OWN_CENTS} FROM record WHERE (kind, id) > (?1, ?2)"
         " AND NOT EXISTS (SELECT 1 FROM unread u WHERE u.kind = record.kind AND u.id = record.id)"
-        f" UNION ALL SELECT kind, id, {BODY}, 1, 0 FROM unread WHERE (kind, id) > (?1, ?2)"
+        f" UNION ALL SELECT kind, id, {body_of('unread')}, 1, 0 FROM unread"
+        " WHERE (kind, id) > (?1, ?2)"
         " ORDER BY 1, 2 LIMIT ?3",
         (*after, DIGEST_STEP_RECORDS),
     )
+    for kind, record_id, body, *_ in rows:
+        if body is None:
+            raise _damaged(kind, record_id)
     read = [(kind, body) for kind, _, body, is_unread, _ in rows if not is_unread]
     try:
         so_far = tally(read, so_far)
@@ -295,7 +300,7 @@ def unread(db: Database) -> list[RecordRow]:
     ]
 
 
-def decode_account(account_id: str, body: bytes) -> AccountRecord:
+def decode_account(account_id: str, body: bytes | None) -> AccountRecord:
     """Return a stored account. Raise `RecordError` when it is damaged."""
     return _decoded(AccountRecord, "account", account_id, body)
 
@@ -319,11 +324,17 @@ def _records(db: Database, form: type[_Record], kind: str) -> list[_Record]:
     return [_decoded(form, kind, record_id, body) for record_id, body in rows]
 
 
-def _decoded(form: type[_Record], kind: str, record_id: str, body: bytes) -> _Record:
+def _decoded(form: type[_Record], kind: str, record_id: str, body: bytes | None) -> _Record:
+    if body is None:
+        raise _damaged(kind, record_id)
     try:
         return read_known(form, body)[0]
     except ValueError as error:
         raise RecordError(kind, record_id, error) from None
+
+
+def _damaged(kind: str, record_id: str) -> RecordError:
+    return RecordError(kind, record_id, ValueError("its checksum is wrong"))
 
 
 def _with_hash(body: str, digest: bytes) -> bytes:

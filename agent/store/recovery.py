@@ -1,7 +1,8 @@
 """Opens a terminal's ledger: creates a new one, or replaces a damaged one.
 
-A damaged file is kept under another name, untouched. A new file takes its place, with all entries
-of the damaged one that can be proved. A power cut at any moment leaves either file whole.
+The write-ahead log is looked at before SQLite opens anything (`wal.py`). A damaged file and its log
+are kept under another name, untouched. A new file takes their place, with all entries that can be
+proved. A power cut at any moment leaves either file whole.
 """
 
 import logging
@@ -11,15 +12,21 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
+from agent.domain.ledger import Place
 from agent.errors import DamagedError, StoreError
-from agent.sqlite_file import sync_folder
-from agent.store import writes
-from agent.store.damage import find_damage
+from agent.sqlite_file import EMPTY_BYTES, FAULTS, sync_folder
+from agent.store import restoring, writes
+from agent.store.carve import entries_in
+from agent.store.damage import damaged_indexes, find_damage
 from agent.store.database import Database
-from agent.store.rows import EpochCopy, Incident
-from agent.store.salvage import COPY, SalvagedEpoch, read_damaged
+from agent.store.proof import Pool
+from agent.store.rows import EpochCopy, Incident, SealedBody
+from agent.store.salvage import COPY, Owner, SalvagedEpoch, read_damaged
+from agent.store.standing import standing, tail
+from agent.store.wal import LogLook, LogState, look_at
 
 ASIDE_MAX = 1_000  # damaged files kept beside a ledger
 ENDS = ("", "-wal", "-shm", "-journal")
@@ -51,12 +58,14 @@ class LedgerFile:
         """
         try:
             is_replaced = _finish_exchange(self.path)
+            self._bring_back()
             fault = None if is_replaced else known_damage  # the damage was of the file before
             if fault is None:
+                look = self._look()
                 db = self._opened(self.path)
-                fault = _checked(db)
+                fault = self._checked(db, look, at)
                 if fault is None:
-                    return db
+                    return self._own(db, at)
                 close_without_checkpoint(db)
         except DamagedError as error:
             fault = str(error)
@@ -67,6 +76,91 @@ class LedgerFile:
         except OSError as error:
             raise StoreError(f"{fault}; no new file could be put in its place: {error}") from error
         return Database(self.path)
+
+    def _own(self, db: Database, at: str) -> Database:
+        """Return the ledger, or this terminal's in the place of another terminal's.
+
+        That one keeps its entries under a name of its own, and comes back with its terminal.
+        """
+        its = standing(db)
+        if (its.town, its.terminal) == (self.town, self.terminal):
+            return db
+        db.close()
+        apart = _apart(self.path, its.town, its.terminal)
+        if apart.exists():
+            raise StoreError(f"{self.path}: belongs to another terminal, and {apart} exists")
+        _rename_with_log(self.path, apart)
+        detail = (
+            f"{self.path.name} was the ledger of {its.town}/{its.terminal} and is kept as"
+            f" {apart.name}; it is used again when agent.toml names that terminal"
+        )
+        log.error("Ledger of another terminal: %s", detail)
+        own = self.open(at)
+        writes.add_incident(own, Incident(at=at, kind="foreign_file", detail=detail))
+        return own
+
+    def _bring_back(self) -> None:
+        """Put this terminal's own ledger back, where another's was used meanwhile."""
+        apart = _apart(self.path, self.town, self.terminal)
+        if apart.exists() and not self.path.exists():
+            _rename_with_log(apart, self.path)
+
+    def _look(self) -> LogLook:
+        """Look at the log and the file before SQLite does. Raise `DamagedError`."""
+        log = _log_of(self.path)
+        look = look_at(log)
+        has_file = self.path.exists()
+        if has_file and self.path.stat().st_size <= EMPTY_BYTES:
+            raise DamagedError(f"{self.path}: is empty")
+        if not has_file and look.state is not LogState.ABSENT:
+            raise DamagedError(f"{self.path}: is missing, but its log {log.name} is there")
+        if look.state is LogState.DAMAGED:
+            raise DamagedError(f"{self.path}: {look.reason}")
+        if look.state is LogState.NO_HEADER:
+            alone = _newest_alone(self.path)
+            if alone is None or _following(alone.hash, alone.seq, log.read_bytes()):
+                raise DamagedError(f"{self.path}: {look.reason}")
+        return look
+
+    def _checked(self, db: Database, look: LogLook, at: str) -> str | None:
+        """Return the damage of a file that is open, None if there is none or all is mended.
+
+        Close the file when it cannot even be checked.
+        """
+        try:
+            fault = find_damage(db)
+            if fault is not None:
+                for name in damaged_indexes(db):
+                    detail = f"rebuilt: {name}; its table is whole"
+                    incident = Incident(at=at, kind="damaged_index", detail=detail)
+                    writes.rebuild_index(db, name, incident)
+                    log.error("Index of the ledger %s", detail)
+                    fault = None
+                fault = fault or find_damage(db)
+            fault = fault or _taken_back(db, _newest_alone(self.path))
+            if fault is None:
+                self._tell_of(db, look, at)
+        except StoreError:
+            close_without_checkpoint(db)
+            raise
+        return fault
+
+    def _tell_of(self, db: Database, look: LogLook, at: str) -> None:
+        """Take the entry of an incomplete transaction, with an incident about the log."""
+        if not look.reason:
+            return
+        last = tail(db)
+        entries = _following(bytes.fromhex(last.hash), last.place.seq, look.newest)
+        detail = f"{look.reason}; "
+        if entries:
+            detail += f"{len(entries)} entries of it are whole and recorded"
+        elif look.state is LogState.TORN:
+            detail += "no light was shown for it if the power was cut then; else its entry is lost"
+        else:
+            detail += "all its entries are in the file"
+        log.warning("Log of the ledger: %s", detail)
+        restoring.append_proved(db, entries, Incident(at=at, kind="torn_write", detail=detail))
+        db.empty_log()
 
     def _replace(self, fault: str, at: str) -> None:
         for left in self.path.parent.glob(f"{self.path.name}.damaged-*{COPY}*"):
@@ -81,15 +175,17 @@ class LedgerFile:
 
         Return what the incident says.
         """
-        damaged, story = read_damaged(aside, self.on_progress), f"{fault}; kept as {aside.name}"
-        salvaged = damaged.epochs if damaged.is_of(self.town, self.terminal) else []
+        owner = Owner(self.town, self.terminal)
+        damaged = read_damaged(aside, owner, self.on_progress)
+        story = f"{fault}; kept as {aside.name}"
+        salvaged = damaged.epochs if damaged.is_of(owner) else []
         exported = self._export_earlier(aside, salvaged)
         with self._made() as db:
             newest = [epoch.newest for epoch in salvaged if epoch.newest.entries]
-            writes.take_over(db, newest, self.epoch_bits())
-            if damaged.is_wiped and damaged.is_of(self.town, self.terminal):
-                writes.stay_wiped(db)
-            writes.take_rules(db, damaged.rules, damaged.last_contact_at if salvaged else None)
+            restoring.take_over(db, newest, self.epoch_bits())
+            if damaged.is_wiped and damaged.is_of(owner):
+                restoring.stay_wiped(db)
+            restoring.take_rules(db, damaged.rules, damaged.last_contact_at if salvaged else None)
             count, lost = (
                 sum(len(copy.entries) for copy in newest),
                 sum(epoch.lost for epoch in salvaged),
@@ -97,6 +193,8 @@ class LedgerFile:
             detail = (
                 f"{story}; {count} entries of it are sent again, {lost} places are not readable"
             )
+            if damaged.acked_and_lost and salvaged:
+                detail += f"; {damaged.acked_and_lost}"
             if exported:
                 detail += (
                     f"; entries before the damage: {', '.join(exported)};"
@@ -117,7 +215,7 @@ class LedgerFile:
         for number, run in enumerate(runs, start=1):
             file = aside.with_name(f"{aside.name}.part-{number}.ledger")
             with self._made() as db:
-                writes.take_over(db, [run], self.epoch_bits())
+                restoring.take_over(db, [run], self.epoch_bits())
                 exported.append(f"{self.export(db, file)} in {file.name}")
         return exported
 
@@ -140,13 +238,69 @@ class LedgerFile:
         return db
 
 
-def _checked(db: Database) -> str | None:
-    """Return the damage of a file. Close the file when it cannot even be checked."""
-    try:
-        return find_damage(db)
-    except StoreError:
-        close_without_checkpoint(db)
-        raise
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    return path.exists() and other.exists() and path.samefile(other)
+
+
+def _apart(path: Path, town: str, terminal: str) -> Path:
+    return path.with_name(f"{path.name}.of-{town}-{terminal}")
+
+
+def _rename_with_log(path: Path, new: Path) -> None:
+    """Rename a closed file and its log, the log first: after a power cut the file follows it."""
+    if _log_of(path).exists():
+        _log_of(path).rename(_log_of(new))
+    path.rename(new)
+    sync_folder(new.parent)
+
+
+class _Newest(NamedTuple):
+    """The newest entry that a file has without its log."""
+
+    n: int
+    hash: bytes
+
+    @property
+    def seq(self) -> int:
+        return Place.of(self.n).seq
+
+
+def _newest_alone(path: Path) -> _Newest | None:
+    """Return the newest entry of the file without its log, None if it cannot be read."""
+    uri = f"file:{quote(str(path))}?mode=ro&immutable=1"
+    with suppress(*FAULTS), closing(sqlite3.connect(uri, uri=True)) as sql:
+        row = sql.execute("SELECT n, hash FROM entry ORDER BY n DESC LIMIT 1").fetchone()
+        if row is not None and isinstance(row[1], bytes):
+            return _Newest(*row)
+    return None
+
+
+def _taken_back(db: Database, alone: _Newest | None) -> str | None:
+    """Return a sentence when the log takes back the newest entry of the file alone.
+
+    Then the log is of another state of the file, or of another file.
+    """
+    if alone is None:
+        return None
+    place = Place.of(alone.n)
+    row = db.row("SELECT hash FROM entry WHERE n = ?", (alone.n,))
+    base = db.row("SELECT base_seq FROM epoch WHERE n = ?", (place.epoch_number,))
+    is_known = row is not None and row[0] == alone.hash
+    if is_known or (row is None and base is not None and place.seq <= base[0]):
+        return None  # the second: pruned, or wiped
+    return f"{db.path}: its log takes back entry {place.seq}; it is of another state of the file"
+
+
+def _following(newest: bytes, seq: int, content: bytes) -> list[SealedBody]:
+    """Return the entries in raw bytes that prove to follow an entry."""
+    pool = Pool()
+    for sealed in entries_in(content):
+        pool.add(sealed)
+    return pool.after(newest, seq)
 
 
 def close_without_checkpoint(db: Database) -> None:
@@ -169,9 +323,8 @@ def keep_aside(path: Path) -> Path:
     """
     for n in range(1, ASIDE_MAX + 1):
         aside = path.with_name(f"{path.name}.damaged-{n}")
-        if not aside.exists():
-            break
-        if aside.samefile(path):
+        is_free = not aside.exists() and not _log_of(aside).exists()
+        if is_free or _is_same(aside, path) or _is_same(_log_of(aside), _log_of(path)):
             break
     else:
         raise OSError(f"{ASIDE_MAX} damaged files exist already; move them to another disk")

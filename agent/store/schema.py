@@ -11,6 +11,55 @@ from agent.domain.ledger import SEQ_BITS, SEQ_MAX
 APPLICATION_ID = 0x43414E54  # "CANT": shown by sqlite3; a file of another program is refused
 PAGE_BYTES = 1024  # a tap changes a few pages; small pages keep a lunch within the reserved log
 
+# Rows that promise something outside the hash chain, and their columns. `sum` of such a row is the
+# CRC-32 of them: every flipped bit in it is noticed before the row is believed.
+SUMMED = {
+    "record": ("kind", "id", "p", "h", "named", "body"),
+    "unread": ("kind", "id", "p", "h", "named", "body"),
+    "note": ("n", "status", "reason"),
+    "epoch": ("n", "id", "base_seq", "base_hash"),
+    "terminal": (
+        "singleton", "town", "id", "acked", "generation", "position", "resync", "resyncing",
+        "resync_to", "last_contact_at", "order_done", "pruning", "wiped",
+    ),
+}  # fmt: skip
+_KEYS = {"record": 2, "unread": 2, "note": 3, "epoch": 1, "terminal": 1}  # so many are its key
+
+
+def sum_of(table: str, prefix: str = "") -> str:
+    """Return the SQL expression of a row's sum. `database.py` gives SQLite the function crc32."""
+    texts = (f"coalesce({prefix}{column}, '')" for column in SUMMED[table])
+    return f"crc32(CAST({' || char(0) || '.join(texts)} AS BLOB))"
+
+
+def is_whole(table: str) -> str:
+    """Return the SQL condition that a row of the table is as it was written."""
+    return f"({table}.sum IS {sum_of(table, f'{table}.')})"
+
+
+def body_of(table: str) -> str:
+    """Return the SQL expression of a record's body, NULL where the row is damaged.
+
+    As bytes: a damaged body may not be valid text.
+    """
+    return f"iif({is_whole(table)}, CAST({table}.body AS BLOB), NULL)"
+
+
+def _sums(table: str) -> str:
+    """Return the part of a migration that adds the sums of a table."""
+    key = " AND ".join(f"{column} = new.{column}" for column in SUMMED[table][: _KEYS[table]])
+    seal = f"UPDATE {table} SET sum = {sum_of(table)}"
+    triggers = "".join(
+        f"""
+CREATE TRIGGER {table}_{event.lower()}_sum AFTER {event} ON {table}
+WHEN new.sum IS NOT {sum_of(table, "new.")} BEGIN
+    {seal} WHERE {key};
+END;"""
+        for event in ("INSERT", "UPDATE")
+    )
+    return f"ALTER TABLE {table} ADD COLUMN sum INTEGER;\n{seal};{triggers}\n"
+
+
 # One text per version. Migration n brings the file from version n-1 to n in one transaction.
 MIGRATIONS: tuple[str, ...] = (
     f"""
@@ -130,4 +179,6 @@ CREATE TABLE unread (
 -- 1: wiped, and takes no record until it is given work again
 ALTER TABLE terminal ADD COLUMN wiped INTEGER NOT NULL DEFAULT 0 CHECK (wiped IN (0, 1));
 """,
+    # The sums are set by triggers, so no statement can forget them.
+    "".join(map(_sums, SUMMED)),
 )

@@ -6,10 +6,11 @@ Reads only.
 import sqlite3
 
 from agent.domain.ledger import SEQ_BITS, ChainEnd, Place
-from agent.errors import StoreError
+from agent.errors import DamagedError, StoreError
 from agent.store.cache import Standing, Tail
 from agent.store.database import Database
 from agent.store.rows import EpochSpan, KnownPlace
+from agent.store.schema import is_whole
 
 
 def standing(db: Database) -> Standing:
@@ -63,22 +64,15 @@ def _read_standing(db: Database) -> Standing:
     with db.reading() as sql:
         row = sql.execute(
             "SELECT town, id, acked, generation, position, resyncing, last_contact_at, order_done,"
-            " wiped, (SELECT max(n) FROM epoch) FROM terminal"
+            f" wiped, (SELECT max(n) FROM epoch), {is_whole('terminal')} FROM terminal"
         ).fetchone()
         if row is None:
             raise StoreError(f"{db.path}: holds no terminal yet")
-        (
-            town,
-            terminal,
-            mark,
-            generation,
-            position,
-            resyncing,
-            last_contact_at,
-            order_done,
-            wiped,
-            newest,
-        ) = row
+        *row, is_whole_row = row
+        if not is_whole_row:
+            raise DamagedError(f"{db.path}: the row of the terminal does not match its checksum")
+        town, terminal, mark, generation, position, *row = row
+        resyncing, last_contact_at, order_done, wiped, newest = row
         waiting = sql.execute("SELECT epoch FROM entry WHERE n > ? ORDER BY n LIMIT 1", (mark,))
         number = (waiting.fetchone() or (newest,))[0]
         span = _span(sql, "n = ?", number)

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable
 
-from agent.domain.ledger import Place
+from agent.domain.ledger import Place, genesis
 from agent.store.rows import Incident, LaterNote, NoteRow, RecordRow, SetAside
 
 SET_ASIDE_PAYLOAD_BYTES_MAX = 65_536  # enough to recognise it; a flood must not fill the card
@@ -29,7 +29,7 @@ def store_record(
         sql.execute("UPDATE record SET named = ? WHERE kind = ? AND id = ?", (resync, *key))
     table = "record" if row.is_readable else "unread"
     changed = sql.execute(
-        f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET"
+        f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?, NULL) ON CONFLICT (kind, id) DO UPDATE SET"
         " p = excluded.p, h = excluded.h, named = excluded.named, body = excluded.body"
         " WHERE ? OR excluded.p > p",
         (*key, row.p, h, resync, row.body, overwrite),
@@ -58,7 +58,7 @@ def store_notes(
     number = up_to.epoch_number
     sql.execute("DELETE FROM note WHERE n > ? AND n <= ?", (Place(number, after).n, up_to.n))
     rows = [(Place(number, note.seq).n, note.status, note.reason) for note in notes]
-    sql.executemany("INSERT OR IGNORE INTO note VALUES (?, ?, ?)", rows)
+    sql.executemany("INSERT OR IGNORE INTO note VALUES (?, ?, ?, NULL)", rows)
 
 
 def store_later_note(sql: sqlite3.Connection, note: LaterNote) -> None:
@@ -75,7 +75,7 @@ def store_later_note(sql: sqlite3.Connection, note: LaterNote) -> None:
         return
     sql.execute("DELETE FROM note WHERE n = ?", place)
     if note.status != "applied":
-        sql.execute("INSERT INTO note VALUES (?, ?, ?)", (*place, note.status, note.reason))
+        sql.execute("INSERT INTO note VALUES (?, ?, ?, NULL)", (*place, note.status, note.reason))
 
 
 def insert_incident(
@@ -112,3 +112,10 @@ def insert_set_aside(sql: sqlite3.Connection, message: SetAside) -> None:
         "DELETE FROM set_aside WHERE n <= (SELECT max(n) FROM set_aside) - ?",
         (SET_ASIDE_ROWS_MAX,),
     )
+
+
+def insert_epoch(sql: sqlite3.Connection, number: int, epoch: str) -> None:
+    """Begin epoch `number` without entries."""
+    town, terminal = sql.execute("SELECT town, id FROM terminal").fetchone()
+    start = bytes.fromhex(genesis(town, terminal, epoch))
+    sql.execute("INSERT INTO epoch VALUES (?, ?, 0, ?, NULL)", (number, epoch, start))

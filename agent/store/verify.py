@@ -1,25 +1,68 @@
-"""Recomputes what the ledger promises from its rows: the hash chain and every balance.
+"""Recomputes what the ledger promises from its rows: chain, columns, indexes, checksums, balances.
 
-Reads only.
+Reads only. Whatever is wrong with a file, it is a sentence and no exception.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from agent.domain.ledger import Place, chain_hash
-from agent.errors import DamagedError, RecordError
+from agent.errors import DamagedError, RecordError, StoreError
 from agent.store import reads
+from agent.store.damage import page_faults, sum_faults
 from agent.store.database import Database
+from agent.store.salvage import Owner, read_damaged
+from agent.store.standing import epochs, standing
+from agent.store.wal import look_at
+
+# What a value of another type or size than the schema's raises.
+_WRONG_VALUES = (StoreError, TypeError, ValueError, AttributeError, OverflowError, KeyError)
 
 
 def verify(db: Database) -> Iterator[str]:
     """Yield a sentence for each difference; nothing when all is correct."""
-    epochs = db.rows("SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n")
-    for number, epoch, base_seq, base_hash in epochs:
+    parts: dict[str, Callable[[Database], Iterator[str]]] = {
+        "pages": page_faults,
+        "checksums": sum_faults,
+        "entries": _verify_chains,
+        "balances": _verify_balances,
+    }
+    for name, part in parts.items():
+        try:
+            yield from part(db)
+        except _WRONG_VALUES as error:
+            yield f"the {name} cannot be read to the end: {error}"
+
+
+def verify_deep(path: Path, db: Database) -> Iterator[str]:
+    """Yield what a search in the raw bytes of the file and its log finds beyond the ledger."""
+    yield from filter(None, [look_at(path.with_name(f"{path.name}-wal")).reason])
+    try:
+        own = standing(db)
+        kept = {span.base.epoch: span for span in epochs(db)}
+        damaged = read_damaged(path, Owner(own.town, own.terminal))
+    except _WRONG_VALUES as error:
+        yield f"the raw bytes cannot be compared: {error}"
+        return
+    except OSError as error:
+        yield f"{path}: no room for a copy beside it: {error}"
+        return
+    for epoch in damaged.epochs:
+        span = kept.get(epoch.epoch)
+        if epoch.end_seq > (span.end.seq if span else 0):
+            yield (
+                f"epoch {epoch.epoch}: the raw bytes prove entries up to {epoch.end_seq},"
+                f" the ledger ends at {span.end.seq if span else 0}"
+            )
+
+
+def _verify_chains(db: Database) -> Iterator[str]:
+    rows = db.rows("SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n")
+    for number, epoch, base_seq, base_hash in rows:
         yield from _verify_epoch(db, number, epoch, base_seq, base_hash)
     for (seq,) in db.rows("SELECT seq FROM entry WHERE epoch NOT IN (SELECT n FROM epoch)"):
         yield f"entry {seq} belongs to an epoch that is not in this file"
-    yield from _verify_balances(db)
 
 
 def _verify_epoch(

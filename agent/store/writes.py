@@ -1,4 +1,6 @@
-"""Every write to the terminal's database is a function here; `pruning.py` deletes old entries.
+"""Every write of a running terminal to its database is a function here.
+
+`restoring.py` takes entries of another file, `pruning.py` deletes old ones.
 
 Each function but `wipe` is one transaction: when it has returned, its effect is on the disk; when
 it raises, nothing was changed. Only after `UncertainCommitError` that is unknown.
@@ -8,15 +10,14 @@ import sqlite3
 from collections.abc import Iterable
 
 from agent.domain.clock import Instant, format_instant
-from agent.domain.ledger import ChainEnd, Entry, Place, genesis, seal
+from agent.domain.ledger import ChainEnd, Entry, Place, seal
 from agent.domain.timekeeper import Belief
 from agent.errors import DamagedError, RefusedEntryError, StoreError, UncertainCommitError
 from agent.store.cache import Tail
 from agent.store.database import Database
-from agent.store.insertion import decode_unhashed, insertion, sealed_body
+from agent.store.insertion import insertion, sealed_body
 from agent.store.rows import (
     Changeset,
-    EpochCopy,
     Incident,
     RecordRow,
     SetAside,
@@ -24,6 +25,7 @@ from agent.store.rows import (
 )
 from agent.store.standing import find_place, tail
 from agent.store.statements import (
+    insert_epoch,
     insert_incident,
     insert_set_aside,
     keep_records,
@@ -43,10 +45,10 @@ def initialise(db: Database, *, town: str, terminal: str, epoch: str) -> None:
         if sql.execute("SELECT 1 FROM terminal").fetchone():
             return
         sql.execute(
-            "INSERT INTO terminal VALUES (1, ?, ?, ?, NULL, 0, 0, 0, NULL, NULL, NULL, 0, 0)",
+            "INSERT INTO terminal VALUES (1, ?, ?, ?, NULL, 0, 0, 0, NULL, NULL, NULL, 0, 0, NULL)",
             (town, terminal, Place(1, 0).n),
         )
-        _insert_epoch(sql, 1, epoch)
+        insert_epoch(sql, 1, epoch)
 
 
 def append(db: Database, draft: Entry, *, is_another: bool = False) -> Entry:
@@ -237,47 +239,9 @@ def begin_epoch(db: Database, epoch_bits: str, order: str, incident: Incident) -
         insert_incident(sql, incident)
         (number,) = sql.execute("SELECT max(n) + 1 FROM epoch").fetchone()
         epoch = f"{number}-{epoch_bits}"
-        _insert_epoch(sql, number, epoch)
+        insert_epoch(sql, number, epoch)
         sql.execute("UPDATE terminal SET acked = ?, order_done = ?", (Place(number, 0).n, order))
     return epoch
-
-
-def take_over(db: Database, copies: Iterable[EpochCopy], epoch_bits: str) -> None:
-    """Take epochs of another file into this one and begin a new epoch after them.
-
-    All entries are sent to the central again, which recognises those it has; records are asked for
-    again.
-    """
-    copies = list(copies)
-    if not copies:
-        return
-    with db.transaction() as sql:
-        (newest,) = sql.execute("SELECT max(n) FROM epoch").fetchone()
-        for number, copy in enumerate(copies, start=newest + 1):
-            base = copy.base
-            sql.execute(
-                "INSERT INTO epoch VALUES (?, ?, ?, ?)",
-                (number, base.epoch, base.seq, bytes.fromhex(base.hash)),
-            )
-            for sealed in copy.entries:
-                entry = decode_unhashed(sealed.body)
-                sql.execute(*insertion(number, entry, sealed, is_another=True))
-        newest += len(copies) + 1
-        _insert_epoch(sql, newest, f"{newest}-{epoch_bits}")
-        (first,) = sql.execute("SELECT n FROM entry ORDER BY n LIMIT 1").fetchone()
-        sql.execute(
-            "UPDATE terminal SET generation = NULL, position = 0, resync = resync + 1,"
-            " resyncing = 1, acked = ?",
-            (first - 1,),
-        )
-
-
-def take_rules(db: Database, rules: Iterable[RecordRow], last_contact_at: Instant | None) -> None:
-    """Take services and policies of another file, for use until all records came."""
-    with db.transaction() as sql:
-        for row in rules:
-            store_record(sql, row, Place(1, 0).n, 0, overwrite=True)
-        sql.execute("UPDATE terminal SET last_contact_at = ?", (last_contact_at,))
 
 
 def promote(db: Database, rows: Iterable[RecordRow]) -> None:
@@ -289,12 +253,6 @@ def promote(db: Database, rows: Iterable[RecordRow]) -> None:
                 "INSERT OR REPLACE INTO record SELECT * FROM unread WHERE kind = ? AND id = ?", key
             )
             sql.execute("DELETE FROM unread WHERE kind = ? AND id = ?", key)
-
-
-def stay_wiped(db: Database) -> None:
-    """Take no records, as the damaged file did that this one replaces."""
-    with db.transaction() as sql:
-        sql.execute("UPDATE terminal SET wiped = 1")
 
 
 def wipe(db: Database, order: str, incident: Incident) -> None:
@@ -343,6 +301,13 @@ def recount_incident(db: Database, kind: str, detail: str) -> None:
         )
 
 
+def rebuild_index(db: Database, name: str, incident: Incident) -> None:
+    """Make an index from its table again."""
+    with db.transaction() as sql:
+        sql.execute(f"REINDEX {name}")
+        insert_incident(sql, incident)
+
+
 def keep_belief(db: Database, boot: str, belief: Belief) -> None:
     """Keep the confirmed time of a boot, for a process that starts again."""
     with db.transaction() as sql:
@@ -373,10 +338,3 @@ def keep_wrong_times(
             [(span.first.n, span.last.n, span.boot, span.judged_in) for span in wrong],
         )
         insert_incident(sql, incident)
-
-
-def _insert_epoch(sql: sqlite3.Connection, number: int, epoch: str) -> None:
-    """Begin epoch `number` without entries."""
-    town, terminal = sql.execute("SELECT town, id FROM terminal").fetchone()
-    start = bytes.fromhex(genesis(town, terminal, epoch))
-    sql.execute("INSERT INTO epoch VALUES (?, ?, 0, ?)", (number, epoch, start))

@@ -13,7 +13,7 @@ from msgspec import Meta, Raw, Struct, field
 
 from agent.domain.canteen import Id, Position
 from agent.domain.clock import ClockTrust, Instant, is_instant
-from agent.domain.ledger import ChainEnd, Count, Entry, Epoch, Hash, MonoMs, Seq
+from agent.domain.ledger import ChainEnd, Count, Entry, Epoch, Flag, Hash, MonoMs, Seq
 from agent.errors import SyncError
 
 CONTRACT_VERSION = 1  # what a hello sends as `schema`
@@ -215,6 +215,7 @@ class CentralState(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 _Message = TypeVar("_Message", Hello, Entries, Changes, TerminalState, CentralState)
 
+_KNOWN_FLAGS = frozenset(Flag)
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError)
 
 _encoder = msgspec.json.Encoder()
@@ -243,11 +244,26 @@ def decode(payload: bytes, form: type[_Message]) -> _Message:
 
 
 def decode_entry(raw: Raw) -> Entry:
-    """Return an entry of a batch. Raise `SyncError` for a malformed one."""
+    """Return an entry of a batch, without flags of later versions.
+
+    Raise `SyncError` for a malformed one.
+    """
     try:
-        entry = msgspec.json.decode(raw, type=Entry)
+        entry = _entry_of(raw)
     except _UNDECODABLE as error:
         raise SyncError(f"not an entry: {error}") from error
     if not is_instant(entry.at):
         raise SyncError(f"not an entry: {entry.at} is no time")
     return entry
+
+
+def _entry_of(raw: Raw) -> Entry:
+    try:
+        return msgspec.json.decode(raw, type=Entry)
+    except msgspec.ValidationError:
+        members = msgspec.json.decode(raw, type=dict[str, object])
+        flags = members.get("flags")
+        if not isinstance(flags, list):
+            raise
+        members["flags"] = [flag for flag in flags if flag in _KNOWN_FLAGS]
+        return msgspec.convert(members, Entry)

@@ -1,7 +1,6 @@
 """The command line of a terminal, `canteen-agent`: one function per subcommand."""
 
 import logging
-from contextlib import closing
 from pathlib import Path
 
 import click
@@ -21,11 +20,11 @@ from agent.domain.money import format_euro
 from agent.ops import journal
 from agent.ops.control_client import ask
 from agent.store import lists, reads
-from agent.store.database import Database
 from agent.store.lists import LedgerRow
 from agent.store.salvage import salvage
 from agent.store.standing import standing
-from agent.store.verify import verify
+from agent.store.verify import verify, verify_deep
+from agent.store.viewing import view
 from agent.terminal import process
 from agent.terminal.cli_readers import profile, readers
 from agent.terminal.config import load_config, load_places
@@ -99,7 +98,7 @@ def ledger(context: click.Context, config_path: Path, table_format: Format, newe
     context.obj = config_path
     if context.invoked_subcommand is not None:
         return None
-    with closing(Database(load_places(config_path).database, read_only=True)) as db, db.reading():
+    with view(load_places(config_path).database) as db:
         rows = lists.entries(db, newest=newest)
     if table_format is not Format.TABLE:
         return show_rows([msgspec.to_builtins(row) for row in rows], table_format)
@@ -116,17 +115,23 @@ def ledger(context: click.Context, config_path: Path, table_format: Format, newe
     default=None,
     help="As for ledger.",
 )
+@click.option("--deep", is_flag=True, help="Also search the raw bytes of the file and its log.")
 @click.pass_context
-def verify_ledger(context: click.Context, config_path: Path | None) -> int:
-    """Recompute the hash chain and every balance."""
+def verify_ledger(context: click.Context, config_path: Path | None, deep: bool) -> int:
+    """Recompute the hash chain, every checksum, every index and every balance."""
     path = load_places(config_path or context.obj).database
-    with closing(Database(path, read_only=True)) as db, db.reading():
-        differences = list(verify(db))
-        own = standing(db)
-        accounts = sum(1 for _ in reads.balances(db))
+    with view(path) as db:
+        differences = [*verify(db), *(verify_deep(path, db) if deep else ())]
+        if not differences:
+            own = standing(db)
+            accounts = sum(1 for _ in reads.balances(db))
     for difference in differences:
         click.echo(difference)
     if differences:
+        click.echo(
+            "What to do: restart the agent. It keeps a damaged file aside, takes over every entry"
+            " that can be proved, and requests the rest from the central."
+        )
         return 1
     click.echo(
         f"{own.town}/{own.terminal}: {own.end.seq} entries in epoch {own.epoch},"
@@ -141,20 +146,17 @@ def verify_ledger(context: click.Context, config_path: Path | None) -> int:
 def salvage_ledger(config_path: Path, damaged: Path) -> int:
     """Copy the entries of a DAMAGED ledger that can be proved into this terminal's ledger.
 
-    The agent must not run.
+    The agent must not run. Of an epoch that this ledger has, the missing ends are copied.
     """
     places = load_places(config_path)
     with process.lock_state_dir(places.database.parent):
-        salvaged = salvage(damaged, places.database, process.new_epoch_bits())
-    for epoch in salvaged:
-        first = epoch.newest.base.seq + 1
-        last = epoch.newest.base.seq + len(epoch.newest.entries)
-        click.echo(
-            f"epoch {epoch.epoch}: entries {first} to {last}; {epoch.lost} places are not readable"
-        )
-    if not salvaged:
+        copies = salvage(damaged, places.database, process.new_epoch_bits())
+    for copy in copies:
+        first, last = copy.base.seq + 1, copy.base.seq + len(copy.entries)
+        click.echo(f"epoch {copy.base.epoch}: entries {first} to {last}")
+    if not copies:
         click.echo(f"{damaged}: no entry that can be proved and is missing in this ledger")
-    return 0 if salvaged else 1
+    return 0 if copies else 1
 
 
 @ledger.command("export")
@@ -166,7 +168,7 @@ def export_ledger(config_path: Path, file: Path) -> None:
     The office imports it with canteen-central import-ledger.
     """
     path = load_places(config_path).database
-    with closing(Database(path, read_only=True)) as db, db.reading():
+    with view(path) as db:
         count = write_export(db, file)
     click.echo(f"{file}: {count} entries")
 
@@ -177,7 +179,7 @@ def export_ledger(config_path: Path, file: Path) -> None:
 def terminal_incidents(config_path: Path, table_format: Format) -> None:
     """List what someone should look at: incidents, set-aside messages, the central's notes."""
     path = load_places(config_path).database
-    with closing(Database(path, read_only=True)) as db, db.reading():
+    with view(path) as db:
         rows = [msgspec.to_builtins(incident) for incident in lists.incidents(db)]
     show_rows(rows, table_format)
 

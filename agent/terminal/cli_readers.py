@@ -12,7 +12,7 @@ from agent.readers import plugged
 from agent.readers.match import clashes
 from agent.readers.new_profile import template
 from agent.readers.open import ReaderConfig, record_trace
-from agent.readers.pcsc import allows_escape, reader_names
+from agent.readers.pcsc_calls import allows_escape, reader_names
 from agent.readers.plugged import Device
 from agent.readers.profile import Profile, profiles_dir
 from agent.readers.profile_rules import all_profiles, load_profile, read_profile, run_selftest

@@ -104,7 +104,7 @@ class Terminal:
     """One terminal. Either its file is open and works, or `fault` says why not."""
 
     def __init__(self, setup: Setup, reading: Reading) -> None:
-        self._setup = setup
+        self._setup, self._started_ms = setup, reading.mono_ms
         self._topics = Topics(setup.town)
         self._outages = Outages(setup.readers)
         self._time = Timekeeper(setup.zone)
@@ -259,7 +259,7 @@ class Terminal:
         except StoreError:
             close_without_checkpoint(db)  # it may be damaged
             raise
-        counter = Counter(db, setup.zone, setup.card_key, self._time)
+        counter = Counter(db, setup.zone, setup.card_key, self._time, self._started_ms)
         self._ledger = _Ledger(
             db,
             counter,

@@ -21,7 +21,7 @@ from agent.domain.clock import (
     is_day,
     parse_instant,
 )
-from agent.domain.ledger import Entry, How, Kind
+from agent.domain.ledger import Entry, How, Kind, RefusalReason
 from agent.domain.tap import (
     SAME_MEAL_MS,
     AlreadyServed,
@@ -32,12 +32,14 @@ from agent.domain.tap import (
     UndoRefusal,
     closing,
     decide,
+    is_further_look,
     out_of_order_refusal,
     undo,
 )
 from agent.domain.timekeeper import Timekeeper
 from agent.errors import AgentError, RefusedEntryError
 from agent.readers.events import CardPresented, CardUnreadable, Signal
+from agent.readers.presence import OUTAGE_MS_MAX
 from agent.store import reads, writes
 from agent.store.database import Database
 from agent.store.rows import Holder, Incident, MealsWanted
@@ -84,31 +86,44 @@ class _Window:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """Serves from one database. `card_key` is the town's secret."""
+    """Serves from one database. `card_key` is the town's secret.
+
+    `started_ms` is when this process began: a card may have been on a reader since before that.
+    """
 
     db: Database
     zone: ZoneInfo
     card_key: bytes
     time: Timekeeper
+    started_ms: int = 0
     _window: _Window = field(default_factory=_Window)
 
     def tap(self, event: CardPresented | CardUnreadable, moment: Moment) -> tuple[Signal, Entry]:
         """Return the signal to show and the recorded entry.
 
-        Raise `StoreError` with nothing recorded, or `UncertainCommitError`.
+        A card that was there before this process began gets its first signal again, without an
+        entry. Raise `StoreError` with nothing recorded, or `UncertainCommitError`.
         """
         card = event.card if isinstance(event, CardPresented) else None
         token = card_token(self.card_key, card) if card else None
         outcome = decide(self._facts(moment, token))
+        earlier = self._earlier(outcome, moment)
+        if earlier is not None:
+            log.info("entry %d: its card is still there; its signal is shown again", earlier.seq)
+            return _signal_of(earlier), earlier
         entry = _append(self.db, outcome)
         _log_tap(event, outcome, entry)
-        match outcome:
-            case Served():
-                return Signal.SERVED, entry
-            case AlreadyServed():
-                return Signal.ALREADY_SERVED, entry
-            case Refused():
-                return Signal.REFUSED, entry
+        return _signal_of(entry), entry
+
+    def _earlier(self, outcome: Outcome, moment: Moment) -> Entry | None:
+        """Return the entry of the presence that this process found, None for a new tap."""
+        if moment.mono_ms - self.started_ms > OUTAGE_MS_MAX:
+            return None  # nothing older can be near: this saves every later tap a query
+        for listed in reads.entries(self.db, newest=1):
+            is_older = listed.entry.mono_ms < self.started_ms
+            if is_older and is_further_look(listed.entry, outcome, OUTAGE_MS_MAX):
+                return listed.entry
+        return None
 
     def record_unanswered(
         self, taps: list[tuple[Token | None, Moment]], incidents: list[Incident]
@@ -142,10 +157,9 @@ class Counter:
             raise AgentError(f"entry {seq} {UNDO_SENTENCES[draft]}")
         entry = writes.append(self.db, draft)
         log.info(
-            "storno of entry %d: account %s, %+d cents",
+            "storno of entry %d: account %s",
             seq,
             entry.account,
-            entry.cents,
             extra=_fields(entry, "storno"),
         )
         return entry
@@ -290,6 +304,13 @@ class Counter:
         return service
 
 
+def _signal_of(entry: Entry) -> Signal:
+    if entry.kind is not Kind.REFUSAL:
+        return Signal.SERVED
+    is_served = entry.reason is RefusalReason.ALREADY_SERVED
+    return Signal.ALREADY_SERVED if is_served else Signal.REFUSED
+
+
 def _append(db: Database, outcome: Outcome) -> Entry:
     is_another = isinstance(outcome, Served) and outcome.is_another
     try:
@@ -322,11 +343,10 @@ def _log_tap(event: CardPresented | CardUnreadable, outcome: Outcome, entry: Ent
         card = f"{card} ({event.fault}: {event.sentence})"
     words = _words(outcome)
     log.info(
-        "%s: %s, account %s, %d cents, entry %d, reader %s",
+        "%s: %s, account %s, entry %d, reader %s",
         words,
         card,
         entry.account or "unknown",
-        entry.cents,
         entry.seq,
         event.reader,
         extra=_fields(entry, words),

@@ -1,4 +1,7 @@
-"""Keeps the file small and ready while nobody taps: pruning, checkpoints, headroom."""
+"""Keeps the file small, ready and whole while nobody taps.
+
+Pruning, checkpoints, headroom, and a look for damage.
+"""
 
 import logging
 from datetime import timedelta
@@ -9,12 +12,14 @@ from agent.domain.clock import ClockTrust, Moment, day_of, format_instant, parse
 from agent.errors import DamagedError, StoreError
 from agent.store import pruning, reads
 from agent.store.database import Database
+from agent.store.inspection import Inspection
 
 PRUNE_EVERY_MS = 3_600_000  # one day of entries each time, so no wrong clock prunes them all
 KEPT_AT_LEAST_MS = 24 * 3_600_000  # of this boot, whatever the clock says: today's meals
 # Housekeeping waits for so long after a tap. During a resynchronisation each message is
 # checkpointed at once (core.py).
 QUIET_MS = 3_000
+INSPECT_EVERY_MS = 6 * 3_600_000  # a pass over 100,000 accounts takes some minutes of quiet
 
 log = logging.getLogger("agent.terminal")
 
@@ -28,6 +33,8 @@ class Housekeeping:
         self._pruned_ms: int | None = None
         self._day: str | None = None  # the UTC day whose entries are being pruned
         self._checkpoint_due = False
+        self._inspection = Inspection(db)
+        self._inspected_ms: int | None = None  # when the last pass ended; the start looked, too
 
     def file_changed(self) -> None:
         """Note a write: a checkpoint is due in the next quiet moment."""
@@ -46,6 +53,17 @@ class Housekeeping:
                 self._reserve()
         elif self._checkpoint_due:
             self._checkpoint_due = not self._db.checkpoint()
+        else:
+            self._inspect(moment)
+
+    def _inspect(self, moment: Moment) -> None:
+        """Look for damage in the next slice, every `INSPECT_EVERY_MS` through the whole file."""
+        if self._inspected_ms is None:
+            self._inspected_ms = moment.mono_ms
+        if moment.mono_ms - self._inspected_ms < INSPECT_EVERY_MS:
+            return
+        if self._inspection.step(moment.at):
+            self._inspected_ms = moment.mono_ms
 
     def _prune(self, moment: Moment) -> int:
         """Delete some old acknowledged entries of one day; return how many.

@@ -31,12 +31,13 @@ class ReaderHealth:
     refused: str | None = None  # the last card that it could not read, and when
     failed_signals: int = 0
     failed_reason: str = ""
+    warning: str = ""
 
     def sentence(self) -> str:
         """Return how it works, for the staff."""
         if self.outage is not None:
             return f"down: {self.outage.reason}"
-        parts = ["ready"]
+        parts = ["ready", *([self.warning] if self.warning else [])]
         if self.failed_signals:
             parts.append(f"{self.failed_signals} signals failed, last: {self.failed_reason}")
         if self.refused is not None:
@@ -68,10 +69,13 @@ class Outages:
             case Taken(topic=topic):
                 if (denied := self.denied.pop(topic, None)) is not None:
                     _log_up(f"Link to topic {topic}", denied, now_ms, "")
-            case ReaderUp(reader=name, location=place):
+            case ReaderUp(reader=name, location=place, warning=warning):
                 health = self.readers[name]
-                _log_up(f"Reader '{name}'", health.outage, now_ms, f" ({place})")
-                health.outage = None
+                if health.outage is not None:
+                    _log_up(f"Reader '{name}'", health.outage, now_ms, f" ({place})")
+                if warning and warning != health.warning:
+                    log.warning("Reader '%s': %s", name, warning)
+                health.outage, health.warning = None, warning
             case ReaderDown(reader=name, reason=reason):
                 health = self.readers[name]
                 health.outage = _down(f"Reader '{name}'", health.outage, reason, now_ms)

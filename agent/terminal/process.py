@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import IO
 
 from agent.domain.clock import Reading, format_instant
-from agent.errors import AgentError, ConfigError, StoreError
+from agent.errors import AgentError, StoreError
 from agent.ops.clock import boot_id, read_clock
 from agent.ops.notify import Notifier
 from agent.readers.events import CardPresented, CardUnreadable, Show
 from agent.readers.open import reader_thread
 from agent.readers.presence import RecentTaps
 from agent.store.database import Database
-from agent.store.recovery import LedgerFile, close_without_checkpoint
-from agent.store.standing import standing
+from agent.store.recovery import LedgerFile
+from agent.store.viewing import LOCK_NAME
 from agent.sync.events import Acknowledge, DropLink, Publish
 from agent.sync.ledger_file import end_of
 from agent.sync.link import MqttLink
@@ -129,20 +129,7 @@ class App:
             export=write_export,
             on_progress=self._notifier.watchdog,
         )
-        db = ledger.open(format_instant(self._reading().wall), known_damage)
-        try:
-            own = standing(db)
-        except StoreError:
-            close_without_checkpoint(db)  # it may be damaged
-            raise
-        if (own.town, own.terminal) != (config.town, config.terminal):
-            db.close()
-            raise ConfigError(
-                f"{config.database}: is the ledger of {own.town}/{own.terminal}, agent.toml says"
-                f" {config.town}/{config.terminal}; correct agent.toml, or give this terminal a"
-                " state_dir of its own"
-            )
-        return db
+        return ledger.open(format_instant(self._reading().wall), known_damage)
 
     def _loop(self) -> None:
         self._notifier.ready()
@@ -262,7 +249,7 @@ def lock_state_dir(state_dir: Path) -> IO[str]:
     """
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
-        lock = open(state_dir / "lock", "w", encoding="ascii")  # noqa: SIM115  # held until the end
+        lock = open(state_dir / LOCK_NAME, "w", encoding="ascii")  # noqa: SIM115  # held to the end
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()

@@ -19,6 +19,9 @@ def db(tmp_path: Path) -> Path:
     return path
 
 
+HOURS = ("--opens", "12:00", "--closes", "14:15")
+
+
 def office(db: Path, *words: str | Path, code: int = 0) -> str:
     return run_central("--db", db, *words, code=code)
 
@@ -30,6 +33,9 @@ def test_a_new_central_has_a_card_key_for_its_owner_alone(db: Path) -> None:
 
 
 def test_the_office_does_a_days_work(db: Path) -> None:
+    closed = (*HOURS, "--closed-day", "2026-12-08")
+    printed = office(db, "service", "primaria", "lunch", *closed)
+    assert "lunch at primaria: 12:00 to 14:15" in printed
     assert "42 new" in office(db, "import-roster", ROOT / "demo" / "borgofiorito.csv")
     office(db, "terminals", "add", "t-1", "primaria")
     assert json.loads(office(db, "terminals", "--json"))[0]["site"] == "primaria"
@@ -40,8 +46,6 @@ def test_the_office_does_a_days_work(db: Path) -> None:
     assert "a-1001" in office(db, "card", "block", "a:04b0a100c2d3e4")
     assert "a-1001" in office(db, "card", "replace", "a:04b0a100c2d3e4", "a:04b0a1ffc2d3e4")
     office(db, "card", "assign", "em:0900000001", "a-1002")
-    hours = ("--opens", "12:00", "--closes", "14:15", "--closed-day", "2026-12-08")
-    assert "lunch at primaria: 12:00 to 14:15" in office(db, "service", "primaria", "lunch", *hours)
     accounts = {row["id"]: row for row in json.loads(office(db, "accounts", "--json"))}
     assert accounts["a-1001"]["balance_cents"] == 1_500
     assert "all correct" in office(db, "check")
@@ -50,6 +54,7 @@ def test_the_office_does_a_days_work(db: Path) -> None:
 
 
 def test_check_ends_with_1_and_names_each_difference(db: Path) -> None:
+    office(db, "service", "primaria", "lunch", *HOURS)
     office(db, "import-roster", ROOT / "demo" / "borgofiorito.csv")
     office(db, "credit", "a-1001", "20.00", "--id", "r-1")
     with closing(sqlite3.connect(db, isolation_level=None)) as other:

@@ -113,6 +113,39 @@ def test_a_meal_of_a_card_without_a_price_is_booked_with_zero_and_flagged(
     assert foreign.central.balance("a-1") == 0
 
 
+# C124
+def test_a_meal_without_a_price_is_charged_when_the_central_knows_it(
+    foreign: ForeignTerminal,
+) -> None:
+    """The price was written while the terminal was offline."""
+    foreign.send(meal(cents=0, flags=["no_price"]))
+    assert foreign.verdict() == ("applied", "")
+    assert foreign.central.balance("a-1") == -366
+
+
+# C125
+def test_a_meal_without_a_price_waits_for_it_with_a_flag(foreign: ForeignTerminal) -> None:
+    foreign.send(meal(cents=0, flags=["no_price"], day="2026-08-31"))
+    assert foreign.verdict() == ("flagged", "no_price")
+    assert foreign.central.balance("a-1") == 0
+
+
+# C127
+def test_a_flag_that_contradicts_the_cents_is_flagged_and_charged_as_sent(
+    foreign: ForeignTerminal,
+) -> None:
+    foreign.send(meal(flags=["no_price"]))
+    assert foreign.verdict() == ("flagged", "flag_contradicts_cents")
+    assert foreign.central.balance("a-1") == -366
+
+
+# C126
+def test_a_flag_of_a_later_version_sets_no_meal_aside(foreign: ForeignTerminal) -> None:
+    foreign.send(meal(flags=["on_credit", "eaten_outside"]))
+    assert foreign.verdict() == ("applied", "")
+    assert foreign.central.balance("a-1") == -366
+
+
 def test_a_second_meal_of_a_service_is_flagged_but_not_under_an_unset_clock(
     foreign: ForeignTerminal,
 ) -> None:

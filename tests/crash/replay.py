@@ -24,6 +24,7 @@ from agent.errors import AgentError
 from agent.sqlite_file import FAULTS, SqliteFile
 from agent.store.database import Database
 from agent.store.verify import verify
+from agent.store.wal import LogState, look_at
 from tests.crash.workload import MIGRATING, NEWER, STATES_FILE, fingerprint
 
 SECTOR_BYTES = 512
@@ -228,6 +229,9 @@ def fault_of(
     if not path.exists() and None not in allowed:
         return "the file is missing"
     try:
+        look = look_at(path.with_name(f"{DATABASE}-wal"))
+        if look.state is LogState.DAMAGED:
+            return f"a cut looks like damage: {look.reason}"
         if is_migrating:
             SqliteFile(path, NEWER, "rw").close()
             return None if state_of(path) in allowed else "the migration lost something"

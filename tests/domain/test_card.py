@@ -34,6 +34,11 @@ KEY = bytes(range(32))
         ("em", "ffffffffff", UidFault.BLANK),
         ("em", "63e9ae", UidFault.LENGTH),
         ("v", "06050403020104e0", UidFault.ORDER),
+        ("b", "d0021a2b3c4d5e6f", CardId("b", bytes.fromhex("d0021a2b3c4d5e6f"))),
+        ("b", "6f5e4d3c2b1a02d0", UidFault.ORDER),
+        ("b", "5ec0e07a", UidFault.RANDOM_B),
+        ("f", "012e3d4c5b6a7988", CardId("f", bytes.fromhex("012e3d4c5b6a7988"))),
+        ("f", "01fe3d4c5b6a7988", UidFault.RANDOM_F),
     ],
 )
 def test_a_uid_is_a_card_id_or_has_a_fault(
@@ -54,7 +59,10 @@ def test_a_uid_is_a_card_id_or_has_a_fault(
         ("a:08123456", "random"),
         ("a:8804837f", "longer one"),
         ("em:0000000000", "all its bytes are 00"),
-        ("v:06050403020104e0", "reverse order"),
+        ("v:06050403020104e0", "begins with E0; reverse its bytes"),
+        ("b:6f5e4d3c2b1a02d0", "begins with D0; reverse its bytes"),
+        ("b:5ec0e07a", "may be new at every tap"),
+        ("f:01fe3d4c5b6a7988", "random at every tap"),
     ],
 )
 def test_a_text_that_is_no_card_id_says_what_to_write(text: str, words: str) -> None:

@@ -17,7 +17,7 @@ from agent.domain.canteen import (
 )
 from agent.domain.card import Token
 from agent.domain.clock import ClockTrust, Moment
-from agent.domain.ledger import Entry, Flag, How, Kind, RefusalReason, Reversed, entry_fault, seal
+from agent.domain.ledger import Entry, Flag, How, Kind, RefusalReason, seal
 from agent.domain.tap import (
     SAME_MEAL_MS,
     AlreadyServed,
@@ -25,11 +25,8 @@ from agent.domain.tap import (
     OwnMeal,
     Refused,
     Served,
-    UndoRefusal,
-    closing,
     decide,
     out_of_order_refusal,
-    undo,
 )
 
 DAY = "2026-11-23"
@@ -103,6 +100,23 @@ def test_an_exempt_account_is_served_at_any_balance() -> None:
 
 
 # C46
+# C124
+@pytest.mark.parametrize(
+    "prices",
+    [
+        [],
+        [Price(from_day="2099-01-01", service="lunch", cents=366)],
+        [Price(from_day="2026-09-01", service="snack", cents=366)],
+    ],
+)
+def test_without_a_price_a_child_is_served_and_not_free(prices: list[Price]) -> None:
+    """Also where the town refuses, and at any balance: the office wrote no price."""
+    facts = replace(FACTS, account=replace(ACCOUNT, prices=prices), balance_cents=-5_000)
+    outcome = decide(facts)
+    assert isinstance(outcome, Served)
+    assert (outcome.entry.cents, outcome.entry.flags) == (0, [Flag.NO_PRICE])
+
+
 def test_the_first_check_that_applies_decides() -> None:
     worst = replace(
         FACTS,
@@ -315,39 +329,3 @@ def test_a_tap_shown_out_of_order_is_recorded_as_no_meal() -> None:
     entry = out_of_order_refusal(FACTS)
     assert (entry.kind, entry.reason) == (Kind.REFUSAL, RefusalReason.OUT_OF_ORDER)
     assert (entry.account, entry.card, entry.at) == ("a-1", TOKEN, MOMENT.at)
-
-
-def undone(
-    meal: Entry = MEAL, *, already: bool = False, moment: Moment = MOMENT
-) -> Entry | UndoRefusal:
-    return undo(own(meal, is_undone=already), epoch=EPOCH, policy=STRICT, moment=moment)
-
-
-def test_a_storno_gives_the_price_back_and_names_the_meal() -> None:
-    storno = undone()
-    assert isinstance(storno, Entry) and entry_fault(storno) is None
-    assert (storno.kind, storno.cents, storno.account) == (Kind.STORNO, 366, "a-1")
-    assert storno.reverses == Reversed(epoch=EPOCH, seq=7, hash=MEAL.hash)
-
-
-def test_a_meal_is_undone_once_and_only_a_meal() -> None:
-    assert undone(already=True) is UndoRefusal.ALREADY_UNDONE
-    assert undone(out_of_order_refusal(FACTS)) is UndoRefusal.NOT_A_MEAL
-
-
-def test_a_meal_can_be_undone_until_the_end_of_undo_min() -> None:
-    """Within a boot by the monotonic clock, across boots by a confirmed time."""
-    last_ms = STRICT.undo_min * 60_000
-    assert isinstance(undone(moment=replace(MOMENT, mono_ms=1 + last_ms)), Entry)
-    late = undone(moment=replace(MOMENT, mono_ms=2 + last_ms, at="2026-11-20T11:00:00.000Z"))
-    assert late is UndoRefusal.TOO_LATE
-    assert isinstance(undone(BEFORE, moment=replace(MOMENT, at="2026-11-23T13:02:05.331Z")), Entry)
-    too_late = replace(MOMENT, at="2026-11-23T13:02:05.332Z")
-    assert undone(BEFORE, moment=too_late) is UndoRefusal.TOO_LATE
-    assert isinstance(undone(BEFORE, moment=replace(too_late, trust=ClockTrust.HELD)), Entry)
-
-
-def test_a_closing_holds_both_counts() -> None:
-    entry = closing(moment=MOMENT, service="lunch", day=DAY, trays=21, served=22)
-    assert entry_fault(entry) is None
-    assert (entry.kind, entry.trays, entry.served) == (Kind.CLOSING, 21, 22)

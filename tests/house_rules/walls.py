@@ -8,7 +8,7 @@ from tests.house_rules.source import Complaint, Source
 
 # library -> the files and folders of agent/ that may import it
 WALLS: dict[str, tuple[str, ...]] = {
-    "smartcard": ("agent/readers/pcsc.py",),
+    "smartcard": ("agent/readers/pcsc.py", "agent/readers/pcsc_calls.py"),
     "serial": ("agent/readers/serial_port.py", "agent/readers/plugged.py"),
     "evdev": ("agent/readers/keyboard.py",),
     "paho": ("agent/sync/mqtt.py",),
@@ -16,6 +16,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     "sqlite_utils": ("agent/store/", "agent/central/books/lists.py"),
     "sqlalchemy": ("agent/central/books/",),
     "starlette": ("agent/screen/", "agent/central/web/"),
+    "openpyxl": ("agent/central/office/roster_xlsx.py",),
     "tenacity": ("agent/readers/thread.py",),
 }
 _LIMIT = re.compile(r"[A-Z][A-Z0-9_]*_(?:MAX|MIN)")

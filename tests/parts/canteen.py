@@ -107,11 +107,11 @@ def counter(folder: Path, cards: list[str], readers: str) -> Iterator[Counter]:
         pcscd = stack.enter_context(Pcscd(folder / "pcscd", card.port))
         stack.callback(card.take_away)
         central = Central(folder / "central", Access(broker.url))
+        central.serve_lunch_all_day()
         central.add_roster(
             "account,site,cards,prices",
             [f"a-{n},{SITE},{card_id},lunch 2026-01-01 3.66" for n, card_id in enumerate(cards)],
         )
-        central.serve_lunch_all_day()
         central.office("terminals", "add", "t-1", SITE)
         central.start()
         stack.callback(central.stop)
@@ -128,11 +128,11 @@ def canteen(
 ) -> Iterator[Canteen]:
     """Yield a canteen and end all of its processes. Its agents serve unless `start` is false."""
     central = Central(folder / "central", Access(central_url))
+    central.serve_lunch_all_day()
     central.add_roster(
         "account,site,prices,cards",
         [f"a-{n},{SITE},lunch 2026-01-01 3.66,em:{card.hex()}" for n, card in enumerate(CARDS)],
     )
-    central.serve_lunch_all_day()
     made = Canteen(central)
     key = central.card_key
     try:

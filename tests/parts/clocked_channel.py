@@ -15,9 +15,9 @@ def numbered(n: int) -> CardId:
     return CardId("em", n.to_bytes(5, "big"))
 
 
-def presence() -> Presence:
+def presence(same_ms: int = 1) -> Presence:
     """Return presence rules by which every other card is a new tap."""
-    return Presence("counter", RecentTaps(threading.Lock()), gone_after_ms=0, debounce_ms=1)
+    return Presence("counter", RecentTaps(threading.Lock()), gone_after_ms=0, same_ms=same_ms)
 
 
 class ClockedChannel(Channel):
@@ -26,8 +26,13 @@ class ClockedChannel(Channel):
     After `pauses_max` pauses the reader must stop.
     """
 
-    def __init__(self, emit: Callable[[ReaderEvent], object], pauses_max: int = 0) -> None:
-        super().__init__("counter", emit, Health("counter", emit), presence())
+    def __init__(
+        self,
+        emit: Callable[[ReaderEvent], object],
+        pauses_max: int = 0,
+        rules: Presence | None = None,
+    ) -> None:
+        super().__init__("counter", emit, Health("counter", emit), rules or presence())
         self.at_ms = 100_000
         self.pauses_s: list[float] = []
         self._pauses_max = pauses_max

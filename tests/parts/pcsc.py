@@ -91,22 +91,20 @@ class Namespace:
 class Pcscd:
     """A private pcscd with one virtual reader per port in `card_ports`; vpcd listens on that port.
 
-    `driver` replaces vpcd's own driver. Several readers are called `READER_NAME A`, `B`, and so on.
+    `driver` replaces vpcd's own driver. Several readers are called `name` A, B, and so on.
     Each has its own copy of the driver: two readers of one vpcd library cannot work at once, but
     two readers of a CCID driver can.
     """
 
-    def __init__(self, folder: Path, *card_ports: int, driver: Path = VPCD) -> None:
+    def __init__(
+        self, folder: Path, *card_ports: int, driver: Path = VPCD, name: str = READER_NAME
+    ) -> None:
         self._folder = folder
         self._card_ports = card_ports
         self.namespace = Namespace(folder)
         drivers = folder / "reader.conf.d"
         drivers.mkdir(exist_ok=True)
-        names = (
-            [f"{READER_NAME} {letter}" for letter in "ABCDEFGH"]
-            if len(card_ports) > 1
-            else [READER_NAME]
-        )
+        names = [f"{name} {letter}" for letter in "ABCDEFGH"] if len(card_ports) > 1 else [name]
         for name, port in zip(names, card_ports, strict=False):
             library = driver
             if len(card_ports) > 1:
@@ -214,7 +212,8 @@ class VirtualCard:
 
     `shown` holds the LED commands received, each with the UID of the card on the reader.
     These attributes make the card misbehave:
-    `answer_to_uid` is sent instead of the UID and 9000; `delay_s` passes before each answer;
+    `answer_to_uid` is sent instead of the UID and 9000, `answer_to_light` to a light;
+    `delay_s` passes before each answer;
     a `silent` card never answers the UID command; a `pulled` card is taken away during it;
     a `mute` card does not answer a reset (this needs `escape_driver`);
     the card with the UID `next_uid` takes its place during the light's command.
@@ -229,6 +228,7 @@ class VirtualCard:
         self.answer_to_uid: bytes | None = None
         self.delay_s = 0.0
         self.silent = self.pulled = self.mute = False
+        self.answer_to_light = b"\x90\x02"
         self.next_uid: bytes | None = None
         self.atr = ATR_CLASSIC_1K
         self.answered_ns: list[int] = []
@@ -310,7 +310,7 @@ class VirtualCard:
         if apdu.startswith(LED):
             self.shown_ns.append(time.monotonic_ns())
             self.shown.append((uid.hex(), apdu))
-            return b"\x90\x02"
+            return self.answer_to_light
         return b"\x6a\x81"
 
     def _receive(self, peer: socket.socket) -> bytes:

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from agent.readers.keys import character
+from agent.readers.keys import Keys
 from agent.readers.profile import profiles_dir
 from agent.readers.profile_rules import load_profile
 from agent.readers.scrub import scrubbed
@@ -109,12 +109,13 @@ def keyboard() -> None:
     """
     profile = load_profile("keyboard-wedge")
     lines, ms = [TraceLine(0, "open")], 1_000
+    keys = Keys()
     for number in ("3220338716", "1002701960", "06547886"):
         for key in number + "\r":
             code = KEY_CODES[key]
             scan, press, release = (4, 4, 458_000 + code), (1, code, 1), (1, code, 0)
             events = (scan, press, (0, 0, 0), release, (0, 0, 0))
-            typed = b"".join(character(*event) for event in events)
+            typed = b"".join(keys.typed(*event) for event in events)
             lines.append(TraceLine(ms, "<", typed))
             ms += 8
         ms += 2_000

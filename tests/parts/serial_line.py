@@ -4,6 +4,7 @@ A far end speaks the reader's side of the protocol.
 """
 
 import contextlib
+import errno
 import os
 import select
 import threading
@@ -22,34 +23,42 @@ def rdm6300_frame(uid: bytes) -> bytes:
     return b"\x02" + _hex_and_xor(uid) + b"\x03"
 
 
+def _raise_unless_closed(error: OSError) -> None:
+    """Ignore that nobody has the line open: what is sent is lost."""
+    if error.errno != errno.EIO:
+        raise error
+
+
 class SerialLine:
     """`path` is a link to the pty, like a by-path link of udev."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._master: int | None = None
-        self._slave: int | None = None
         self._lock = threading.Lock()  # a far end's thread reads while a test unplugs
 
     def plug(self) -> None:
         with self._lock:
-            self._master, self._slave = os.openpty()
+            self._master, slave = os.openpty()
             os.set_blocking(self._master, False)
             self.path.unlink(missing_ok=True)
-            self.path.symlink_to(os.ttyname(self._slave))
+            self.path.symlink_to(os.ttyname(slave))
+            os.close(slave)  # another program that has the port open would be reported
 
     def unplug(self) -> None:
         with self._lock:
-            for descriptor in (self._slave, self._master):
-                if descriptor is not None:
-                    os.close(descriptor)
-            self._master = self._slave = None
+            if self._master is not None:
+                os.close(self._master)
+            self._master = None
             self.path.unlink(missing_ok=True)
 
     def write(self, sent: bytes) -> None:
         with self._lock:
             assert self._master is not None
-            os.write(self._master, sent)
+            try:
+                os.write(self._master, sent)
+            except OSError as error:
+                _raise_unless_closed(error)
 
     def read(self, wait_s: float) -> bytes:
         """Return what the agent sent; b"" if nothing came in time, or nothing is plugged in."""
@@ -57,7 +66,11 @@ class SerialLine:
             if self._master is None:
                 return b""
             ready, _, _ = select.select([self._master], [], [], wait_s)
-            return os.read(self._master, 4096) if ready else b""
+            try:
+                return os.read(self._master, 4096) if ready else b""
+            except OSError as error:
+                _raise_unless_closed(error)
+                return b""
 
     def hold(self, uid: bytes, repeats: int = 3) -> None:
         """Hold a card to an RDM6300, which repeats its frame."""

@@ -1,4 +1,4 @@
-"""Patterns of profiles, technologies of ATRs, and the escape code among a driver's features."""
+"""Patterns of profiles, and the escape code among a driver's features."""
 
 import pytest
 
@@ -9,10 +9,7 @@ from agent.readers.apdu import (
     literal_bytes,
     matches,
     parse_hex,
-    technology_of_atr,
 )
-
-MIFARE = "3B8F8001804F0CA000000306030001000000006A"
 
 
 @pytest.mark.parametrize(
@@ -36,23 +33,6 @@ def test_half_a_byte_is_not_hex() -> None:
     assert parse_hex("FF CA 00") == b"\xff\xca\x00"
     with pytest.raises(ValueError):
         parse_hex("FF CA 0")
-
-
-@pytest.mark.parametrize(
-    ("atr", "technology"),
-    [
-        (MIFARE, "a"),
-        ("3B8F8001804F0CA00000030603F011000000008A", "f"),  # ACS: FeliCa under SS 03
-        ("3B8F8001804F0CA00000030611003B0000000042", "f"),
-        ("3B8F8001804F0CA0000003060B00140000000077", "v"),
-        ("3B8180018080", None),  # DESFire: computed from its ATS
-        ("3B8F8001804F0CA0000003", None),  # cut
-        (MIFARE[:24], None),  # cut before the standard byte
-        ("", None),
-    ],
-)
-def test_an_atr_names_the_technology_of_a_storage_card(atr: str, technology: str | None) -> None:
-    assert technology_of_atr(bytes.fromhex(atr)) == technology
 
 
 @pytest.mark.parametrize(

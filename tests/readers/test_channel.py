@@ -24,7 +24,10 @@ from agent.readers.events import (
 )
 from agent.readers.faults import SENTENCES, Fault
 from agent.readers.health import FALLS_MAX, Health
+from agent.readers.presence import OUTAGE_MS_MAX
 from tests.parts.clocked_channel import ClockedChannel, numbered, presence
+
+SAME_MS = 2_000
 
 
 def test_wait_is_shown_once_when_a_signal_is_late_and_not_before() -> None:
@@ -46,6 +49,79 @@ def test_a_tap_waits_for_its_signal_for_a_time_and_not_longer() -> None:
         channel.at_ms += step_ms
         waits.append(channel.is_waiting)
     assert waits == [False, True, True, False] and channel.next_signal() is None
+
+
+def test_a_further_look_shows_the_first_signal_again_without_an_event() -> None:
+    events: list[ReaderEvent] = []
+    channel = ClockedChannel(events.append, rules=presence(SAME_MS))
+    assert channel.report(numbered(1))
+    channel.show(1, Signal.SERVED)
+    assert [channel.next_signal(), channel.next_signal()] == [Signal.SERVED, None]
+    for _ in range(4):
+        channel.at_ms += SAME_MS - 1
+        assert channel.report(numbered(1)) and channel.is_waiting
+        assert [channel.next_signal(), channel.next_signal()] == [Signal.SERVED, None]
+    assert names(events) == ["CardPresented"] and not channel.is_waiting
+
+
+def test_a_card_that_was_away_when_its_signal_came_gets_it_when_it_is_back() -> None:
+    channel = ClockedChannel(lambda event: None, rules=presence(SAME_MS))
+    channel.report(numbered(1))
+    channel.report(numbered(2))
+    channel.show(1, Signal.REFUSED)
+    assert channel.next_signal() is None
+    channel.at_ms += 1
+    assert channel.report(numbered(1))
+    assert channel.next_signal() is Signal.REFUSED
+    channel.show(2, Signal.SERVED)  # not on the first card
+    assert channel.next_signal() is None
+    assert channel.report(numbered(2))
+    assert channel.next_signal() is Signal.SERVED
+
+
+def test_a_further_look_before_the_first_signal_waits_for_it() -> None:
+    channel = ClockedChannel(lambda event: None, rules=presence(SAME_MS))
+    channel.report(numbered(1))
+    channel.at_ms += 1
+    assert not channel.report(numbered(1))
+    channel.show(1, Signal.SERVED)
+    assert [channel.next_signal(), channel.next_signal()] == [Signal.SERVED, None]
+
+
+def test_an_outage_of_the_reader_does_not_end_a_presence() -> None:
+    channel = ClockedChannel(lambda event: None, rules=presence(SAME_MS))
+    channel.up("usb")
+    channel.report(numbered(1))
+    channel.show(1, Signal.SERVED)
+    channel.next_signal()
+    channel.down("unplugged")
+    channel.at_ms += OUTAGE_MS_MAX
+    channel.up("usb")
+    assert channel.report(numbered(1)) and channel.next_signal() is Signal.SERVED
+
+
+def test_a_further_look_proves_that_an_unsteady_reader_reads() -> None:
+    events: list[ReaderEvent] = []
+    channel = ClockedChannel(events.append, rules=presence(SAME_MS))
+    channel.up("usb")
+    channel.report(numbered(1))
+    for _ in range(FALLS_MAX + 1):
+        channel.down("unplugged")
+        channel.up("usb")
+    assert names(events)[-1] == "ReaderDown"
+    channel.at_ms += 1
+    assert not channel.report(numbered(1))  # its tap has no signal yet
+    assert names(events)[-1] == "ReaderUp"
+
+
+def test_signals_are_remembered_for_the_newest_taps() -> None:
+    for later, signal in ((SIGNALS_MAX - 1, Signal.SERVED), (SIGNALS_MAX, None)):
+        channel = ClockedChannel(lambda event: None, rules=presence(SAME_MS))
+        for n in range(later + 1):
+            channel.report(numbered(n))
+        channel.show(1, Signal.SERVED)
+        channel.at_ms += 1
+        assert channel.report(numbered(0)) is (signal is not None)
 
 
 def test_more_signals_than_the_limit_are_dropped() -> None:

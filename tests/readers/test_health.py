@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from agent.readers.events import ReaderDown, ReaderEvent
+from agent.readers.events import ReaderDown, ReaderEvent, ReaderUp
 from agent.readers.health import FALLS_MAX, FLOOD_QUIET_MS, STEADY_MS, Health
 
 Call = Callable[[Health], object]
@@ -117,3 +117,17 @@ def test_a_steady_connection_forgets_the_unsteady_ones() -> None:
     assert reports(*flapping(3), *steady, *again, connected(70_000)) == [
         *few, "Up", "Down", *["Up", "Down"] * FALLS_MAX, "Up",
     ]  # fmt: skip
+
+
+def test_a_warning_is_reported_when_it_changes_and_ends_with_the_connection() -> None:
+    events: list[ReaderEvent] = []
+    health = Health("counter", events.append)
+    health.connected("usb", 0)
+    for warning in ("disturbed", "disturbed", ""):
+        health.warned(warning)
+    health.warned("disturbed")
+    health.disconnected("unplugged", 1_000)
+    health.warned("disturbed again")
+    health.connected("usb", 2_000)
+    warnings = [event.warning for event in events if isinstance(event, ReaderUp)]
+    assert warnings == ["", "disturbed", "", "disturbed", ""]

@@ -19,6 +19,12 @@ from agent.readers.profile_rules import load_profile
 UID = bytes.fromhex("04a1b2c3d4e5f6")
 OK = b"\x90\x00"
 ATR_B = bytes.fromhex("3B8F8001804F0CA0000003060500010000000000")
+ATR_B_PROCESSOR = bytes.fromhex("3B888001E1F35E117781A10000")
+ATR_F = bytes.fromhex("3B8F8001804F0CA00000030611003B0000000042")
+ATR_125_KHZ = bytes.fromhex("3B8F8001804F0CA0000003064000000000000000")
+PUPI = bytes.fromhex("5ec0e07a")
+IDM = bytes.fromhex("012e3d4c5b6a7988")
+ST25TB = bytes.fromhex("d0021a2b3c4d5e6f")
 
 
 def profile(name: str, **uid: object) -> Profile:
@@ -34,6 +40,13 @@ def profile(name: str, **uid: object) -> Profile:
         (UID + b"\x63\x00", b"", Fault.STATUS),
         (b"\x90", b"", Fault.STATUS),
         (UID + OK, ATR_B, Fault.TECHNOLOGY),
+        (UID + OK, ATR_125_KHZ, Fault.TECHNOLOGY),
+        (PUPI + OK, ATR_B, UidFault.RANDOM_B),
+        (PUPI + OK, ATR_B_PROCESSOR, UidFault.RANDOM_B),
+        (PUPI + OK, b"", CardId("a", PUPI)),
+        (UID + OK, ATR_B_PROCESSOR, CardId("a", UID)),  # no number of type B has seven bytes
+        (IDM + OK, ATR_F, CardId("f", IDM)),
+        (b"\x01\xfe" + IDM[2:] + OK, ATR_F, UidFault.RANDOM_F),
         (UID[:5] + OK, b"", UidFault.LENGTH),
         (bytes.fromhex("08123456") + OK, b"", UidFault.RANDOM),
         (bytes.fromhex("8804837f") + OK, b"", UidFault.TRUNCATED),
@@ -111,9 +124,14 @@ def test_a_text_longer_than_the_limit_matches_no_pattern() -> None:
     assert card_of_frame(lossy, b"A" * (PATTERN_BYTES_MAX + 1)) == Fault.FORM
 
 
-def test_the_length_of_a_uid_chooses_its_technology_where_nothing_names_it() -> None:
-    idm = bytes.fromhex("012e3d4c5b6a7988")
-    assert card_of_answer(load_profile("acs-acr122u"), idm + OK, b"") == CardId("f", idm)
+def test_the_length_of_a_uid_never_says_its_technology() -> None:
+    assert card_of_answer(load_profile("acs-acr122u"), IDM + OK, b"") == UidFault.LENGTH
+    b_first = load_profile("acs-acr122u")
+    device = msgspec.structs.replace(b_first.device, tech=["iso14443b", "iso14443a"])
+    b_first = msgspec.structs.replace(b_first, device=device)
+    assert card_of_answer(b_first, PUPI + OK, b"") == UidFault.RANDOM_B
+    assert card_of_answer(b_first, UID + OK, b"") == UidFault.LENGTH
+    assert card_of_answer(b_first, ST25TB + OK, ATR_B) == CardId("b", ST25TB)
 
 
 def test_the_span_of_a_uid_is_where_the_profile_says() -> None:

@@ -1,7 +1,7 @@
 """The wall to keyboards: paths that cannot be opened.
 
-Not every kernel that this runs on has uinput, so no keyboard can be made here. `test_keys.py` tests
-the decoding, with recorded events.
+Not every kernel that this runs on has uinput, so no keyboard can be made here. `test_keys.py` and
+`test_typing_reader.py` test the decoding, with recorded events.
 """
 
 import queue

@@ -18,6 +18,7 @@ from agent.readers.events import (
     Signal,
     SignalFailed,
 )
+from agent.readers.presence import SAME_PRESENCE_MS
 from agent.readers.profile import Feedback, Step, given
 from agent.readers.profile_rules import load_profile
 from agent.readers.serial_port import GOODBYE_MS_MAX, SerialReader
@@ -163,7 +164,9 @@ def test_a_card_that_stays_is_one_tap_and_one_that_comes_back_another(tmp_path: 
         bench.wait_for_polls(13)
         assert bench.events.empty()
         bench.polled.take_away()
-        bench.wait_for_polls(6)
+        interval_ms = load_profile("pn532-hsu").poll.interval_ms
+        assert isinstance(interval_ms, int)
+        bench.wait_for_polls(SAME_PRESENCE_MS // interval_ms + 3)
         bench.polled.hold(uid)
         assert bench.card() == card_of(bench.far_end, uid)
 

@@ -178,6 +178,42 @@ def test_a_blocked_reader_is_reported_within_five_seconds_and_started_again(
     assert reader.runs == 1 + LEFT_BEHIND_MAX
 
 
+class BlockingWithCard:
+    """A reader on which a card stays, and whose first driver call does not return."""
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+        self.runs = 0
+
+    def run(self, channel: Channel) -> None:
+        self.runs += 1
+        channel.up("usb")
+        channel.report(numbered(1))
+        if self.runs == 1:
+            channel.call(self.released.wait)
+        while not channel.stopping:
+            channel.pause(0.05)
+
+
+def test_a_card_that_stays_on_a_blocked_reader_is_one_tap(events: Events) -> None:
+    same_ms = 100
+    reader = BlockingWithCard()
+    thread = ReaderThread("counter", reader, events.put, presence(same_ms))
+    thread.start()
+    assert isinstance(events.get(timeout=5), ReaderUp)
+    assert isinstance(events.get(timeout=5), CardPresented)
+    with pytest.raises(queue.Empty):  # blocked for longer than a presence may be away
+        events.get(timeout=3 * same_ms / 1000)
+    pass_time(thread.channel)
+    thread.watch()
+    assert isinstance(events.get(timeout=5), ReaderDown)
+    assert isinstance(events.get(timeout=5), ReaderUp)  # the card is read, and is no tap
+    with pytest.raises(queue.Empty):
+        events.get(timeout=0.3)
+    reader.released.set()
+    thread.stop()
+
+
 def pass_time(channel: Channel) -> None:
     """Make a driver call look as if it had begun `STUCK_MS` earlier."""
     wait_for(lambda: channel.calling_since_ms is not None, "a driver call")

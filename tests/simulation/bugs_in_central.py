@@ -95,8 +95,8 @@ CENTRAL_BUGS = (
         "an account that moves to another site leaves no tombstone",
         Change(
             "agent/central/office/cards.py",
-            "        tombstones.add(books, old_site, kind, record_id)\n",
-            "        pass\n",
+            "    tombstones.add_all(books, gone)\n",
+            "",
         ),
         runs=100,
     ),
@@ -151,10 +151,10 @@ CENTRAL_BUGS = (
         ),
     ),
     Bug(
-        "an order under a number already done is not renumbered",
+        "a meal without a price stays free when its price is known",
         Change(
-            "agent/central/orders.py",
-            "        terminals.renumber_orders(books, terminal)\n",
+            "agent/central/corrections.py",
+            "        price_again(books, meal, at=at)\n",
             "        pass\n",
         ),
     ),

@@ -205,9 +205,23 @@ TERMINAL_BUGS = (
         "every meal is free",
         Change(
             "agent/domain/tap.py",
-            "    price_cents = price_on(account.prices, service.service, service.day) or 0",
-            "    price_cents = 0",
+            "    price_cents = price_on(account.prices, service.service, service.day)\n",
+            "    price_cents = 0\n",
         ),
+    ),
+    Bug(
+        "a child without a price is refused",
+        Change(
+            "agent/domain/tap.py",
+            "    if price_cents is None:\n",
+            "    if price_cents is None and facts.policy.shortage is Shortage.REFUSE:\n"
+            "        return _refused(facts, RefusalReason.NO_CREDIT)\n"
+            "    if price_cents is None:\n",
+        ),
+    ),
+    Bug(
+        "a meal without a price has no flag",
+        Change("agent/domain/tap.py", "flags=[Flag.NO_PRICE]", "flags=[]"),
     ),
     Bug(
         "a blocked card is served",

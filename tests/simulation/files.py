@@ -6,7 +6,7 @@ from typing import Any
 
 from agent.central.books.file import Books
 from agent.sqlite_file import SqliteFile
-from agent.store.database import Database
+from agent.store.database import FORM, Database
 
 PAGES_MAX = 2**30  # of a disk that is not full
 
@@ -30,7 +30,10 @@ class InMemory(SqliteFile[Any]):
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{path}?vfs=memdb", uri=True, isolation_level=None)
+    sql = sqlite3.connect(f"file:{path}?vfs=memdb", uri=True, isolation_level=None)
+    for name, function in FORM.functions.items():
+        sql.create_function(name, 1, function, deterministic=True)
+    return sql
 
 
 def image_of(sql: sqlite3.Connection) -> sqlite3.Connection:

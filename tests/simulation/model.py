@@ -124,21 +124,10 @@ class DatedPrice(NamedTuple):
 
 @dataclass(slots=True)
 class OfficeFacts:
-    """What the office has on paper. It survives the loss of the central's disk.
-
-    `prices` maps (account, service) to all prices ever set. Of one day the last one is valid.
-    """
+    """What the office has on paper. It survives the loss of the central's disk."""
 
     zone: ZoneInfo
-    prices: dict[tuple[str, str], list[DatedPrice]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
     rules: list[Rule] = field(default_factory=list)
-
-    def price(self, account: str, service: str, day: str) -> int | None:
-        prices = self.prices[account, service]
-        valid = [(price.from_day, n) for n, price in enumerate(prices) if price.from_day <= day]
-        return prices[max(valid)[1]].cents if valid else None
 
     def gives_back(self, day: str) -> bool:
         valid = [(rule.from_day, n) for n, rule in enumerate(self.rules) if rule.from_day <= day]
@@ -150,7 +139,7 @@ class BookedMeal:
     """A booked meal: its price, and its time as far as it is known.
 
     `owner` pays for a meal of a card that was unknown when it was served. `dated`: its time was
-    confirmed, by itself or by another entry of its boot.
+    confirmed, by itself or by another entry of its boot. `waits`: its price is not known yet.
     """
 
     made: DiskEntry
@@ -159,6 +148,7 @@ class BookedMeal:
     day: str | None
     owner: str | None = None
     dated: bool = False
+    waits: bool = False
 
 
 class BootTime(NamedTuple):
@@ -175,7 +165,8 @@ class ExpectedBooks:
     """What the central must hold, given the entries and payments that it has received.
 
     `meals` are by account, `unassigned` by unknown card. `by_boot` are all meals by (terminal,
-    boot), and `times` the newest confirmed time of each boot.
+    boot), and `times` the newest confirmed time of each boot. `prices` are all prices set so far,
+    by (account, service); of one day the last one counts.
     """
 
     def __init__(self, facts: OfficeFacts) -> None:
@@ -190,6 +181,7 @@ class ExpectedBooks:
         self.unassigned: dict[str, list[BookedMeal]] = defaultdict(list)
         self.by_boot: dict[tuple[str, str], list[BookedMeal]] = defaultdict(list)
         self.times: dict[tuple[str, str], BootTime] = {}
+        self.prices: dict[tuple[str, str], list[DatedPrice]] = defaultdict(list)
 
     def copy(self) -> "ExpectedBooks":
         """Return the books as a backup has them. They share no meal with these."""
@@ -197,6 +189,8 @@ class ExpectedBooks:
         twin.count, twin.booked, twin.undone = self.count, dict(self.booked), set(self.undone)
         twin.paid, twin.payments = defaultdict(int, self.paid), set(self.payments)
         twin.cards, twin.times = dict(self.cards), dict(self.times)
+        for key, prices in self.prices.items():
+            twin.prices[key] = list(prices)
         copies = {id(meal): replace(meal) for meals in self._all() for meal in meals}
         for mine, its in (
             (self.meals, twin.meals),
@@ -220,6 +214,7 @@ class ExpectedBooks:
             at, day = (None, None) if is_unknown else (entry.at, entry.day)
             meal = BookedMeal(made, entry.cents, at, day, dated=is_confirmed)
             self._add_meal(made, meal)
+            self._price_again(meal)
         elif entry.kind == "storno" and made.undoes is not None:
             self.undone.add(made.undoes.hash)
         known = self.times.get((made.terminal, entry.boot))
@@ -285,8 +280,20 @@ class ExpectedBooks:
             entry = meal.made.entry
             assert entry.service is not None and entry.day is not None
             meal.owner = account
-            meal.cents = -(self.facts.price(account, entry.service, meal.day or entry.day) or 0)
+            self._price_again(meal)
             self.meals[account].append(meal)
+
+    def set_price(self, account: str, service: str, price: DatedPrice) -> None:
+        """Take a price: it charges the meals that waited for it, and no other."""
+        self.prices[account, service].append(price)
+        for meal in self.meals[account]:
+            if meal.waits:
+                self._price_again(meal)
+
+    def _price(self, account: str, service: str, day: str) -> int | None:
+        prices = self.prices[account, service]
+        valid = [(price.from_day, n) for n, price in enumerate(prices) if price.from_day <= day]
+        return prices[max(valid)[1]].cents if valid else None
 
     def pay(self, account: str, cents: int, payment: str) -> None:
         if payment not in self.payments:
@@ -326,12 +333,17 @@ class ExpectedBooks:
     def _price_again(self, meal: BookedMeal) -> None:
         entry = meal.made.entry
         day = meal.day or entry.day
-        if entry.service is None or day is None or meal.made.hash in self.undone:
+        account = meal.owner or entry.account
+        if entry.service is None or day is None or account is None:
             return
-        if entry.kind == "unknown_meal" and meal.owner is not None:
-            meal.cents = -(self.facts.price(meal.owner, entry.service, day) or 0)
-        elif entry.kind == "meal":
-            price = self.facts.price(entry.account or "", entry.service, day)
+        if meal.made.hash in self.undone:
+            return
+        price = self._price(account, entry.service, day)
+        is_priced_here = entry.kind == "unknown_meal" or "no_price" in entry.flags
+        meal.waits = is_priced_here and price is None
+        if is_priced_here:
+            meal.cents = -(price or 0)
+        else:
             is_same = day == entry.day or price is None
             meal.cents = entry.cents if is_same else -(price or 0)
 

@@ -106,7 +106,10 @@ class Observer(CentralObserver):
             lights = [show.signal for show in turn.shown if show.signal is not Signal.OUT_OF_ORDER]
             box.unrecorded += len(turn.shown) - len(lights)
             finished = turn.finished and len(lights) == len(turn.shown)
-            invariants.every_light_has_one_entry(lights, of_event, finished=finished)
+            earlier = box.earlier_entry(turn.event)
+            invariants.every_light_has_one_entry(
+                lights, of_event, finished=finished, earlier=earlier
+            )
         elif isinstance(turn.event, Request) and turn.event.arguments.get("day"):
             day = str(turn.event.arguments["day"])
             for entry in of_event:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from agent.central.books import accounts, cards
 from agent.central.books.accounts import Account
 from agent.central.books.postings import Payment, PaymentKey
-from agent.central.office.cards import assign_card, block_card, move_account, replace_card
+from agent.central.corrections import book_meals_without_price
+from agent.central.office.cards import assign_card, block_card, move_accounts, replace_card
 from agent.central.office.credit import credit
 from agent.central.office.rules import set_policy, set_service
 from agent.central.office.terminals import (
@@ -105,8 +106,10 @@ class Office:
         with self.engine.central.office.transaction():
             new = Account(account, site, category, "active", "1A")
             accounts.add(self.engine.central.office, new)
-        for service in self.services:
-            self.set_price(account, service.name, FIRST_DAY, 0 if n % 5 == 4 else 100 + n)
+        every = self.town.unpriced_every
+        if not every or n % every != every - 1:
+            for service in self.services:
+                self.set_price(account, service.name, FIRST_DAY, 0 if n % 5 == 4 else 100 + n)
         self.new_card(account)
 
     def do(self, action: Callable[[], object]) -> None:
@@ -199,16 +202,20 @@ class Office:
             self.assign(card, other)
 
     def set_price(self, account: str, service: str, from_day: str, cents: int) -> None:
-        self.engine.facts.prices[account, service].append(DatedPrice(from_day, cents))
-
         def action() -> None:
             books = self.engine.central.office
+            self.engine.observer.books.set_price(account, service, DatedPrice(from_day, cents))
             with books.transaction():
                 price = Price(service=service, from_day=from_day, cents=cents)
                 accounts.set_price(books, account, price)
                 accounts.bump(books, account)
+                book_meals_without_price(books, account, at=self.engine.central.instant)
 
         self.do(action)
+
+    def has_price(self, account: str, service: str) -> bool:
+        """Return whether a price was ever set."""
+        return bool(self.engine.observer.books.prices[account, service])
 
     def set_policy(self, new: NewPolicy) -> None:
         self.engine.facts.rules.append(Rule(new.from_day, new.gives_back))
@@ -246,7 +253,7 @@ class Office:
             with books.transaction():
                 known = accounts.find(books, account)
                 if known is not None and known.site != site:
-                    move_account(books, account, known.site, site)
+                    move_accounts(books, {account: site})
 
         self.do(action)
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from agent.domain.clock import format_instant
 from agent.errors import CentralError
 from tests.simulation.machine_words import KILL_AFTER_MAX
-from tests.simulation.office import NewPolicy
+from tests.simulation.office import FIRST_DAY, NewPolicy
 from tests.simulation.script import Step
 from tests.simulation.words import Words
 
@@ -89,9 +89,10 @@ class OfficeWords(Words):
             self.office.place_terminal(self._box(step).client_id, step.b)
 
     def price(self, step: Step) -> None:
-        """An account's price changes, from one of the next days on."""
+        """An account's price changes from one of the next days on. A first one may count before."""
         service = self.office.services[step.a % len(self.office.services)].name
-        day = self.office.day(step.a % 3)
+        is_first = not self.office.has_price(self._account(step), service)
+        day = FIRST_DAY if is_first and step.c % 2 else self.office.day(step.a % 3)
         self.office.set_price(self._account(step), service, day, step.b % 900)
 
     def policy(self, step: Step) -> None:

@@ -16,7 +16,11 @@ from typing import Any
 from agent.central.books import town
 from agent.central.books.town import Town
 from agent.central.server import Exchange
+from agent.domain.card import card_token
 from agent.domain.clock import Reading, format_instant
+from agent.domain.ledger import Entry
+from agent.readers.events import CardPresented
+from agent.readers.presence import OUTAGE_MS_MAX
 from agent.sqlite_file import SqliteFile
 from agent.store import writes
 from agent.sync.events import Publish
@@ -127,6 +131,16 @@ class Box(Process):
         self.db: LedgerInMemory
         self.core: Terminal
         self.start()
+
+    def earlier_entry(self, event: object) -> Entry | None:
+        """Return the newest entry before the process began, if it is of the card that is tapped."""
+        if not isinstance(event, CardPresented) or not self.disk.entries:
+            return None
+        entry, reading = list(self.disk.entries.values())[-1].entry, self.reading()
+        is_of_card = entry.card == card_token(KEY, event.card)
+        is_of_boot = entry.boot == reading.boot and entry.mono_ms < self.started_ms
+        is_near = reading.mono_ms - entry.mono_ms <= OUTAGE_MS_MAX
+        return entry if is_of_card and is_of_boot and is_near else None
 
     def start(self) -> None:
         """Start the process on what the disk holds. Raise `AgentError` if it cannot start."""

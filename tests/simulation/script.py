@@ -86,7 +86,7 @@ class Town:
     """A town's size and rules.
 
     `terminals` are the numbers of terminals per site. `cards_unknown` is how many cards have no
-    account at first.
+    account at first. Every `unpriced_every`th account has no price at first; 0: each has one.
     """
 
     seed: int
@@ -99,6 +99,7 @@ class Town:
     serves_unknown: bool
     keep_days: int
     services: int
+    unpriced_every: int = 0
 
 
 def text_of(town: Town) -> str:
@@ -124,6 +125,7 @@ def script(seed: int, steps: int) -> tuple[Town, list[Step]]:
         serves_unknown=draw.random() < 0.8,
         keep_days=draw.choice([1, 3, 60]),
         services=draw.choice([1, 1, 2]),
+        unpriced_every=random.Random(f"{seed} prices").choice([0, 0, 2, 3]),
     )
     words = dict(EVERY_DAY)
     for family in FAULTS:

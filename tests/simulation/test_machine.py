@@ -26,6 +26,7 @@ TOWNS = st.builds(
     serves_unknown=st.booleans(),
     keep_days=st.sampled_from([1, 60]),
     services=st.integers(1, 2),
+    unpriced_every=st.sampled_from([0, 2]),
 )
 
 

@@ -50,7 +50,7 @@ def test_a_newer_schema_is_refused_and_not_changed(tmp_path: Path) -> None:
         db.sql.execute("PRAGMA user_version = 99")
         db.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     before = digest_of(path)
-    with pytest.raises(StoreError, match="schema 99, this program knows 2"):
+    with pytest.raises(StoreError, match="schema 99, this program knows 3"):
         Database(path)
     assert digest_of(path) == before
 

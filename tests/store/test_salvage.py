@@ -8,13 +8,15 @@ import pytest
 from agent.central.cli import cli
 from agent.errors import StoreError
 from agent.store import reads
-from agent.store.salvage import MISSING_MAX, read_damaged, salvage
+from agent.store.salvage import Owner, read_damaged, salvage
 from agent.terminal.export import write_export
 from tests.conftest import CARD
 from tests.invariants import both_sides_are_equal, the_books_are_consistent
 from tests.parts.wire import Box, Wire
 from tests.store.damaged_ledger import DAY_MS, ENDS, beside, lunches
-from tests.store.disk import Disk, change_entries
+from tests.store.disk import TERMINAL, TOWN, Disk
+
+OWNER = Owner(TOWN, TERMINAL)
 
 
 def replace_by_a_new_disk(box: Box) -> None:
@@ -27,7 +29,7 @@ def replace_by_a_new_disk(box: Box) -> None:
 
 def entry_counts(path: Path, box: Box, epoch_bits: str) -> list[int]:
     """Salvage a file; return the number of entries of each epoch."""
-    return [len(epoch.newest.entries) for epoch in salvage(path, box.path, epoch_bits)]
+    return [len(copy.entries) for copy in salvage(path, box.path, epoch_bits)]
 
 
 def test_meals_of_the_same_day_on_an_old_disk_are_given_back(two: Wire, tmp_path: Path) -> None:
@@ -121,24 +123,5 @@ def test_folders_that_look_like_a_working_copy_stay(wire: Wire, tmp_path: Path) 
 def test_reading_a_damaged_file_does_not_change_it(disk: Disk) -> None:
     disk.meal()
     before = {end: beside(disk.db.path, end).read_bytes() for end in ("", "-wal")}
-    read_damaged(disk.db.path)
+    read_damaged(disk.db.path, OWNER)
     assert before == {end: beside(disk.db.path, end).read_bytes() for end in ("", "-wal")}
-
-
-@pytest.mark.parametrize(("missing", "proved"), [(MISSING_MAX - 1, [4]), (MISSING_MAX, [1, 2])])
-def test_an_epoch_ends_where_missing_max_places_have_no_entry(
-    disk: Disk, missing: int, proved: list[int]
-) -> None:
-    """The first entry after a gap only proves the next: its own hash covers a missing entry."""
-    for day in range(1, 5):
-        disk.meal(day=f"2026-11-0{day}")
-    change_entries(disk.db, "UPDATE entry SET n = n + ? WHERE seq > 2", missing)
-    disk.db.checkpoint()
-    (epoch,) = read_damaged(disk.db.path).epochs
-    assert [seq_of(entry.body) for entry in epoch.newest.entries] == proved
-    assert epoch.lost == (missing if proved == [4] else 0)
-
-
-def seq_of(body: str) -> int:
-    """Return the seq in an entry's text."""
-    return reads.decode_body(body, bytes(32)).seq

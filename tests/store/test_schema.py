@@ -70,7 +70,7 @@ def test_an_impossible_entry_is_refused(disk: Disk, values: str) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT INTO terminal VALUES (2, 'x', 'y', 0, NULL, 0, 0, 0, NULL, NULL, NULL, 0, 0)",
+        "INSERT INTO terminal VALUES (2, 'x', 'y', 0, NULL, 0, 0, 0, NULL, NULL, NULL, 0, 0, NULL)",
         "UPDATE terminal SET pruning = 2",
         "UPDATE record SET body = '{'",
         "UPDATE record SET p = 'five'",

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from agent.domain.ledger import ChainEnd, Place, genesis, seal
+from agent.domain.ledger import Place
 from agent.errors import DamagedError, StoreError
 from agent.store import lists, reads, writes
 from agent.store.damage import find_damage
 from agent.store.database import Database
-from agent.store.insertion import sealed_body
-from agent.store.rows import EpochCopy, Incident, MealsWanted, NoteRow, RecordRow
-from agent.store.standing import epochs, standing
+from agent.store.rows import Incident, NoteRow, RecordRow
+from agent.store.standing import standing
 from agent.store.statements import (
     INCIDENT_ROWS_MAX,
     SET_ASIDE_PAYLOAD_BYTES_MAX,
@@ -25,7 +24,6 @@ from agent.store.statements import (
 from agent.store.verify import verify
 from tests.store.disk import (
     AT,
-    DAY,
     EPOCH,
     EPOCH_BITS,
     FAR_FUTURE,
@@ -292,25 +290,3 @@ def test_a_wipe_is_not_done_while_another_program_reads(disk: Disk) -> None:
     assert standing(disk.db).order_done is None
     writes.wipe(disk.db, "o-3", WIPED)
     assert standing(disk.db).order_done == "o-3"
-
-
-def test_of_another_ledger_only_services_and_policies_are_taken(disk: Disk) -> None:
-    writes.take_rules(disk.db, [policy(7)], AT)
-    assert [rule.keep_days for rule in reads.policies(disk.db)] == [60]
-    assert (standing(disk.db).last_contact_at, standing(disk.db).position) == (AT, 0)
-
-
-def test_an_epoch_of_another_file_is_sent_again_before_a_new_one(disk: Disk) -> None:
-    disk.changes(account("a-1", 0, 1), to=1, acked=0, reset=True)
-    disk.meal()
-    other = "1-00000000000000ff"
-    base = ChainEnd(epoch=other, seq=0, hash=genesis(TOWN, TERMINAL, other))
-    entry, body = seal(meal(), seq=1, previous=base.hash)
-    copy = EpochCopy(base=base, entries=[sealed_body(entry, body)])
-    writes.take_over(disk.db, [], EPOCH_BITS)
-    assert len(epochs(disk.db)) == 1
-    writes.take_over(disk.db, [copy], EPOCH_BITS)
-    own = standing(disk.db)
-    assert [span.number for span in epochs(disk.db)] == [1, 2, 3]
-    assert (own.epoch, own.generation, own.pending, own.resyncing) == (EPOCH, None, 2, True)
-    assert len(reads.own_meals(disk.db, ("a-1", None), MealsWanted("lunch", DAY, 0))) == 2

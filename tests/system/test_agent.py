@@ -56,8 +56,8 @@ def reader_at(line: SerialLine) -> str:
 def school(tmp_path: Path) -> Iterator[School]:
     with Mosquitto(tmp_path / "broker") as broker:
         central = Central(tmp_path / "central", Access(broker.url))
-        central.add_roster("account,site,prices,cards", ROSTER)
         central.serve_lunch_all_day()
+        central.add_roster("account,site,prices,cards", ROSTER)
         central.office("terminals", "add", "t-1", SITE)
         line = SerialLine(tmp_path / "reader")
         line.plug()
@@ -83,12 +83,14 @@ def test_a_meal_reaches_the_central_and_a_top_up_reaches_the_terminal(school: Sc
 
 
 def test_kill_9_loses_and_repeats_no_meal(school: School) -> None:
-    for _ in range(3):
-        school.tap(TAG)
+    for tag in (TAG, OTHER, TAG):
+        school.tap(tag)
         assert school.terminal.process is not None
         school.terminal.process.kill()
         school.start()
-    assert school.tap(TAG) == "refusal"
+    school.line.hold(TAG)  # it was there before the kill
+    wait_for(lambda: "its card is still there" in school.log(), "its first signal again")
+    assert school.tap(OTHER) == "refusal"
     wait_for(lambda: school.terminal.pending() == 0, "everything acknowledged")
     assert school.central.balance("a-1") == -366
     assert "all correct" in run_agent("ledger", "verify", "-c", school.terminal.config)

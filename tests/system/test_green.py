@@ -18,6 +18,7 @@ from tests.parts.town import run_agent
 
 GREEN = bytes.fromhex("FF00402E")
 KILLS = 8
+FIRST_PAGE_OF_LOG = 32 + 24  # behind the headers of log and frame
 UIDS = [bytes.fromhex(f"04b0a1{n:02x}c2d3e4") for n in range(3)]
 READER = '[[reader]]\nname = "counter"\nprofile = "acs-acr122u"\n'
 
@@ -189,3 +190,24 @@ def test_every_green_light_seen_is_in_the_file_after_any_number_of_kills(tmp_pat
         assert {f"a-{n}" for n, uid in enumerate(uids) if uid.hex() in greens} <= eaters
         doubled = "SELECT count(*) - count(DISTINCT eater) FROM entry WHERE kind = 'meal'"
         assert terminal.rows(doubled) == [(0,)]
+
+
+def test_one_flipped_bit_in_the_log_takes_back_no_light(tmp_path: Path) -> None:
+    uids = [bytes.fromhex(f"04b0a1{n:02x}c2d3e4") for n in range(20)]
+    with canteen.counter(tmp_path, [f"a:{uid.hex()}" for uid in uids], READER) as counter:
+        card, _, terminal = counter
+        process = start_serving(counter, accounts=len(uids))
+        for uid in uids[:-1]:
+            assert card.tap(uid).startswith(GREEN)
+        process.kill()
+        log = terminal.db.with_name("terminal.db-wal")
+        content = bytearray(log.read_bytes())
+        content[FIRST_PAGE_OF_LOG + 100] ^= 1
+        log.write_bytes(content)
+        process = start_serving(counter, accounts=len(uids))
+        assert "terminal.db-wal is damaged at frame 1" in process.output()
+        eaters = {row[0] for row in terminal.rows("SELECT eater FROM entry WHERE kind = 'meal'")}
+        assert eaters == {f"a-{n}" for n in range(len(uids) - 1)}
+        assert not card.tap(uids[0]).startswith(GREEN)
+        assert card.tap(uids[-1]).startswith(GREEN)
+        assert terminal.stop() == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.central.office.roster_xlsx import write_xlsx
 from tests.parts.broker import Listener, Mosquitto
 from tests.parts.process import AGENT, ROOT, Process, require, wait_for
 from tests.parts.serial_line import SerialLine
@@ -17,9 +18,10 @@ from tests.parts.serial_line import SerialLine
 UNIT = ROOT / "systemd" / "canteen-agent.service"
 WHEELS = ROOT / ".make" / "wheels"
 TERMINAL_ONLY = {"evdev", "pyscard", "pyserial"}
-CENTRAL_ONLY: set[str] = set()
+CENTRAL_ONLY = {"defusedxml", "et_xmlfile", "openpyxl"}
 # The modules by which those packages are imported.
-MODULES = {"evdev": "evdev", "pyscard": "smartcard", "pyserial": "serial"}
+TERMINAL_MODULES = ("evdev", "smartcard", "serial")
+CENTRAL_MODULES = ("defusedxml", "openpyxl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,10 @@ def test_neither_product_installs_what_only_the_other_needs(
 ) -> None:
     assert terminal.packages() - central.packages() == TERMINAL_ONLY
     assert central.packages() - terminal.packages() == CENTRAL_ONLY
-    for module in MODULES.values():
+    for module in TERMINAL_MODULES:
         assert terminal.can_import(module) and not central.can_import(module)
+    for module in CENTRAL_MODULES:
+        assert central.can_import(module) and not terminal.can_import(module)
 
 
 def test_a_central_starts_without_the_packages_of_a_terminal(
@@ -168,6 +172,19 @@ def test_a_central_starts_with_the_extra_of_a_terminal(terminal: Environment) ->
     """The central needs nothing that its own extra alone brings."""
     helped = terminal.run("canteen-central", "--help")
     assert (helped.returncode, helped.stderr) == (0, "") and "serve" in helped.stdout
+
+
+@pytest.mark.parametrize("extra", ["central", "terminal"])
+def test_a_workbook_needs_the_extra_of_a_central(
+    extra: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    environment: Environment = request.getfixturevalue(extra)
+    path = tmp_path / "central.db"
+    (tmp_path / "r.xlsx").write_bytes(write_xlsx([["account", "class"]]))
+    assert environment.run("canteen-central", "--db", path, "init", "--town", "x").returncode == 0
+    done = environment.run("canteen-central", "--db", path, "import-roster", tmp_path / "r.xlsx")
+    assert ("pip install 'canteen-agent[central]'" in done.stderr) == (extra == "terminal")
+    assert done.returncode == (0 if extra == "central" else 1), done.stderr
 
 
 def test_an_installed_terminal_finds_its_profiles(terminal: Environment) -> None:

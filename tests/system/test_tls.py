@@ -124,9 +124,8 @@ class Town:
             f"account,site,prices,cards\na-1,primaria,lunch 2026-01-01 3.66,em:{TAG.hex()}\n",
             encoding="utf-8",
         )
+        self.central.serve_lunch_all_day()
         self.central.office("import-roster", folder / "roster.csv")
-        hours = ["--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567"]
-        self.central.office("service", SITE, "lunch", *hours)
         self.central.office("terminals", "add", terminal, SITE)
         self.line = SerialLine(folder / "reader")
         self.line.plug()

@@ -169,6 +169,7 @@ def books(tmp_path: Path) -> Path:
     cards = {"a-1": "em:010063e9ae", "a-2": "em:020063e9ae", "a-3": "em:7200944c78"}
     lines = [f"{account},{SITE},lunch 2026-01-01 3.66,{card}" for account, card in cards.items()]
     roster.write_text("\n".join(["account,site,prices,cards", *lines, ""]), encoding="utf-8")
+    run_central("--db", path, "service", SITE, "lunch", "--opens", "12:00", "--closes", "14:15")
     run_central("--db", path, "import-roster", roster)
     return path
 

@@ -56,6 +56,15 @@ def test_the_entry_is_on_the_disk_before_the_signal_is_shown(wire: Wire) -> None
     assert len(wire.box.entries()) == 1
 
 
+def test_a_card_whose_light_the_process_did_not_show_gets_it_after_the_start(wire: Wire) -> None:
+    next(iter(wire.box.core.turn(tapped(), wire.box.reading())))
+    wire.clock.pass_ms(2_000)
+    wire.box.restart()
+    shown = turn(wire, tapped())[0]
+    assert shown == Show(reader="counter", tap=1, signal=Signal.SERVED)
+    assert len(wire.box.entries()) == 1
+
+
 def test_a_message_that_is_not_committed_is_not_acknowledged(wire: Wire) -> None:
     wire.central.credit("a-1", 500, "r-1")
     wire.collect()

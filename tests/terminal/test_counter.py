@@ -11,6 +11,7 @@ from agent.domain.ledger import Kind, RefusalReason
 from agent.domain.timekeeper import Timekeeper
 from agent.errors import AgentError, StoreError
 from agent.readers.events import CardPresented, CardUnreadable, Signal
+from agent.readers.presence import OUTAGE_MS_MAX
 from agent.store import writes
 from agent.terminal.counter import UNDO_LOOKS_BACK, Counter, LateMeal
 from tests.conftest import CARD, OTHER_CARD
@@ -104,6 +105,18 @@ def test_log_lines_have_eight_digits_of_the_token_and_no_uid(
         assert uid not in text.lower() and uid.upper() not in text
 
 
+def test_no_log_line_of_a_tap_or_storno_holds_an_amount(
+    wire: Wire, counter: Counter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Paid, exempt and on credit look the same, also in the log."""
+    caplog.set_level(logging.DEBUG)
+    tap(wire, counter, CARD)
+    counter.undo(None, wire.box.moment())
+    text = logged(caplog)
+    assert "storno of entry 1: account a-1" in text
+    assert not any(word in text for word in ("cents", "euro", "366", "3.66", "3,66"))
+
+
 def test_an_entry_holds_the_token_and_no_uid(wire: Wire, counter: Counter) -> None:
     tap(wire, counter, UNKNOWN_CARD)
     wire.box.db.checkpoint()
@@ -183,3 +196,63 @@ def test_the_age_of_the_data_is_that_of_the_last_contact(wire: Wire, counter: Co
     wire.box.db.sql.execute("UPDATE terminal SET last_contact_at = NULL")
     wire.box.db.cache.clear()
     assert counter_of(wire).data_age_ms(wire.box.moment()) is None
+
+
+def restarted(wire: Wire) -> Counter:
+    """Return the counter of a process that begins now."""
+    time = Timekeeper(ZONE)
+    time.moment(wire.box.reading())
+    return Counter(wire.box.db, ZONE, KEY, time, started_ms=wire.box.reading().mono_ms)
+
+
+def restarted_after(wire: Wire, milliseconds: int) -> Counter:
+    wire.clock.pass_ms(milliseconds)
+    return restarted(wire)
+
+
+def test_a_card_that_stays_while_the_agent_starts_again_gets_its_first_signal_again(
+    wire: Wire, counter: Counter, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    signals = [tap(wire, counter)]
+    for _ in range(2):
+        wire.clock.pass_ms(OUTAGE_MS_MAX // 2)
+        signals.append(tap(wire, restarted(wire)))
+    assert signals == [Signal.SERVED] * 3
+    assert [entry.kind for entry in wire.box.entries()] == [Kind.MEAL]
+    assert caplog.messages[-1] == "entry 1: its card is still there; its signal is shown again"
+
+
+def test_a_second_tap_long_after_a_restart_is_already_served(wire: Wire, counter: Counter) -> None:
+    tap(wire, counter)
+    again = restarted_after(wire, 1)
+    wire.clock.pass_ms(OUTAGE_MS_MAX)
+    assert tap(wire, again) is Signal.ALREADY_SERVED
+
+
+def test_a_second_tap_of_a_process_that_served_the_first_is_already_served(wire: Wire) -> None:
+    counter = restarted_after(wire, 1)
+    signals = [tap(wire, counter)]
+    wire.clock.pass_ms(1)
+    assert [*signals, tap(wire, counter)] == [Signal.SERVED, Signal.ALREADY_SERVED]
+
+
+def test_after_a_restart_another_card_between_ends_the_presence(
+    wire: Wire, counter: Counter
+) -> None:
+    tap(wire, counter)
+    again = restarted_after(wire, 1)
+    signals = [tap(wire, again, OTHER_CARD), tap(wire, again)]
+    assert signals == [Signal.SERVED, Signal.ALREADY_SERVED]
+
+
+def test_a_refusal_is_decided_again_after_a_restart(wire: Wire, counter: Counter) -> None:
+    wire.central.policy(from_day=TODAY, shortage=Shortage.REFUSE)
+    wire.settle()
+    signals = [tap(wire, counter)]
+    again = restarted_after(wire, 1)
+    signals.append(tap(wire, again))
+    assert len(wire.box.entries()) == 1
+    wire.central.credit("a-1", 366, "r-1")
+    wire.settle()
+    assert [*signals, tap(wire, again)] == [Signal.REFUSED, Signal.REFUSED, Signal.SERVED]

@@ -36,6 +36,19 @@ def test_a_reader_is_ready_after_it_reports(outages: Outages) -> None:
     assert outages.reader_summary() == "2 readers ready"
 
 
+def test_what_disturbs_a_reader_is_logged_once_and_in_its_sentence(
+    outages: Outages, caplog: pytest.LogCaptureFixture
+) -> None:
+    disturbed = ReaderUp(reader="left", location="usb 1", warning="another program has this port")
+    for event in (UP, disturbed, disturbed):
+        outages.note(event, 1_000)
+    assert caplog.messages == ["Reader 'left': another program has this port"]
+    assert outages.readers["left"].sentence() == "ready; another program has this port"
+    assert outages.reader_words() == {"left": "ready", "right": "down"}
+    outages.note(UP, 2_000)
+    assert outages.readers["left"].sentence() == "ready"
+
+
 def test_an_outage_keeps_its_beginning_and_has_its_newest_reason(outages: Outages) -> None:
     outages.note(LinkUp(), 1_000)
     outages.note(LinkDown("refused"), 2_000)

@@ -15,8 +15,6 @@ import pytest
 
 from agent.errors import AgentError, StoreError
 from agent.ops.control_client import ask
-from agent.store import writes
-from agent.store.database import Database
 from agent.terminal.config import Config, load_config
 from agent.terminal.process import IDLE_MS_MAX, App, lock_state_dir, new_epoch_bits
 from tests.parts.process import wait_for
@@ -112,14 +110,6 @@ def test_a_state_directory_that_cannot_be_used_is_a_storage_fault(tmp_path: Path
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot be used as state_dir"):
         lock_state_dir(tmp_path / "file")
-
-
-def test_a_ledger_of_another_terminal_ends_the_start_with_78(config: Config) -> None:
-    config.state_dir.mkdir()
-    with contextlib.closing(Database(config.database)) as db:
-        writes.initialise(db, town="borgo", terminal="t-9", epoch="1-0123456789abcdef")
-    output = run_agent("run", "-c", config.state_dir.with_name("agent.toml"), code=78)
-    assert "is the ledger of borgo/t-9, agent.toml says borgo/t-1" in output
 
 
 def test_the_bits_of_an_epoch_are_16_hex_digits_and_random() -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from agent.central.feed import CHUNK_RECORDS
-from agent.central.office.cards import move_account
+from agent.central.office.cards import move_accounts
 from agent.central.office.terminals import order
 from agent.readers.events import Signal
 from agent.store import lists, pruning, reads
@@ -186,14 +186,14 @@ def test_an_account_that_moves_to_another_school_loses_no_meal(
     wire.disconnect()
     wire.box.tap(CARD)
     with wire.central.books.transaction():
-        move_account(wire.central.books, "a-1", SITE, "media")
+        move_accounts(wire.central.books, {"a-1": "media"})
     wire.connect()
     assert wire.box.balance("a-1") is None
     assert wire.central.balance("a-1") == -366
     # The newest booked entry is kept.
     assert pruning.prune(wire.box.db, before="2027-01-01T00:00:00.000Z", below=2**60) == 0
     with wire.central.books.transaction():
-        move_account(wire.central.books, "a-1", "media", SITE)
+        move_accounts(wire.central.books, {"a-1": SITE})
     wire.settle()
     everything_is_consistent(wire)
 

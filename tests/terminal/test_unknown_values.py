@@ -120,7 +120,7 @@ def test_after_an_update_that_can_read_it_a_record_is_used(wire: Wire) -> None:
     for kept in (body, '{"balance":"9.00","id":"a-2","k":"account","p":51}'):
         record = json.loads(kept)
         row = (record["id"], record["p"], standing(wire.box.db).mark.n, kept)
-        statement = "INSERT INTO unread VALUES ('account', ?, ?, ?, 9, ?)"
+        statement = "INSERT INTO unread VALUES ('account', ?, ?, ?, 9, ?, NULL)"
         wire.box.db.sql.execute(statement, row)
     wire.box.restart()
     assert wire.box.balance("a-1") == 900

@@ -1,9 +1,12 @@
 """Cards: tokens that point at an account."""
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from agent.central.books.file import Books
-from agent.central.books.town import next_position
+from agent.central.books.town import next_position, next_positions
 from agent.domain.card import Token
 
 
@@ -29,6 +32,32 @@ def find(books: Books, token: str) -> Card | None:
     return Card(*row) if row else None
 
 
+def find_all(books: Books, tokens: Iterable[str]) -> dict[str, Card]:
+    """Return those of many cards that belong to an account, by token."""
+    rows = books.rows(
+        "SELECT token, account, status FROM card WHERE token IN (SELECT value FROM json_each(?))",
+        (msgspec.json.encode(list(tokens)).decode(),),
+    )
+    return {row[0]: Card(*row) for row in rows}
+
+
+def active(books: Books) -> list[Card]:
+    """Return every active card, by account and token."""
+    rows = books.rows(
+        "SELECT token, account, status FROM card WHERE status = 'active' ORDER BY account, token"
+    )
+    return [Card(*row) for row in rows]
+
+
+def add_all(books: Books, new: Sequence[Card]) -> None:
+    """Add cards that belonged to no account."""
+    positions = next_positions(books, len(new))
+    books.sql.executemany(
+        "INSERT INTO card VALUES (?, ?, ?, ?)",
+        ((*card, p) for card, p in zip(new, positions, strict=True)),
+    )
+
+
 def put(books: Books, card: Card) -> None:
     """Write a card with a new position, in place of what the books had of it."""
     books.sql.execute(
@@ -36,14 +65,22 @@ def put(books: Books, card: Card) -> None:
     )
 
 
-def bump(books: Books, token: Token) -> None:
-    """Give a card a new position, so that every terminal of its site receives it again."""
-    books.sql.execute("UPDATE card SET p = ? WHERE token = ?", (next_position(books), token))
+def bump_all(books: Books, tokens: Sequence[Token]) -> None:
+    """Give cards a new position, so that every terminal of their site receives them again."""
+    positions = next_positions(books, len(tokens))
+    books.sql.executemany(
+        "UPDATE card SET p = ? WHERE token = ?", zip(positions, tokens, strict=True)
+    )
 
 
-def of_account(books: Books, account: str) -> list[Token]:
-    """Return the tokens of an account's cards, whatever their status."""
-    return [row[0] for row in books.rows("SELECT token FROM card WHERE account = ?", (account,))]
+def of_accounts(books: Books, accounts: Iterable[str]) -> list[Card]:
+    """Return the cards of accounts, whatever their status, by token."""
+    rows = books.rows(
+        "SELECT token, account, status FROM card"
+        " WHERE account IN (SELECT value FROM json_each(?)) ORDER BY token",
+        (msgspec.json.encode(list(accounts)).decode(),),
+    )
+    return [Card(*row) for row in rows]
 
 
 def used(books: Books) -> list[UsedCard]:

@@ -175,6 +175,27 @@ def meals_of_missing_account(books: Books, account: str) -> list[BookedEntry]:
     return [BookedEntry(*row) for row in rows]
 
 
+def waiting_cards(books: Books) -> dict[str, str]:
+    """Return the account of each card that has unbooked meals though its account is known."""
+    rows = books.rows(
+        "SELECT DISTINCT card.token, card.account FROM entry JOIN card ON card.token = entry.card"
+        " WHERE kind = 'unknown_meal' AND entry.account IS NULL AND reason LIKE 'unknown_card%'"
+        " ORDER BY card.token"
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def waiting_accounts(books: Books) -> list[str]:
+    """Return the accounts that have unbooked meals though the central has them now."""
+    rows = books.rows(
+        "SELECT DISTINCT account.id FROM entry JOIN account"
+        " ON account.id = entry.body ->> '$.account'"
+        " WHERE entry.status = 'set_aside' AND kind = 'meal' AND reason LIKE 'unknown_account%'"
+        " ORDER BY account.id"
+    )
+    return [row[0] for row in rows]
+
+
 def to_judge_again(books: Books, boot: Boot, latest_at: Instant) -> list[BookedEntry]:
     """Return entries of other boots that are later than a time, or have no time of their own.
 

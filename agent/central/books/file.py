@@ -21,6 +21,7 @@ FILE_KIND = FileKind(
     migrations=MIGRATIONS,
     pragmas=("journal_mode = DELETE", "synchronous = EXTRA"),
     options="",
+    functions={},
     busy_timeout_ms=BUSY_TIMEOUT_MS,
     error=CentralError,
     damaged=CentralError,

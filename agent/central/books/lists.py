@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct, field
 
 from agent.central.books.file import Books
-from agent.central.books.meals import STANDS
+from agent.central.books.meals import LACKS_PRICE, STANDS
 
 
 class TerminalRow(Struct, frozen=True, kw_only=True):
@@ -25,7 +25,10 @@ class TerminalRow(Struct, frozen=True, kw_only=True):
 
 
 class AccountRow(Struct, frozen=True, kw_only=True):
-    """An account with its balance in cents and its standing meals."""
+    """An account with its balance in cents and its standing meals.
+
+    `without_price` of these are not charged yet: the office has not written their price.
+    """
 
     id: str
     site: str
@@ -33,6 +36,7 @@ class AccountRow(Struct, frozen=True, kw_only=True):
     status: str
     balance_cents: int
     meals: int
+    without_price: int
 
 
 class IncidentRow(Struct, frozen=True, kw_only=True):
@@ -67,7 +71,9 @@ def accounts(books: Books) -> list[AccountRow]:
         AccountRow,
         "SELECT a.id, a.site, a.class, a.status, a.balance AS balance_cents,"
         " (SELECT count(*) FROM entry m WHERE m.account = a.id"
-        f" AND m.kind IN ('meal', 'unknown_meal') AND {STANDS}) AS meals"
+        f" AND m.kind IN ('meal', 'unknown_meal') AND {STANDS}) AS meals,"
+        " (SELECT count(*) FROM entry m WHERE m.account = a.id"
+        f" AND {LACKS_PRICE}) AS without_price"
         " FROM account a ORDER BY a.id",
     )
 

@@ -16,6 +16,12 @@ STANDS = (
     " AND s.undoes_epoch = m.epoch AND s.undoes_seq = m.seq AND s.undoes_hash = m.hash)"
 )
 
+# the meal of row m stands, and is booked with 0 cents until its price is known
+LACKS_PRICE = (
+    "instr(m.reason, 'no_price') > 0 AND m.kind IN ('meal', 'unknown_meal')"
+    f" AND m.cents IS NOT NULL AND {STANDS}"
+)
+
 
 class Serving(NamedTuple):
     """What an account may eat once for money: one service of one day."""
@@ -94,3 +100,15 @@ def storno_of(books: Books, meal: EntryKey) -> BookedEntry | None:
         meal,
     )
     return BookedEntry(*row) if row else None
+
+
+def without_price(books: Books, account: str) -> list[BookedEntry]:
+    """Return an account's standing meals that wait for a price."""
+    rows = books.rows(f"SELECT m.* FROM entry m WHERE account = ? AND {LACKS_PRICE}", (account,))
+    return [BookedEntry(*row) for row in rows]
+
+
+def accounts_without_price(books: Books) -> list[str]:
+    """Return the accounts that have such meals."""
+    rows = books.rows(f"SELECT DISTINCT account FROM entry m WHERE {LACKS_PRICE} ORDER BY account")
+    return [row[0] for row in rows]

@@ -61,6 +61,14 @@ def put_service(books: Books, site: str, service: ServiceRecord) -> None:
     )
 
 
+def services(books: Books) -> dict[str, list[str]]:
+    """Return the ids of the services of each site that has any."""
+    sites: dict[str, list[str]] = {}
+    for site, service in books.rows("SELECT site, id FROM service ORDER BY site, id"):
+        sites.setdefault(site, []).append(service)
+    return sites
+
+
 def _body(record: PolicyRecord | ServiceRecord) -> str:
     members = msgspec.to_builtins(record)
     return msgspec.json.encode(

@@ -208,4 +208,8 @@ CREATE TABLE remark (                         -- entries whose remark changed af
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX remark_by_position ON remark (terminal, p);
 """,
+    """
+-- meals that wait for a price, without reading every entry
+CREATE INDEX entry_without_price ON entry (account) WHERE instr(reason, 'no_price') > 0;
+""",
 )

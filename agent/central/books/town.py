@@ -48,6 +48,16 @@ def next_position(books: Books) -> int:
     return int(position)
 
 
+def next_positions(books: Books, count: int) -> range:
+    """Count several changes of records at once and return their positions."""
+    if not count:
+        return range(0)  # nothing changes, so nothing is written
+    (position,) = books.sql.execute(
+        "UPDATE central SET position = position + ? RETURNING position", (count,)
+    ).fetchone()
+    return range(int(position) - count + 1, int(position) + 1)
+
+
 def sends_labels(books: Books) -> bool:
     """Return whether account records carry their label."""
     return bool(books.only_row("SELECT labels FROM central")[0])

@@ -1,12 +1,13 @@
 """Cards and accounts as the office sees them: assign, block, replace, find, move."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
 from agent.central.books import accounts, cards, tombstones
 from agent.central.books.cards import Card
 from agent.central.books.file import Books
+from agent.central.books.tombstones import Gone
 from agent.central.corrections import book_meals_of_card
 from agent.domain.card import CardId, Token, card_token
 from agent.domain.clock import Instant
@@ -81,16 +82,16 @@ def put_card(books: Books, card: Card) -> bool:
     return True
 
 
-def move_account(books: Books, account: str, old_site: str, new_site: str) -> None:
-    """Move an account and its cards to another site, within the caller's transaction."""
-    accounts.set_site(books, account, new_site)
-    tokens = cards.of_account(books, account)
-    for kind, record_id in [("account", account), *(("card", token) for token in tokens)]:
-        tombstones.add(books, old_site, kind, record_id)
-        tombstones.remove(books, new_site, kind, record_id)
-    accounts.bump(books, account)
-    for token in tokens:
-        cards.bump(books, token)
+def move_accounts(books: Books, sites: Mapping[str, str]) -> None:
+    """Move accounts, by id, and their cards to other sites, within the caller's transaction."""
+    before = accounts.find_all(books, sites)
+    owned = cards.of_accounts(books, sites)
+    gone = [Gone(account.site, "account", account.id) for account in before.values()]
+    gone += [Gone(before[card.account].site, "card", card.token) for card in owned]
+    tombstones.add_all(books, gone)
+    accounts.set_sites(books, sites)
+    cards.bump_all(books, [card.token for card in owned])
+    tombstones.remove_of_present(books)
 
 
 def find_cards(books: Books, candidates: Iterable[CardId], card_key: bytes) -> list[CardMatch]:

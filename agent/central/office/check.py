@@ -10,14 +10,15 @@ from agent.central.books import checks, town
 from agent.central.books.checks import BrokenEpoch
 from agent.central.books.entries import BookedEntry
 from agent.central.books.file import Books
-from agent.central.corrections import BOOKED_LATER
+from agent.central.dating import BOOKED_LATER
 from agent.domain.clock import Day
-from agent.domain.ledger import EntryKey, genesis, received_hash
+from agent.domain.ledger import EntryKey, Flag, genesis, received_hash
 
 
 class _Sent(Struct):
     cents: int
     day: Day | None = None
+    flags: list[str] = []
 
 
 def check(books: Books) -> Iterator[str]:
@@ -49,7 +50,8 @@ def _postings(books: Books) -> Iterator[str]:
         sent = msgspec.json.decode(entry.body, type=_Sent)
         # a meal of a day that was wrong is priced again, by the prices of that time
         is_same_day = entry.true_day in (None, sent.day)
-        if is_same_day and entry.cents != sent.cents:
+        is_priced_later = Flag.NO_PRICE in sent.flags
+        if is_same_day and not is_priced_later and entry.cents != sent.cents:
             yield f"{_name(entry)}: {entry.cents} cents are booked, the terminal sent {sent.cents}"
 
 

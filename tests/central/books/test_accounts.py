@@ -3,7 +3,7 @@
 import pytest
 
 from agent.central.books import accounts, town
-from agent.central.books.accounts import Account
+from agent.central.books.accounts import Account, AccountPrice
 from agent.central.books.file import Books
 from agent.domain.canteen import Price
 from agent.errors import CentralError
@@ -28,9 +28,9 @@ def test_an_account_is_found_as_it_was_added(books: Books) -> None:
 
 
 def test_particulars_change_but_the_site_does_not(books: Books) -> None:
-    accounts.update(books, A1._replace(site="media", status="closed", dish=None))
+    accounts.update_all(books, [A1._replace(site="media", status="closed", dish=None)])
     assert accounts.find(books, "a-1") == A1._replace(status="closed", dish=None)
-    accounts.set_site(books, "a-1", "media")
+    accounts.set_sites(books, {"a-1": "media"})
     assert accounts.find(books, "a-1") == A1._replace(site="media", status="closed", dish=None)
 
 
@@ -64,3 +64,27 @@ def test_an_impossible_account_is_not_written(books: Books, wrong: dict[str, str
     with pytest.raises(CentralError, match="not written"), books.transaction():
         accounts.add(books, A1._replace(**{"id": "a-3", **wrong}))
     assert accounts.count(books) == 1
+
+
+def test_many_accounts_are_read_and_written_at_once(books: Books) -> None:
+    new = [A1._replace(id=f"b-{n}", site="media") for n in range(3)]
+    before = town.standing(books).position
+    accounts.add_all(books, new)
+    assert accounts.ids(books) == ["a-1", "b-0", "b-1", "b-2"]
+    assert accounts.all_of_town(books) == [A1, *new]
+    assert accounts.find_all(books, ["b-2", "a-1", "b-9"]) == {"a-1": A1, "b-2": new[2]}
+    assert [position(books, f"b-{n}") for n in range(3)] == [before + n for n in (1, 2, 3)]
+    accounts.update_all(books, [each._replace(group="2A") for each in new[1:]])
+    assert accounts.find_all(books, ["b-0"]) == {"b-0": new[0]}
+    assert [position(books, f"b-{n}") for n in range(3)] == [before + n for n in (1, 4, 5)]
+
+
+def test_prices_of_many_accounts_are_ascending_by_service_and_day(books: Books) -> None:
+    prices = [
+        Price(service="lunch", from_day="2026-09-01", cents=366),
+        Price(service="lunch", from_day="2027-01-01", cents=380),
+        Price(service="snack", from_day="2020-01-01", cents=0),
+    ]
+    accounts.set_prices(books, [AccountPrice("a-1", price) for price in reversed(prices)])
+    accounts.set_prices(books, [AccountPrice("a-2", prices[0])])
+    assert accounts.prices_of(books, ["a-1", "a-3"]) == {"a-1": prices}

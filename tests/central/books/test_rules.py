@@ -44,3 +44,10 @@ def test_a_body_has_neither_kind_nor_position(books: Books) -> None:
     for table in ("policy", "service"):
         (row,) = books.rows(f"SELECT body FROM {table}")
         assert not {"k", "p"} & json.loads(row[0]).keys()
+
+
+def test_the_services_of_each_site_are_listed(books: Books) -> None:
+    for site, service in (("primaria", "snack"), ("media", "lunch"), ("primaria", "lunch")):
+        record = ServiceRecord(id=service, p=0, name="x", opens="12:00", closes="14:15")
+        rules.put_service(books, site, record)
+    assert rules.services(books) == {"media": ["lunch"], "primaria": ["lunch", "snack"]}

@@ -26,3 +26,9 @@ def test_a_file_is_initialised_once(books: Books) -> None:
 def test_positions_count_up(books: Books) -> None:
     assert [town.next_position(books) for _ in range(3)] == [1, 2, 3]
     assert town.standing(books).position == 3
+
+
+def test_several_positions_are_counted_at_once(books: Books) -> None:
+    assert list(town.next_positions(books, 3)) == [1, 2, 3]
+    assert list(town.next_positions(books, 0)) == []
+    assert town.next_position(books) == 4

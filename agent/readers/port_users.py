@@ -1,0 +1,59 @@
+"""Which other programs have a serial port open, by name. Reads /proc; `proc` is /proc on a machine.
+
+Only root sees the open files of other users. The holder of a lock is visible to everybody.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def users_of(port: str, proc: Path = PROC) -> list[str]:
+    """Return the other programs that have a port open or locked, as in `cat (pid 7)`.
+
+    Programs that may not be seen are missing.
+    """
+    target = os.path.realpath(port)
+    pids = {pid for pid in _pids(proc) if _has_open(proc / str(pid), target)}
+    pids |= _lockers(proc, target)
+    return [f"{_name(proc, pid)} (pid {pid})" for pid in sorted(pids - {os.getpid()})]
+
+
+def _pids(proc: Path) -> list[int]:
+    return [int(folder.name) for folder in proc.iterdir() if folder.name.isdigit()]
+
+
+def _has_open(process: Path, target: str) -> bool:
+    """Return whether a process has a file open. Its links are read: a stat of one could block."""
+    try:
+        descriptors = list((process / "fd").iterdir())
+    except OSError:  # of another user, or ended meanwhile
+        return False
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):  # closed meanwhile
+            if os.readlink(descriptor) == target:
+                return True
+    return False
+
+
+def _lockers(proc: Path, target: str) -> set[int]:
+    """Return who holds a lock, from lines as in `1: FLOCK ADVISORY WRITE 7 00:05:131 0 EOF`."""
+    try:
+        device = os.stat(target)
+        lines = (proc / "locks").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return set()
+    major, minor = os.major(device.st_dev), os.minor(device.st_dev)
+    file = f"{major:02x}:{minor:02x}:{device.st_ino}"
+    fields = [line.split() for line in lines]
+    return {int(words[4]) for words in fields if words[5:6] == [file] and words[4].isdigit()}
+
+
+def _name(proc: Path, pid: int) -> str:
+    try:
+        name = (proc / str(pid) / "comm").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "a program"
+    return "".join(letter for letter in name if letter.isprintable())

@@ -1,0 +1,1 @@
+"""Damages a terminal's files at random places, and counts what the next start makes of each."""
