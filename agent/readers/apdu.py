@@ -24,6 +24,12 @@ def begins(pattern: str, received: bytes) -> bool:
     return _compiled(pattern).match(received) is not None
 
 
+def literal_bytes(pattern: str) -> dict[int, int]:
+    """Return the bytes that a pattern names, each by its offset."""
+    pairs = enumerate(_pairs(pattern))
+    return {at: int(pair, 16) for at, pair in pairs if pair != ".."}
+
+
 @cache
 def _compiled(pattern: str) -> re.Pattern[bytes]:
     parts = (b"." if pair == ".." else re.escape(bytes.fromhex(pair)) for pair in _pairs(pattern))

@@ -199,6 +199,9 @@ class Dialogue:
             wait_ms = ACK_MS if self._has_received else FIRST_ACK_MS
         request.deadline_ms = now_ms + wait_ms
         self._open = request if request.has_answer else None
+        if self._profile.poll.mode == "request":
+            # Half an answer that came before must not be joined with the next one.
+            self._framer.forget()
         return request.sent
 
     def _time_out(self, request: _Request) -> None:
@@ -237,7 +240,7 @@ class Dialogue:
                 self._answered(now_ms)
                 return []
             if not is_pushing:
-                self._reject(request)
+                self._reject(request, len(frame.payload))
                 return []
         return [card_of_frame(self._profile, frame.payload)] if is_pushing else []
 
@@ -246,14 +249,14 @@ class Dialogue:
             request.acknowledged, request.deadline_ms = True, now_ms + request.wait_ms
             self._open = request if request.has_answer else None
 
-    def _reject(self, request: _Request) -> None:
-        """End a request whose answer is not the expected one."""
+    def _reject(self, request: _Request, length: int) -> None:
+        """End a request whose answer is not the expected one. Only its length is reported."""
         self._open = None
         if request.kind == "signal":
-            self._failures.append(f"unexpected answer to {request.sent.hex(' ')}")
+            self._failures.append(f"unexpected answer of {length} bytes to {request.sent.hex(' ')}")
         elif request.kind == "start-up":
             raise ReaderError(
-                f"unexpected answer to start-up command {request.sent.hex(' ')};"
+                f"unexpected answer of {length} bytes to start-up command {request.sent.hex(' ')};"
                 " check the profile's model"
             )
 

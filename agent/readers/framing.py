@@ -13,6 +13,12 @@ from typing import NamedTuple, Protocol
 
 from agent.readers.faults import Fault
 
+# A pause up to which a frame may go on. An FTDI converter holds bytes back for up to 255 ms (its
+# latency timer), and a busy USB hub or processor for 80 ms.
+STALL_MS_MAX = 300
+# A pause behind bytes that are no frame, after which a frame begins.
+QUIET_MS = 100
+
 Span = tuple[int, int]
 """First and end of a part of a frame. Below zero counts from the frame's end; an end of 0 is it."""
 
@@ -54,7 +60,9 @@ class FrameFormat(Protocol):
 class Framer:
     """Cuts a stream into frames of one format. A pause longer than `gap_ms_max` drops the buffer.
 
-    `unsolicited`: the reader sends by itself, so the first bytes may be the middle of a frame.
+    Where that is shorter than `STALL_MS_MAX`, the bytes on both sides of a pause are tried
+    together as well. `unsolicited`: the reader sends by itself, so the first bytes may be the
+    middle of a frame.
     """
 
     def __init__(
@@ -63,6 +71,7 @@ class Framer:
         self._format = frame_format
         self._gap_ms_max = gap_ms_max
         self._buffer = bytearray()
+        self._stalled = b""
         self._received = 0
         self._last_ms = now_ms
         self._waits_for_pause = unsolicited and frame_format.needs_pause
@@ -71,9 +80,7 @@ class Framer:
         """Return the frames that these bytes complete, and a fault for each damaged frame."""
         if not received:
             return []
-        if now_ms - self._last_ms > self._gap_ms_max:
-            self._buffer.clear()
-            self._waits_for_pause = False
+        self._pause(now_ms - self._last_ms)
         self._last_ms = now_ms
         self._received += len(received)
         results: list[Frame | Fault] = []
@@ -90,7 +97,35 @@ class Framer:
                 results.append(replace(result, end=self._received - len(self._buffer)))
             elif result is not None:
                 results.append(result)
+        if results:
+            self._stalled = b""
+        elif self._stalled and self._buffer:
+            results += self._joined()
         return results
+
+    def forget(self) -> None:
+        """Drop a partial frame: what comes now is the beginning of another one."""
+        self._buffer.clear()
+        self._stalled, self._waits_for_pause = b"", False
+
+    def _pause(self, pause_ms: int) -> None:
+        """Note a pause before the newest bytes."""
+        gap_ms = min(QUIET_MS, self._gap_ms_max) if self._waits_for_pause else self._gap_ms_max
+        if pause_ms > gap_ms:
+            stalled = self._stalled + self._buffer
+            self.forget()
+            self._stalled = stalled if pause_ms <= STALL_MS_MAX else b""
+
+    def _joined(self) -> list[Frame | Fault]:
+        """Return the frame that a stall has cut in two."""
+        parsed = self._format.parse(self._stalled + self._buffer)
+        if parsed is None:
+            return []
+        self._stalled = b""
+        if not isinstance(parsed.result, Frame) or len(parsed.result.raw) < parsed.taken:
+            return []
+        self._buffer.clear()
+        return [replace(parsed.result, end=self._received)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,7 +67,6 @@ kind       = "delimited"
 start      = "02"                   # FILL IN
 end        = "03"
 length     = 14                     # of the whole frame
-max_gap_ms = 50                     # a longer pause drops a partial frame
 
 [framing.checksum]
 algo     = "xor8"
@@ -109,7 +108,6 @@ interface = "hid"
 [framing]
 kind       = "line"                 # the number ends with Enter
 length     = 32
-max_gap_ms = 100
 
 [poll]
 mode = "push"

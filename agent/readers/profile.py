@@ -15,6 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from agent.readers.apdu import parse_hex
 from agent.readers.events import Signal
 from agent.readers.framing import (
+    STALL_MS_MAX,
     Counted,
     Delimited,
     FrameFormat,
@@ -90,10 +91,10 @@ class FramingChecksum(Struct, frozen=True, forbid_unknown_fields=True):
 class Framing(Struct, frozen=True, forbid_unknown_fields=True):
     """`[framing]`: the keys of each `kind`.
 
-    `delimited`: start, end, length, checksum. `counted`: length, checksum. `prefixed`: start,
-    length_at, length_adds, length, checksum, optionally end and stuffing. `line`: length, and
-    `text` where hex digits stand for bytes. `pn53x`: none. `length` is that of the whole frame,
-    the greatest one where frames differ. A pause longer than `max_gap_ms` drops a partial frame.
+    `delimited`: start, end, length, checksum. `counted`: length, max_gap_ms, checksum. `prefixed`:
+    start, length_at, length_adds, length, checksum, optionally end and stuffing. `line`: length,
+    and `text` where hex digits stand for bytes. `pn53x`: none. `length` is that of the whole frame,
+    the greatest one where frames differ. A pause longer than `max_gap_ms` begins a frame.
     """
 
     kind: Literal["delimited", "counted", "prefixed", "line", "pn53x"]
@@ -105,7 +106,7 @@ class Framing(Struct, frozen=True, forbid_unknown_fields=True):
     text: Literal["plain", "ascii-hex"] | UnsetType = UNSET
     stuffing: str | UnsetType = UNSET
     checksum: FramingChecksum | UnsetType = UNSET
-    max_gap_ms: Milliseconds = 50
+    max_gap_ms: Milliseconds | UnsetType = UNSET
 
 
 class Step(Struct, frozen=True, forbid_unknown_fields=True):
@@ -322,9 +323,10 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dic
 
     def framer(self, now_ms: int) -> Framer:
         """Return a new framer for the reader's stream."""
+        framing = given(self.framing)
         return Framer(
             self.frame_format(),
-            gap_ms_max=given(self.framing).max_gap_ms,
+            gap_ms_max=STALL_MS_MAX if framing.max_gap_ms is UNSET else framing.max_gap_ms,
             now_ms=now_ms,
             unsolicited=self.poll.mode == "push",
         )

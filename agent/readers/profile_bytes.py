@@ -19,14 +19,13 @@ OPEN_COUNTS_MAX = 2
 # The keys that each kind needs.
 _FRAMING_NEEDS = {
     "delimited": {"start", "end", "length", "checksum"},
-    "counted": {"length", "checksum"},
+    "counted": {"length", "max_gap_ms", "checksum"},
     "prefixed": {"start", "length", "length_at", "length_adds", "checksum"},
     "line": {"length"},
     "pn53x": set[str](),
 }
-# The keys that a kind may have besides, and those that every kind has.
+# The keys that a kind may have besides.
 _FRAMING_ALLOWS = {"prefixed": {"end", "stuffing"}, "line": {"text"}}
-_FRAMING_COMMON = {"kind", "max_gap_ms"}
 # Commands that write a reader's non-volatile memory: they wear it out, or lock the reader up. They
 # must not be sent at every start or for every card.
 _MEMORY_WRITES = {
@@ -101,7 +100,7 @@ def framing_errors(profile: Profile) -> Iterator[str]:
     if framing is UNSET:
         return
     needed = _FRAMING_NEEDS[framing.kind]
-    allowed = needed | _FRAMING_ALLOWS.get(framing.kind, set()) | _FRAMING_COMMON
+    allowed = {"kind"} | needed | _FRAMING_ALLOWS.get(framing.kind, set())
     for key in Framing.__struct_fields__:
         is_set = getattr(framing, key) is not UNSET
         if key in needed and not is_set:

@@ -24,6 +24,8 @@ from agent.readers.profile import (
 from agent.readers.profile_bytes import framing_errors, step_errors, steps_of, text_errors
 from agent.toml_file import load_toml
 
+# Before a self-test's bytes: longer than any pause that a profile may ask for.
+_LONG_PAUSE_MS = 100_000
 _VERSION = re.compile(r"\d+(\.\d+)+")
 
 
@@ -64,8 +66,7 @@ def run_selftest(profile: Profile, test: Selftest) -> tuple[Detection, str]:
         word = _word(detection)
     else:
         framer = profile.framer(0)
-        pause_ms = 10 * (0 if profile.framing is UNSET else profile.framing.max_gap_ms)
-        for result in framer.feed(received, pause_ms):
+        for result in framer.feed(received, _LONG_PAUSE_MS):
             if isinstance(result, Frame):
                 if result.payload:
                     detection = card_of_frame(profile, result.payload)

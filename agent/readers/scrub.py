@@ -1,8 +1,9 @@
 """Removes the card numbers from a trace. Pure.
 
-UIDs are replaced by others of the same kind, with right checksums. Everything that may be a number
-and is no whole frame is overwritten: half frames, damaged frames, and what a card with a processor
-tells about itself. A scrubbed trace still gives the same taps.
+A trace keeps only the bytes that the profile names: start and end of a frame, its length, the
+answers that it expects, status codes. A UID at its place is replaced by another of the same kind,
+with a right checksum. Everything else is struck, since any byte may belong to a card's number. A
+scrubbed trace still gives the same taps.
 """
 
 import hashlib
@@ -10,17 +11,32 @@ from dataclasses import replace
 
 from msgspec import UNSET
 
-from agent.readers.apdu import begins, parse_hex
+from agent.readers.apdu import begins, literal_bytes, matches, parse_hex
 from agent.readers.atr import without_number
-from agent.readers.framing import Frame, Line, Prefixed, reseal, xor_of
+from agent.readers.framing import (
+    Frame,
+    Line,
+    Pn53x,
+    Prefixed,
+    Span,
+    reseal,
+    resolve_span,
+    xor_of,
+)
 from agent.readers.identity import uid_span
 from agent.readers.profile import Profile, given
 from agent.readers.trace import Trace, TraceLine, replay
 
-REMARK = "card numbers are replaced; bytes outside of whole frames are overwritten with 5A"
+REMARK = "card numbers are replaced; bytes that the profile does not name are overwritten"
 # A first byte that tells what a number is (random, cut off, ISO 15693) stays.
 _KEPT_FIRST = (0x08, 0x88, 0xE0)
 _OVERWRITTEN = ord("Z")
+# A byte of a text that is no letter and no digit. No pattern of a profile accepts it.
+_OVERWRITTEN_TEXT = ord("?")
+# What printed numbers and codes have between their parts.
+_TEXT_SEPARATORS = frozenset(b",.-:/ ")
+# Answers of two bytes that are a status and no number: ISO 7816-4, PC/SC part 3.
+_STATUS_WORDS = frozenset(map(bytes.fromhex, ("6300", "6700", "6800", "6982", "6A81", "6A82")))
 # A replaced number never contains the byte that yhy632 stuffs, so that its length stays the same.
 _NOT_USED = 0xAA
 
@@ -43,33 +59,54 @@ class _Scrubber:
         self._profile = profile
         self._format = None if profile.transport == "pcsc" else profile.frame_format()
         self._key = key
+        self._patterns = answer_patterns(profile)
+        self._struck = self._struck_byte()
 
     def answers(self, lines: list[TraceLine]) -> list[TraceLine]:
         """Scrub the lines of a PC/SC reader."""
-        uid_command, sent = parse_hex(given(self._profile.uid.send)), b""
-        clean = list[TraceLine]()
+        clean, sent = list[TraceLine](), b""
         for line in lines:
             data = line.data
             if line.mark == ">":
                 sent = line.data
-            elif line.mark == "<" and sent == uid_command:
-                data = self._replaced(data[:-2]) + data[-2:] if len(data) >= 2 else data
+            elif line.mark == "<":
+                data = self._answer(sent, data)
             elif line.mark == "card":
                 data = without_number(data)
             clean.append(replace(line, data=data))
         return clean
 
+    def _answer(self, sent: bytes, answer: bytes) -> bytes:
+        """Return the answer to an APDU or an escape command."""
+        if answer in _STATUS_WORDS:
+            return answer
+        uid = self._profile.uid
+        if sent == parse_hex(given(uid.send)):
+            if len(answer) < 2 or not matches(uid.status, answer[-2:]):
+                return self._strike(answer)
+            return self._replaced(answer[:-2]) + self._strike(answer[-2:], [uid.status])
+        steps = [*self._profile.init, *self._profile.feedback.steps()]
+        fitting = [step.expect for step in steps if sent in map(parse_hex, step.sends)]
+        return self._strike(answer, [pattern for pattern in fitting if pattern is not UNSET])
+
+    def _strike(self, data: bytes, patterns: list[str] | None = None) -> bytes:
+        """Return bytes of which only those stay that a fitting pattern names."""
+        named = set[int]()
+        for pattern in patterns or []:
+            if begins(pattern, data):
+                named |= literal_bytes(pattern).keys()
+        return bytes(byte if at in named else self._struck for at, byte in enumerate(data))
+
     def stream(self, lines: list[TraceLine]) -> list[TraceLine]:
         """Scrub the lines of a serial or keyboard reader. A chunk may end anywhere in a frame."""
         stream = b"".join(line.data for line in lines if line.mark == "<")
-        framer = self._profile.framer(0)
-        frames = [
-            result
-            for line in lines
-            if line.mark == "<"
-            for result in framer.feed(line.data, line.ms)
-            if isinstance(result, Frame)
-        ]
+        framer, frames = self._profile.framer(0), list[Frame]()
+        for line in lines:
+            if line.mark == "<":
+                results = framer.feed(line.data, line.ms)
+                frames += [result for result in results if isinstance(result, Frame)]
+            elif line.mark == ">" and self._profile.poll.mode == "request":
+                framer.forget()  # as the dialogue does
         clean, new_offsets = self._clean_stream(stream, frames)
         kept, at = list[TraceLine](), 0
         for line in lines:
@@ -83,13 +120,12 @@ class _Scrubber:
 
     def _clean_stream(self, stream: bytes, frames: list[Frame]) -> tuple[bytes, list[int]]:
         """Return the scrubbed stream, and where each byte of the original stands in it."""
-        kept_bytes = self._kept_bytes()
         clean, new_offsets, done = bytearray(), [0] * (len(stream) + 1), 0
         for frame in [*frames, Frame(b"", b"", len(stream))]:
             begin = frame.end - len(frame.raw)
             for at in range(done, begin):
                 new_offsets[at] = len(clean)
-                clean.append(stream[at] if stream[at] in kept_bytes else _OVERWRITTEN)
+                clean += self._noise(stream[at : at + 1])
             new = self._frame(frame) if frame.raw else b""
             for n in range(len(frame.raw)):
                 new_offsets[begin + n] = len(clean) + min(n, len(new))
@@ -99,44 +135,88 @@ class _Scrubber:
         return bytes(clean), new_offsets
 
     def _frame(self, frame: Frame) -> bytes:
-        """Return a frame with its number replaced."""
-        poll = self._profile.poll
-        if poll.expect and not begins(poll.expect[-1], frame.payload):
-            return frame.raw  # not about a card
-        payload = self._payload(frame.payload)
-        assert self._format is not None
-        if isinstance(self._format, Prefixed) and self._format.stuffing:
-            begin, stuffing = len(self._format.start), self._format.stuffing
-            stuffed = payload[begin:].replace(stuffing, stuffing + b"\0")
-            return reseal(self._format, payload[:begin] + stuffed)
-        old, raw = frame.payload, frame.raw
-        if isinstance(self._format, Line) and self._format.hexadecimal:
-            old, payload = old.hex().upper().encode(), payload.hex().upper().encode()
-            raw = raw.upper()
-        return reseal(self._format, raw.replace(old, payload, 1))
+        """Return a frame with its number replaced, and the rest struck."""
+        payload, frame_format = self._payload(frame.payload), self._format
+        if isinstance(frame_format, Pn53x):
+            begin = frame.raw.index(b"\x00\xff")
+            body = frame.raw[begin:]
+            if payload:  # 00 FF, length and its check, D5, payload, checksum
+                body = reseal(frame_format, body[:5] + payload + body[-1:])
+            return self._noise(frame.raw[:begin]) + body
+        if isinstance(frame_format, Line):
+            text = payload.hex().upper().encode() if frame_format.hexadecimal else payload
+            return text + frame.raw[-1:]
+        assert frame_format is not None
+        sealed = reseal(frame_format, payload)
+        if isinstance(frame_format, Prefixed) and frame_format.stuffing:
+            begin, stuffing = len(frame_format.start), frame_format.stuffing
+            body = sealed[begin:-1].replace(stuffing, stuffing + b"\0")
+            sealed = sealed[:begin] + body + sealed[-1:]
+        return sealed
 
     def _payload(self, payload: bytes) -> bytes:
-        poll, uid, new = self._profile.poll, self._profile.uid, bytearray(payload)
+        poll, uid = self._profile.poll, self._profile.uid
+        is_card = not poll.expect or begins(poll.expect[-1], payload)
+        new = bytearray(self._strike(payload, [] if not poll.expect else self._patterns))
+        for first, end in self._framed_spans(len(payload)):
+            new[first:end] = payload[first:end]
+        if not is_card:
+            return bytes(new)
+        if poll.count_at is not UNSET and len(new) > poll.count_at:
+            new[poll.count_at] = min(payload[poll.count_at], 2)
+            if new[poll.count_at] != 1:
+                return bytes(new)
+        if uid.type_at is not UNSET and payload[uid.type_at : uid.type_at + 1].hex() in uid.types:
+            new[uid.type_at] = payload[uid.type_at]
         span = uid_span(self._profile, payload)
-        if poll.count_at is not UNSET and len(new) > poll.count_at and new[poll.count_at] > 1:
-            new[poll.count_at + 1 :] = bytes(len(new) - poll.count_at - 1)
-        elif span is not None:
-            begin, end = span
-            number = self._replaced(payload[begin:end])
-            new[begin:end] = number
+        if span is not None:
             if uid.length_at is not UNSET:
-                # What a card with a processor tells about itself follows.
-                new[end:] = bytes(len(new) - end)
-            if uid.bcc:
-                # The rest of the card's first block follows: its maker's data, unique to it.
-                new[end:-1] = xor_of(number) + bytes(max(0, len(new) - end - 2))
+                new[uid.length_at] = payload[uid.length_at]
+            number = self._replaced(payload[slice(*span)])
+            new[slice(*span)] = number
+            if uid.bcc and payload[span[1] : span[1] + 1] == xor_of(payload[slice(*span)]):
+                new[span[1] : span[1] + 1] = xor_of(number)
         return bytes(new)
+
+    def _framed_spans(self, length: int) -> list[Span]:
+        """Return where the framing's own bytes stand in a payload."""
+        framing = given(self._profile.framing)
+        spans = list[Span]()
+        if framing.start is not UNSET:
+            spans.append((0, len(parse_hex(framing.start))))
+        if framing.end is not UNSET:
+            spans.append((length - len(parse_hex(framing.end)), length))
+        if framing.length_at is not UNSET:
+            spans.append(resolve_span(length, framing.length_at))
+        return spans
+
+    def _noise(self, data: bytes) -> bytes:
+        """Return bytes outside of frames: only delimiters stay."""
+        framing = given(self._profile.framing)
+        texts = [text for text in (framing.start, framing.end) if text is not UNSET]
+        kept = {byte for text in texts for byte in parse_hex(text)}
+        if isinstance(self._format, Line):
+            kept |= set(b"\r\n")
+        if isinstance(self._format, Pn53x):
+            kept |= {0x00, 0xFF}
+        return bytes(byte if byte in kept else _OVERWRITTEN for byte in data)
+
+    def _struck_byte(self) -> int:
+        """Return a byte that the profile names nowhere: it must not make another answer."""
+        framing, uid = self._profile.framing, self._profile.uid
+        checksum = UNSET if framing is UNSET else framing.checksum
+        if checksum is not UNSET and checksum.encoding == "ascii-hex":
+            return ord("0")
+        named = {byte for pattern in self._patterns for byte in literal_bytes(pattern).values()}
+        named |= {byte for text in uid.types for byte in parse_hex(text)} | {_NOT_USED}
+        return next(n for n in range(_OVERWRITTEN, 256 + _OVERWRITTEN) if n % 256 not in named)
 
     def _replaced(self, part: bytes) -> bytes:
         """Return another number that looks like this one, the same for every time it occurs."""
-        if len(set(part)) <= 1:
-            return part  # empty, all zeros, all ones: the number of no card
         uid = self._profile.uid
+        no_card = (b"\x00", b"\xff") if uid.encoding == "raw" else (b"0", b"F", b"f")
+        if any(part == byte * len(part) for byte in no_card):
+            return part
         if uid.encoding == "raw":
             return self._bytes(part)
         if uid.encoding == "ascii-hex":
@@ -172,17 +252,20 @@ class _Scrubber:
     def _digest(self, number: bytes) -> bytes:
         return hashlib.shake_256(self._key + number).digest(len(number))
 
-    def _kept_bytes(self) -> set[int]:
-        """Return the bytes that stay outside of frames: delimiters, and no digits of a number."""
-        framing = given(self._profile.framing)
-        texts = [text for text in (framing.start, framing.end) if text is not UNSET]
-        return {byte for text in texts for byte in parse_hex(text)} | {0x00, 0xFF, 0x0D, 0x0A}
+
+def answer_patterns(profile: Profile) -> list[str]:
+    """Return the patterns of all answers that a profile names."""
+    steps = [*profile.init, *profile.feedback.steps()]
+    patterns = [step.expect for step in steps if step.expect is not UNSET]
+    if profile.keepalive is not UNSET:
+        patterns.append(profile.keepalive.expect)
+    return [*patterns, *profile.poll.expect, *profile.poll.none]
 
 
 def _other_letter(byte: int, random: int) -> int:
-    """Return another digit for a digit and another capital for a letter; other bytes stay."""
+    """Return another digit for a digit and another letter for a letter; ? for other bytes."""
     if 48 <= byte <= 57:
         return 48 + random % 10
     if 65 <= byte & 0xDF <= 90:
-        return 65 + random % 26
-    return byte
+        return (byte & 0x20) + 65 + random % 26
+    return byte if byte in _TEXT_SEPARATORS else _OVERWRITTEN_TEXT

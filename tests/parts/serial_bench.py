@@ -18,7 +18,7 @@ from agent.readers.thread import ReaderThread
 from tests.parts.process import wait_for
 from tests.parts.serial_line import FarEnd, PolledFarEnd, SerialLine, Twn4
 
-PAUSE_S = 0.15  # longer than any profile's max_gap_ms
+PAUSE_S = 0.35  # longer than STALL_MS_MAX
 
 
 def pause() -> None:

@@ -6,6 +6,7 @@ from agent.readers.apdu import (
     begins,
     escape_code_of,
     is_pattern,
+    literal_bytes,
     matches,
     parse_hex,
 )
@@ -47,3 +48,7 @@ def test_half_a_byte_is_not_hex() -> None:
 )
 def test_a_drivers_features_name_its_escape_code_or_none(features: bytes, code: int | None) -> None:
     assert escape_code_of(features) == code
+
+
+def test_a_pattern_names_the_bytes_that_are_written_in_it() -> None:
+    assert literal_bytes("90.. 0A") == {0: 0x90, 2: 0x0A}

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from agent.domain.card import CardId
 from agent.errors import ReaderError
@@ -17,6 +18,7 @@ from agent.readers.dialogue import (
 )
 from agent.readers.events import Signal
 from agent.readers.faults import Fault
+from agent.readers.framing import STALL_MS_MAX
 from agent.readers.profile import given
 from agent.readers.profile_rules import load_profile
 
@@ -119,7 +121,7 @@ def test_a_signal_with_another_answer_is_a_failure_that_is_reported_once() -> No
     sent = dialogue.send(16)
     assert sent.startswith(b"0407642003")
     dialogue.receive(b"04\r", 20)
-    assert dialogue.failures() == [f"unexpected answer to {sent.hex(' ')}"]
+    assert dialogue.failures() == [f"unexpected answer of 1 bytes to {sent.hex(' ')}"]
     assert dialogue.failures() == []
 
 
@@ -191,7 +193,9 @@ def test_a_reader_that_sends_by_itself_is_sent_nothing() -> None:
 def test_an_unexpected_answer_at_start_up_is_an_error_without_a_card_number() -> None:
     dialogue = Dialogue(load_profile("yhy632"), 0)
     dialogue.send(0)
-    with pytest.raises(ReaderError, match="unexpected answer to start-up command") as raised:
+    with pytest.raises(
+        ReaderError, match="unexpected answer of 14 bytes to start-up command"
+    ) as raised:
         dialogue.receive(LATE, 5)
     assert LATE_UID not in str(raised.value)
 
@@ -206,6 +210,34 @@ def test_the_failure_of_a_signal_contains_no_card_number() -> None:
     assert LATE_UID not in failure
 
 
+@pytest.mark.parametrize("profile_id", ["yhy632", "elatec-twn4-simple", "pn532-hsu"])
+def test_whatever_command_a_card_number_answers_no_message_contains_it(
+    profile_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At start-up, for a poll, for the light and for a keepalive, in every reader's framing."""
+    caplog.set_level(1)
+    profile = load_profile(profile_id)
+    card = next(test for test in profile.selftest if test.uid is not UNSET)
+    uid, told = bytes.fromhex(given(card.uid)), list[str]()
+    is_line = profile_id == "elatec-twn4-simple"
+    number = uid.hex().upper().encode() + b"\r" if is_line else bytes.fromhex(card.rx)
+    for answers_at_start_up in range(4):
+        dialogue, now_ms = Dialogue(profile, 0), 0
+        try:
+            for n in range(60):
+                dialogue.show(Signal.SERVED)
+                dialogue.send(now_ms := now_ms + 200)
+                good = START_UP_ANSWERS[min(n, 2)] if profile_id == "pn532-hsu" else b"00\r"
+                answer = good if n < answers_at_start_up else number
+                dialogue.receive((ACK if profile_id == "pn532-hsu" else b"") + answer, now_ms + 5)
+                told += dialogue.failures()
+        except ReaderError as error:
+            told.append(str(error))
+    messages = " ".join([*told, caplog.text, repr(dialogue)]).lower()
+    assert told and not any(uid.hex(separator) in messages for separator in " :-")
+    assert uid.hex() not in messages and str(int.from_bytes(uid, "big")) not in messages
+
+
 def test_a_waiting_signal_is_not_sent_to_the_next_card() -> None:
     dialogue = twn4()
     assert dialogue.send(6) == b"050010\r"
@@ -215,11 +247,25 @@ def test_a_waiting_signal_is_not_sent_to_the_next_card() -> None:
     assert dialogue.send(11) == b""
 
 
+def test_half_an_answer_is_not_joined_with_the_answer_to_the_next_request() -> None:
+    dialogue = twn4()
+    assert dialogue.send(6) and dialogue.receive(b"0001802004DEAD", 10) == []
+    assert dialogue.send(256) == b"050010\r"
+    assert dialogue.receive(b"00018020041C78F2BF\r", 260) == [CardId("a", b"\x1c\x78\xf2\xbf")]
+
+
+def test_after_a_damaged_answer_the_next_request_is_answered() -> None:
+    dialogue = twn4()
+    assert dialogue.send(6) and dialogue.receive(b"0Z\r", 10) == []
+    assert dialogue.send(256) == b"050010\r"
+    assert dialogue.receive(b"00018020041C78F2BF\r", 260) == [CardId("a", b"\x1c\x78\xf2\xbf")]
+
+
 def test_an_empty_read_does_not_keep_half_a_frame_alive() -> None:
     dialogue = Dialogue(load_profile("rdm6300"), 0)
     frame = b"\x02010063E9AE25\x03"
-    assert dialogue.receive(frame[:7], 1_000) == [] and dialogue.receive(b"", 1_040) == []
-    assert dialogue.receive(frame[7:], 1_080) == []
+    assert dialogue.receive(frame[:7], 1_000) == [] and dialogue.receive(b"", 1_200) == []
+    assert dialogue.receive(frame[7:], 1_001 + STALL_MS_MAX) == []
 
 
 def test_a_typed_text_that_is_too_long_is_a_fault_of_its_form() -> None:

@@ -14,6 +14,7 @@ from agent.readers import profile as profiles
 from agent.readers.apdu import parse_hex
 from agent.readers.faults import Fault
 from agent.readers.framing import (
+    STALL_MS_MAX,
     Counted,
     Delimited,
     Frame,
@@ -146,13 +147,36 @@ def test_a_frame_cut_off_costs_only_itself() -> None:
     assert framer.feed(GOOD[:9] + GOOD + GOOD, 0) == [Frame(GOOD, GOOD)] * 2
 
 
-def test_a_gap_longer_than_the_limit_drops_a_partial_frame() -> None:
-    gap_ms_max = profiles.given(load_profile("rdm6300").framing).max_gap_ms
+def test_a_pause_longer_than_a_stall_drops_a_partial_frame() -> None:
     framer = load_profile("rdm6300").framer(0)
     assert framer.feed(GOOD[:7], 0) == []
-    assert framer.feed(GOOD[7:], gap_ms_max) == [Frame(GOOD, GOOD)]
+    assert framer.feed(GOOD[7:], STALL_MS_MAX) == [Frame(GOOD, GOOD)]
     assert framer.feed(GOOD[:7], 1_000) == []
-    assert framer.feed(GOOD[7:], 1_001 + gap_ms_max) == []
+    assert framer.feed(GOOD[7:], 1_001 + STALL_MS_MAX) == []
+
+
+@every_framing
+@pytest.mark.parametrize("stall_ms", [80, 255])
+def test_a_stall_at_any_place_of_a_frame_loses_no_card(profile: Profile, stall_ms: int) -> None:
+    for raw, uid in good_frames(profile):
+        for cut in range(1, len(raw)):
+            framer = profile.framer(0)
+            results = framer.feed(raw[:cut], 1_000) + framer.feed(raw[cut:], 1_000 + stall_ms)
+            assert uids(profile, results) == [uid], cut
+
+
+def test_two_stalls_in_a_number_without_delimiters_lose_no_card() -> None:
+    number, framer = GOOD[1:-1], load_profile("em-18").framer(0)
+    assert framer.feed(number[:3], 1_000) == framer.feed(number[3:7], 1_080) == []
+    assert framer.feed(number[7:], 1_200) == [Frame(number, number)]
+
+
+def test_noise_before_a_number_without_delimiters_is_not_joined_with_it() -> None:
+    number, framer = GOOD[1:-1], load_profile("em-18").framer(0)
+    assert framer.feed(b"\xff" * 5, 1_000) == []
+    assert framer.feed(number, 1_080) == [Frame(number, number)]
+    assert framer.feed(number[:5], 2_000) == []
+    assert framer.feed(number[5:], 2_001 + STALL_MS_MAX) == []
 
 
 def test_a_wrong_checksum_is_a_fault_and_no_card() -> None:
@@ -181,7 +205,7 @@ def test_a_line_that_is_too_long_is_no_card_nor_is_its_end() -> None:
     framer = scanner.framer(0)
     assert uids(scanner, framer.feed(b"A" * 100, 1_000)) == []
     assert uids(scanner, framer.feed(b"BF-000417\r", 1_010)) == []
-    assert uids(scanner, framer.feed(b"BF-000417\r", 1_200)) == [b"BF-000417".hex()]
+    assert uids(scanner, framer.feed(b"BF-000417\r", 1_111)) == [b"BF-000417".hex()]
 
 
 @pytest.mark.parametrize("end", [b"\r", b""])

@@ -29,9 +29,9 @@ def test_the_readers_that_schools_own_have_profiles() -> None:
     [
         ("rdm6300", "baud   = 9600", "baud = 299", ">= 300"),
         ("rdm6300", "baud   = 9600", "baud = 1_000_001", "<= 1000000"),
-        ("rdm6300", "revision  = 2", "revision = 0", ">= 1"),
-        ("rdm6300", "max_gap_ms = 50", "max_gap_ms = 0", ">= 1"),
-        ("rdm6300", "max_gap_ms = 50", "max_gap_ms = 60_001", "<= 60000"),
+        ("rdm6300", "revision  = 3", "revision = 0", ">= 1"),
+        ("em-18", "max_gap_ms = 30", "max_gap_ms = 0", ">= 1"),
+        ("em-18", "max_gap_ms = 30", "max_gap_ms = 60_001", "<= 60000"),
         ("rdm6300", "length     = 14", "length = 513", "<= 512"),
         ("yhy632", "length_adds = 4", "length_adds = 17", "<= 16"),
         ("keyboard-wedge", "width      = 4", "width = 11", "<= 10"),
@@ -51,9 +51,9 @@ def test_a_number_beyond_its_limit_is_an_error(
 def test_a_number_at_its_limit_is_none(tmp_path: Path) -> None:
     for old, new in (
         ("baud   = 9600", "baud = 1_000_000"),
-        ("max_gap_ms = 50", "max_gap_ms = 60_000"),
+        ("max_gap_ms = 30", "max_gap_ms = 60_000"),
     ):
-        read_profile(edited(tmp_path, "rdm6300", old, new))
+        read_profile(edited(tmp_path, "em-18", old, new))
 
 
 def test_a_reader_without_lights_shows_nothing() -> None:

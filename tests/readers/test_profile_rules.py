@@ -30,7 +30,7 @@ def test_an_unknown_profile_names_the_installed_ones() -> None:
     ("name", "old", "new", "sentence"),
     [
         ("acs-acr122u", "schema    = 1", "schema = = 1", r"TOML"),
-        ("rdm6300", "max_gap_ms = 50", "max_gap = 50",
+        ("em-18", "max_gap_ms = 30", "max_gap = 30",
          r"unknown key 'framing.max_gap'; did you mean 'max_gap_ms'"),
         ("elatec-twn4-simple", "[match]\n", "[match]\nport = 1\n", r"unknown key 'match.port'$"),
         ("em-18", 'id        = "em-18"', 'id = "em-18"\nsupprt = "field"',

@@ -4,13 +4,15 @@ import random
 from pathlib import Path
 
 import pytest
+from msgspec import UNSET
 
 from agent.domain.card import CardId
-from agent.readers.framing import Frame
+from agent.readers.events import Signal
+from agent.readers.framing import Frame, reseal
 from agent.readers.identity import card_of_frame
-from agent.readers.profile import Profile
-from agent.readers.profile_rules import load_profile
-from agent.readers.scrub import REMARK, scrubbed
+from agent.readers.profile import Profile, given
+from agent.readers.profile_rules import all_profiles, load_profile
+from agent.readers.scrub import REMARK, answer_patterns, scrubbed
 from agent.readers.trace import Trace, TraceLine, replay
 from tests.parts.serial_line import PUSHING, FarEnd, SerialLine, Yhy632
 
@@ -72,6 +74,133 @@ def test_any_number_in_any_chunks_is_replaced_and_still_read(
         ]
         stream = received(clean)
         assert not any(uid in stream or uid.hex().upper().encode() in stream for uid in uids)
+
+
+def forms_of(number: bytes) -> list[bytes]:
+    """Return the forms in which a reader may send a number."""
+    turned = number[::-1]
+    texts = [number.hex(), turned.hex(), number.hex(" "), number.hex(":"), number.hex("-")]
+    texts += [str(int.from_bytes(part, "big")) for part in (number, turned)]
+    return [number, turned, *(text.encode() for text in texts), *(
+        text.upper().encode() for text in texts
+    )]  # fmt: skip
+
+
+def pieces_of(form: bytes) -> set[bytes]:
+    """Return the parts of a form that would tell three bytes of the number."""
+    size = 3 if len(form) <= 7 else 8
+    return {form[at : at + size] for at in range(len(form) - size + 1)}
+
+
+def framed(profile: Profile, body: bytes, source: random.Random) -> bytes:
+    """Return bytes in a frame of the profile, whatever they are; its checksum may be wrong."""
+    framing = profile.framing
+    if framing is UNSET or framing.kind == "line":
+        return body + b"\r"
+    if framing.kind == "pn53x":
+        head = bytes([len(body) + 1, -len(body) - 1 & 0xFF])
+        return b"\0\0\xff" + head + b"\xd5" + body + bytes([-sum(b"\xd5" + body) & 0xFF, 0])
+    start = b"" if framing.start is UNSET else bytes.fromhex(framing.start)
+    end = b"" if framing.end is UNSET else bytes.fromhex(framing.end)
+    seal = b"\0" if framing.checksum is not UNSET and framing.checksum.encoding == "raw" else b"00"
+    length = b""
+    if framing.length_at is not UNSET:
+        size = framing.length_at[1] - framing.length_at[0]
+        whole = len(start + body + seal + end) + size
+        length = (whole - int(given(framing.length_adds))).to_bytes(size, "little")
+    raw = start + length + body + seal + end
+    return reseal(profile.frame_format(), raw) if source.random() < 0.8 else raw
+
+
+def answers(profile: Profile, form: bytes, source: random.Random) -> list[TraceLine]:
+    """Return a trace in which a PC/SC reader answers some command with a number."""
+    green = profile.step_for(Signal.SERVED)
+    sends = [given(profile.uid.send)] * 2 + [step.sends[0] for step in profile.init]
+    sent = bytes.fromhex(source.choice(sends if green is None else [*sends, green.sends[0]]))
+    status = source.choice([b"", b"\x63\x00", b"\x6a\x81", b"\x90\x00"])
+    lead = source.choice([b"", b"\x90", b"\xe1\x00\x00\x00\x04"])
+    show = TraceLine(0, "show", b"served")
+    return [show, TraceLine(0, ">", sent), TraceLine(1, "<", lead + form + status)]
+
+
+def chunks(profile: Profile, form: bytes, source: random.Random) -> list[TraceLine]:
+    """Return a trace in which a serial reader sends a number, at the start of a frame or not."""
+    leads = [b"", source.randbytes(3), *(
+        bytes.fromhex(pattern.replace("..", "00")) for pattern in answer_patterns(profile)
+    )]  # fmt: skip
+    lead = source.choice(leads)
+    framing = profile.framing
+    if framing is not UNSET and framing.start is not UNSET:
+        lead = lead.removeprefix(bytes.fromhex(framing.start) + b"\0")
+    if framing is not UNSET and framing.text == "ascii-hex":
+        lead = lead.hex().encode()
+    body = lead + form + source.choice([b"", b"\0", b" "])
+    raw = source.choice([framed(profile, body, source), body, form])
+    cut = source.randint(0, len(raw))
+    return [TraceLine(0, "open"), TraceLine(900, "<", raw[:cut]), TraceLine(905, "<", raw[cut:])]
+
+
+@pytest.mark.parametrize("profile", all_profiles(), ids=lambda profile: profile.id)
+def test_a_trace_keeps_no_number_in_any_framing_and_form(profile: Profile) -> None:
+    source, make = random.Random(profile.id), answers if profile.transport == "pcsc" else chunks
+    for n in range(400):
+        number = bytes(source.choice(range(0x10, 0xF0)) for _ in range(source.choice((4, 7))))
+        forms = forms_of(number)
+        lines = make(profile, source.choice(forms), source)
+        stream = received(scrubbed(profile, Trace(profile.id, lines), n.to_bytes(2)).lines)
+        left = {piece for form in forms for piece in pieces_of(form)} & pieces(stream)
+        assert not left, (n, lines)
+
+
+def pieces(stream: bytes) -> set[bytes]:
+    """Return all parts of a stream that a piece of a form may be."""
+    return {stream[at : at + size] for size in (3, 8) for at in range(len(stream))}
+
+
+def test_a_line_of_hex_digits_with_blanks_leaves_no_number_behind() -> None:
+    line = b"00 01 80 20 04 DE AD BE EF\r"
+    stream = received(scrubbed_lines("elatec-twn4-simple", TraceLine(0, "<", line)))
+    assert stream.startswith(b"000180") and b"DE AD" not in stream and b"DEAD" not in stream
+
+
+def test_half_an_answer_before_the_next_request_costs_no_tap() -> None:
+    clean = scrubbed_lines(
+        "elatec-twn4-simple",
+        TraceLine(0, "open"),
+        TraceLine(0, ">", b"0004FF\r"),
+        TraceLine(5, "<", b"00\r"),
+        TraceLine(6, ">", b"050010\r"),
+        TraceLine(10, "<", b"0001802004DEAD"),
+        TraceLine(256, ">", b"050010\r"),
+        TraceLine(260, "<", b"00018020041C78F2BF\r"),
+    )
+    assert [tap[:4] for tap in taps(clean)] == [b"a:04"]
+    assert b"DEAD" not in received(clean) and b"1C78F2BF" not in received(clean)
+
+
+def test_a_frame_that_is_not_about_a_card_keeps_only_its_named_bytes() -> None:
+    line = TraceLine(100, "<", bytes.fromhex("AABB0652DEADBEEF76"))
+    stream = received(scrubbed_lines("yhy52x", line))
+    assert stream[:3] == bytes.fromhex("AABB06") and b"\xde\xad" not in stream
+
+
+def test_an_answer_without_a_status_leaves_no_number_behind() -> None:
+    clean = scrubbed_lines(
+        "acs-acr122u",
+        TraceLine(0, ">", bytes.fromhex("FFCA000000")),
+        TraceLine(1, "<", bytes.fromhex("1C78F2BF")),
+    )
+    assert received(clean) == b"ZZZZ" and taps(clean) == [b"status"]
+
+
+@pytest.mark.parametrize("status", ["6300", "6A81"])
+def test_a_status_alone_stays(status: str) -> None:
+    clean = scrubbed_lines(
+        "acs-acr122u",
+        TraceLine(0, ">", bytes.fromhex("FFCA000000")),
+        TraceLine(1, "<", bytes.fromhex(status)),
+    )
+    assert received(clean) == bytes.fromhex(status)
 
 
 def test_stuffed_frames_are_replaced_and_the_bytes_behind_them_keep_their_lines() -> None:

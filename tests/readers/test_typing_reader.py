@@ -4,6 +4,7 @@ from evdev import ecodes
 
 from agent.domain.card import CardId
 from agent.readers.faults import Fault
+from agent.readers.framing import STALL_MS_MAX
 from agent.readers.identity import Detection
 from agent.readers.keys import KEY, KEYS_MIN
 from agent.readers.profile_rules import load_profile
@@ -64,7 +65,7 @@ def test_a_few_keys_by_hand_are_nothing() -> None:
 def test_a_number_that_stops_in_the_middle_is_dropped_after_a_pause() -> None:
     typing = reader()
     assert typing.receive(press(*KEYS[:5]), 1_000) == []
-    assert typing.receive(press(*KEYS, ENTER), 1_200) == [CARD]
+    assert typing.receive(press(*KEYS, ENTER), 1_001 + STALL_MS_MAX) == [CARD]
 
 
 def test_the_typed_bytes_are_those_of_the_newest_events() -> None:
