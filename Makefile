@@ -49,7 +49,7 @@ demo: setup ## play one lunch with real parts, from card to central and back (a 
 	@$(BIN)/python -m demo.lunch
 
 test: setup check ## run all checks, all tests in random order, and a minute of new seeds
-	@$(BIN)/pytest
+	@$(BIN)/python -m tests.halves
 	@$(BIN)/python -m tests.simulation --seeds 100000 --seconds 60
 
 check: setup ## check style, types, imports, house rules and printed pages
