@@ -60,7 +60,7 @@ def main() -> int:
     bad = 0
     with tempfile.TemporaryDirectory(dir=memory()) as text:
         victim = make(Path(text))
-        with ProcessPoolExecutor(2) as pool:
+        with ProcessPoolExecutor(2, initializer=_be_quiet) as pool:
             for name in FAULTS:
                 seeds = range(given.seed, given.seed + given.faults)
                 work = [(victim, name, seed) for seed in seeds]
@@ -75,9 +75,13 @@ def main() -> int:
     return 1 if bad else 0
 
 
+def _be_quiet() -> None:
+    """Log nothing, in a worker process."""
+    logging.disable(logging.CRITICAL)
+
+
 def try_one(victim: Victim, name: str, seed: int) -> str:
     """Return the class of one fault; print what is worst."""
-    logging.disable(logging.CRITICAL)
     files = FAULTS[name](victim, random.Random(f"{name} {seed}"))
     with tempfile.TemporaryDirectory(dir=memory()) as text:
         try:
