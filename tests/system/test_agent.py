@@ -169,14 +169,22 @@ def test_the_staff_can_undo_a_meal_enter_a_late_one_and_close_the_day(school: Sc
     assert school.central.balance("a-1") == 0 and school.central.balance("a-2") == -366
 
 
-def test_another_terminals_ledger_is_refused_and_not_changed(school: School) -> None:
-    school.terminal.stop()
-    config = school.terminal.config
-    text = config.read_text(encoding="utf-8")
-    before = school.terminal.db.read_bytes()
-    config.write_text(text.replace('terminal = "t-1"', 'terminal = "t-7"'), encoding="utf-8")
-    assert "is the ledger of borgofiorito/t-1" in run_agent("run", "-c", config, code=78)
-    assert school.terminal.db.read_bytes() == before
+def test_another_terminals_ledger_is_kept_and_comes_back_with_its_name(school: School) -> None:
+    """A typing mistake in agent.toml costs no entry, and no child its meal."""
+    terminal = school.terminal
+    terminal.stop()
+    text, before = terminal.config.read_text(encoding="utf-8"), terminal.db.read_bytes()
+    kept = terminal.db.with_name("terminal.db.of-borgofiorito-t-1")
+    terminal.config.write_text(text.replace('terminal = "t-1"', 'terminal = "t-7"'), "utf-8")
+    terminal.start()
+    wait_for(terminal.answers, "an agent with another name")
+    terminal.stop()
+    assert kept.read_bytes() == before
+    terminal.config.write_text(text, encoding="utf-8")
+    terminal.start()
+    wait_for(terminal.answers, "the agent with its own name")
+    assert terminal.rows("SELECT id FROM terminal") == [("t-1",)] and not kept.exists()
+    terminal.stop()
 
 
 def test_systemd_gets_ready_status_watchdog_and_stopping(school: School, tmp_path: Path) -> None:
