@@ -207,11 +207,11 @@ class ExpectedBooks:
         self.count += 1
         self.booked[made.hash] = self.count
         entry = made.entry
-        is_ahead = _instant(entry.at) > _instant(received_at) + AHEAD_MAX
-        is_confirmed = entry.clock == "synced" and not is_ahead
+        is_early = is_ahead(entry.at, received_at)
+        is_confirmed = entry.clock == "synced" and not is_early
         meal = None
         if entry.kind in ("meal", "unknown_meal"):
-            is_unknown = entry.clock == "unset" or is_ahead
+            is_unknown = entry.clock == "unset" or is_early
             at, day = (None, None) if is_unknown else (entry.at, entry.day)
             meal = BookedMeal(made, entry.cents, at, day, dated=is_confirmed)
             self._add_meal(made, meal)
@@ -353,6 +353,11 @@ class ExpectedBooks:
 
     def _all(self) -> list[list[BookedMeal]]:
         return [*self.meals.values(), *self.unassigned.values(), *self.by_boot.values()]
+
+
+def is_ahead(at: str, received_at: str) -> bool:
+    """Return whether a time has not come yet where it is received."""
+    return _instant(at) > _instant(received_at) + AHEAD_MAX
 
 
 def _instant(text: str) -> datetime:

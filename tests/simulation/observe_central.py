@@ -9,7 +9,7 @@ from agent.sync.events import Arrived, Publish
 from agent.sync.messages import Changes, Hello, decode
 from agent.sync.topics import Leaf
 from tests import invariants
-from tests.simulation.model import BookedUpTo, DiskEntry, ExpectedBooks
+from tests.simulation.model import BookedUpTo, DiskEntry, ExpectedBooks, is_ahead
 from tests.simulation.parts import TOPICS, Central
 
 
@@ -137,7 +137,9 @@ class CentralObserver:
             return
         query = "SELECT at, mono_ms FROM boot WHERE terminal = ? AND boot = ?"
         row = central.office.sql.execute(query, (parsed[0], hello.boot)).fetchone()
-        if row == (hello.at, hello.mono_ms) and hello.clock == "synced":
+        # a hello that was taken before comes again after the central's clock went back: not taken
+        is_early = hello.at is not None and is_ahead(hello.at, central.instant)
+        if row == (hello.at, hello.mono_ms) and hello.clock == "synced" and not is_early:
             assert hello.boot is not None and hello.mono_ms is not None
             boot = (parsed[0], hello.boot)
             self.books.confirm(boot, hello.at, hello.mono_ms, central.instant)
