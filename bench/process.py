@@ -205,11 +205,11 @@ def _fill(path: Path, accounts: int) -> None:
     db = Database(path)
     with db.transaction() as sql:
         sql.executemany(
-            "INSERT OR REPLACE INTO record VALUES ('account', ?, 1, 0, 1, ?)",
+            "INSERT OR REPLACE INTO record VALUES ('account', ?, 1, 0, 1, ?, NULL)",
             ((f"b-{n}", account_body(n)) for n in range(accounts)),
         )
         sql.executemany(
-            "INSERT OR REPLACE INTO record VALUES ('card', ?, 1, 0, 1, ?)",
+            "INSERT OR REPLACE INTO record VALUES ('card', ?, 1, 0, 1, ?, NULL)",
             ((f"{n:032x}", card_body(f"{n:032x}", n)) for n in range(accounts)),
         )
     db.close()

@@ -40,7 +40,7 @@ class Counter:
         start = Place(1, 0).n
         with db.transaction() as sql:
             sql.executemany(
-                "INSERT INTO record VALUES ('account', ?, 1, ?, 1, ?)",
+                "INSERT INTO record VALUES ('account', ?, 1, ?, 1, ?, NULL)",
                 ((f"a-{n}", start, account_body(n)) for n in range(accounts)),
             )
             tokens = (card_token(KEY, card) for card in self._cards)
@@ -48,7 +48,7 @@ class Counter:
             others = ((f"{n:032x}", n) for n in range(CARDS, accounts))
             for rows in (known, others):
                 sql.executemany(
-                    "INSERT INTO record VALUES ('card', ?, 1, ?, 1, ?)",
+                    "INSERT INTO record VALUES ('card', ?, 1, ?, 1, ?, NULL)",
                     ((token, start, card_body(token, n)) for token, n in rows),
                 )
             sql.executemany(
