@@ -97,9 +97,11 @@ class SqliteFile(Generic[Row]):
 
     def fault(self, what: str, error: Exception) -> AgentError:
         """Return the kind's error for an exception of SQLite or the system."""
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        is_damaged = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or any(
-            word in str(error) for word in ("decode", "malformed JSON")
+        code = getattr(error, "sqlite_errorcode", 0)
+        is_damaged = (
+            code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+            or code == sqlite3.SQLITE_IOERR  # SQLite 3.46 for a schema that is cut off
+            or any(word in str(error) for word in ("decode", "malformed JSON"))
         )
         error_type = self._kind.damaged if is_damaged else self._kind.error
         return error_type(f"{self.path}: {what}: {error}")

@@ -214,3 +214,19 @@ def test_another_program_that_closes_the_file_leaves_its_log(
     file.write_one("INSERT INTO t VALUES (?, ?)", (2, "b"))
     with closing(File(path, KIND, "ro")) as reader:
         assert reader.only_row("SELECT count(*) FROM t") == (2,)
+
+
+def test_a_schema_that_is_cut_off_is_damage_and_an_io_error_of_the_disk_is_not(path: Path) -> None:
+    """SQLite 3.46 calls the first an I/O error, too, but one without a detail."""
+    File(path, KIND, "rwc").close()
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("PRAGMA writable_schema = 1")
+        raw.execute("UPDATE sqlite_master SET sql = substr(sql, 1, 20) WHERE name = 't'")
+    with pytest.raises(DamagedError):
+        File(path, KIND, "rwc")
+    path.unlink()
+    with closing(File(path, KIND, "rwc")) as file:
+        for code, kind in ((sqlite3.SQLITE_IOERR, DamagedError), (266, StoreError)):
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = code
+            assert type(file.fault("not read", error)) is kind
