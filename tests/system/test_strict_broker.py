@@ -67,7 +67,9 @@ def test_a_backlog_is_booked_at_the_strictest_broker(tmp_path: Path) -> None:
         wait_for(lambda: town.all_equal("a-1"), "the top-up")
         log = broker.process.output()
         for identity in (f"{TOWN}/central", f"{TOWN}/t/t-1"):
-            assert log.count(f" as {identity} (") <= 2, log
+            # mosquitto 2.0.21 drops clients too early under max_keepalive (its issues 3226, 3286).
+            dropped = log.count(f"Client {identity} has exceeded timeout")
+            assert log.count(f" as {identity} (") <= 2 + dropped, log
         assert kinds(town) == []
         town.stop()
         town.check()
