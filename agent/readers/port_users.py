@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 
 PROC = Path("/proc")
+# Of pseudo-terminals (Linux, Documentation/admin-guide/devices.txt). Each mount has its own.
+_TERMINAL_MAJORS = range(136, 144)
 
 
 def users_of(port: str, proc: Path = PROC) -> list[str]:
@@ -26,16 +28,26 @@ def _pids(proc: Path) -> list[int]:
 
 
 def _has_open(process: Path, target: str) -> bool:
-    """Return whether a process has a file open. Its links are read: a stat of one could block."""
+    """Return whether a process has a file open.
+
+    Its links are read first: a stat of any file could block.
+    """
     try:
         descriptors = list((process / "fd").iterdir())
     except OSError:  # of another user, or ended meanwhile
         return False
     for descriptor in descriptors:
         with contextlib.suppress(OSError):  # closed meanwhile
-            if os.readlink(descriptor) == target:
+            if os.readlink(descriptor) == target and _is_same(os.stat(descriptor), os.stat(target)):
                 return True
     return False
+
+
+def _is_same(file: os.stat_result, other: os.stat_result) -> bool:
+    """Return whether two files are one device. A container has terminals of the same name."""
+    if os.major(other.st_rdev) in _TERMINAL_MAJORS:
+        return os.path.samestat(file, other)
+    return file.st_rdev == other.st_rdev
 
 
 def _lockers(proc: Path, target: str) -> set[int]:

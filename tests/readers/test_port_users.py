@@ -50,6 +50,27 @@ def test_the_holder_of_a_lock_is_named_where_its_files_are_not_visible(tmp_path:
         assert users_of(str(port), proc) == [f"a program (pid {holder.pid})"]
 
 
+def test_a_terminal_of_the_same_name_in_a_container_is_another_one(
+    tmp_path: Path, line: SerialLine
+) -> None:
+    """A process in a mount namespace of its own, where the same name is another terminal."""
+    target = os.path.realpath(line.path)
+    wait = (
+        f"import os, signal\nwhile os.ttyname(os.openpty()[1]) != '{target}': pass\n"
+        "print('open', flush=True); signal.pause()"
+    )
+    script = (
+        "mount -t devpts -o newinstance,ptmxmode=0666 devpts /dev/pts && exec"
+        f' {sys.executable} -c "{wait}"'
+    )
+    command = [require("unshare"), "--user", "--map-root-user", "--mount", "sh", "-c", script]
+    with Process(command, tmp_path / "container.log") as container:
+        wait_for(lambda: "open" in container.output(), "the terminal of the container")
+        links = (os.readlink(fd) for fd in Path(f"/proc/{container.pid}/fd").iterdir())
+        assert target in links
+        assert users_of(str(line.path)) == []
+
+
 def test_a_port_that_is_not_there_has_no_users(tmp_path: Path) -> None:
     assert users_of(str(tmp_path / "nothing")) == []
     assert users_of(os.devnull, tmp_path) == []
