@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -13,7 +13,8 @@ from agent.spelling import did_you_mean
 
 _Shape = TypeVar("_Shape")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`")
-_CHOICE = re.compile(r"Invalid enum value '(?P<word>[^']*)'")
+_MISSING = re.compile(r"Object missing required field `(?P<key>[^`]*)`")
+_CHOICE = re.compile(r"Invalid (?:enum )?value '(?P<word>[^']*)'")
 _PATH = re.compile(r" - at `\$(?P<path>[^`]*)`$")
 
 
@@ -40,16 +41,25 @@ def _sentence(message: str, shape: type) -> str:
     path = where["path"].lstrip(".") if where else ""
     complaint = _PATH.sub("", message)
     unknown, choice = _UNKNOWN.search(complaint), _CHOICE.search(complaint)
-    if choice is not None and (words := _words(_shapes_at(shape, path))):
+    if missing := _MISSING.search(complaint):
+        return f"key {_joined(path, missing['key'])!r}: missing"
+    if choice is not None and (words := _words(_shapes_at(shape, path)) or _tags(shape, path)):
         return (
             f"key {path!r}: {choice['word']!r} is none of {', '.join(words)}"
             f"{did_you_mean(choice['word'], words)}"
         )
     if unknown is None:
         return f"key {path!r}: {complaint}" if path else complaint
-    key = f"{path}.{unknown['key']}" if path else unknown["key"]
-    keys = _keys(_shapes_at(shape, path)) or _all_keys(shape)
+    key, shapes = _joined(path, unknown["key"]), _shapes_at(shape, path)
+    keys = _keys(shapes) or _all_keys(shape)
+    if unknown["key"] in keys:  # of another kind
+        kind = " or ".join({tag.field for tag in map(_tag, shapes) if tag is not None})
+        return f"key {key!r}: has no meaning for this {kind}; remove it"
     return f"unknown key {key!r}{did_you_mean(unknown['key'], sorted(keys))}"
+
+
+def _joined(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
 
 
 def _shapes_at(shape: object, path: str) -> list[object]:
@@ -77,6 +87,27 @@ def _leaves(shape: object) -> list[object]:
 def _words(shapes: list[object]) -> list[str]:
     choices = [shape for shape in shapes if get_origin(shape) is Literal]
     return [str(word) for choice in choices for word in get_args(choice)]
+
+
+class _Tag(NamedTuple):
+    """The key by which the kinds of a table differ, and its word for one kind."""
+
+    field: str
+    word: str
+
+
+def _tag(shape: object) -> _Tag | None:
+    if not (isinstance(shape, type) and issubclass(shape, msgspec.Struct)):
+        return None
+    config = shape.__struct_config__
+    return None if config.tag_field is None else _Tag(config.tag_field, str(config.tag))
+
+
+def _tags(shape: object, path: str) -> list[str]:
+    """Return the words for the kinds of a table, if a path is the key by which they differ."""
+    table, _, field = path.rpartition(".")
+    tags = map(_tag, _shapes_at(shape, table))
+    return [tag.word for tag in tags if tag is not None and tag.field == field]
 
 
 def _keys(shapes: list[object]) -> set[str]:

@@ -24,7 +24,7 @@ from bench.measure import Row
 from tests.parts.pcsc import Pcscd, VirtualCard
 from tests.parts.process import Process, wait_for
 from tests.parts.reader_probe import ProbeEvent
-from tests.parts.serial_line import Pn532, SerialLine, rdm6300_frame
+from tests.parts.serial_line import Id12la, Pn532, SerialLine, rdm6300_frame
 
 TAPS = 200
 PCSC_TAPS = 60
@@ -72,12 +72,13 @@ def serial_tap(folder: Path) -> Row:
     with (
         _line(folder / "ours") as line,
         _line(folder / "bare") as floor,
-        _reading(line, "rdm6300") as events,
+        _reading(line, "id-12la") as events,
         _bare_reading(floor) as frames,
     ):
+        far_end = Id12la(line)
         time.sleep(0.3)
         for n in range(TAPS):
-            frame = rdm6300_frame((n + 1).to_bytes(5, "big"))
+            frame = far_end.frame((n + 1).to_bytes(5, "big"))
             begun = time.monotonic_ns()
             line.write(frame)
             ours.append(events.get(timeout=5)[0] - begun)
@@ -86,7 +87,7 @@ def serial_tap(folder: Path) -> Row:
             floor.write(frame)
             bare.append(frames.get(timeout=5) - begun)
             time.sleep(FLOOD_PAUSE_S / 2)
-    return _beside("UID -> CardPresented, serial", ours, bare, "pyserial read(14)")
+    return _beside("UID -> CardPresented, serial", ours, bare, "pyserial read(16)")
 
 
 def pcsc_tap(folder: Path) -> Row:
@@ -215,7 +216,7 @@ def _bare_reading(line: SerialLine) -> Iterator["queue.Queue[int]"]:
 
         def read_all() -> None:
             while not ended.is_set():
-                if len(port.read(14)) == 14:
+                if len(port.read(16)) == 16:
                     times.put(time.monotonic_ns())
 
         thread = threading.Thread(target=read_all, daemon=True)
@@ -224,7 +225,7 @@ def _bare_reading(line: SerialLine) -> Iterator["queue.Queue[int]"]:
             yield times
         finally:
             ended.set()
-            line.write(bytes(14))
+            line.write(bytes(16))
             thread.join()
 
 

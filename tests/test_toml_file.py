@@ -73,7 +73,7 @@ def test_a_right_file_is_decoded(path: Path) -> None:
             "key 'reader.signals[0].long_ms': Expected `int` <= 1000",
         ),
         ("town = 1", "key 'town': Expected `str`, got `int`"),
-        ("", "Object missing required field `town`"),
+        ("", "key 'town': missing"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_key(path: Path, text: str, expected: str) -> None:

@@ -16,8 +16,10 @@ from agent.readers.apdu import begins, parse_hex
 from agent.readers.events import Signal
 from agent.readers.faults import Fault
 from agent.readers.framing import ACK, Frame, Line, Pn53x, pn53x_command
-from agent.readers.identity import Detection, card_of_frame
+from agent.readers.identity import NOISE, Detection, card_of_frame
 from agent.readers.profile import Profile, Step, given
+from agent.readers.profile_kinds import Repeat, Request
+from agent.readers.repeats import Repeats
 
 # Time-out of every answer but a poll's, which is in the profile.
 ANSWER_MS = 500
@@ -72,6 +74,7 @@ class Dialogue:
         self._faults = 0
         self._chunks_ms = deque[int](maxlen=GARBLED_CHUNKS)  # since the last frame
         self._failures: list[str] = []
+        self._repeats = _repeats_of(profile)
         for step in profile.init:
             self._enqueue(step, "start-up")
 
@@ -91,9 +94,16 @@ class Dialogue:
             if isinstance(result, Frame):
                 self._chunks_ms.clear()
                 detections += self._take(result, now_ms)
-            elif result is Fault.FORM and self._profile.poll.mode == "push":
+            elif result is Fault.FORM and self._profile.sends_by_itself:
                 detections.append(result)  # a text too long for a canteen card
+        if self._repeats is not None:
+            detections = self._repeated(self._repeats, detections, now_ms)
         return detections
+
+    @property
+    def repeat_ends_ms(self) -> int | None:
+        """Return when `receive` must be called to end the wait for a repetition, if one waits."""
+        return None if self._repeats is None else self._repeats.ends_ms
 
     @property
     def is_garbled(self) -> bool:
@@ -129,7 +139,9 @@ class Dialogue:
             return max(0, self._open.deadline_ms - now_ms)
         if self._queue:
             return 0
-        times = [self._next_poll_ms] if self._profile.poll.mode == "request" else []
+        times = [self._next_poll_ms] if isinstance(self._profile.poll, Request) else []
+        if self.repeat_ends_ms is not None:
+            times.append(self.repeat_ends_ms)
         if self._profile.keepalive is not UNSET:
             keepalive_ms = self._last_answer_ms + self._profile.keepalive.idle_ms
             times.append(max(keepalive_ms, self._next_poll_ms))
@@ -182,13 +194,12 @@ class Dialogue:
             request = _Request("keepalive", self._framed(keepalive.send), keepalive.expect)
             request.acknowledged = not self._has_acks
             return request
-        if poll.mode == "request":
-            self._next_poll_ms = now_ms + given(poll.interval_ms)
-            return self._poll(0)
+        if isinstance(poll, Request):
+            self._next_poll_ms = now_ms + poll.interval_ms
+            return self._poll(poll, 0)
         return None
 
-    def _poll(self, step: int) -> _Request:
-        poll = self._profile.poll
+    def _poll(self, poll: Request, step: int) -> _Request:
         request = _Request("poll", self._framed(poll.send[step]), None, poll.timeout_ms, step)
         request.acknowledged = not self._has_acks
         return request
@@ -199,7 +210,7 @@ class Dialogue:
             wait_ms = ACK_MS if self._has_received else FIRST_ACK_MS
         request.deadline_ms = now_ms + wait_ms
         self._open = request if request.has_answer else None
-        if self._profile.poll.mode == "request":
+        if isinstance(self._profile.poll, Request):
             # Half an answer that came before must not be joined with the next one.
             self._framer.forget()
         return request.sent
@@ -229,11 +240,11 @@ class Dialogue:
             if self._has_acks and request is not None:
                 self._acknowledge(request, now_ms)
             return []
-        is_pushing = self._profile.poll.mode == "push"
+        poll, is_pushing = self._profile.poll, self._profile.sends_by_itself
         if is_pushing:
             self._last_answer_ms = now_ms
-        if request is not None and request.kind == "poll":
-            return self._polled(request, frame.payload, now_ms)
+        if request is not None and isinstance(poll, Request) and request.kind == "poll":
+            return self._polled(poll, request.step, frame.payload, now_ms)
         if request is not None and request.expect is not None:
             if begins(request.expect, frame.payload):
                 self._open = None
@@ -260,16 +271,17 @@ class Dialogue:
                 " check the profile's model"
             )
 
-    def _polled(self, request: _Request, payload: bytes, now_ms: int) -> list[Detection]:
-        poll = self._profile.poll
+    def _polled(self, poll: Request, step: int, payload: bytes, now_ms: int) -> list[Detection]:
         self._open = None
         self._answered(now_ms)
-        if request.step == len(poll.send) - 1:
+        if step == len(poll.send) - 1:
             return [self._counted(card_of_frame(self._profile, payload))]
-        if not begins(poll.expect[request.step], payload):
+        if any(begins(pattern, payload) for pattern in poll.many):
+            return [self._counted(Fault.MANY)]
+        if not begins(poll.expect[step], payload):
             is_empty = any(begins(pattern, payload) for pattern in poll.none)
             return [self._counted(None if is_empty else Fault.DEVICE)]
-        self._queue.appendleft(self._poll(request.step + 1))
+        self._queue.appendleft(self._poll(poll, step + 1))
         return []
 
     def _answered(self, now_ms: int) -> None:
@@ -282,3 +294,22 @@ class Dialogue:
         if self._faults >= FAULTS_MAX:
             raise ReaderError(f"{self._faults} invalid answers in a row; the port is opened again")
         return detection
+
+    @staticmethod
+    def _repeated(repeats: Repeats, detections: list[Detection], now_ms: int) -> list[Detection]:
+        """Return the detections that came twice, and the fault of one that came once."""
+        counting = [
+            detection
+            for detection in detections
+            if detection in NOISE or repeats.counts(detection, now_ms)
+        ]
+        single = repeats.ended(now_ms)
+        return counting if single is None else [*counting, single]
+
+
+def _repeats_of(profile: Profile) -> Repeats | None:
+    """Return what lets a repeated card through, None where one frame must do."""
+    poll = profile.poll
+    if not isinstance(poll, Repeat) or poll.some_send_once:
+        return None
+    return Repeats(poll.gone_after_ms)

@@ -12,6 +12,7 @@ class Fault(StrEnum):
     STATUS = "status"
     DEVICE = "device"
     REJECTED = "rejected-uid"
+    SINGLE = "single"
     MANY = "many"
     MUTE = "mute"
     TAKEN = "taken"
@@ -27,6 +28,7 @@ SENTENCES: dict[UidFault | Fault, str] = {
     Fault.STATUS: "the card was not read completely; hold it again, flat and still",
     Fault.DEVICE: "the reader reports an internal fault; hold the card again",
     Fault.REJECTED: "the reader sent an empty card number; hold the card again",
+    Fault.SINGLE: "the card was there too briefly; hold it again, a little longer",
     Fault.MANY: "several cards at once; hold one card only",
     Fault.MUTE: "the card does not answer; hold one card only, outside its wallet",
     Fault.TAKEN: "another program uses the card on the reader and does not release it; stop that"

@@ -1,7 +1,7 @@
 """From a stream of bytes to frames. Pure: bytes and monotonic ms in, frames and faults out.
 
 Promises: no input raises an exception. Noise costs no byte of a good frame behind it; only lines
-and frames without delimiters need a pause first, because nothing else marks their beginning.
+and frames without start bytes need a pause first, because nothing else marks their beginning.
 Memory is bounded by one frame and the newest chunk. A checksum alone proves little (the XOR of an
 RDM6300 is right for all zeros), so the profile's own refusals follow.
 """
@@ -153,45 +153,80 @@ class Xor8:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delimited:
-    """Frames of one length between a start byte and end bytes (RDM6300, ID-12LA)."""
+class Framed:
+    """Frames with start bytes, end bytes, a length and a checksum; each but the length may lack.
 
-    start: bytes
-    end: bytes
-    length: int
-    checksum: Xor8
-    needs_pause = False
+    A frame has `length_max` bytes. Where it states its length, the little-endian number at
+    [length_at] plus `length_adds` counts instead. With `length_min` it ends with the first `end`
+    from there on. `stuffing` is a byte that is sent with a 00 after it, anywhere behind the start;
+    neither the length nor the offsets count that 00.
+    """
+
+    length_max: int
+    start: bytes = b""
+    end: bytes = b""
+    length_min: int | None = None
+    length_at: Span | None = None
+    length_adds: int = 0
+    checksum: Xor8 | None = None
+    stuffing: bytes = b""
+
+    @property
+    def needs_pause(self) -> bool:
+        return not self.start
 
     def parse(self, buffer: bytes) -> Parsed | None:
         begin = buffer.find(self.start)
         if begin != 0:
-            return Parsed(begin if begin > 0 else len(buffer), None)
-        if len(buffer) < self.length:
+            return Parsed(begin, None) if begin > 0 else _drop(len(buffer) - self._started(buffer))
+        total = self._total(buffer)
+        if total is None:
             return None
-        frame = buffer[: self.length]
-        if frame.endswith(self.end):
-            if self.checksum.holds(frame):
-                return Parsed(self.length, Frame(frame, frame))
-            if self.start not in frame[1:]:
-                return Parsed(self.length, Fault.CHECKSUM)
-        # This start byte began no frame. The next one may stand among the bytes behind it.
-        return Parsed(1, None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
-    """Frames of one length without delimiters (EM-18): only a pause marks their beginning."""
-
-    length: int
-    checksum: Xor8
-    needs_pause = True
-
-    def parse(self, buffer: bytes) -> Parsed | None:
-        if len(buffer) < self.length:
+        plain, taken = self._unstuffed(buffer, total)
+        if len(plain) < total:
             return None
-        frame = buffer[: self.length]
-        is_right = self.checksum.holds(frame)
-        return Parsed(self.length, Frame(frame, frame) if is_right else Fault.CHECKSUM)
+        again = buffer.find(self.start, 1, total) if self.start and self.length_min else -1
+        if total == 0 or again > 0 or not plain.endswith(self.end):
+            # This start byte began no frame. The next one may stand among the bytes behind it.
+            return Parsed(max(again, 1), None)
+        if self.checksum is not None and not self.checksum.holds(plain):
+            return Parsed(1, Fault.CHECKSUM)
+        return Parsed(taken, Frame(plain, buffer[:taken]))
+
+    def _total(self, buffer: bytes) -> int | None:
+        """Return how long the frame is, 0 when none begins here, None while that is not known."""
+        if self.length_min is not None:
+            at = buffer.find(self.end, max(len(self.start), self.length_min - len(self.end)))
+            if 0 <= at <= self.length_max - len(self.end):
+                return at + len(self.end)
+            return None if at < 0 and len(buffer) < self.length_max else 0
+        if self.length_at is None:
+            return self.length_max
+        head, _ = self._unstuffed(buffer, self.length_at[1])
+        if len(head) < self.length_at[1]:
+            return None
+        total = int.from_bytes(_part(head, self.length_at), "little") + self.length_adds
+        return total if self.length_at[1] < total <= self.length_max else 0
+
+    def _started(self, buffer: bytes) -> int:
+        """Return how many bytes at the end may be the beginning of the start bytes."""
+        counts = range(len(self.start) - 1, 0, -1)
+        return next((n for n in counts if buffer.endswith(self.start[:n])), 0)
+
+    def _unstuffed(self, buffer: bytes, count: int) -> tuple[bytes, int]:
+        """Return the first `count` bytes without stuffing, and how many they are on the wire."""
+        if not self.stuffing:
+            return buffer[:count], min(count, len(buffer))
+        plain, at = bytearray(), 0
+        while len(plain) < count and at < len(buffer):
+            plain.append(buffer[at])
+            is_stuffed = at >= len(self.start) and buffer[at : at + 1] == self.stuffing
+            if is_stuffed and at + 1 >= len(buffer):
+                if len(plain) == count:
+                    return bytes(plain), at + 1  # a 00 that follows is dropped as noise
+                return bytes(plain[:-1]), at  # whether a 00 follows is not known yet
+            at += 2 if is_stuffed and buffer[at + 1] == 0 else 1
+        return bytes(plain), at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,64 +257,6 @@ class Line:
             return Parsed(end + 1, Frame(bytes.fromhex(line.decode("ascii")), buffer[: end + 1]))
         except ValueError:
             return Parsed(end + 1, Fault.CHECKSUM)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prefixed:
-    """Start bytes, a little-endian length at [length_at], a checksum, and perhaps an end byte.
-
-    Used by the 7941E and both Ehuoyan dialects. A frame has as many bytes as its length says, plus
-    `length_adds`. `stuffing` is a byte that is sent with a 00 after it, anywhere behind the start;
-    neither the length nor the offsets count that 00.
-    """
-
-    start: bytes
-    length_at: Span
-    length_adds: int
-    length_max: int
-    end: bytes
-    checksum: Xor8
-    stuffing: bytes
-    needs_pause = False
-
-    def parse(self, buffer: bytes) -> Parsed | None:
-        begin = buffer.find(self.start)
-        if begin != 0:
-            return Parsed(begin, None) if begin > 0 else _drop(len(buffer) - self._started(buffer))
-        head, _ = self._unstuffed(buffer, self.length_at[1])
-        if len(head) < self.length_at[1]:
-            return None
-        total = int.from_bytes(_part(head, self.length_at), "little") + self.length_adds
-        if not self.length_at[1] < total <= self.length_max:
-            return Parsed(1, None)
-        plain, taken = self._unstuffed(buffer, total)
-        if len(plain) < total:
-            return None
-        if not plain.endswith(self.end):
-            return Parsed(1, None)
-        if not self.checksum.holds(plain):
-            return Parsed(1, Fault.CHECKSUM)
-        return Parsed(taken, Frame(plain, buffer[:taken]))
-
-    def _started(self, buffer: bytes) -> int:
-        """Return how many bytes at the end may be the beginning of the start bytes."""
-        counts = range(len(self.start) - 1, 0, -1)
-        return next((n for n in counts if buffer.endswith(self.start[:n])), 0)
-
-    def _unstuffed(self, buffer: bytes, count: int) -> tuple[bytes, int]:
-        """Return the first `count` bytes without stuffing, and how many they are on the wire."""
-        if not self.stuffing:
-            return buffer[:count], min(count, len(buffer))
-        plain, at = bytearray(), 0
-        while len(plain) < count and at < len(buffer):
-            plain.append(buffer[at])
-            is_stuffed = at >= len(self.start) and buffer[at : at + 1] == self.stuffing
-            if is_stuffed and at + 1 >= len(buffer):
-                if len(plain) == count:
-                    return bytes(plain), at + 1  # a 00 that follows is dropped as noise
-                return bytes(plain[:-1]), at  # whether a 00 follows is not known yet
-            at += 2 if is_stuffed and buffer[at + 1] == 0 else 1
-        return bytes(plain), at
 
 
 ACK = b""
@@ -329,7 +306,7 @@ def reseal(frame_format: FrameFormat, raw: bytes) -> bytes:
         start = raw.index(b"\x00\xff") + 2
         end = start + 2 + raw[start]
         return raw[:end] + bytes([-sum(raw[start + 2 : end]) & 0xFF]) + raw[end + 1 :]
-    if isinstance(frame_format, Delimited | Counted | Prefixed):
+    if isinstance(frame_format, Framed) and frame_format.checksum is not None:
         checksum = frame_format.checksum.computed(raw)
         if checksum is not None:
             first, end = resolve_span(len(raw), frame_format.checksum.at)

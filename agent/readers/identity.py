@@ -13,9 +13,13 @@ from agent.readers.atr import OTHER, is_storage_card, technology_of_atr
 from agent.readers.faults import Fault
 from agent.readers.framing import Span, resolve_span, xor_of
 from agent.readers.profile import TECHNOLOGIES, Profile
+from agent.readers.profile_kinds import Request
 
 Detection = CardId | UidFault | Fault | None
 """What a reader detected. None: no card, or bytes that are not about a card."""
+
+# Not about a card: the reader repeats it, or is asked again.
+NOISE = frozenset({None, Fault.CHECKSUM, Fault.DEVICE})
 
 # A longer text matches no pattern. Without the limit, a scanner could keep the regular expression
 # busy with a text of any length.
@@ -40,11 +44,13 @@ def card_of_answer(profile: Profile, answer: bytes, atr: bytes) -> Detection:
 
 def card_of_frame(profile: Profile, payload: bytes) -> Detection:
     """Return the card in a frame of a serial reader, or in a line of a keyboard reader."""
-    poll = profile.poll
-    if poll.expect and not begins(poll.expect[-1], payload):
-        is_empty = poll.mode == "push" or any(begins(pattern, payload) for pattern in poll.none)
+    if any(begins(pattern, payload) for pattern in profile.several_patterns):
+        return Fault.MANY
+    poll, pattern = profile.poll, profile.card_pattern
+    if pattern is not None and not begins(pattern, payload):
+        is_empty = not isinstance(poll, Request) or any(begins(none, payload) for none in poll.none)
         return None if is_empty else Fault.DEVICE
-    if poll.count_at is not UNSET:
+    if isinstance(poll, Request) and poll.count_at is not UNSET:
         if len(payload) <= poll.count_at:
             return Fault.DEVICE
         count = payload[poll.count_at]

@@ -6,7 +6,7 @@ from agent.errors import ProfileError
 
 _HEAD = """# {vendor} {model}: write here what the reader is, and what a technician must know.
 # agent/readers/profile.py describes every key.
-schema    = 1
+schema    = 2
 id        = "{id}"
 revision  = 1                       # increase it with every change
 # untested | fixtures (bytes from documents) | bench (a reader on a desk) | field (a school)
@@ -37,10 +37,6 @@ encoding   = "raw"
 byte_order = "wire"                 # compare one card with another reader; if it differs: reversed
 lengths    = [4, 7, 10]
 
-[presence]
-mode        = "level"
-debounce_ms = 700
-
 # What the reader can show, if its manual tells how. Without it the reader shows no signals.
 # [feedback.ok]
 # via    = "apdu"                   # escape, if it needs no card
@@ -62,8 +58,8 @@ _SERIAL = """
 baud   = 9600                       # FILL IN
 
 [framing]
-# delimited | counted | prefixed | line | pn53x: see docs/contribute/add-a-reader.md
-kind       = "delimited"
+# frame | line | pn53x: see docs/contribute/add-a-reader.md
+kind       = "frame"
 start      = "02"                   # FILL IN
 end        = "03"
 length     = 14                     # of the whole frame
@@ -75,7 +71,11 @@ over     = [1, 11]                  # first and end (exclusive), counted in the 
 at       = [11, 13]
 
 [poll]
-mode = "push"                       # the reader sends by itself; request, if it must be asked
+# repeat: it sends by itself, and repeats while the card is near; once: it sends each card once;
+# request: it must be asked
+mode          = "repeat"
+repeat_ms     = 65
+gone_after_ms = 400
 
 [uid]
 slice      = [1, 11]
@@ -83,12 +83,6 @@ encoding   = "ascii-hex"
 byte_order = "wire"
 lengths    = [5]
 reject     = ["0000000000", "ffffffffff"]
-
-[presence]
-mode          = "repeat"            # it repeats while the card is near; once, if it does not
-repeat_ms     = 65
-gone_after_ms = 400
-debounce_ms   = 1500
 
 # Self-tests: a frame with a card, and one that must be refused. The file needs both to load.
 # [[selftest]]
@@ -110,7 +104,7 @@ kind       = "line"                 # the number ends with Enter
 length     = 32
 
 [poll]
-mode = "push"
+mode = "once"
 
 [uid]
 encoding   = "ascii-dec"            # ascii-hex, if it types hex digits; then without width
@@ -119,10 +113,6 @@ byte_order = "reversed"             # compare one card with another reader
 pattern    = '^[0-9]{{10}}$'          # how the number of a canteen card looks
 lossy      = '^[0-9]{{8}}$'           # how a number looks that drops a part
 lengths    = [4]
-
-[presence]
-mode        = "once"
-debounce_ms = 1500
 
 # Self-tests: what the reader types for a card (the bytes of the characters, 0D for Enter), and what
 # must be refused. The file needs both to load.

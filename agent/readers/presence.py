@@ -9,21 +9,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from msgspec import UNSET
-
 from agent.domain.card import CardId
 from agent.readers.events import Signal
 from agent.readers.faults import Fault
-from agent.readers.identity import Detection
+from agent.readers.identity import NOISE, Detection
 from agent.readers.profile import Profile
+from agent.readers.profile_kinds import SAME_PRESENCE_MS, Event, Repeat, Request
 
-# Not about a card: the reader repeats it, or is asked again.
-NOISE = frozenset({None, Fault.CHECKSUM, Fault.DEVICE})
 # How many cards are remembered: more than are ever held to the readers of one terminal at once.
 HELD_MAX = 64
-# A card that is back within this time was never away. Shorter than it takes to hand a card on.
-# Longer than a glitch of the field: pcscd looks every 0.4 s, so it takes a second to see one.
-SAME_PRESENCE_MS = 2_000
 # A reader that was lost, or an agent that was started again, for no longer than this may find the
 # card that lay there before. pcscd and USB are back in seconds; the reader is tried every 5 s.
 OUTAGE_MS_MAX = 30_000
@@ -113,7 +107,7 @@ class Presence:
         recent: RecentTaps,
         *,
         gone_after_ms: int,
-        same_ms: int,
+        same_ms: int = SAME_PRESENCE_MS,
         reports_removal: bool = False,
     ) -> None:
         self._reader = reader
@@ -186,12 +180,9 @@ class Presence:
 
 
 def presence_of(name: str, profile: Profile, recent: RecentTaps) -> Presence:
-    """Return the presence rules of a reader by its profile, which may take longer for a glitch."""
-    rule = profile.presence
+    """Return the presence rules of a reader by its profile."""
+    poll = profile.poll
+    gone_after_ms = poll.gone_after_ms if isinstance(poll, Repeat | Request) else 0
     return Presence(
-        name,
-        recent,
-        gone_after_ms=0 if rule.gone_after_ms is UNSET else rule.gone_after_ms,
-        same_ms=max(rule.debounce_ms, SAME_PRESENCE_MS),
-        reports_removal=profile.poll.mode == "event",
+        name, recent, gone_after_ms=gone_after_ms, reports_removal=isinstance(poll, Event)
     )

@@ -16,18 +16,31 @@ from agent.readers.apdu import parse_hex
 from agent.readers.events import Signal
 from agent.readers.framing import (
     STALL_MS_MAX,
-    Counted,
-    Delimited,
+    Framed,
     FrameFormat,
     Framer,
     Line,
     Pn53x,
-    Prefixed,
     Span,
     Xor8,
 )
+from agent.readers.profile_kinds import (
+    Event,
+    Frames,
+    Framing,
+    FramingChecksum,
+    Lines,
+    Milliseconds,
+    Offset,
+    Once,
+    Pn53xFrames,
+    Poll,
+    Repeat,
+    Request,
+    Sends,
+)
 
-SCHEMA = 1
+SCHEMA = 2
 TECHNOLOGIES = {
     "iso14443a": "a",
     "iso14443b": "b",
@@ -42,9 +55,6 @@ FaultWord = Literal[
     "none", "checksum", "status", "device", "rejected-uid", "many", "lossy", "form", "technology",
     "length", "random", "random-b", "random-f", "truncated", "blank", "order",
 ]  # fmt: skip
-Milliseconds = Annotated[int, Meta(ge=1, le=60_000)]
-Offset = Annotated[int, Meta(ge=0, le=255)]
-Sends = Annotated[list[str], Meta(min_length=1)]
 _Set = TypeVar("_Set")
 
 
@@ -72,41 +82,11 @@ class Serial(Struct, frozen=True, forbid_unknown_fields=True):
     long it takes to start."""
 
     baud: Annotated[int, Meta(ge=300, le=1_000_000)]
+    data_bits: Literal[7, 8] = 8
+    parity: Literal["none", "even", "odd"] = "none"
+    stop_bits: Literal[1, 2] = 1
     dtr: bool = True
     open_delay_ms: Milliseconds | UnsetType = UNSET
-
-
-class FramingChecksum(Struct, frozen=True, forbid_unknown_fields=True):
-    """`over` and `at` are spans in the frame, [first, end).
-
-    Below zero they count from the frame's end; an end of 0 is the frame's end.
-    """
-
-    algo: Literal["xor8"]
-    encoding: Literal["ascii-hex", "raw"]
-    over: Span
-    at: Span
-
-
-class Framing(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[framing]`: the keys of each `kind`.
-
-    `delimited`: start, end, length, checksum. `counted`: length, max_gap_ms, checksum. `prefixed`:
-    start, length_at, length_adds, length, checksum, optionally end and stuffing. `line`: length,
-    and `text` where hex digits stand for bytes. `pn53x`: none. `length` is that of the whole frame,
-    the greatest one where frames differ. A pause longer than `max_gap_ms` begins a frame.
-    """
-
-    kind: Literal["delimited", "counted", "prefixed", "line", "pn53x"]
-    start: str | UnsetType = UNSET
-    end: str | UnsetType = UNSET
-    length: Annotated[int, Meta(ge=1, le=512)] | UnsetType = UNSET
-    length_at: Span | UnsetType = UNSET
-    length_adds: Annotated[int, Meta(ge=0, le=16)] | UnsetType = UNSET
-    text: Literal["plain", "ascii-hex"] | UnsetType = UNSET
-    stuffing: str | UnsetType = UNSET
-    checksum: FramingChecksum | UnsetType = UNSET
-    max_gap_ms: Milliseconds | UnsetType = UNSET
 
 
 class Step(Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,25 +104,6 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def sends(self) -> list[str]:
         return [self.send] if isinstance(self.send, str) else self.send
-
-
-class Poll(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[poll]`: how cards are detected.
-
-    `event`: PC/SC reports them. `push`: the reader sends frames by itself. `request`: the commands
-    of `send` are sent in turn, every `interval_ms`. `expect` begins an answer after which the next
-    command follows; the last one begins an answer with a card. `none` begins an answer without a
-    card. Where both fit, `expect` counts. The number of cards is at [count_at]; more than one are
-    refused.
-    """
-
-    mode: Literal["event", "push", "request"]
-    send: list[str] = []
-    expect: list[str] = []
-    none: list[str] = []
-    interval_ms: Milliseconds | UnsetType = UNSET
-    timeout_ms: Milliseconds = 500
-    count_at: Offset | UnsetType = UNSET
 
 
 class Uid(Struct, frozen=True, forbid_unknown_fields=True):
@@ -172,20 +133,6 @@ class Uid(Struct, frozen=True, forbid_unknown_fields=True):
     bcc: bool = False
     lossy: str | UnsetType = UNSET
     clonable: bool = False
-
-
-class PresenceRule(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[presence]`: how long a card counts as present.
-
-    `level`: the reader reports the removal of a card, or is polled often. `repeat`: it sends the
-    number every `repeat_ms` while the card is near. `once`: it sends the number once. A card that
-    is back within `debounce_ms`, or within `SAME_PRESENCE_MS`, was never away.
-    """
-
-    mode: Literal["level", "repeat", "once"]
-    debounce_ms: Milliseconds
-    repeat_ms: Milliseconds | UnsetType = UNSET
-    gone_after_ms: Milliseconds | UnsetType = UNSET
 
 
 class Feedback(Struct, frozen=True, forbid_unknown_fields=True):
@@ -261,7 +208,6 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dic
     device: Model
     poll: Poll
     uid: Uid
-    presence: PresenceRule
     selftest: list[Selftest] = []
     match: Match = Match()
     serial: Serial | UnsetType = UNSET
@@ -290,45 +236,56 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dic
                 chain = [self.feedback.deny]
         return next((step for step in chain if step is not UNSET), None)
 
-    def frame_format(self) -> FrameFormat:
-        """Return how the frames of a serial or keyboard reader look.
+    @property
+    def sends_by_itself(self) -> bool:
+        """Return whether the reader sends frames without being asked."""
+        return isinstance(self.poll, Once | Repeat)
 
-        `profile_rules` has checked that all keys are set.
-        """
-        framing = given(self.framing)
-        match framing.kind:
-            case "delimited":
-                start, end = parse_hex(given(framing.start)), parse_hex(given(framing.end))
-                return Delimited(
-                    start=start, end=end, length=given(framing.length), checksum=_checksum(framing)
+    @property
+    def card_pattern(self) -> str | None:
+        """Return what begins a frame with a card, None where any frame has one."""
+        match self.poll:
+            case Event():
+                return None
+            case Request(expect=patterns):
+                return patterns[-1]
+            case Once() | Repeat() as poll:
+                return None if poll.expect is UNSET else poll.expect
+
+    @property
+    def several_patterns(self) -> list[str]:
+        """Return what begins a frame that reports several cards."""
+        return [] if isinstance(self.poll, Event) else self.poll.many
+
+    def frame_format(self) -> FrameFormat:
+        """Return how the frames of a serial or keyboard reader look."""
+        match self.framing:
+            case Frames() as frames:
+                return Framed(
+                    length_max=frames.length,
+                    start=parse_hex(frames.start),
+                    end=parse_hex(frames.end),
+                    length_min=None if frames.length_min is UNSET else frames.length_min,
+                    length_at=None if frames.length_at is UNSET else frames.length_at,
+                    length_adds=frames.length_adds,
+                    checksum=None if frames.checksum is UNSET else _checksum(frames.checksum),
+                    stuffing=parse_hex(frames.stuffing),
                 )
-            case "counted":
-                return Counted(length=given(framing.length), checksum=_checksum(framing))
-            case "prefixed":
-                return Prefixed(
-                    start=parse_hex(given(framing.start)),
-                    length_at=given(framing.length_at),
-                    length_adds=given(framing.length_adds),
-                    length_max=given(framing.length),
-                    end=b"" if framing.end is UNSET else parse_hex(framing.end),
-                    checksum=_checksum(framing),
-                    stuffing=b"" if framing.stuffing is UNSET else parse_hex(framing.stuffing),
-                )
-            case "line":
-                return Line(
-                    length_max=given(framing.length), hexadecimal=framing.text == "ascii-hex"
-                )
-            case "pn53x":
+            case Lines() as lines:
+                return Line(length_max=lines.length, hexadecimal=lines.text == "ascii-hex")
+            case Pn53xFrames():
                 return Pn53x()
+            case _:
+                raise ValueError("a PC/SC reader has no frames")
 
     def framer(self, now_ms: int) -> Framer:
         """Return a new framer for the reader's stream."""
-        framing = given(self.framing)
+        framing = self.framing
         return Framer(
             self.frame_format(),
-            gap_ms_max=STALL_MS_MAX if framing.max_gap_ms is UNSET else framing.max_gap_ms,
+            gap_ms_max=framing.max_gap_ms if isinstance(framing, Frames) else STALL_MS_MAX,
             now_ms=now_ms,
-            unsolicited=self.poll.mode == "push",
+            unsolicited=self.sends_by_itself,
         )
 
 
@@ -350,7 +307,6 @@ def digest_of(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()[:8]
 
 
-def _checksum(framing: Framing) -> Xor8:
-    checksum = given(framing.checksum)
+def _checksum(checksum: FramingChecksum) -> Xor8:
     hexadecimal = checksum.encoding == "ascii-hex"
     return Xor8(over=checksum.over, at=checksum.at, hexadecimal=hexadecimal)

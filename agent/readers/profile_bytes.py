@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from msgspec import UNSET
 
 from agent.readers.apdu import begins, is_pattern, parse_hex
-from agent.readers.framing import resolve_span
-from agent.readers.profile import Framing, Profile, Step
+from agent.readers.framing import QUIET_MS, STALL_MS_MAX, Frame, Span, resolve_span
+from agent.readers.profile import Profile, Step
+from agent.readers.profile_kinds import Frames, Lines, Request
 
 # A reader that blinks detects no card meanwhile (ACR122U API 2.04).
 FEEDBACK_MS_MAX = 1_000
@@ -16,16 +17,6 @@ SEND_BYTES_MAX = 254
 # Counts of the form {m,n} in a row. A text is tried in as many ways as they can share it.
 OPEN_COUNTS_MAX = 2
 
-# The keys that each kind needs.
-_FRAMING_NEEDS = {
-    "delimited": {"start", "end", "length", "checksum"},
-    "counted": {"length", "max_gap_ms", "checksum"},
-    "prefixed": {"start", "length", "length_at", "length_adds", "checksum"},
-    "line": {"length"},
-    "pn53x": set[str](),
-}
-# The keys that a kind may have besides.
-_FRAMING_ALLOWS = {"prefixed": {"end", "stuffing"}, "line": {"text"}}
 # Commands that write a reader's non-volatile memory: they wear it out, or lock the reader up. They
 # must not be sent at every start or for every card.
 _MEMORY_WRITES = {
@@ -48,6 +39,7 @@ def steps_of(profile: Profile) -> list[tuple[str, Step]]:
 
 def text_errors(profile: Profile) -> Iterator[str]:
     """Yield the errors of the texts that stand for bytes."""
+    framing = profile.framing
     for key, text in _hex_texts(profile):
         if not _is_bytes(text):
             yield f"key {key!r}: {text!r} is not hex pairs; write FF CA 00 00 00"
@@ -58,13 +50,8 @@ def text_errors(profile: Profile) -> Iterator[str]:
     for key, text in _patterns(profile):
         if not is_pattern(text):
             yield f"key {key!r}: {text!r} is not hex pairs with .. for any byte; write 90.."
-        elif (
-            profile.framing is not UNSET
-            and profile.framing.length is not UNSET
-            and _byte_count(text) > profile.framing.length
-        ):
-            longest = profile.framing.length
-            yield f"key {key!r}: longer than a frame, which has {longest} bytes at most"
+        elif isinstance(framing, Frames | Lines) and _byte_count(text) > framing.length:
+            yield f"key {key!r}: longer than a frame, which has {framing.length} bytes at most"
     for key, text in _sends(profile):
         if _byte_count(text) > SEND_BYTES_MAX:
             yield f"key {key!r}: more than {SEND_BYTES_MAX} bytes; no reader accepts so many"
@@ -97,39 +84,43 @@ def _counts(pattern: str) -> list[str]:
 def framing_errors(profile: Profile) -> Iterator[str]:
     """Yield the errors of `[framing]`."""
     framing = profile.framing
-    if framing is UNSET:
+    if not isinstance(framing, Frames):
         return
-    needed = _FRAMING_NEEDS[framing.kind]
-    allowed = {"kind"} | needed | _FRAMING_ALLOWS.get(framing.kind, set())
-    for key in Framing.__struct_fields__:
-        is_set = getattr(framing, key) is not UNSET
-        if key in needed and not is_set:
-            yield f"key 'framing.{key}': missing; kind {framing.kind} needs it"
-        elif is_set and key not in allowed:
-            yield f"key 'framing.{key}': has no meaning for kind {framing.kind}; remove it"
-    for key, text in (("start", framing.start), ("stuffing", framing.stuffing)):
-        is_one_byte = key == "stuffing" or framing.kind == "delimited"
-        if is_one_byte and text is not UNSET and len(parse_hex(text)) != 1:
-            yield f"key 'framing.{key}': {text!r} must be one byte"
+    if framing.stuffing and len(parse_hex(framing.stuffing)) != 1:
+        yield f"key 'framing.stuffing': {framing.stuffing!r} must be one byte"
+    if framing.length_min is not UNSET and (
+        not framing.end or framing.length_at is not UNSET or framing.stuffing
+    ):
+        yield "key 'framing.length_min': needs end, and neither length_at nor stuffing"
+    if framing.length_min is not UNSET and framing.length_min > framing.length:
+        yield f"key 'framing.length_min': write {framing.length} at most, which is the length"
+    if framing.length_adds and framing.length_at is UNSET:
+        yield "key 'framing.length_adds': is added to the length at length_at, which is missing"
+    if not framing.start and framing.max_gap_ms > QUIET_MS:
+        yield (
+            f"key 'framing.max_gap_ms': write {QUIET_MS} at most: without start, only a pause shows"
+            " where a frame begins"
+        )
+    if framing.start and framing.max_gap_ms < STALL_MS_MAX:
+        yield "key 'framing.max_gap_ms': is for frames without start; remove it"
     yield from _span_errors(profile, framing)
 
 
-def _span_errors(profile: Profile, framing: Framing) -> Iterator[str]:
-    if framing.checksum is UNSET or framing.length is UNSET:
-        return
-    spans = {
-        "framing.checksum.over": framing.checksum.over,
-        "framing.checksum.at": framing.checksum.at,
-    }
+def _span_errors(profile: Profile, framing: Frames) -> Iterator[str]:
+    spans: dict[str, Span] = {}
+    if framing.checksum is not UNSET:
+        spans["framing.checksum.over"] = framing.checksum.over
+        spans["framing.checksum.at"] = framing.checksum.at
     if profile.uid.slice is not UNSET:
         spans["uid.slice"] = profile.uid.slice
     resolved = {key: resolve_span(framing.length, span) for key, span in spans.items()}
     for key, (first, end) in resolved.items():
         if first >= end or max(spans[key]) > framing.length:
             yield f"key {key!r}: {list(spans[key])} is outside a frame of {framing.length} bytes"
-    over, at = resolved["framing.checksum.over"], resolved["framing.checksum.at"]
-    if max(over[0], at[0]) < min(over[1], at[1]):
-        yield "key 'framing.checksum.at': overlaps the bytes that the checksum covers"
+    if framing.checksum is not UNSET:
+        over, at = resolved["framing.checksum.over"], resolved["framing.checksum.at"]
+        if max(over[0], at[0]) < min(over[1], at[1]):
+            yield "key 'framing.checksum.at': overlaps the bytes that the checksum covers"
 
 
 def step_errors(profile: Profile) -> Iterator[str]:
@@ -150,10 +141,32 @@ def step_errors(profile: Profile) -> Iterator[str]:
                 f"key '{key}.send': keeps the reader busy for {busy_ms} ms,"
                 f" more than {FEEDBACK_MS_MAX}"
             )
+    yield from _unframed_errors(profile)
     for key, text in _sends(profile):
         for pattern, what in _MEMORY_WRITES.items():
             if begins(pattern, parse_hex(text)):
                 yield f"key {key!r}: {what}; do that once by hand, and write it in device.notes"
+
+
+def _unframed_errors(profile: Profile) -> Iterator[str]:
+    """Yield the commands that are no frame of `[framing]`: the reader would not understand them."""
+    framing = profile.framing
+    if not isinstance(framing, Frames) and not (
+        isinstance(framing, Lines) and framing.text == "plain"
+    ):
+        return  # the program makes the frame
+    raw = {f"{key}.send" for key, step in steps_of(profile) if step.raw}
+    for key, text in _sends(profile):
+        if key not in raw and not _is_frame(profile, parse_hex(text)):
+            yield (
+                f"key {key!r}: is no frame of [framing]; check start, length, checksum and end, or"
+                " write raw = true"
+            )
+
+
+def _is_frame(profile: Profile, sent: bytes) -> bool:
+    parsed = profile.frame_format().parse(sent)
+    return parsed is not None and parsed.taken == len(sent) and isinstance(parsed.result, Frame)
 
 
 def _busy_ms(command: bytes) -> int:
@@ -172,7 +185,8 @@ def _sends(profile: Profile) -> Iterator[tuple[str, str]]:
     """Yield every text that is ever sent to the reader, with its key."""
     for key, step in steps_of(profile):
         yield from ((f"{key}.send", text) for text in step.sends)
-    yield from ((f"poll.send[{n}]", text) for n, text in enumerate(profile.poll.send))
+    if isinstance(profile.poll, Request):
+        yield from ((f"poll.send[{n}]", text) for n, text in enumerate(profile.poll.send))
     if profile.uid.send is not UNSET:
         yield "uid.send", profile.uid.send
     if profile.keepalive is not UNSET:
@@ -185,19 +199,22 @@ def _hex_texts(profile: Profile) -> Iterator[tuple[str, str]]:
         yield f"selftest[{n}].rx", test.rx
         if test.atr is not UNSET:
             yield f"selftest[{n}].atr", test.atr
-    if profile.framing is not UNSET:
-        for key in ("start", "end", "stuffing"):
-            text = getattr(profile.framing, key)
-            if text is not UNSET:
-                yield f"framing.{key}", text
+    if isinstance(profile.framing, Frames):
+        framing = profile.framing
+        texts = {"start": framing.start, "end": framing.end, "stuffing": framing.stuffing}
+        yield from ((f"framing.{key}", text) for key, text in texts.items() if text)
 
 
 def _patterns(profile: Profile) -> Iterator[tuple[str, str]]:
     for key, step in steps_of(profile):
         if step.expect is not UNSET:
             yield f"{key}.expect", step.expect
-    yield from ((f"poll.expect[{n}]", text) for n, text in enumerate(profile.poll.expect))
-    yield from ((f"poll.none[{n}]", text) for n, text in enumerate(profile.poll.none))
+    if isinstance(profile.poll, Request):
+        yield from ((f"poll.expect[{n}]", text) for n, text in enumerate(profile.poll.expect))
+        yield from ((f"poll.none[{n}]", text) for n, text in enumerate(profile.poll.none))
+    elif profile.card_pattern is not None:
+        yield "poll.expect", profile.card_pattern
+    yield from ((f"poll.many[{n}]", text) for n, text in enumerate(profile.several_patterns))
     if profile.keepalive is not UNSET:
         yield "keepalive.expect", profile.keepalive.expect
     if profile.transport == "pcsc":

@@ -22,6 +22,7 @@ from agent.readers.profile import (
     profiles_dir,
 )
 from agent.readers.profile_bytes import framing_errors, step_errors, steps_of, text_errors
+from agent.readers.profile_kinds import SAME_PRESENCE_MS, Event, Repeat, Request
 from agent.toml_file import load_toml
 
 # Before a self-test's bytes: longer than any pause that a profile may ask for.
@@ -55,7 +56,7 @@ def read_profile(path: Path) -> Profile:
 def run_selftest(profile: Profile, test: Selftest) -> tuple[Detection, str]:
     """Return what a running reader would detect in a self-test's bytes, and the word for it.
 
-    The word is the UID in hex, the fault, or `none`.
+    The word is the UID in hex, the fault, or `none`. One frame is enough here.
     """
     received = parse_hex(test.rx)
     detection: Detection = None
@@ -95,7 +96,6 @@ def _errors(profile: Profile, path: Path) -> Iterator[str]:
     yield from framing_errors(profile)
     yield from _uid_errors(profile)
     yield from _poll_errors(profile)
-    yield from _presence_errors(profile)
     yield from step_errors(profile)
     yield from _selftest_errors(profile)
     if any(source.startswith("FILL IN") for source in profile.device.sources):
@@ -114,14 +114,14 @@ def _transport_errors(profile: Profile) -> Iterator[str]:
             yield f"key {key!r}: missing; a {transport} profile needs it"
         if not is_needed and value is not UNSET:
             yield f"key {key!r}: has no meaning in a {transport} profile; remove it"
-    if (profile.poll.mode == "event") != is_pcsc:
-        modes = "event" if is_pcsc else "push or request"
+    if isinstance(profile.poll, Event) != is_pcsc:
+        modes = "event" if is_pcsc else "once, repeat or request"
         yield f"key 'poll.mode': write {modes}; this is a {transport} profile"
     if transport == "keyboard" and (
-        profile.poll.mode != "push" or steps_of(profile) or profile.keepalive is not UNSET
+        not profile.sends_by_itself or steps_of(profile) or profile.keepalive is not UNSET
     ):
         yield (
-            "key 'poll.mode': nothing can be sent to a keyboard; write push,"
+            "key 'poll.mode': nothing can be sent to a keyboard; write once,"
             " and no init, feedback or keepalive"
         )
     yield from _quirk_errors(profile)
@@ -151,6 +151,11 @@ def _uid_errors(profile: Profile) -> Iterator[str]:
         yield "key 'uid.bcc': needs a slice that ends before the frame does"
     if (uid.type_at is UNSET) != (not uid.types):
         yield "key 'uid.types': type_at and types need each other"
+    if profile.transport != "pcsc" and len(profile.device.tech) > 1 and uid.type_at is UNSET:
+        yield (
+            "key 'uid.type_at': missing; the technology of a card is not guessed, and this reader"
+            " has several"
+        )
     for name, tech in uid.types.items():
         if tech not in profile.device.tech:
             yield f"key 'uid.types.{name}': {tech} is not in device.tech"
@@ -164,54 +169,39 @@ def _uid_errors(profile: Profile) -> Iterator[str]:
 
 
 def _poll_errors(profile: Profile) -> Iterator[str]:
-    poll = profile.poll
-    is_request = poll.mode == "request"
-    if is_request != bool(poll.send) or is_request != (poll.interval_ms is not UNSET):
-        yield "key 'poll': request needs send and interval_ms; no other mode has them"
-    if is_request:
-        if len(poll.expect) != len(poll.send):
-            yield f"key 'poll.expect': write one pattern for each of the {len(poll.send)} commands"
-        if profile.keepalive is UNSET:
-            yield "key 'keepalive': missing; in request mode it detects that the reader is gone"
-        if not any(step.expect is not UNSET and not step.raw for step in profile.init):
-            yield (
-                "key 'init': missing; in request mode the reader must answer a command"
-                " before it counts as up"
-            )
-    elif len(poll.expect) > 1:
-        yield f"key 'poll.expect': {poll.mode} has one pattern at most"
-
-
-def _presence_errors(profile: Profile) -> Iterator[str]:
-    rule, mode = profile.presence, profile.poll.mode
-    wanted = {"event": ("level",), "request": ("level",), "push": ("repeat", "once")}[mode]
-    if rule.mode not in wanted:
-        yield f"key 'presence.mode': write {' or '.join(wanted)}; poll.mode is {mode}"
-    if rule.mode == "repeat":
-        if rule.repeat_ms is UNSET or rule.gone_after_ms is UNSET:
-            yield "key 'presence': mode repeat needs repeat_ms and gone_after_ms"
-        else:
-            yield from _gone_after_errors(profile, 3 * rule.repeat_ms, "three repeats may get lost")
-    elif mode == "request":
-        if rule.gone_after_ms is UNSET:
-            yield "key 'presence.gone_after_ms': missing; poll.mode request needs it"
-        elif profile.poll.interval_ms is not UNSET:
-            least_ms = profile.poll.timeout_ms + 2 * profile.poll.interval_ms
+    match profile.poll:
+        case Request() as poll:
+            if len(poll.expect) != len(poll.send):
+                count = len(poll.send)
+                yield f"key 'poll.expect': write one pattern for each of the {count} commands"
+            if profile.keepalive is UNSET:
+                yield "key 'keepalive': missing; in request mode it detects that the reader is gone"
+            if not any(step.expect is not UNSET and not step.raw for step in profile.init):
+                yield (
+                    "key 'init': missing; in request mode the reader must answer a command"
+                    " before it counts as up"
+                )
             yield from _gone_after_errors(
-                profile, least_ms, "an answer may get lost, and a poll after it"
+                poll.gone_after_ms,
+                poll.timeout_ms + 2 * poll.interval_ms,
+                "an answer may get lost, and a poll after it",
             )
-    elif rule.repeat_ms is not UNSET or rule.gone_after_ms is not UNSET:
-        yield f"key 'presence.mode': {rule.mode} needs no repeat_ms or gone_after_ms; remove them"
+        case Repeat() as poll:
+            yield from _gone_after_errors(
+                poll.gone_after_ms, 3 * poll.repeat_ms, "three repeats may get lost"
+            )
+        case _:
+            pass
 
 
-def _gone_after_errors(profile: Profile, least_ms: int, why: str) -> Iterator[str]:
-    rule = profile.presence
-    if rule.gone_after_ms is UNSET:
-        return
-    if rule.gone_after_ms < least_ms:
-        yield f"key 'presence.gone_after_ms': write at least {least_ms}: {why}"
-    if rule.debounce_ms < rule.gone_after_ms:
-        yield f"key 'presence.debounce_ms': write at least gone_after_ms, {rule.gone_after_ms}"
+def _gone_after_errors(gone_after_ms: int, least_ms: int, why: str) -> Iterator[str]:
+    if gone_after_ms < least_ms:
+        yield f"key 'poll.gone_after_ms': write at least {least_ms}: {why}"
+    if gone_after_ms > SAME_PRESENCE_MS:
+        yield (
+            f"key 'poll.gone_after_ms': write {SAME_PRESENCE_MS} at most: a card that comes after"
+            " that time is a new tap"
+        )
 
 
 def _selftest_errors(profile: Profile) -> Iterator[str]:

@@ -15,9 +15,9 @@ from agent.readers.apdu import begins, literal_bytes, matches, parse_hex
 from agent.readers.atr import without_number
 from agent.readers.framing import (
     Frame,
+    Framed,
     Line,
     Pn53x,
-    Prefixed,
     Span,
     reseal,
     resolve_span,
@@ -25,11 +25,12 @@ from agent.readers.framing import (
 )
 from agent.readers.identity import uid_span
 from agent.readers.profile import Profile, given
+from agent.readers.profile_kinds import Request
 from agent.readers.trace import Trace, TraceLine, replay
 
 REMARK = "card numbers are replaced; bytes that the profile does not name are overwritten"
-# A first byte that tells what a number is (random, cut off, ISO 15693) stays.
-_KEPT_FIRST = (0x08, 0x88, 0xE0)
+# First bytes that tell what a number is: random, cut off, ISO 15693, ST25TB, a phone's FeliCa.
+_KEPT_FIRST = (b"\x08", b"\x88", b"\xe0", b"\xd0", b"\x01\xfe")
 _OVERWRITTEN = ord("Z")
 # A byte of a text that is no letter and no digit. No pattern of a profile accepts it.
 _OVERWRITTEN_TEXT = ord("?")
@@ -105,7 +106,7 @@ class _Scrubber:
             if line.mark == "<":
                 results = framer.feed(line.data, line.ms)
                 frames += [result for result in results if isinstance(result, Frame)]
-            elif line.mark == ">" and self._profile.poll.mode == "request":
+            elif line.mark == ">" and isinstance(self._profile.poll, Request):
                 framer.forget()  # as the dialogue does
         clean, new_offsets = self._clean_stream(stream, frames)
         kept, at = list[TraceLine](), 0
@@ -148,21 +149,21 @@ class _Scrubber:
             return text + frame.raw[-1:]
         assert frame_format is not None
         sealed = reseal(frame_format, payload)
-        if isinstance(frame_format, Prefixed) and frame_format.stuffing:
+        if isinstance(frame_format, Framed) and frame_format.stuffing:
             begin, stuffing = len(frame_format.start), frame_format.stuffing
             body = sealed[begin:-1].replace(stuffing, stuffing + b"\0")
             sealed = sealed[:begin] + body + sealed[-1:]
         return sealed
 
     def _payload(self, payload: bytes) -> bytes:
-        poll, uid = self._profile.poll, self._profile.uid
-        is_card = not poll.expect or begins(poll.expect[-1], payload)
-        new = bytearray(self._strike(payload, [] if not poll.expect else self._patterns))
+        poll, uid, pattern = self._profile.poll, self._profile.uid, self._profile.card_pattern
+        is_card = pattern is None or begins(pattern, payload)
+        new = bytearray(self._strike(payload, self._patterns))
         for first, end in self._framed_spans(len(payload)):
             new[first:end] = payload[first:end]
         if not is_card:
             return bytes(new)
-        if poll.count_at is not UNSET and len(new) > poll.count_at:
+        if isinstance(poll, Request) and poll.count_at is not UNSET and len(new) > poll.count_at:
             new[poll.count_at] = min(payload[poll.count_at], 2)
             if new[poll.count_at] != 1:
                 return bytes(new)
@@ -180,21 +181,18 @@ class _Scrubber:
 
     def _framed_spans(self, length: int) -> list[Span]:
         """Return where the framing's own bytes stand in a payload."""
-        framing = given(self._profile.framing)
-        spans = list[Span]()
-        if framing.start is not UNSET:
-            spans.append((0, len(parse_hex(framing.start))))
-        if framing.end is not UNSET:
-            spans.append((length - len(parse_hex(framing.end)), length))
-        if framing.length_at is not UNSET:
-            spans.append(resolve_span(length, framing.length_at))
+        if not isinstance(self._format, Framed):
+            return []
+        spans = [(0, len(self._format.start)), (length - len(self._format.end), length)]
+        if self._format.length_at is not None:
+            spans.append(resolve_span(length, self._format.length_at))
         return spans
 
     def _noise(self, data: bytes) -> bytes:
         """Return bytes outside of frames: only delimiters stay."""
-        framing = given(self._profile.framing)
-        texts = [text for text in (framing.start, framing.end) if text is not UNSET]
-        kept = {byte for text in texts for byte in parse_hex(text)}
+        kept = set[int]()
+        if isinstance(self._format, Framed):
+            kept |= set(self._format.start + self._format.end)
         if isinstance(self._format, Line):
             kept |= set(b"\r\n")
         if isinstance(self._format, Pn53x):
@@ -203,9 +201,9 @@ class _Scrubber:
 
     def _struck_byte(self) -> int:
         """Return a byte that the profile names nowhere: it must not make another answer."""
-        framing, uid = self._profile.framing, self._profile.uid
-        checksum = UNSET if framing is UNSET else framing.checksum
-        if checksum is not UNSET and checksum.encoding == "ascii-hex":
+        uid, frame_format = self._profile.uid, self._format
+        checksum = frame_format.checksum if isinstance(frame_format, Framed) else None
+        if checksum is not None and checksum.hexadecimal:
             return ord("0")
         named = {byte for pattern in self._patterns for byte in literal_bytes(pattern).values()}
         named |= {byte for text in uid.types for byte in parse_hex(text)} | {_NOT_USED}
@@ -242,7 +240,10 @@ class _Scrubber:
     def _bytes(self, number: bytes) -> bytes:
         digest = self._digest(number)
         new = bytearray(byte if byte != _NOT_USED else _NOT_USED + 1 for byte in digest)
-        new[0] = number[0] if number[0] in _KEPT_FIRST else 0x04
+        new[0] = 0x04
+        for first in _KEPT_FIRST:
+            if number.startswith(first):
+                new[: len(first)] = first
         return bytes(new)
 
     def _letters(self, text: bytes) -> bytes:
@@ -259,7 +260,11 @@ def answer_patterns(profile: Profile) -> list[str]:
     patterns = [step.expect for step in steps if step.expect is not UNSET]
     if profile.keepalive is not UNSET:
         patterns.append(profile.keepalive.expect)
-    return [*patterns, *profile.poll.expect, *profile.poll.none]
+    if isinstance(profile.poll, Request):
+        patterns += [*profile.poll.expect, *profile.poll.none]
+    elif profile.card_pattern is not None:
+        patterns.append(profile.card_pattern)
+    return [*patterns, *profile.several_patterns]
 
 
 def _other_letter(byte: int, random: int) -> int:

@@ -22,7 +22,7 @@ from agent.errors import ReaderError
 from agent.readers.channel import Channel
 from agent.readers.dialogue import Dialogue
 from agent.readers.port_users import users_of
-from agent.readers.profile import Profile, given
+from agent.readers.profile import Profile, Serial, given
 
 # The longest wait while a tap has no signal yet, so that *wait* is shown in time.
 SIGNAL_WAIT_MS = 100
@@ -32,6 +32,12 @@ READ_BYTES = 4_096
 USERS_EVERY_MS = 30_000
 # How long a stopping agent may still send the last signal.
 GOODBYE_MS_MAX = 700
+
+_PARITY = {
+    "none": serial.PARITY_NONE,
+    "even": serial.PARITY_EVEN,
+    "odd": serial.PARITY_ODD,
+}
 
 log = logging.getLogger("agent.readers.serial_port")
 
@@ -90,11 +96,20 @@ class SerialReader:
     @contextlib.contextmanager
     def _opened(self, channel: Channel) -> Iterator[serial.Serial]:
         settings = given(self._profile.serial)
-        port = serial.Serial(baudrate=settings.baud, timeout=0, exclusive=True)
+        port = serial.Serial(
+            baudrate=settings.baud,
+            bytesize=settings.data_bits,
+            parity=_PARITY[settings.parity],
+            stopbits=settings.stop_bits,
+            timeout=0,
+            exclusive=True,
+        )
         port.dtr = settings.dtr  # before the opening: some boards restart when DTR rises
         port.port = self._port
         try:
             channel.call(port.open)
+        except termios.error as error:
+            raise ReaderError(f"the port refuses {_line_words(settings)}: {error}") from error
         except ValueError as error:  # not a path, or a baud rate that the port does not know
             raise ReaderError(str(error)) from error
         except OSError as error:
@@ -128,6 +143,12 @@ def set_exclusive(port: int, on: bool) -> None:
     """
     with contextlib.suppress(OSError):
         fcntl.ioctl(port, termios.TIOCEXCL if on else termios.TIOCNXCL)
+
+
+def _line_words(settings: Serial) -> str:
+    """Return the settings of a line as technicians write them: `9600 baud, 8N1`."""
+    form = f"{settings.data_bits}{settings.parity[0].upper()}{settings.stop_bits}"
+    return f"{settings.baud} baud, {form}"
 
 
 def _taken(path: str, users: list[str]) -> str:

@@ -172,6 +172,7 @@ def _pcsc_detections(profile: Profile, trace: Trace) -> Iterator[_TimedDetection
 def _serial_detections(profile: Profile, trace: Trace) -> Iterator[_TimedDetection]:
     dialogue, has_failed = Dialogue(profile, 0), False
     for line in trace.lines:
+        yield from _ended_repeats(dialogue, line.ms)
         if line.mark == "open":
             dialogue, has_failed = Dialogue(profile, line.ms), False
         if has_failed:
@@ -191,6 +192,16 @@ def _serial_detections(profile: Profile, trace: Trace) -> Iterator[_TimedDetecti
             _other_bytes(line, sent)
         for detection in detections:
             yield _TimedDetection(line.ms, detection)
+    yield from _ended_repeats(dialogue, None)
+
+
+def _ended_repeats(dialogue: Dialogue, until_ms: int | None) -> Iterator[_TimedDetection]:
+    """Yield what ended up to a time because a frame did not come again. None: in the end."""
+    while (ends_ms := dialogue.repeat_ends_ms) is not None:
+        if until_ms is not None and ends_ms >= until_ms:
+            return
+        for detection in dialogue.receive(b"", ends_ms):
+            yield _TimedDetection(ends_ms, detection)
 
 
 def _other_bytes(line: TraceLine, sent: bytes) -> NoReturn:

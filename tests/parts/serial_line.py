@@ -164,6 +164,15 @@ class Scanner(FarEnd):
         return uid + b"\r\n"
 
 
+class UfrNano(FarEnd):
+    profile = "ufr-nano"
+    cards = (bytes.fromhex("04a1b2c3d4e5f6"), bytes.fromhex("1c78f2bf"))
+    prefix = "a"
+
+    def frame(self, uid: bytes) -> bytes:
+        return b"\x02" + uid.hex().upper().encode("ascii") + b"\x03"
+
+
 class Reply(NamedTuple):
     """The answer to the first whole command, and the received bytes behind it."""
 
@@ -325,8 +334,32 @@ class Yhy632(PolledFarEnd):
         return b"\xaa\xbb" + length + stuffed + _xor(body)
 
 
-PUSHING: tuple[type[FarEnd], ...] = (Rdm6300, Em18, Id12la, Dual7941e, Yhy52x, Scanner)
-POLLED: tuple[type[PolledFarEnd], ...] = (Pn532, Twn4, Yhy632)
+class Rdm880(PolledFarEnd):
+    profile = "rdm880"
+
+    def reply(self, received: bytes) -> Reply:
+        start = received.find(b"\xaa")
+        if start < 0 or len(received) < start + 3:
+            return Reply(b"", received)
+        end = start + received[start + 2] + 5
+        if len(received) < end:
+            return Reply(b"", received)
+        self.polls += 1
+        match received[start + 3]:
+            case 0x86:
+                data = b"\x00" + b"RDM880"
+            case 0x25 if self.field:
+                data = bytes([0, len(self.field) > 1]) + self.field[0]
+            case 0x25:
+                data = b"\x01\x83"
+            case _:
+                data = b"\x01\x81"
+        body = bytes([0, len(data)]) + data
+        return Reply(b"\xaa" + body + _xor(body) + b"\xbb", received[end:])
+
+
+PUSHING: tuple[type[FarEnd], ...] = (Rdm6300, Em18, Id12la, Dual7941e, Yhy52x, Scanner, UfrNano)
+POLLED: tuple[type[PolledFarEnd], ...] = (Pn532, Twn4, Yhy632, Rdm880)
 
 
 def _hex_and_xor(uid: bytes) -> bytes:

@@ -20,6 +20,7 @@ from agent.readers.events import Signal
 from agent.readers.faults import Fault
 from agent.readers.framing import STALL_MS_MAX
 from agent.readers.profile import given
+from agent.readers.profile_kinds import Lines
 from agent.readers.profile_rules import load_profile
 
 ACK = bytes.fromhex("0000FF00FF00")
@@ -270,7 +271,8 @@ def test_an_empty_read_does_not_keep_half_a_frame_alive() -> None:
 
 def test_a_typed_text_that_is_too_long_is_a_fault_of_its_form() -> None:
     keyboard = load_profile("keyboard-wedge")
-    longest = given(given(keyboard.framing).length)
+    assert isinstance(keyboard.framing, Lines)
+    longest = keyboard.framing.length
     dialogue = Dialogue(keyboard, 0)
     assert dialogue.receive(b"1" * longest + b"\r", 1_000) == [Fault.FORM]  # 32 digits
     assert dialogue.receive(b"1" * (longest + 1), 2_000) == [Fault.FORM]

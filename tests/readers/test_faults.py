@@ -19,5 +19,5 @@ def test_two_faults_never_share_a_word() -> None:
 
 
 def test_a_selftest_may_expect_every_fault_that_bytes_can_give() -> None:
-    without_bytes = {Fault.MUTE, Fault.TAKEN, Fault.LAYOUT, Fault.UNFINISHED}
+    without_bytes = {Fault.MUTE, Fault.TAKEN, Fault.LAYOUT, Fault.UNFINISHED, Fault.SINGLE}
     assert set(get_args(FaultWord)) == {"none", *(FAULTS - without_bytes)}

@@ -10,18 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.domain.card import CardId
-from agent.readers import profile as profiles
 from agent.readers.apdu import parse_hex
 from agent.readers.faults import Fault
 from agent.readers.framing import (
     STALL_MS_MAX,
-    Counted,
-    Delimited,
     Frame,
+    Framed,
     Framer,
     Line,
     Pn53x,
-    Prefixed,
     Xor8,
     pn53x_command,
     reseal,
@@ -29,16 +26,13 @@ from agent.readers.framing import (
 )
 from agent.readers.identity import card_of_frame
 from agent.readers.profile import Profile
+from agent.readers.profile_kinds import Frames, Lines
 from agent.readers.profile_rules import all_profiles, load_profile
 from tests.parts.serial_line import rdm6300_frame
 
 FRAMED = [profile for profile in all_profiles() if profile.transport != "pcsc"]
 GOOD = rdm6300_frame(bytes.fromhex("010063e9ae"))
 every_framing = pytest.mark.parametrize("profile", FRAMED, ids=lambda profile: profile.id)
-
-
-def kind_of(profile: Profile) -> str:
-    return profiles.given(profile.framing).kind
 
 
 def frames_of(results: list[Frame | Fault]) -> list[Frame]:
@@ -106,8 +100,8 @@ def test_a_million_random_bytes_invent_no_card_and_the_next_good_frame_is_read(
 def test_memory_stays_within_one_frame(profile: Profile, noise: bytes) -> None:
     framer = profile.framer(0)
     framer.feed(noise, 1_000)
-    framing = profiles.given(profile.framing)
-    longest = 260 if framing.kind == "pn53x" else profiles.given(framing.length)
+    framing = profile.framing
+    longest = framing.length if isinstance(framing, Frames | Lines) else 260
     assert len(framer._buffer) <= 2 * longest  # twice, where bytes may be stuffed
 
 
@@ -117,8 +111,9 @@ def test_memory_stays_within_one_frame(profile: Profile, noise: bytes) -> None:
 def test_a_frame_with_a_flipped_bit_is_never_another_card(
     profile: Profile, pick: int, at: int, bit: int
 ) -> None:
-    if kind_of(profile) == "line":
-        return  # text has no checksum of its own: USB and the printed code have one
+    framing = profile.framing
+    if isinstance(framing, Lines) or (isinstance(framing, Frames) and not framing.checksum):
+        return  # without a checksum of its own: USB and the printed code have one
     frames = good_frames(profile)
     raw, uid = frames[pick % len(frames)]
     damaged = bytearray(raw)
@@ -132,7 +127,7 @@ def test_a_resealed_frame_passes_its_checksum(profile: Profile) -> None:
         (frame,) = frames_of(profile.framer(0).feed(raw, 1_000))
         changed = frame.raw.replace(bytes.fromhex(uid)[1:2], b"\x11")
         other = reseal(profile.frame_format(), changed)
-        needs_end = kind_of(profile) == "line" and not other.endswith(b"\r")
+        needs_end = isinstance(profile.framing, Lines) and not other.endswith(b"\r")
         again = profile.framer(0).feed(other + (b"\r" if needs_end else b""), 1_000)
         assert all(isinstance(result, Frame) for result in again), (other.hex(" "), again)
 
@@ -225,8 +220,8 @@ XOR = Xor8(over=(1, 3), at=(3, 4), hexadecimal=False)
 
 
 def test_frames_of_one_length_have_exactly_that_length() -> None:
-    delimited = Delimited(start=b"\x02", end=b"\x03", length=5, checksum=XOR)
-    counted = Counted(length=4, checksum=Xor8(over=(0, 3), at=(3, 4), hexadecimal=False))
+    delimited = Framed(start=b"\x02", end=b"\x03", length_max=5, checksum=XOR)
+    counted = Framed(length_max=4, checksum=Xor8(over=(0, 3), at=(3, 4), hexadecimal=False))
     assert delimited.parse(b"\x02\x11\x22\x33") is None
     assert delimited.parse(b"\x02\x11\x22\x33\x03") is not None
     assert counted.parse(b"\x11\x22\x44") is None
@@ -237,17 +232,39 @@ def test_frames_of_one_length_have_exactly_that_length() -> None:
 def test_a_stated_length_beyond_the_limit_or_shorter_than_the_head_begins_no_frame(
     length: int, is_waited_for: bool
 ) -> None:
-    prefixed = Prefixed(
+    frames = Framed(
         start=b"\xaa",
         length_at=(1, 2),
-        length_adds=0,
         length_max=8,
-        end=b"",
         checksum=Xor8(over=(1, -1), at=(-1, 0), hexadecimal=False),
-        stuffing=b"",
     )
     expected = None if is_waited_for else (1, None)
-    assert prefixed.parse(bytes([0xAA, length, 0, 0])) == expected
+    assert frames.parse(bytes([0xAA, length, 0, 0])) == expected
+
+
+TEXT = Framed(start=b"\x02", end=b"\x03", length_min=2, length_max=10)
+
+
+@pytest.mark.parametrize(
+    ("received", "parsed"),
+    [
+        (b"\x02\x03", (2, Frame(b"\x02\x03", b"\x02\x03"))),
+        (b"\x0212345678\x03", (10, Frame(b"\x0212345678\x03", b"\x0212345678\x03"))),
+        (b"\x0212345678", None),
+        (b"\x02123456789", (1, None)),  # ten bytes without an end
+        (b"\x02123456789\x03", (1, None)),
+        (b"\x0212\x021234\x03", (3, None)),  # the first one was cut off
+        (b"noise\x02", (5, None)),
+    ],
+)
+def test_a_frame_of_any_length_ends_with_the_first_end(
+    received: bytes, parsed: tuple[int, Frame | None] | None
+) -> None:
+    assert TEXT.parse(received) == parsed
+
+
+def test_a_frame_without_a_checksum_is_not_resealed() -> None:
+    assert reseal(TEXT, b"\x0212\x03") == b"\x0212\x03"
 
 
 def test_a_frame_that_ends_with_the_stuffed_byte_is_read() -> None:

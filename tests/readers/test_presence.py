@@ -2,8 +2,6 @@
 
 import threading
 
-import msgspec
-
 from agent.domain.card import CardId, UidFault
 from agent.readers.events import Signal
 from agent.readers.faults import Fault
@@ -11,12 +9,12 @@ from agent.readers.identity import Detection
 from agent.readers.presence import (
     HELD_MAX,
     OUTAGE_MS_MAX,
-    SAME_PRESENCE_MS,
     Look,
     Presence,
     RecentTaps,
     presence_of,
 )
+from agent.readers.profile_kinds import SAME_PRESENCE_MS
 from agent.readers.profile_rules import load_profile
 
 A, B = (CardId("em", bytes([n] * 5)) for n in (1, 2))
@@ -177,18 +175,13 @@ def test_memory_is_bounded_however_many_cards_come() -> None:
     assert len(reader._detected) == HELD_MAX and len(recent._held) == HELD_MAX
 
 
-def test_a_profile_may_only_lengthen_the_time_of_one_presence() -> None:
-    rdm6300 = load_profile("rdm6300")
-    slow_rule = msgspec.structs.replace(rdm6300.presence, debounce_ms=SAME_PRESENCE_MS + 500)
-    slow = msgspec.structs.replace(rdm6300, presence=slow_rule)
-    for profile, same_ms in ((rdm6300, SAME_PRESENCE_MS), (slow, SAME_PRESENCE_MS + 500)):
-        reader = presence_of("counter", profile, recent_taps())
-        rule = profile.presence
-        assert isinstance(rule.gone_after_ms, int)
-        end_ms = 10_000 + rule.gone_after_ms
+def test_a_profile_tells_when_a_card_is_gone_and_nothing_else_of_a_presence() -> None:
+    for name, gone_after_ms in (("rdm6300", 400), ("pn532-hsu", 800), ("id-12la", 0)):
+        reader = presence_of("counter", load_profile(name), recent_taps())
+        end_ms = 10_000 + gone_after_ms
         assert looks(reader, (A, 10_000), (A, end_ms)) == [TAP, NOTHING]
-        last_ms = end_ms + same_ms - 1
-        assert looks(reader, (A, last_ms), (A, last_ms + same_ms)) == [AGAIN, TAP]
+        last_ms = end_ms + SAME_PRESENCE_MS - 1
+        assert looks(reader, (A, last_ms), (A, last_ms + SAME_PRESENCE_MS)) == [AGAIN, TAP]
 
 
 def test_only_a_pcsc_reader_reports_removals() -> None:

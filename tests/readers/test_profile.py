@@ -6,7 +6,7 @@ import pytest
 
 from agent.errors import ProfileError
 from agent.readers.events import Signal
-from agent.readers.framing import Counted, Delimited, Line, Pn53x, Prefixed
+from agent.readers.framing import Framed, Line, Pn53x
 from agent.readers.profile import digest_of, profiles_dir
 from agent.readers.profile_rules import all_profiles, load_profile, read_profile
 from tests.parts.profiles import PATHS, edited
@@ -29,14 +29,15 @@ def test_the_readers_that_schools_own_have_profiles() -> None:
     [
         ("rdm6300", "baud   = 9600", "baud = 299", ">= 300"),
         ("rdm6300", "baud   = 9600", "baud = 1_000_001", "<= 1000000"),
-        ("rdm6300", "revision  = 3", "revision = 0", ">= 1"),
+        ("rdm6300", "revision  = 4", "revision = 0", ">= 1"),
         ("em-18", "max_gap_ms = 30", "max_gap_ms = 0", ">= 1"),
         ("em-18", "max_gap_ms = 30", "max_gap_ms = 60_001", "<= 60000"),
         ("rdm6300", "length     = 14", "length = 513", "<= 512"),
+        ("rdm6300", "length     = 14", "length = 14\nlength_min = 0", ">= 1"),
         ("yhy632", "length_adds = 4", "length_adds = 17", "<= 16"),
         ("keyboard-wedge", "width      = 4", "width = 11", "<= 10"),
-        ("pn532-hsu", "count_at    = 1", "count_at = -13", ">= 0"),
-        ("pn532-hsu", "count_at    = 1", "count_at = 256", "<= 255"),
+        ("pn532-hsu", "count_at      = 1", "count_at = -13", ">= 0"),
+        ("pn532-hsu", "count_at      = 1", "count_at = 256", "<= 255"),
         ("pn532-hsu", "max_failures = 2", "max_failures = 11", "<= 10"),
         ("acs-acr122u", 'tech    = ["iso14443a", "felica"]', "tech = []", ">= 1"),
     ],
@@ -51,7 +52,7 @@ def test_a_number_beyond_its_limit_is_an_error(
 def test_a_number_at_its_limit_is_none(tmp_path: Path) -> None:
     for old, new in (
         ("baud   = 9600", "baud = 1_000_000"),
-        ("max_gap_ms = 30", "max_gap_ms = 60_000"),
+        ("max_gap_ms = 30", "max_gap_ms = 100"),
     ):
         read_profile(edited(tmp_path, "em-18", old, new))
 
@@ -80,9 +81,7 @@ def test_already_served_falls_back_to_refused_and_to_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("profile_id", "kind"),
     [
-        ("rdm6300", Delimited),
-        ("em-18", Counted),
-        ("7941e", Prefixed),
+        ("rdm6300", Framed),
         ("serial-scanner", Line),
         ("pn532-hsu", Pn53x),
     ],

@@ -4,11 +4,10 @@ import random
 from pathlib import Path
 
 import pytest
-from msgspec import UNSET
 
 from agent.domain.card import CardId
 from agent.readers.events import Signal
-from agent.readers.framing import Frame, reseal
+from agent.readers.framing import Frame, Framed, Line, Pn53x, reseal
 from agent.readers.identity import card_of_frame
 from agent.readers.profile import Profile, given
 from agent.readers.profile_rules import all_profiles, load_profile
@@ -94,22 +93,23 @@ def pieces_of(form: bytes) -> set[bytes]:
 
 def framed(profile: Profile, body: bytes, source: random.Random) -> bytes:
     """Return bytes in a frame of the profile, whatever they are; its checksum may be wrong."""
-    framing = profile.framing
-    if framing is UNSET or framing.kind == "line":
+    framing = profile.frame_format()
+    if isinstance(framing, Line):
         return body + b"\r"
-    if framing.kind == "pn53x":
+    if isinstance(framing, Pn53x):
         head = bytes([len(body) + 1, -len(body) - 1 & 0xFF])
         return b"\0\0\xff" + head + b"\xd5" + body + bytes([-sum(b"\xd5" + body) & 0xFF, 0])
-    start = b"" if framing.start is UNSET else bytes.fromhex(framing.start)
-    end = b"" if framing.end is UNSET else bytes.fromhex(framing.end)
-    seal = b"\0" if framing.checksum is not UNSET and framing.checksum.encoding == "raw" else b"00"
-    length = b""
-    if framing.length_at is not UNSET:
-        size = framing.length_at[1] - framing.length_at[0]
-        whole = len(start + body + seal + end) + size
-        length = (whole - int(given(framing.length_adds))).to_bytes(size, "little")
-    raw = start + length + body + seal + end
-    return reseal(profile.frame_format(), raw) if source.random() < 0.8 else raw
+    assert isinstance(framing, Framed)
+    checksum, seal, head = framing.checksum, b"", framing.start
+    if checksum is not None:
+        seal = b"00" if checksum.hexadecimal else b"\0"
+    if framing.length_at is not None:
+        first, size = framing.length_at[0], framing.length_at[1] - framing.length_at[0]
+        head = head.ljust(first, b"\0")  # an address before the length
+        whole = len(head + body + seal + framing.end) + size
+        head += (whole - framing.length_adds).to_bytes(size, "little")
+    raw = head + body + seal + framing.end
+    return reseal(framing, raw) if source.random() < 0.8 else raw
 
 
 def answers(profile: Profile, form: bytes, source: random.Random) -> list[TraceLine]:
@@ -129,10 +129,10 @@ def chunks(profile: Profile, form: bytes, source: random.Random) -> list[TraceLi
         bytes.fromhex(pattern.replace("..", "00")) for pattern in answer_patterns(profile)
     )]  # fmt: skip
     lead = source.choice(leads)
-    framing = profile.framing
-    if framing is not UNSET and framing.start is not UNSET:
-        lead = lead.removeprefix(bytes.fromhex(framing.start) + b"\0")
-    if framing is not UNSET and framing.text == "ascii-hex":
+    framing = profile.frame_format()
+    if isinstance(framing, Framed):
+        lead = lead.removeprefix(framing.start + b"\0")
+    if isinstance(framing, Line) and framing.hexadecimal:
         lead = lead.hex().encode()
     body = lead + form + source.choice([b"", b"\0", b" "])
     raw = source.choice([framed(profile, body, source), body, form])
@@ -224,6 +224,7 @@ def test_half_a_frame_and_a_damaged_one_leave_no_number_behind() -> None:
         TraceLine(100, "<", FRAME[:9]),
         TraceLine(300, "<", FRAME.replace(b"25", b"26")),
         TraceLine(600, "<", FRAME),
+        TraceLine(665, "<", FRAME),
     )
     assert b"63E9" not in received(clean)
     assert [tap[:3] for tap in taps(clean)] == [b"em:"]
@@ -290,14 +291,27 @@ def test_a_text_that_is_no_number_is_replaced_as_well() -> None:
 @pytest.mark.parametrize("number", ["0000000000", "FFFFFFFFFF"])
 def test_the_number_of_no_card_stays(number: str) -> None:
     frame = b"\x02" + number.encode() + (b"00" if number[0] == "0" else b"FF") + b"\x03"
-    clean = scrubbed_lines("rdm6300", TraceLine(0, "open"), TraceLine(100, "<", frame))
-    assert received(clean) == frame and taps(clean) == [b"rejected-uid"]
+    clean = scrubbed_lines("rdm6300", TraceLine(0, "open"), TraceLine(100, "<", 2 * frame))
+    assert received(clean) == 2 * frame and taps(clean) == [b"rejected-uid"]
 
 
-@pytest.mark.parametrize(("uid", "tap"), [("08123456", b"random"), ("8804837F", b"truncated")])
-def test_the_first_byte_that_tells_the_kind_of_a_number_stays(uid: str, tap: bytes) -> None:
+FELICA_ATR = bytes.fromhex("3B8F8001804F0CA00000030603F011000000008A")
+
+
+@pytest.mark.parametrize(
+    ("uid", "atr", "tap"),
+    [
+        ("08123456", b"", b"random"),
+        ("8804837F", b"", b"truncated"),
+        ("01FE112233445566", FELICA_ATR, b"random-f"),
+    ],
+)
+def test_the_first_bytes_that_tell_the_kind_of_a_number_stay(
+    uid: str, atr: bytes, tap: bytes
+) -> None:
     clean = scrubbed_lines(
         "acs-acr122u",
+        TraceLine(0, "card", atr),
         TraceLine(0, ">", bytes.fromhex("FFCA000000")),
         TraceLine(1, "<", bytes.fromhex(uid + "9000")),
     )
@@ -305,7 +319,7 @@ def test_the_first_byte_that_tells_the_kind_of_a_number_stays(uid: str, tap: byt
 
 
 def test_a_card_gets_one_number_in_a_trace_and_another_in_the_next() -> None:
-    lines = [TraceLine(0, "open"), TraceLine(1_000, "<", FRAME), TraceLine(9_000, "<", FRAME)]
+    lines = [TraceLine(0, "open"), *(TraceLine(ms, "<", 2 * FRAME) for ms in (1_000, 9_000))]
     first, second = (taps(scrubbed_lines("rdm6300", *lines, key=key)) for key in (b"1", b"2"))
     assert len(first) == len(second) == 2
     assert len(set(first)) == len(set(second)) == 1 and first != second
@@ -313,8 +327,8 @@ def test_a_card_gets_one_number_in_a_trace_and_another_in_the_next() -> None:
 
 def test_earlier_taps_are_computed_again() -> None:
     stale = TraceLine(5, "=", b"em:010063e9ae")
-    clean = scrubbed_lines("rdm6300", TraceLine(0, "open"), stale, TraceLine(100, "<", FRAME))
-    assert len(taps(clean)) == 1 and stale not in clean
+    clean = scrubbed_lines("rdm6300", TraceLine(0, "open"), stale, TraceLine(100, "<", 2 * FRAME))
+    assert [tap[:3] for tap in taps(clean)] == [b"em:"] and stale not in clean
 
 
 def test_a_reader_that_failed_at_start_up_leaves_a_trace_all_the_same() -> None:

@@ -1,15 +1,17 @@
 """Every serial profile on a real pty: cards, noise, signals, and a port that is unplugged."""
 
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+import serial
 
 from agent.errors import ReaderError
 from agent.readers.channel import SIGNAL_SOON_MS
-from agent.readers.dialogue import GARBLED_CHUNKS
+from agent.readers.dialogue import FAULTS_MAX, GARBLED_CHUNKS
 from agent.readers.events import (
     CardPresented,
     CardUnreadable,
@@ -18,8 +20,8 @@ from agent.readers.events import (
     Signal,
     SignalFailed,
 )
-from agent.readers.presence import SAME_PRESENCE_MS
 from agent.readers.profile import Feedback, Step, given
+from agent.readers.profile_kinds import SAME_PRESENCE_MS, Request
 from agent.readers.profile_rules import load_profile
 from agent.readers.serial_port import GOODBYE_MS_MAX, SerialReader
 from tests.parts.clocked_channel import ClockedChannel
@@ -39,6 +41,7 @@ from tests.parts.serial_line import (
     FarEnd,
     Pn532,
     PolledFarEnd,
+    Rdm880,
     Rdm6300,
     SerialLine,
     Twn4,
@@ -156,6 +159,20 @@ def test_two_cards_are_refused_and_none_of_them_is_a_tap_until_both_are_removed(
         assert bench.card() == card_of(bench.far_end, first)
 
 
+def test_an_answer_that_reports_several_cards_keeps_the_reader_up(tmp_path: Path) -> None:
+    with bench_of(Rdm880, tmp_path) as bench:
+        first, second = bench.polled.cards
+        bench.polled.field = [first, second]
+        event = bench.next()
+        assert isinstance(event, CardUnreadable) and event.fault == "many"
+        bench.wait_for_polls(2 * FAULTS_MAX)
+        assert bench.events.empty()
+        bench.polled.take_away()
+        bench.wait_for_polls(6)
+        bench.polled.hold(second)
+        assert bench.card() == card_of(bench.far_end, second)
+
+
 def test_a_card_that_stays_is_one_tap_and_one_that_comes_back_another(tmp_path: Path) -> None:
     with bench_of(Pn532, tmp_path) as bench:
         uid = bench.polled.cards[0]
@@ -164,9 +181,9 @@ def test_a_card_that_stays_is_one_tap_and_one_that_comes_back_another(tmp_path: 
         bench.wait_for_polls(13)
         assert bench.events.empty()
         bench.polled.take_away()
-        interval_ms = load_profile("pn532-hsu").poll.interval_ms
-        assert isinstance(interval_ms, int)
-        bench.wait_for_polls(SAME_PRESENCE_MS // interval_ms + 3)
+        poll = load_profile("pn532-hsu").poll
+        assert isinstance(poll, Request)
+        bench.wait_for_polls(SAME_PRESENCE_MS // poll.interval_ms + 3)
         bench.polled.hold(uid)
         assert bench.card() == card_of(bench.far_end, uid)
 
@@ -222,7 +239,7 @@ def test_wait_is_shown_in_time_by_a_reader_that_sends_nothing_meanwhile(tmp_path
     took_ms = []
     with bench_of(Rdm6300, tmp_path, profile) as bench:
         for n in range(3):
-            bench.line.hold(bytes([1, 0, 0, 0, n]), repeats=1)
+            bench.line.hold(bytes([1, 0, 0, 0, n]), repeats=2)
             begun = time.monotonic()
             event = bench.next()
             assert isinstance(event, CardPresented)
@@ -286,8 +303,8 @@ def test_a_wrong_baud_rate_is_logged_once_and_a_right_frame_is_still_read(
 
 def test_a_board_that_restarts_when_its_port_opens_is_waited_for(line: SerialLine) -> None:
     profile = load_profile("rdm6300")
-    serial = msgspec.structs.replace(given(profile.serial), dtr=False, open_delay_ms=400)
-    with thread_on(line, msgspec.structs.replace(profile, serial=serial)) as (thread, events):
+    slow = msgspec.structs.replace(given(profile.serial), dtr=False, open_delay_ms=400)
+    with thread_on(line, msgspec.structs.replace(profile, serial=slow)) as (thread, events):
         thread.start()
         pause()
         boot_text = b"ets Jan  8 2013,rst cause:2, boot mode:(3,6)\r\n"
@@ -315,7 +332,8 @@ def test_a_card_that_is_held_for_long_is_one_tap(bench: Bench) -> None:
 
 
 def test_an_all_zero_frame_with_a_right_checksum_is_refused(bench: Bench) -> None:
-    bench.line.write(b"\x02\x02\xff" + rdm6300_frame(bytes(5)) + b"\x0201" + rdm6300_frame(CARD))
+    bench.line.write(b"\x02\x02\xff" + 2 * rdm6300_frame(bytes(5)) + b"\x0201")
+    bench.line.write(2 * rdm6300_frame(CARD))
     event = bench.next()
     assert isinstance(event, CardUnreadable) and event.fault == "rejected-uid"
     assert bench.card() == "em:010063e9ae"
@@ -330,6 +348,40 @@ def test_a_port_that_is_absent_at_the_start_is_waited_for(tmp_path: Path) -> Non
         assert isinstance(down, ReaderDown) and "No such file" in down.reason
         line.plug()
         assert isinstance(events.get(timeout=10), ReaderUp)
+
+
+def test_a_line_has_the_stop_bits_and_the_parity_of_its_profile(line: SerialLine) -> None:
+    """A pty keeps the flags of stop bits and odd parity."""
+    profile = load_profile("rdm6300")
+    settings = given(profile.serial)
+    flags = {}
+    for name, changed in {
+        "8N1": settings,
+        "8N2": msgspec.structs.replace(settings, stop_bits=2),
+        "8O1": msgspec.structs.replace(settings, parity="odd"),
+    }.items():
+        with thread_on(line, msgspec.structs.replace(profile, serial=changed)) as (thread, events):
+            thread.start()
+            assert isinstance(events.get(timeout=5), ReaderUp)
+            with open(line.path, "rb", buffering=0) as port:
+                flags[name] = termios.tcgetattr(port)[2]
+        line.plug()
+    kept = termios.CSTOPB | termios.PARODD
+    assert {name: flag & kept for name, flag in flags.items()} == {
+        "8N1": 0,
+        "8N2": termios.CSTOPB,
+        "8O1": termios.PARODD,
+    }
+
+
+def test_a_port_that_refuses_the_settings_of_its_line_is_an_error(line: SerialLine) -> None:
+    """A pty has no parity: it refuses it where nothing else changes."""
+    profile = load_profile("rdm6300")
+    settings = msgspec.structs.replace(given(profile.serial), data_bits=7, parity="even")
+    reader = SerialReader(msgspec.structs.replace(profile, serial=settings), str(line.path))
+    serial.Serial(str(line.path), 9600).close()
+    with pytest.raises(ReaderError, match="refuses 9600 baud, 7E1: "):
+        reader.run(ClockedChannel(lambda event: None))
 
 
 @pytest.mark.parametrize("port", ["/dev/null", "a\0b"])

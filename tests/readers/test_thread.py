@@ -29,7 +29,7 @@ from agent.readers.thread import (
 )
 from tests.parts.clocked_channel import ClockedChannel, numbered, presence
 from tests.parts.process import wait_for
-from tests.parts.serial_line import SerialLine, rdm6300_frame
+from tests.parts.serial_line import Id12la, SerialLine
 
 Events: TypeAlias = "queue.Queue[ReaderEvent]"
 
@@ -285,12 +285,13 @@ def test_a_flooding_reader_is_one_event_and_one_when_it_is_quiet(
 
 
 class Flood:
-    """Ten thousand RDM6300 frames a second, each with another card."""
+    """Ten thousand ID-12LA frames a second, each with another card."""
 
     RATE = 10_000
 
     def __init__(self, line: SerialLine) -> None:
         self._line = line
+        self._far_end = Id12la(line)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._begun = time.monotonic()
@@ -311,7 +312,7 @@ class Flood:
                 continue
             numbers = range(self.sent + 1, self.sent + 21)
             try:
-                self._line.write(b"".join(rdm6300_frame(numbered(n).uid) for n in numbers))
+                self._line.write(b"".join(self._far_end.frame(numbered(n).uid) for n in numbers))
                 self.sent += 20
             except BlockingIOError:  # the pty is full
                 self._ended.wait(0.001)
@@ -322,11 +323,10 @@ def test_a_flood_at_one_reader_costs_no_tap_at_another(
 ) -> None:
     recent = RecentTaps(threading.Lock())
     lines = {name: SerialLine(tmp_path / name) for name in ("quiet", "flooding")}
+    profiles = {"quiet": load_profile("rdm6300"), "flooding": load_profile("id-12la")}
     for name, line in lines.items():
         line.plug()
-        config = ReaderConfig(
-            name=name, profile=load_profile("rdm6300"), port=str(line.path), device=None
-        )
+        config = ReaderConfig(name=name, profile=profiles[name], port=str(line.path), device=None)
         watched.append(reader_thread(config, events.put, recent))
         watched[-1].start()
     assert {events.get(timeout=5).reader for _ in lines} == set(lines)

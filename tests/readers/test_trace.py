@@ -96,7 +96,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path, content: byt
 def test_repeats_of_a_frame_replay_as_one_tap() -> None:
     lines = [TraceLine(0, "open")] + [TraceLine(1_000 + 65 * n, "<", FRAME) for n in range(20)]
     taps = list(replay(load_profile("rdm6300"), Trace("rdm6300", lines)))
-    assert taps == [TraceLine(1_000, "=", b"em:010063e9ae")]
+    assert taps == [TraceLine(1_065, "=", b"em:010063e9ae")]
 
 
 def test_a_mute_card_replays_as_a_fault() -> None:

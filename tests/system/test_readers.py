@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.parts.canteen import Counter, counter
 from tests.parts.process import wait_for
-from tests.parts.serial_line import SerialLine, rdm6300_frame
+from tests.parts.serial_line import Id12la, SerialLine
 
 UIDS = [bytes.fromhex(f"04c0a1{n:02x}c2d3e4") for n in range(12)]
 TAGS = [bytes.fromhex(f"01000000{n:02x}") for n in range(1, 13)]
@@ -20,12 +20,12 @@ GROWTH_KIB_MAX = 4_096
 
 def flood(line: SerialLine, ended: threading.Event) -> None:
     """Write frames of unknown cards until `ended`."""
-    n, begun = 1, time.monotonic()
+    n, begun, far_end = 1, time.monotonic(), Id12la(line)
     while not ended.is_set():
         if n > FRAMES_A_SECOND * (time.monotonic() - begun):
             ended.wait(0.001)
             continue
-        frames = (rdm6300_frame(b"\xee" + (n + k).to_bytes(4, "big")) for k in range(20))
+        frames = (far_end.frame(b"\xee" + (n + k).to_bytes(4, "big")) for k in range(20))
         with contextlib.suppress(BlockingIOError):  # the pty is full
             line.write(b"".join(frames))
         n += 20
@@ -40,9 +40,10 @@ def rss_kib(pid: int) -> int:
 def three_readers(folder: Path) -> Iterator[tuple[Counter, dict[str, SerialLine]]]:
     """Yield a counter that serves at three readers, and the lines of the two serial ones."""
     lines = {name: SerialLine(folder / name) for name in ("tags", "storm")}
+    profiles = {"tags": "rdm6300", "storm": "id-12la"}
     cards = [f"a:{uid.hex()}" for uid in UIDS] + [f"em:{uid.hex()}" for uid in TAGS]
     readers = '[[reader]]\nname = "plates"\nprofile = "acs-acr122u"\n' + "".join(
-        f'[[reader]]\nname = "{name}"\nprofile = "rdm6300"\nport = "{line.path}"\n'
+        f'[[reader]]\nname = "{name}"\nprofile = "{profiles[name]}"\nport = "{line.path}"\n'
         for name, line in lines.items()
     )
     with contextlib.ExitStack() as stack:

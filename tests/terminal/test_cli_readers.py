@@ -1,6 +1,7 @@
 """The technician's commands: profiles, devices, traces, and cards by their printed numbers."""
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -123,7 +124,7 @@ def test_a_trace_is_replayed_and_a_difference_is_reported(tmp_path: Path) -> Non
     trace = TRACES / "rdm6300.trace"
     assert "rdm6300, 2 taps, the same as in the recording" in run_agent("readers", "replay", trace)
     other = tmp_path / "other.trace"
-    other.write_text(trace.read_text().replace("= em:04bc669e2f", "= em:0000000001"))
+    other.write_text(re.sub(r"= em:\w+", "= em:0000000001", trace.read_text(), count=1))
     output = run_agent("readers", "replay", other, code=1)
     assert "the recording had other taps: em:0000000001" in output
     own = edited(tmp_path, "rdm6300", 'byte_order = "wire"', 'byte_order = "wire" # mine')

@@ -124,7 +124,7 @@ def test_the_same_reader_given_twice_is_refused(folder: Path, readers: str, is_s
             'terminale = "t-1"',
             "unknown key 'terminale'; did you mean 'terminal'",
         ),
-        ('terminal = "t-1"', "", "missing required field `terminal`"),
+        ('terminal = "t-1"', "", "key 'terminal': missing"),
         ('terminal = "t-1"', "terminal = 1", r"key 'terminal': Expected `str`, got `int`"),
         ('terminal = "t-1"', 'terminal = "t/1"', r"key 'terminal'"),
         (
