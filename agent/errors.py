@@ -50,6 +50,10 @@ class RefusedEntryError(StoreError):
     """The file works but refuses this entry: it breaks a limit, or is a second meal or storno."""
 
 
+class RoomMadeError(StoreError):
+    """The disk was full, nothing was written, and now there is room from the reserve: try again."""
+
+
 class DamagedError(StoreError):
     """The terminal's file is damaged: it gets a second name, and a new file takes its place."""
 

@@ -153,7 +153,7 @@ def tap_during_reset(folder: Path) -> Row:
     wire.connect()
     wire.settle(20 * RECORDS)
     messages = [message for message in wire.log if message[0].endswith("/changes")]
-    wire.box.db.reserve()
+    wire.box.db.make_headroom()
     quiet, busy = Series(), Series()
     loop = _Loop(wire)
     for _ in range(ROUNDS):

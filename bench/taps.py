@@ -61,7 +61,7 @@ class Counter:
             )
             sql.execute("UPDATE record SET h = ?", (Place(1, entries).n,))
         db.checkpoint()
-        db.reserve()
+        db.make_headroom()
 
     def tap(self) -> None:
         if self._taps % CARDS == 0:

@@ -1,4 +1,4 @@
-"""The terminal's file, and its headroom for a full disk (`reserve`).
+"""The terminal's file, with room to write in (`make_headroom`), and a reserve for a full disk.
 
 One connection writes and checkpoints; others only read.
 
@@ -10,22 +10,30 @@ power cut. `psow=0`: a torn 4 KiB block does not take a committed neighbour with
 import shutil
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agent.errors import DamagedError, StoreError
+from agent.errors import AgentError, DamagedError, RoomMadeError, StoreError
 from agent.sqlite_file import FAULTS, FileKind, SqliteFile
 from agent.store.cache import Cache
+from agent.store.disk_space import free_bytes, full_words
+from agent.store.reserve import LEFT_BYTES, RESERVE_BYTES, Reserve
 from agent.store.schema import APPLICATION_ID, MIGRATIONS, PAGE_BYTES
 
 BUSY_TIMEOUT_MS = 2_000  # a technician's sqlite3 may hold the file for a moment
 # 16 MiB. Checkpoints are done in quiet moments; this bounds the log on a day without one.
 WAL_PAGES_MAX = 16_384
 HEADROOM_PIECE_BYTES = 512 * 1024
-# Half of it is a week of meals of a large school on a full disk, half the log of a 500-tap lunch.
+# Of free pages in the file, and of the log of a lunch.
 HEADROOM_BYTES = 12 * 1024 * 1024
+# SQLite's codes for a disk that is full: while it writes, and while it makes its index (-shm).
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+# For these it is full if so little is free. A quota that is used up has no code of its own.
+_PERHAPS_FULL = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_CANTOPEN)
+_HARDLY_FREE_BYTES = 64 * 1024
 
 FORM = FileKind(
     owner="a terminal's",
@@ -51,35 +59,64 @@ class Database(SqliteFile[tuple[Any, ...]]):
     """The terminal's connection; `read_only` for the command line."""
 
     def __init__(
-        self, path: Path, *, read_only: bool = False, headroom_bytes: int = HEADROOM_BYTES
+        self,
+        path: Path,
+        *,
+        read_only: bool = False,
+        headroom_bytes: int = HEADROOM_BYTES,
+        reserve_bytes: int = RESERVE_BYTES,
     ) -> None:
         if read_only and not path.exists():
             raise StoreError(f"{path}: does not exist; no terminal has run here yet")
         self._headroom_bytes = headroom_bytes
+        self.reserve = Reserve(path, 0 if read_only else reserve_bytes)
         self.cache = Cache(keeps=not read_only)
-        super().__init__(path, FORM, "ro" if read_only else "rwc")
+        self._with_reserve(partial(super().__init__, path, FORM, "ro" if read_only else "rwc"))
 
     def reopen(self) -> None:
         self.cache.clear()
-        super().reopen()
+        self._with_reserve(super().reopen)
+
+    def _with_reserve(self, work: Callable[[], None]) -> None:
+        """Do work that is done whole or not at all; on a full disk again, with the reserve."""
+        while True:
+            try:
+                return work()
+            except StoreError as error:
+                if not (_is_full(self.path, error.__cause__) and self.reserve.give_back()):
+                    raise
+
+    def fault(self, what: str, error: Exception) -> AgentError:
+        """As `SqliteFile.fault`; for a full disk with what fills it."""
+        fault = super().fault(what, error)
+        if _is_full(self.path, error):
+            fault.args = (f"{fault}: disk full: {full_words(self.path.parent)}",)
+        return fault
 
     def write_one(self, statement: str, values: Sequence[object]) -> None:
         """Do one statement that is a transaction. The caller tells the cache what it changed."""
         try:
             self._require_in_place()
-            super().write_one(statement, values)
+            self._with_reserve(partial(super().write_one, statement, values))
         except StoreError:
             self.cache.clear()
             raise
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """As `SqliteFile.transaction`; afterwards the cache is empty."""
+        """As `SqliteFile.transaction`; afterwards the cache is empty.
+
+        Raise `RoomMadeError` if the disk was full and the next try has room from the reserve.
+        """
         self.cache.clear()
         self._require_in_place()
         try:
             with super().transaction() as sql:
                 yield sql
+        except StoreError as error:
+            if _is_full(self.path, error.__cause__) and self.reserve.give_back():
+                raise RoomMadeError(str(error)) from error
+            raise
         finally:
             self.cache.clear()
 
@@ -120,7 +157,13 @@ class Database(SqliteFile[tuple[Any, ...]]):
 
         Never on a tap's path.
         """
-        _, frames, done = self.only_row("PRAGMA wal_checkpoint(PASSIVE)")
+        frames = done = 0
+
+        def copy_log() -> None:
+            nonlocal frames, done
+            _, frames, done = self.only_row("PRAGMA wal_checkpoint(PASSIVE)")
+
+        self._with_reserve(copy_log)
         return bool(frames == done)
 
     def empty_log(self) -> None:
@@ -130,11 +173,11 @@ class Database(SqliteFile[tuple[Any, ...]]):
         """
         self.only_row("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def reserve(self) -> None:
-        """Reserve free pages in the file and a write-ahead log of full length.
+    def make_headroom(self) -> None:
+        """Make free pages in the file and a write-ahead log of full length, where there is room.
 
-        A disk that another program fills still takes a week of meals. A tap overwrites blocks
-        instead of allocating new ones, which takes half the time of a flush. Raise `StoreError`.
+        A tap overwrites blocks instead of allocating new ones, which takes half the time of a
+        flush. Raise `StoreError`.
         """
         log = self.path.with_name(self.path.name + "-wal")
         try:
@@ -143,9 +186,11 @@ class Database(SqliteFile[tuple[Any, ...]]):
             log_bytes = log.stat().st_size if log.exists() else 0
             if min(free * page_bytes, log_bytes) >= self._headroom_bytes // 2:
                 return  # written again only when half is gone: each time wears the card
+            if free_bytes(self.path.parent) < 2 * self._headroom_bytes + LEFT_BYTES:
+                return
             self._write_headroom()
         except (*FAULTS, OSError) as error:
-            raise self.fault("no headroom for a full disk", error) from error
+            raise self.fault("no headroom made", error) from error
         self.checkpoint()
 
     def _write_headroom(self) -> None:
@@ -159,3 +204,16 @@ class Database(SqliteFile[tuple[Any, ...]]):
         for _ in range(self._headroom_bytes // piece):
             self.sql.execute("INSERT INTO headroom VALUES (zeroblob(?))", (piece,))
         self.sql.execute("DROP TABLE headroom")
+
+
+def _is_full(path: Path, error: BaseException | None) -> bool:
+    """Return whether SQLite failed because the disk under a path is full."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code in _FULL:
+        return True
+    if code not in _PERHAPS_FULL:
+        return False
+    try:
+        return free_bytes(path.parent) < _HARDLY_FREE_BYTES
+    except OSError:
+        return False

@@ -178,7 +178,8 @@ class TerminalState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `clock_fault` is what is wrong with the clocks, and what to do; absent if nothing is known.
     `wrong_times` counts kept entries whose time was found to be wrong.
     `fault` is why the terminal answers every tap with *out of order*; members that its file would
-    give are absent then. `mirror` is "ready", or why there is no second copy of the ledger;
+    give are absent then. `disk_fault` names a disk that is nearly full, and what fills it.
+    `mirror` is "ready", or why there is no second copy of the ledger;
     absent where none is configured. `wiped`: it serves nobody until it is given work again.
     `link_fault` is why the broker does not take some messages.
     `not_booked_since` is there while entries wait and none was booked for a minute or more, and
@@ -198,6 +199,7 @@ class TerminalState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     clock_fault: str | None = None
     wrong_times: Count | None = None
     fault: str | None = None
+    disk_fault: str | None = None
     mirror: str | None = None
     wiped: bool = False
     link_fault: str | None = None

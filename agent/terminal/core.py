@@ -1,11 +1,9 @@
 """The core of a terminal: events in, effects out.
 
-The process and the simulator drive the same code.
-
-`turn` is one turn of the main loop. It has no threads, no sleeps and no I/O but the database;
-time and randomness are arguments. While the file cannot be used, taps are answered *out of order*
-and the file is tried again until it works. If a turn raises, the process ends, systemd starts it
-again, and it continues from what is on the disk.
+`turn` is one turn of the main loop, of the process and of the simulator alike. It has no threads,
+no sleeps and no I/O but the database; time and randomness are arguments. While the file cannot be
+used, taps are answered *out of order* and the file is tried again until it works. If a turn raises,
+the process ends, systemd starts it again, and it continues from what is on the disk.
 """
 
 import logging
@@ -21,7 +19,7 @@ import msgspec
 from agent.domain.card import Token
 from agent.domain.clock import Moment, Reading
 from agent.domain.timekeeper import Timekeeper
-from agent.errors import DamagedError, RecordError, StoreError
+from agent.errors import DamagedError, RecordError, RoomMadeError, StoreError
 from agent.readers.events import (
     CardPresented,
     CardUnreadable,
@@ -234,13 +232,15 @@ class Terminal:
         if self.fault is not None:
             return self.fault.summary
         ledger = self._working()
-        return status.summary(ledger.db, self._outages, ledger.backlog.fault(), self._time.fault)
+        faults = self._time.fault, ledger.housekeeping.disk.fault
+        return status.summary(ledger.db, self._outages, ledger.backlog.fault(), *faults)
 
     def status(self, moment: Moment) -> Answer:
         """Return what the terminal is doing, for `canteen-agent status`."""
         ledger = self._working()
         answer = status.status(ledger.db, self._outages, ledger.backlog, self._time, moment)
-        return {**answer, "software": self._setup.software, "mirror": self.mirror}
+        own = {"software": self._setup.software, "mirror": self.mirror}
+        return {**answer, **own, "disk": ledger.housekeeping.disk.words()}
 
     def close(self) -> None:
         """Close the file of a process that ends."""
@@ -310,13 +310,12 @@ class Terminal:
     def _with_readable_records(
         self, ledger: _Ledger, work: Callable[[], _Done], moment: Moment
     ) -> _Done:
-        """Do work that reads records before it writes.
-
-        A damaged record is deleted, and it is done again.
-        """
+        """Do work again after a damaged record was deleted, or room was made on a full disk."""
         while True:
             try:
                 return work()
+            except RoomMadeError:
+                pass
             except RecordError as error:
                 ledger.replication.drop_record(error, moment)
 
@@ -376,7 +375,8 @@ class Terminal:
     def _state(self, moment: Moment) -> Publish:
         self._state_ms = moment.mono_ms
         ledger = self._working()
-        return self._publish_state(status.state(ledger.db, ledger.backlog.fault()), moment)
+        faults = ledger.backlog.fault(), ledger.housekeeping.disk.fault
+        return self._publish_state(status.state(ledger.db, *faults), moment)
 
     def _publish_state(self, state: TerminalState, moment: Moment) -> Publish:
         state = msgspec.structs.replace(

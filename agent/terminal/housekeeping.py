@@ -1,6 +1,6 @@
 """Keeps the file small, ready and whole while nobody taps.
 
-Pruning, checkpoints, headroom, and a look for damage.
+The disk and its reserve, pruning, checkpoints, headroom, and a look for damage.
 """
 
 import logging
@@ -13,6 +13,7 @@ from agent.errors import DamagedError, StoreError
 from agent.store import pruning, reads
 from agent.store.database import Database
 from agent.store.inspection import Inspection
+from agent.terminal.disk import Disk
 
 PRUNE_EVERY_MS = 3_600_000  # one day of entries each time, so no wrong clock prunes them all
 KEPT_AT_LEAST_MS = 24 * 3_600_000  # of this boot, whatever the clock says: today's meals
@@ -33,6 +34,7 @@ class Housekeeping:
         self._pruned_ms: int | None = None
         self._day: str | None = None  # the UTC day whose entries are being pruned
         self._checkpoint_due = False
+        self.disk = Disk(db)
         self._inspection = Inspection(db)
         self._inspected_ms: int | None = None  # when the last pass ended; the start looked, too
 
@@ -44,13 +46,15 @@ class Housekeeping:
         """Do one step, no longer than a tap may wait. `tapped_ms`: when the last entry was made."""
         if moment.mono_ms - tapped_ms < QUIET_MS:
             return
+        if self.disk.step(moment.mono_ms):
+            return
         if self._pruned_ms is None:
             self._pruned_ms = moment.mono_ms  # not at the start: the time is hardly confirmed
-            self._reserve()
+            self._make_headroom()
         elif moment.mono_ms - self._pruned_ms >= PRUNE_EVERY_MS:
             if self._prune(moment) == 0:
                 self._pruned_ms = moment.mono_ms
-                self._reserve()
+                self._make_headroom()
         elif self._checkpoint_due:
             self._checkpoint_due = not self._db.checkpoint()
         else:
@@ -89,11 +93,10 @@ class Housekeeping:
             self._day = None
         return count
 
-    def _reserve(self) -> None:
+    def _make_headroom(self) -> None:
         try:
-            self._db.reserve()
+            self._db.make_headroom()
         except DamagedError:
             raise
         except StoreError as error:
-            # The disk is full: meals now use what was reserved before.
-            log.warning("%s", error)
+            log.warning("%s", error)  # meals need none

@@ -1,5 +1,6 @@
 """Starts `canteen-agent`. Without the extra `terminal` it stops with a sentence that names it."""
 
+import faulthandler
 import logging
 import sys
 
@@ -10,6 +11,9 @@ from agent.ops import journal
 
 def main() -> None:
     """Run `canteen-agent`."""
+    # SQLite's index of the log (-shm) is mapped memory. A program that cuts it ends this process;
+    # then the log has a trace, and the next start reads the log again.
+    faulthandler.enable()
     journal.set_up(level=logging.INFO, program="canteen-agent")
     sys.exit(run_guarded(_run))
 

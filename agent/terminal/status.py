@@ -14,12 +14,20 @@ from agent.terminal.control import Answer
 from agent.terminal.outages import Outages
 
 
-def summary(db: Database, outages: Outages, not_booked: NotBooked | None, clock_fault: str) -> str:
+def summary(
+    db: Database,
+    outages: Outages,
+    not_booked: NotBooked | None,
+    clock_fault: str,
+    disk_fault: str,
+) -> str:
     """Return one line for `systemctl status`."""
     own = standing(db)
     work = "wiped, serves nobody; " if own.is_wiped else ""
     if clock_fault:
         work += f"clock: {clock_fault}; "
+    if disk_fault:
+        work += f"{disk_fault}; "
     if not_booked is not None:
         return f"{work}{outages.reader_summary()}; {not_booked.sentence()}"
     waiting = f"{own.pending} entries wait for the central"
@@ -65,7 +73,7 @@ def status(
     }
 
 
-def state(db: Database, not_booked: NotBooked | None) -> TerminalState:
+def state(db: Database, not_booked: NotBooked | None, disk_fault: str) -> TerminalState:
     """Return what the file adds to the `state` message."""
     own = standing(db)
     kept = reads.counts(db)
@@ -78,6 +86,7 @@ def state(db: Database, not_booked: NotBooked | None) -> TerminalState:
         incidents=kept["incident"],
         wrong_times=kept["wrong_time"],
         wiped=own.is_wiped,
+        disk_fault=disk_fault or None,
         not_booked_since=not_booked.since if not_booked is not None else None,
         not_booked_reason=not_booked.reason if not_booked is not None else None,
     )

@@ -17,7 +17,7 @@ CHECKPOINT_EVERY = 12
 def main(path: Path) -> None:
     db = Database(path, headroom_bytes=256 * 1024)
     writes.initialise(db, town="borgo", terminal="t-1", epoch="1-0123456789abcdef")
-    db.reserve()
+    db.make_headroom()
     for n in range(standing(db).end.seq, DAYS_MAX):  # each meal has its own day
         entry = writes.append(db, meal(n % SECONDS, f"{date(2000, 1, 1) + timedelta(days=n)}"))
         print(entry.seq, entry.hash, flush=True)

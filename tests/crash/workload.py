@@ -154,7 +154,7 @@ class Workload:
 
     def run(self) -> None:
         writes.initialise(self.db, town="borgo", terminal="t-1", epoch="1-0123456789abcdef")
-        self.db.reserve()
+        self.db.make_headroom()
         self.changes(range(ACCOUNTS // 2), acked=0, reset=True, more=True)
         self.changes(range(ACCOUNTS // 2, ACCOUNTS), acked=0)
         self.taps(ACCOUNTS, "2026-11-20")

@@ -208,7 +208,7 @@ class Box:
         if self.checks_file or known_damage:
             self.db = self.ledger_file().open(self.clock.instant, known_damage)
         else:
-            self.db = Database(self.path)
+            self.db = Database(self.path, reserve_bytes=0)
             epoch = f"1-{self._bits()}"
             writes.initialise(self.db, town=TOWN, terminal=self.name, epoch=epoch)
         self.opened.append(self.db)

@@ -163,7 +163,7 @@ class Box(Process):
         self.alive = True
 
     def _open_ledger(self, known_damage: str | None) -> LedgerInMemory:
-        self.db = LedgerInMemory(self.path, headroom_bytes=0)
+        self.db = LedgerInMemory(self.path, headroom_bytes=0, reserve_bytes=0)
         epoch = f"1-{self._bits()}"
         writes.initialise(self.db, town=TOWN, terminal=self.client_id, epoch=epoch)
         if self.full:

@@ -160,7 +160,7 @@ def free_bytes(db: Database) -> int:
 
 
 def test_headroom_bytes_are_reserved_in_the_file_and_in_the_log(disk: Disk) -> None:
-    disk.db.reserve()
+    disk.db.make_headroom()
     assert free_bytes(disk.db) >= HEADROOM_BYTES * 0.95
     assert log_of(disk.db).stat().st_size >= HEADROOM_BYTES * 0.95
 
@@ -172,17 +172,17 @@ def test_the_headroom_is_written_again_only_when_half_of_it_is_used(disk: Disk) 
         """Use so many pieces; return the headroom after the next `reserve`."""
         for _ in range(count):
             writes.set_aside(disk.db, set_aside(payload))
-        disk.db.reserve()
+        disk.db.make_headroom()
         return free_bytes(disk.db)
 
-    disk.db.reserve()
+    disk.db.make_headroom()
     pieces = HEADROOM_BYTES // len(payload)
     assert used(pieces // 4) < HEADROOM_BYTES * 0.8
     assert used(pieces // 3) >= HEADROOM_BYTES * 0.95
 
 
 def test_compacting_deletes_free_pages_log_and_copies_from_before_migrations(disk: Disk) -> None:
-    disk.db.reserve()
+    disk.db.make_headroom()
     name = disk.db.path.name
     copies = [disk.db.path.with_name(f"{name}.{end}") for end in ("schema-1", "damaged-1")]
     for copy in copies:

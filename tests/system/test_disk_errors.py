@@ -1,18 +1,19 @@
 """The disk under a real agent fails or is read-only: it serves nobody, then recovers."""
 
 import os
-import subprocess
-import sys
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from agent.store.reserve import Reserve
 from tests.crash.recording import compile_recorder
 from tests.parts.broker import Listener, Mosquitto
 from tests.parts.canteen import CARDS, Canteen, canteen
-from tests.parts.process import ROOT, Process, require, wait_for
+from tests.parts.disks import fill, remount, run_again_as_namespace_root, tmpfs_at
+from tests.parts.process import Process, wait_for
 from tests.parts.town import TOWN, Terminal
 
 
@@ -78,36 +79,11 @@ def test_a_failing_disk_serves_nobody_and_the_agent_recovers(fails: str, tmp_pat
         town.check()
 
 
-def _run_again_as_namespace_root(test: str) -> None:
-    """Run a test again in a user and mount namespace, where an ordinary user may mount."""
-    namespace = [require("unshare"), "--user", "--map-root-user", "--mount"]
-    command = [*namespace, sys.executable, "-m", "pytest", test]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@contextmanager
-def tmpfs_at(folder: Path) -> Iterator[None]:
-    folder.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=64m"]
-    subprocess.run([require("mount"), *options, "none", folder], check=True, timeout=20)
-    try:
-        yield
-    finally:
-        subprocess.run([require("umount"), "-l", folder], check=True, timeout=20)
-
-
-def remount(folder: Path, how: str) -> None:
-    # With "bind" only the mount changes: in a namespace, tmpfs refuses its own uid option again.
-    options = f"remount,bind,{how}"
-    subprocess.run([require("mount"), "-o", options, folder], check=True, timeout=20)
-
-
 def test_a_read_only_state_folder_is_reported_and_used_once_it_is_writable(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     if os.geteuid() != 0:
-        _run_again_as_namespace_root(request.node.nodeid)
+        run_again_as_namespace_root(request.node.nodeid)
         return
     with one_terminal(tmp_path) as (town, listener):
         (terminal,), (line,) = town.terminals, town.lines
@@ -138,3 +114,62 @@ def test_a_read_only_state_folder_is_reported_and_used_once_it_is_writable(
             wait_for(town.all_booked, "everything booked")
             town.stop()
             town.check()
+
+
+def test_a_full_disk_serves_from_the_reserve_after_a_stop_a_restart_and_a_kill(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if os.geteuid() != 0:
+        run_again_as_namespace_root(request.node.nodeid)
+        return
+    with one_terminal(tmp_path) as (town, listener):
+        (terminal,) = town.terminals
+        folder = terminal.db.parent
+        with tmpfs_at(folder):
+            town.central.start()
+            town.start(terminal)
+            terminal.wait_for_account("a-1")
+            reserve = Reserve(terminal.db)
+            wait_for(lambda: reserve.is_whole, "the reserve", 30)
+            assert terminal.stop() == 0
+            filler = fill(folder, 0)
+            town.start(terminal)
+            for end in (terminal.stop, lambda: process_of(terminal).kill(), None):
+                for _ in range(5):
+                    town.tap(0)
+                if end is not None:
+                    end()
+                    town.start(terminal)
+            assert "Out of order" not in process_of(terminal).output()
+            assert not reserve.is_whole
+            wait_for_state(listener, b'"disk_fault":"', b"free on the file system of")
+            wait_for(town.all_booked, "everything booked")
+            filler.unlink()
+            wait_for(lambda: reserve.is_whole, "the reserve, made again", 90)
+            town.stop()
+            town.check()
+
+
+def test_an_agent_whose_index_of_the_log_was_cut_names_it_and_serves_after_the_restart(
+    tmp_path: Path,
+) -> None:
+    """Mapped memory without a page behind it ends a process by SIGBUS."""
+    with one_terminal(tmp_path) as (town, _):
+        (terminal,), (line,) = town.terminals, town.lines
+        town.central.start()
+        town.start(terminal)
+        terminal.wait_for_account("a-1")
+        town.tap(0)
+        process = process_of(terminal)
+        os.truncate(terminal.db.with_name(f"{terminal.db.name}-shm"), 0)
+        line.hold(CARDS[1])
+        wait_for(lambda: not process.is_running, "the end of the process")
+        assert process.stop() == -signal.SIGBUS
+        assert "Fatal Python error: Bus error" in process.output()
+        town.start(terminal)
+        assert town.recorded(terminal) in (1, 2)
+        town.tapped = town.recorded(terminal)
+        town.tap(0)
+        wait_for(town.all_booked, "everything booked")
+        town.stop()
+        town.check()

@@ -61,7 +61,7 @@ def test_the_state_message_says_what_waits_since_when(wire: Wire) -> None:
     wire.disconnect()
     wire.box.tap(CARD)
     down(wire, b"?")
-    state = status.state(wire.box.db, None)
+    state = status.state(wire.box.db, None, "")
     assert (state.online, state.pending, state.set_aside, state.incidents) == (True, 1, 1, 0)
     assert state.oldest_pending_at == wire.clock.instant
     assert state.last_contact_at == standing(wire.box.db).last_contact_at

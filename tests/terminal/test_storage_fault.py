@@ -234,7 +234,7 @@ def test_a_removed_write_ahead_log_costs_no_entry(wire: Wire) -> None:
 
 def test_a_full_disk_takes_a_week_of_meals(wire: Wire) -> None:
     """The headroom is in the file: SQLite may not add a page to it."""
-    wire.box.db.reserve()
+    wire.box.db.make_headroom()
     wire.box.db.sql.execute(
         f"PRAGMA max_page_count = {wire.box.db.only_row('PRAGMA page_count')[0]}"
     )

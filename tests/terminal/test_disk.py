@@ -1,0 +1,168 @@
+"""A disk that another program fills takes a week of meals, and has a voice long before."""
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.errors import StoreError
+from agent.readers.events import Signal
+from agent.store.recovery import close_without_checkpoint
+from agent.store.reserve import TAP_BYTES
+from agent.store.verify import verify
+from agent.sync.events import LinkUp, Publish
+from agent.sync.messages import TerminalState
+from agent.terminal.core import STATE_EVERY_MS
+from agent.terminal.disk import LOOK_EVERY_MS
+from agent.terminal.housekeeping import QUIET_MS
+from tests.conftest import CARD, OTHER_CARD
+from tests.parts.disks import fill, run_again_as_namespace_root, tmpfs_at
+from tests.parts.wire import Box, Wire
+
+TAPS_A_DAY, DAYS = 1_000, 5
+DAY_MS = 24 * 3_600_000
+FREE_BYTES = 1_000_000
+
+
+def stop_and_start(box: Box) -> None:
+    box.restart()
+
+
+def kill_and_start(box: Box) -> None:
+    close_without_checkpoint(box.db)
+    box.start()
+
+
+def go_on(box: Box) -> None:
+    pass
+
+
+def wire_on(folder: Path) -> Wire:
+    """Return a wire with two cards, whose terminal opens its file as the agent does."""
+    wire = Wire(folder)
+    wire.box.checks_file = True
+    wire.box.restart()
+    for card, account in ((CARD, "a-1"), (OTHER_CARD, "a-2")):
+        wire.central.add_account(account)
+        wire.central.assign(card, account)
+    wire.connect()
+    return wire
+
+
+def be_quiet(wire: Wire) -> None:
+    """Let the terminal do what it does while nobody taps."""
+    wire.clock.pass_ms(max(LOOK_EVERY_MS, QUIET_MS) + 1)
+    for _ in range(40):
+        list(wire.box.core.turn(None, wire.box.reading()))
+
+
+@pytest.mark.parametrize("between", [go_on, stop_and_start, kill_and_start])
+def test_a_week_of_meals_of_a_large_school_fits_on_a_full_disk(
+    tmp_path: Path, request: pytest.FixtureRequest, between: Callable[[Box], None]
+) -> None:
+    if os.geteuid() != 0:
+        run_again_as_namespace_root(request.node.nodeid)
+        return
+    folder = tmp_path / "disk"
+    with tmpfs_at(folder):
+        wire = wire_on(folder)
+        be_quiet(wire)
+        assert wire.box.db.reserve.is_whole and "disk" not in wire.box.core.summary()
+        between(wire.box)
+        filler = fill(folder, FREE_BYTES)
+        for _ in range(DAYS):
+            between(wire.box)
+            for n in range(TAPS_A_DAY):
+                wire.clock.pass_ms(50)
+                assert wire.box.tap((CARD, OTHER_CARD)[n % 2]) is not Signal.OUT_OF_ORDER
+            be_quiet(wire)
+            wire.clock.pass_ms(DAY_MS)
+        assert len(wire.box.entries()) == DAYS * TAPS_A_DAY
+        assert list(verify(wire.box.db)) == []
+        used = FREE_BYTES + 16 * 1024 * 1024 - wire.box.db.reserve.size_bytes
+        assert used / (DAYS * TAPS_A_DAY) < TAP_BYTES
+        filler.unlink()
+        be_quiet(wire)
+        assert wire.box.db.reserve.is_whole
+        wire.close()
+
+
+def test_a_disk_that_is_nearly_full_has_a_voice_until_there_is_room(
+    tmp_path: Path, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    if os.geteuid() != 0:
+        run_again_as_namespace_root(request.node.nodeid)
+        return
+    folder = tmp_path / "disk"
+    with tmpfs_at(folder):
+        wire = wire_on(folder)
+        filler = fill(folder, FREE_BYTES)
+        be_quiet(wire)
+        fault = f"1.0 MB free on the file system of {folder}; {folder} takes"
+        (words,) = [line for line in caplog.messages if "Disk: " in line]
+        assert fault in words and "free some space" in words
+        assert fault in wire.box.core.summary()
+        assert fault in str(wire.box.ask("status")["disk"])
+        assert fault in str(state_of(wire).disk_fault)
+        filler.unlink()
+        with caplog.at_level(logging.INFO):
+            be_quiet(wire)
+        assert "there is room again" in caplog.text
+        assert state_of(wire).disk_fault is None and "free, and a reserve for about" in str(
+            wire.box.ask("status")["disk"]
+        )
+        wire.close()
+
+
+def state_of(wire: Wire) -> TerminalState:
+    """Return the newest `state` message."""
+    wire.clock.pass_ms(STATE_EVERY_MS)
+    list(wire.box.core.turn(None, wire.box.reading()))
+    (payload,) = [
+        effect.payload
+        for effect in wire.box.core.turn(LinkUp(), wire.box.reading())
+        if isinstance(effect, Publish) and effect.topic.endswith("/state")
+    ]
+    return msgspec.json.decode(payload, type=TerminalState)
+
+
+def test_a_disk_without_any_room_names_itself_and_serves_again_when_there_is_room(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if os.geteuid() != 0:
+        run_again_as_namespace_root(request.node.nodeid)
+        return
+    folder = tmp_path / "disk"
+    with tmpfs_at(folder):
+        wire = wire_on(folder)
+        filler = fill(folder, 0)
+        with pytest.raises(StoreError, match=r"disk full: 0.0 MB free .* free some space"):
+            for _ in range(1_000):
+                wire.clock.pass_ms(50)
+                wire.box.tap(CARD)
+        recorded = len(wire.box.entries())
+        filler.unlink()
+        assert wire.box.tap(OTHER_CARD) is Signal.SERVED
+        assert len(wire.box.entries()) == recorded + 1 and list(verify(wire.box.db)) == []
+        wire.close()
+
+
+def test_a_terminal_that_starts_on_a_full_disk_serves_from_its_reserve(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if os.geteuid() != 0:
+        run_again_as_namespace_root(request.node.nodeid)
+        return
+    folder = tmp_path / "disk"
+    with tmpfs_at(folder):
+        wire = wire_on(folder)
+        be_quiet(wire)
+        wire.box.db.close()
+        fill(folder, 0)
+        wire.box.start()
+        assert wire.box.tap(CARD) is Signal.SERVED
+        assert not wire.box.db.reserve.is_whole
+        wire.close()
