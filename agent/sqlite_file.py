@@ -38,7 +38,7 @@ class FileKind:
     migrations: tuple[str, ...]
     pragmas: tuple[str, ...]
     options: str
-    functions: Mapping[str, Callable[[bytes], int]]
+    functions: Mapping[str, Callable[..., int | str]]
     busy_timeout_ms: int
     error: type[AgentError]
     damaged: type[AgentError]

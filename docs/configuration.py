@@ -55,6 +55,7 @@ TABLES: tuple[tuple[str, type, dict[str, str]], ...] = (
             "state_dir": "The folder of the database, the lock and the control socket.",
             "card_key_file": "The town's card key, a copy of the file that the central writes.",
             "mirror": "A folder on another medium, for a second copy of the ledger.",
+            "watch_group": "The group whose programs may look at the terminal, over `watch.sock`.",
         },
     ),
     (

@@ -1,7 +1,7 @@
 """The client side of the control socket: commands on the same machine ask a running agent.
 
-One JSON line each way: `{"do": …, "arguments": {…}}`, then the members of the answer, or `error`
-with a sentence.
+One JSON line each way: `{"v": 1, "id": …, "do": …, "arguments": {…}}`, then `id` and the members of
+the answer, or `error` with a sentence.
 """
 
 import json
@@ -11,6 +11,8 @@ from pathlib import Path
 
 from agent.errors import AgentError
 
+VERSION = 1
+"""Of the control interface; another one is refused with a sentence."""
 ANSWER_BYTES_MAX = 1_048_576
 """An answer is a status or an entry; a larger one comes from another program's socket."""
 ANSWER_WAIT_S = 5.0
@@ -20,7 +22,8 @@ READ_BYTES = 4_096
 
 def ask(path: Path, do: str, **arguments: object) -> dict[str, object]:
     """Return the running agent's answer. Raise `AgentError` if none runs, or if it refuses."""
-    request = json.dumps({"do": do, "arguments": arguments}).encode() + b"\n"
+    message = {"v": VERSION, "id": "1", "do": do, "arguments": arguments}
+    request = json.dumps(message).encode() + b"\n"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
         peer.settimeout(ANSWER_WAIT_S + 1)
         try:
@@ -34,6 +37,7 @@ def ask(path: Path, do: str, **arguments: object) -> dict[str, object]:
                 f"{path}: no agent answers ({error}); check that it runs and that your user may"
                 " open this socket"
             ) from error
+    answer.pop("id", None)
     if "error" in answer:
         raise AgentError(str(answer["error"]))
     return answer

@@ -95,6 +95,17 @@ class EpochCopy:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountLine:
+    """An account in a list for the staff. No money and no category."""
+
+    account: str
+    label: str | None
+    group: str | None
+    dish: str | None
+    has_eaten: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SealedBody:
     """An entry as the file keeps it: hash (32 bytes) and canonical JSON without the hash."""
 

@@ -59,7 +59,8 @@ class ReaderTable(Struct, frozen=True, forbid_unknown_fields=True):
 class File(Struct, frozen=True, forbid_unknown_fields=True):
     """agent.toml as written.
 
-    `mirror` is a folder on another medium for a second copy of the ledger.
+    `mirror` is a folder on another medium for a second copy of the ledger. `watch_group` is the
+    group that may look at the terminal, but not change anything.
     """
 
     town: Id
@@ -70,6 +71,7 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
     state_dir: str = "/var/lib/canteen-agent"
     card_key_file: str = "credential:card-key"
     mirror: str | None = None
+    watch_group: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,7 @@ class Config:
     broker: Broker
     readers: tuple[ReaderConfig, ...]
     mirror: Path | None
+    watch_group: str | None
 
     @property
     def database(self) -> Path:
@@ -92,6 +95,10 @@ class Config:
     @property
     def control_socket(self) -> Path:
         return self.state_dir / "control.sock"
+
+    @property
+    def watch_socket(self) -> Path:
+        return self.state_dir / "watch.sock"
 
     def __repr__(self) -> str:
         return f"Config({self.town}/{self.terminal})"
@@ -137,6 +144,7 @@ def load_config(path: Path) -> Config:
         broker=_broker(path, file.broker),
         readers=_readers(path, file.reader),
         mirror=path.parent / file.mirror if file.mirror is not None else None,
+        watch_group=file.watch_group,
     )
 
 

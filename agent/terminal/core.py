@@ -51,6 +51,7 @@ from agent.terminal.control import Answer, Request
 from agent.terminal.counter import Counter
 from agent.terminal.events import Effect, Event
 from agent.terminal.housekeeping import Housekeeping
+from agent.terminal.lookups import Lookups
 from agent.terminal.outages import Outages
 from agent.terminal.replication import Replication
 from agent.terminal.requests import Requests
@@ -266,7 +267,7 @@ class Terminal:
             replication,
             Housekeeping(db, setup.zone),
             Backlog(db, self._outages, replication),
-            Requests(counter, self._time, self.status),
+            Requests(counter, Lookups(counter), self._time, self.status),
             wrong_times,
         )
         self._damage = None

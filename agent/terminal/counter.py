@@ -211,6 +211,15 @@ class Counter:
         log.info("closing: %d trays counted, %d meals served", trays, served, extra=fields)
         return entry
 
+    def service_of(self, day: Day | None, moment: Moment) -> ServiceNow:
+        """Return the present service, or the next one by id; on another day where one is named."""
+        now = self._service(moment) or any_service(
+            reads.services(self.db), self._today(moment), outside_hours=True
+        )
+        if now is None:
+            raise AgentError("the central has sent no service yet")
+        return now if day is None else ServiceNow(service=now.service, day=day, outside_hours=False)
+
     def data_age_ms(self, moment: Moment) -> int | None:
         """Return the age of the central's last answer, None if that is not known."""
         return self.time.data_age_ms(moment, standing(self.db).last_contact_at)

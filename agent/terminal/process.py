@@ -18,6 +18,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
+import msgspec
+
 from agent.domain.clock import Reading, format_instant
 from agent.errors import AgentError, StoreError
 from agent.ops.clock import boot_id, read_clock
@@ -33,12 +35,13 @@ from agent.sync.ledger_file import end_of
 from agent.sync.link import MqttLink
 from agent.sync.topics import Topics
 from agent.terminal.config import Config
-from agent.terminal.control import ControlSocket
+from agent.terminal.control import LOOKING, ControlSocket, Request, Watchers
 from agent.terminal.core import Setup, Terminal, last_will
 from agent.terminal.events import Effect, Event
 from agent.terminal.export import pieces, write_export
 from agent.terminal.inbox import Inbox
 from agent.terminal.mirror import Mirror
+from agent.terminal.watching import Watching
 
 IDLE_MS_MAX = 1_000
 # A busy thread must not block a tap: every sqlite3 call gives up the interpreter's lock.
@@ -70,7 +73,18 @@ class App:
         self._mirror = None
         if config.mirror is not None:
             self._mirror = Mirror(config.mirror, config.terminal, end_of)
-        self._control = ControlSocket(config.control_socket, self._inbox.put)
+        self._watchers = Watchers()
+        self._watching = Watching(self._terminal)
+        self._sockets = [
+            ControlSocket(config.control_socket, self._inbox.put, self._watchers),
+            ControlSocket(
+                config.watch_socket,
+                self._inbox.put,
+                self._watchers,
+                allowed=LOOKING,
+                group=config.watch_group,
+            ),
+        ]
         late = RecentTaps(threading.Lock())
         self._readers = {
             reader.name: reader_thread(reader, self._inbox.put, late) for reader in config.readers
@@ -84,7 +98,7 @@ class App:
             signal.signal(number, self._on_signal)
         clean = False
         try:
-            self._control.start()
+            self._open_sockets()
             for reader in self._readers.values():
                 reader.start()
             self._link.start()
@@ -98,6 +112,10 @@ class App:
                     reader.show_out_of_order()
             self._stop()
         return 0
+
+    def _open_sockets(self) -> None:
+        for control in self._sockets:
+            control.start()
 
     def _setup(self) -> Setup:
         config = self._config
@@ -152,15 +170,40 @@ class App:
     def _turn(self, event: Event | None, reading: Reading) -> None:
         if self._terminal.fault is not None:
             # The state directory was read-only or missing; this turn may find it usable again.
-            self._control.start()
+            self._open_sockets()
+        if isinstance(event, Request) and event.do == "watch":
+            self._answer_watcher(event, reading)
+            event = None
         for effect in self._terminal.turn(event, reading):
             self._perform(effect)
+        if self._watchers:
+            self._send_news(reading)
         for thread in self._readers.values():
             thread.watch()
         if self._terminal.fault is not None or self._mirror is None:
             return
         if not isinstance(event, CardPresented | CardUnreadable):
             self._copy_on(self._mirror)
+
+    def _answer_watcher(self, request: Request, reading: Reading) -> None:
+        if not request.claim():
+            return
+        try:
+            snapshot = self._watching.snapshot(self._terminal.moment(reading))
+            request.answer(**msgspec.to_builtins(snapshot))
+        except StoreError as error:
+            request.answer(error=f"out of order: {error}")
+            for effect in self._terminal.take_fault(error, reading):
+                self._perform(effect)
+
+    def _send_news(self, reading: Reading) -> None:
+        """Send what is new to the watchers, after the lights."""
+        try:
+            for news in self._watching.news(self._terminal.moment(reading)):
+                self._watchers.send(msgspec.json.encode(news) + b"\n")
+        except StoreError as error:
+            for effect in self._terminal.take_fault(error, reading):
+                self._perform(effect)
 
     def _log_start(self) -> None:
         config = self._config
@@ -207,7 +250,8 @@ class App:
         topic, payload = last_will(self._config.town, self._config.terminal)
         self._link.publish(Publish(topic=topic, payload=payload, retain=True))
         self._link.stop()
-        self._control.close()
+        for control in self._sockets:
+            control.close()
         if self._mirror is not None:
             self._mirror.stop()
         self._terminal.close()

@@ -14,6 +14,7 @@ from agent.domain.timekeeper import Timekeeper
 from agent.errors import AgentError, RefusedEntryError, StoreError
 from agent.terminal.control import Answer, Request
 from agent.terminal.counter import Counter, LateMeal
+from agent.terminal.lookups import Lookups
 
 log = logging.getLogger("agent.terminal")
 
@@ -31,6 +32,7 @@ class Requests:
     """`status` returns what the terminal is doing."""
 
     counter: Counter
+    lookups: Lookups
     time: Timekeeper
     status: Callable[[Moment], Answer]
 
@@ -71,6 +73,8 @@ class Requests:
             case "closing":
                 trays = msgspec.convert(arguments["trays"], int)
                 return _recorded(self.counter.close(trays, moment))
+            case "classes" | "class" | "search" | "credit":
+                return Answered(self.lookups.answer(request, moment))
             case unknown:
                 return Answered({"error": f"this agent does not know the request {unknown!r}"})
 

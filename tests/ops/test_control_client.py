@@ -16,6 +16,7 @@ from agent.ops.control_client import (
     ANSWER_BYTES_MAX,
     ANSWER_WAIT_S,
     READ_BYTES,
+    VERSION,
     ask,
     read_line,
 )
@@ -49,7 +50,8 @@ def path(tmp_path: Path) -> Path:
 def test_a_request_and_its_answer_are_one_line_each(path: Path) -> None:
     with answering(path, b'{"seq": 8}\n') as requests:
         assert ask(path, "storno", seq=7) == {"seq": 8}
-    assert json.loads(requests[0]) == {"do": "storno", "arguments": {"seq": 7}}
+    sent = {"v": VERSION, "id": "1", "do": "storno", "arguments": {"seq": 7}}
+    assert json.loads(requests[0]) == sent
 
 
 def test_a_refusal_is_an_error_with_its_sentence(path: Path) -> None:

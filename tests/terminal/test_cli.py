@@ -10,7 +10,7 @@ from agent.domain.ledger import SEQ_MAX
 from agent.store.salvage import MAGIC
 from agent.sync.events import Arrived
 from agent.terminal.cli import TRAYS_MAX
-from agent.terminal.control import ControlSocket, Request
+from agent.terminal.control import ControlSocket, Request, Watchers
 from agent.terminal.process import lock_state_dir
 from tests.parts.town import run_agent
 from tests.parts.wire import Wire
@@ -74,7 +74,7 @@ def requests(tmp_path: Path) -> Iterator[list[Request]]:
 
     (tmp_path / "agent.toml").write_text(AGENT_TOML, encoding="utf-8")
     (tmp_path / "state").mkdir()
-    control = ControlSocket(tmp_path / "state" / "control.sock", answer)
+    control = ControlSocket(tmp_path / "state" / "control.sock", answer, Watchers())
     control.start()
     yield received
     control.close()

@@ -1,5 +1,6 @@
 """The control socket: one line each way, within its limits, whatever a client sends."""
 
+import contextlib
 import json
 import socket
 import stat
@@ -7,12 +8,26 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from agent.errors import AgentError
-from agent.ops.control_client import ANSWER_WAIT_S, ask
-from agent.terminal.control import REQUEST_BYTES_MAX, SOCKET_MODE, ControlSocket, Request
+from agent.ops.control_client import ANSWER_WAIT_S, VERSION, ask
+from agent.terminal.control import (
+    CONNECTIONS_MAX,
+    IDLE_S,
+    LOOKING,
+    NEWS_MAX,
+    REQUEST_BYTES_MAX,
+    REQUEST_EVERY_MS,
+    REQUESTS_AT_ONCE_MAX,
+    SOCKET_MODE,
+    ControlSocket,
+    Request,
+    Watchers,
+)
+from tests.parts.process import wait_for
 
 Listen = Callable[[Callable[[Request], bool]], Path]
 
@@ -31,7 +46,7 @@ def listen(tmp_path: Path) -> Iterator[Listen]:
     sockets: list[ControlSocket] = []
 
     def start(enqueue: Callable[[Request], bool]) -> Path:
-        control = ControlSocket(tmp_path / "control.sock", enqueue)
+        control = ControlSocket(tmp_path / "control.sock", enqueue, Watchers())
         sockets.append(control)
         control.start()
         return tmp_path / "control.sock"
@@ -44,6 +59,11 @@ def listen(tmp_path: Path) -> Iterator[Listen]:
 @pytest.fixture
 def path(listen: Listen) -> Path:
     return listen(echo)
+
+
+def line_of(do: str, version: int = VERSION, **arguments: object) -> bytes:
+    message = {"v": version, "id": "7", "do": do, "arguments": arguments}
+    return json.dumps(message).encode() + b"\n"
 
 
 def answer_to(path: Path, line: bytes) -> dict[str, object]:
@@ -73,7 +93,7 @@ def test_a_malformed_request_is_refused_and_the_next_one_answered(path: Path, li
 
 def padded(request_bytes: int) -> bytes:
     """Return a request of so many bytes, its newline included."""
-    start, end = b'{"do":"status","arguments":{"x":"', b'"}}\n'
+    start, end = b'{"v":1,"id":"1","do":"status","arguments":{"x":"', b'"}}\n'
     return start + b"x" * (request_bytes - len(start) - len(end)) + end
 
 
@@ -95,7 +115,7 @@ def test_a_client_that_sends_nothing_is_left_after_answer_wait_s(path: Path) -> 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent:
         silent.connect(str(path))
         began = time.monotonic()
-        assert answer_to(path, b'{"do":"status","arguments":{}}\n')["did"] == "status"
+        assert answer_to(path, line_of("status"))["did"] == "status"
         assert time.monotonic() - began < 2 * ANSWER_WAIT_S
 
 
@@ -109,8 +129,8 @@ def test_a_request_without_an_answer_is_abandoned_after_answer_wait_s(listen: Li
 
     path = listen(keep)
     began = time.monotonic()
-    answer = answer_to(path, b'{"do":"storno","arguments":{}}\n')
-    assert answer == {"error": f"nothing was done: no answer within {ANSWER_WAIT_S:.0f} s"}
+    answer = answer_to(path, line_of("storno"))
+    assert answer["error"] == f"nothing was done: no answer within {ANSWER_WAIT_S:.0f} s"
     assert time.monotonic() - began >= ANSWER_WAIT_S
     assert not requests[0].claim()
 
@@ -130,7 +150,7 @@ def test_without_its_folder_the_reason_is_logged_once_and_a_later_start_works(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "state" / "control.sock"
-    control = ControlSocket(path, echo)
+    control = ControlSocket(path, echo, Watchers())
     for _ in range(3):
         control.start()
     assert caplog.text.count("Control socket unavailable") == 1
@@ -138,4 +158,108 @@ def test_without_its_folder_the_reason_is_logged_once_and_a_later_start_works(
     for _ in range(2):
         control.start()
     assert ask(path, "status") == {"did": "status"}
+    control.close()
+
+
+def test_one_connection_takes_many_requests_and_each_answer_has_its_id(path: Path) -> None:
+    with connected(path) as (peer, lines):
+        for number in range(5):
+            peer.sendall(line_of("status").replace(b'"7"', f'"{number}"'.encode()))
+            assert json.loads(lines.readline()) == {"id": str(number), "did": "status"}
+
+
+@contextlib.contextmanager
+def connected(path: Path) -> Iterator[tuple[socket.socket, BinaryIO]]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        peer.settimeout(3 * ANSWER_WAIT_S)
+        peer.connect(str(path))
+        with peer.makefile("rb") as lines:
+            yield peer, lines
+
+
+def test_another_version_is_refused_with_a_sentence(path: Path) -> None:
+    refused = answer_to(path, line_of("status", version=VERSION + 1))
+    assert refused == {
+        "id": "7",
+        "error": f"this agent speaks version {VERSION} of the control interface",
+    }
+
+
+def test_a_program_that_loops_is_stopped(path: Path) -> None:
+    with connected(path) as (peer, lines):
+        peer.sendall(line_of("status") * (REQUESTS_AT_ONCE_MAX + 20))
+        answers = [json.loads(line) for line in lines]
+    assert answers[-1] == {"error": "too many requests; wait a second"}
+    assert REQUESTS_AT_ONCE_MAX < len(answers) < REQUESTS_AT_ONCE_MAX + 20
+    assert REQUEST_EVERY_MS * 20 <= 1_000 <= IDLE_S * 1_000
+
+
+def test_so_many_programs_may_be_connected(path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(CONNECTIONS_MAX):
+            peer, lines = stack.enter_context(connected(path))
+            peer.sendall(line_of("status"))
+            lines.readline()
+        _, lines = stack.enter_context(connected(path))
+        refused = json.loads(lines.readline())
+        assert refused == {"error": f"{CONNECTIONS_MAX} programs are connected; close one"}
+    wait_for(lambda: "did" in answer_to(path, line_of("status")), "a free place")
+
+
+def test_the_socket_for_looking_takes_nothing_that_changes_anything(tmp_path: Path) -> None:
+    path = tmp_path / "watch.sock"
+    control = ControlSocket(path, echo, Watchers(), allowed=LOOKING)
+    control.start()
+    for do in ("storno", "meal", "closing", "day", "credit", "class", "search"):
+        refused = str(answer_to(path, line_of(do))["error"])
+        assert refused == f"this socket is for looking; {do} needs control.sock"
+    assert ask(path, "status") == {"did": "status"}
+    control.close()
+
+
+def test_a_group_that_does_not_exist_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    control = ControlSocket(tmp_path / "watch.sock", echo, Watchers(), group="no-such-group")
+    control.start()
+    assert "there is no group" in caplog.text and "no-such-group" in caplog.text
+    control.close()
+
+
+def snapshot(request: Request) -> bool:
+    request.answer(kind="snapshot", number=1)
+    return True
+
+
+def test_a_watcher_gets_a_snapshot_and_then_every_later_line(tmp_path: Path) -> None:
+    path, watchers = tmp_path / "control.sock", Watchers()
+    control = ControlSocket(path, snapshot, watchers)
+    control.start()
+    assert not watchers
+    with connected(path) as (peer, lines):
+        peer.sendall(line_of("watch"))
+        assert json.loads(lines.readline()) == {"id": "7", "kind": "snapshot", "number": 1}
+        for number in range(1, 4):  # the first one is in the snapshot
+            watchers.send(json.dumps({"number": number}).encode() + b"\n")
+        assert [json.loads(lines.readline())["number"] for _ in range(2)] == [2, 3]
+    wait_for(lambda: not watchers, "the end of the watcher")
+    control.close()
+
+
+def test_a_watcher_that_reads_nothing_is_dropped_and_holds_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, watchers = tmp_path / "control.sock", Watchers()
+    control = ControlSocket(path, snapshot, watchers)
+    control.start()
+    with connected(path) as (peer, lines):
+        peer.sendall(line_of("watch"))
+        lines.readline()
+        line = json.dumps({"number": 2, "x": "x" * 4_000}).encode() + b"\n"
+        began = time.monotonic()
+        for _ in range(10 * NEWS_MAX):
+            watchers.send(line)
+        assert time.monotonic() - began < 1
+        assert not watchers and "too slow and was dropped" in caplog.text
+        assert sum(1 for _ in lines) <= 10 * NEWS_MAX  # and the connection ends
     control.close()

@@ -1,0 +1,98 @@
+"""Prints docs/reference/control.md: the local interface, from the types of its messages.
+
+`python -m docs.control` writes the page, `--check` ends with 1 when it differs.
+"""
+
+import inspect
+import json
+import sys
+from typing import get_args
+
+import msgspec
+
+from agent.ops import control_messages as messages
+from docs import printed
+
+PAGE = printed.ROOT / "docs" / "reference" / "control.md"
+SCHEMA = PAGE.with_name("control.schema.json")
+HEAD = """# The local interface
+
+```
+$ socat - UNIX-CONNECT:/var/lib/canteen-agent/control.sock
+{"v":1,"id":"1","do":"search","arguments":{"text":"rossi"}}
+{"id":"1","eaters":[{"account":"a-17","label":"Rossi M.","group":"2B"}]}
+{"v":1,"id":"2","do":"watch","arguments":{}}
+{"id":"2","kind":"snapshot","number":41,"taps":[],"counters":{},"condition":{}}
+{"kind":"tapped","number":42,"tap":{"epoch":"1-0f","seq":7,"word":"served"}}
+```
+
+Programs on the same machine ask a running terminal over two Unix sockets in its state folder.
+The screen and the commands `status`, `storno`, `meal`, `day` and `close` use them.
+
+* A request is one line of JSON. `v` is 1, `id` is any text and comes back with the answer.
+* An answer has `id`, then its members, or `error` with a sentence.
+  Answers come in the order of the requests.
+* After `watch` come lines until the program hangs up: first a snapshot, then news.
+  Each line has a `number`, which only grows. No line has money in it.
+* A watcher that does not read is dropped. It connects again, and begins with a new snapshot.
+* A repeated request does nothing twice: a second meal is *already served*, a second undo
+  *was undone already*.
+* `control.sock` takes every request. `watch.sock` takes `watch`, `status` and `classes` only.
+  The group of the first is the agent's, that of the second is `watch_group` of agent.toml.
+
+| request | arguments | answer |
+|---|---|---|
+| `watch` | | a snapshot, then news |
+| `status` | | [the status](metrics.md) |
+| `storno` | `seq`, or nothing for the newest meal | the entry |
+| `meal` | `account`; for a past day `day` and `service` | the entry |
+| `closing` | `trays` | the entry, with `served` |
+| `day` | `day` | the day, and how far the time is trusted |
+| `classes` | | `classes`: how many accounts each class has |
+| `class` | `class`, perhaps `day` | `eaters` |
+| `search` | `text`: of a name, class, id, or a number printed on a card | `eaters`, 20 at most |
+| `credit` | `account` | one child's credit |
+
+The same for programs is `docs/reference/control.schema.json`.
+Both are printed from the types of the messages, by `python -m docs.control`.
+"""
+SHOWN = (
+    *get_args(messages.News),
+    messages.Tap,
+    messages.Counters,
+    messages.Condition,
+    messages.Eater,
+    messages.Credit,
+)
+
+
+def text() -> str:
+    """Return the page."""
+    words = ",\n".join(f"`{word.value}`" for word in messages.Word)
+    sections = [_section(shape) for shape in SHOWN]
+    return f"{HEAD}\nThe words of an outcome:\n{words}.\n" + "".join(sections)
+
+
+def _section(shape: type[msgspec.Struct]) -> str:
+    tag = shape.__struct_config__.tag
+    title = f"`{tag}`" if tag else shape.__name__
+    members = "\n".join(f"* `{field.encode_name}`" for field in msgspec.structs.fields(shape))
+    description = inspect.cleandoc(shape.__doc__ or "")
+    return f"\n## {title}\n\n{description}\n\n{members}\n"
+
+
+def schema() -> str:
+    """Return the JSON Schema of all lines and of the lists in answers."""
+    shapes = [messages.News, messages.Eater, messages.Credit]
+    _, components = msgspec.json.schema_components(shapes, ref_template="#/$defs/{name}")
+    document = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": components}
+    return json.dumps(document, indent=1) + "\n"
+
+
+def main(check: bool) -> int:
+    """Write the page, or check it."""
+    return printed.finish({PAGE: text(), SCHEMA: schema()}, check=check)
+
+
+if __name__ == "__main__":
+    sys.exit(main(printed.wants_check()))
