@@ -1,7 +1,7 @@
 """Damage a killed terminal's files at random and start again: python -m tests.rot --faults 1000.
 
 Each fault begins from the same files. The ledger is opened by the function with which the agent
-opens it, and compared with what was promised by a light.
+opens it, some of them by an agent, and compared with what was promised by a light.
 """
 
 import argparse
@@ -10,8 +10,10 @@ import random
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from agent.errors import StoreError
@@ -19,10 +21,12 @@ from agent.store.recovery import LedgerFile
 from agent.terminal.export import write_export
 from docs import printed
 from tests.crash.__main__ import memory
+from tests.rot.agents import open_with_agent
 from tests.rot.faults import FAULTS
 from tests.rot.victim import Files, Found, Victim, look, make
 from tests.store.disk import AT, TERMINAL, TOWN
 
+Opening = Callable[[Files, Path, Victim], Found]
 PAGE = printed.ROOT / "docs" / "reference" / "damage.md"
 CLASSES = (
     "nothing wrong",
@@ -34,7 +38,8 @@ CLASSES = (
 HEAD = """# Damaged files
 
 Printed by `make rot`. A process appends 80 entries and is killed. Then its files are damaged
-at a random place, {count} times in each way, and the ledger is opened as the agent does it.
+at a random place, {count} times in each way, and the ledger is opened by the agent's function.
+A second table is of {agents} in each way that a whole agent opened: it starts, answers, stops.
 
 * *nothing wrong*: every entry is there, and every balance is right.
 * *noticed, nothing lost*: an incident names the damage.
@@ -55,24 +60,32 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=1_000, metavar="N", help="of each kind")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
+    parser.add_argument("--agents", type=int, default=10, metavar="N", help="of each kind")
     given = parser.parse_args()
-    lines = ["| fault | " + " | ".join(CLASSES) + " |", "|---|" + "---|" * len(CLASSES)]
-    bad = 0
+    tables, bad = "", 0
     with tempfile.TemporaryDirectory(dir=memory()) as text:
         victim = make(Path(text))
-        with ProcessPoolExecutor(2, initializer=_be_quiet) as pool:
-            for name in FAULTS:
-                seeds = range(given.seed, given.seed + given.faults)
-                work = [(victim, name, seed) for seed in seeds]
-                counts = Counter(pool.map(try_one, *zip(*work, strict=True), chunksize=25))
-                bad += counts["AVOIDABLE"] + counts["UNNOTICED"]
-                lines.append(f"| {name} | " + " | ".join(str(counts[c]) for c in CLASSES) + " |")
-                print(lines[-1], flush=True)
-    table = "\n".join(lines) + "\n"
+        for open_files, count in ((open_with, given.faults), (open_with_agent, given.agents)):
+            seeds = range(given.seed, given.seed + count)
+            table, worst = _table(partial(try_one, victim, open_files), seeds)
+            tables, bad = f"{tables}\n{table}", bad + worst
     if given.write:
-        PAGE.write_text(HEAD.format(count=f"{given.faults:,}") + table, encoding="utf-8")
-    print(table)
+        head = HEAD.format(count=f"{given.faults:,}", agents=given.agents)
+        PAGE.write_text(head + tables.lstrip(), encoding="utf-8")
     return 1 if bad else 0
+
+
+def _table(try_fault: Callable[[str, int], str], seeds: Sequence[int]) -> tuple[str, int]:
+    """Return the printed table of all faults, and how many were unnoticed or avoidable."""
+    lines = ["| fault | " + " | ".join(CLASSES) + " |", "|---|" + "---|" * len(CLASSES)]
+    bad = 0
+    with ProcessPoolExecutor(2, initializer=_be_quiet) as pool:
+        for name in FAULTS:
+            counts = Counter(pool.map(partial(try_fault, name), seeds, chunksize=5))
+            bad += counts["AVOIDABLE"] + counts["UNNOTICED"]
+            lines.append(f"| {name} | " + " | ".join(str(counts[c]) for c in CLASSES) + " |")
+            print(lines[-1], flush=True)
+    return "\n".join(lines) + "\n", bad
 
 
 def _be_quiet() -> None:
@@ -80,12 +93,12 @@ def _be_quiet() -> None:
     logging.disable(logging.CRITICAL)
 
 
-def try_one(victim: Victim, name: str, seed: int) -> str:
+def try_one(victim: Victim, open_files: Opening, name: str, seed: int) -> str:
     """Return the class of one fault; print what is worst."""
     files = FAULTS[name](victim, random.Random(f"{name} {seed}"))
     with tempfile.TemporaryDirectory(dir=memory()) as text:
         try:
-            found = open_with(files, Path(text), victim)
+            found = open_files(files, Path(text), victim)
         except StoreError as error:
             print(f"{name}, seed {seed}: {error}")
             return "UNNOTICED"
