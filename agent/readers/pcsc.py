@@ -37,6 +37,8 @@ BUSY_WAIT_MS = 50
 # A present card that cannot be read is reported after this time, and asked once a second from then
 # on. Longer than pcscd takes to notice a removal: it looks every 0.4 s.
 UNREAD_MS = 700
+# How often one exchange is repeated: another program may reset a card each time it connects to it.
+RESETS_MAX = 30
 # ISO 7816-4: an answer ends with SW1 and SW2.
 STATUS_BYTES = 2
 
@@ -321,7 +323,9 @@ class _Connection:
         apdu = list(parse_hex(send))
         self._channel.trace(">", bytes(apdu))
         code, answer = self.call(scard.SCardTransmit, handle, pci(protocol), apdu)
-        if code == scard.SCARD_W_RESET_CARD:  # another program has reset it: try once more
+        for _ in range(RESETS_MAX):
+            if code != scard.SCARD_W_RESET_CARD:
+                break
             share, disposition = scard.SCARD_SHARE_SHARED, scard.SCARD_LEAVE_CARD
             code, protocol = self.call(scard.SCardReconnect, handle, share, protocol, disposition)
             if code == scard.SCARD_S_SUCCESS:

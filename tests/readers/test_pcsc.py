@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.readers.events import Signal
-from agent.readers.pcsc import BUSY_WAIT_MS, UNREAD_MS
+from agent.readers.pcsc import BUSY_WAIT_MS, RESETS_MAX, UNREAD_MS
 from agent.readers.pending_signal import LIGHTS_MAX
 from agent.readers.profile_rules import load_profile
 from tests.parts.other_programs import HOLDER, OTHER_PROGRAM
@@ -234,6 +234,8 @@ def test_no_child_sees_the_light_of_another(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["reset", "exclusive"])
 def test_another_program_that_uses_the_card_costs_no_tap(bench: Bench, how: str) -> None:
+    """It resets the card twenty times, fewer than `RESETS_MAX`: each light is sent all the same."""
+    assert RESETS_MAX > 20
     log = bench.probe.log.with_name("other.log")
     command = bench.pcscd.namespace.command(sys.executable, "-c", OTHER_PROGRAM, how)
     uids = [UID[:-1] + bytes([n]) for n in range(3)]
