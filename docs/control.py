@@ -85,6 +85,9 @@ def schema() -> str:
     """Return the JSON Schema of all lines and of the lists in answers."""
     shapes = [messages.News, messages.Eater, messages.Credit]
     _, components = msgspec.json.schema_components(shapes, ref_template="#/$defs/{name}")
+    for component in components.values():
+        if "description" in component:  # Python 3.13 strips the indentation, 3.11 does not
+            component["description"] = inspect.cleandoc(component["description"])
     document = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": components}
     return json.dumps(document, indent=1) + "\n"
 
