@@ -59,7 +59,7 @@ def table_format(command: _Command) -> _Command:
     return command
 
 
-def run_command(command: click.Group) -> int:
+def run_command(command: click.Command) -> int:
     """Run a program's command line and return its exit code."""
     return run_guarded(lambda: _run_click(command))
 
@@ -79,7 +79,7 @@ def run_guarded(work: Callable[[], int]) -> int:
         return EXIT_BUG
 
 
-def _run_click(command: click.Group) -> int:
+def _run_click(command: click.Command) -> int:
     try:
         return command(standalone_mode=False) or 0
     except click.ClickException as error:

@@ -11,11 +11,16 @@ from collections.abc import Iterator
 import click
 
 from agent.central.cli import cli as central
+from agent.screen.cli import screen
 from agent.terminal.cli import cli as terminal
 from docs import printed
 
 PAGE = printed.ROOT / "docs" / "reference" / "commands.md"
-PROGRAMS = {"canteen-agent": terminal, "canteen-central": central}
+# As agent/program.py starts them.
+_AGENT = click.Group(
+    commands={**terminal.commands, "screen": screen}, params=terminal.params, help=terminal.help
+)
+PROGRAMS = {"canteen-agent": _AGENT, "canteen-central": central}
 LINE_MAX = 118
 HEAD = """# Commands
 

@@ -7,10 +7,11 @@ meaning is an error.
 
 import sys
 import types
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
+from agent.ops.screen_settings import ScreenTable
 from agent.terminal.config import BrokerTable, File, ReaderTable
 from docs import printed
 
@@ -55,6 +56,7 @@ TABLES: tuple[tuple[str, type, dict[str, str]], ...] = (
             "state_dir": "The folder of the database, the lock and the control socket.",
             "card_key_file": "The town's card key, a copy of the file that the central writes.",
             "mirror": "A folder on another medium, for a second copy of the ledger.",
+            "screen": "The table `[screen]`, where staff have a page.",
             "watch_group": "The group whose programs may look at the terminal, over `watch.sock`.",
         },
     ),
@@ -78,6 +80,15 @@ TABLES: tuple[tuple[str, type, dict[str, str]], ...] = (
             "profile": "A profile's id, or the name of a `.toml` file of your own.",
             "port": "Serial and keyboard readers: the device, by a path that stays.",
             "device": "PC/SC readers: a pattern for the name, for two of one model.",
+        },
+    ),
+    (
+        "[screen]",
+        ScreenTable,
+        {
+            "port": "The page's port on this machine.",
+            "language": "The page's first language: `it` or `en`.",
+            "help": "Whom to call, shown beside a fault that lasts.",
         },
     ),
 )
@@ -111,6 +122,8 @@ def _kind(annotation: Any) -> str:
         return _kind(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
         return _kind(next(part for part in get_args(annotation) if part is not type(None)))
+    if get_origin(annotation) is Literal:
+        return "text"
     if get_origin(annotation) is list:
         return "list of tables"
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
@@ -121,7 +134,8 @@ def _kind(annotation: Any) -> str:
 def _default(field: msgspec.structs.FieldInfo) -> str:
     if field.required:
         return "required"
-    return "absent" if field.default is None else f"`{field.default}`"
+    is_absent = field.default is None or isinstance(field.default, msgspec.Struct)
+    return "absent" if is_absent else f"`{field.default}`"
 
 
 def main(check: bool) -> int:

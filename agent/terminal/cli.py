@@ -43,7 +43,10 @@ CONFIG = click.option(
 TRAYS_MAX = 100_000
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="canteen-agent screen shows the page of the staff; it needs the extra screen.",
+)
 @click.version_option(package_name="canteen-agent")
 @click.option(
     "-v",

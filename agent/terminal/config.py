@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from agent.domain.canteen import Id
 from agent.domain.card import parse_card_key
 from agent.errors import CardError, ConfigError
+from agent.ops.screen_settings import ScreenTable
 from agent.readers.open import ReaderConfig
 from agent.readers.profile_rules import load_profile, read_profile
 from agent.sync.broker import Broker
@@ -72,6 +73,7 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
     card_key_file: str = "credential:card-key"
     mirror: str | None = None
     watch_group: str | None = None
+    screen: ScreenTable = ScreenTable()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
 import venv
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent.central.office.roster_xlsx import write_xlsx
-from tests.parts.broker import Listener, Mosquitto
+from tests.parts.broker import Listener, Mosquitto, free_port
 from tests.parts.process import AGENT, ROOT, Process, require, wait_for
 from tests.parts.serial_line import SerialLine
 
@@ -22,6 +24,7 @@ CENTRAL_ONLY = {"defusedxml", "et_xmlfile", "openpyxl"}
 # The modules by which those packages are imported.
 TERMINAL_MODULES = ("evdev", "smartcard", "serial")
 CENTRAL_MODULES = ("defusedxml", "openpyxl")
+SCREEN_MODULES = ("starlette", "uvicorn", "jinja2", "babel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,11 @@ def terminal(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environme
 
 
 @pytest.fixture(scope="module")
+def screen(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    return _installed(tmp_path_factory.mktemp("screen"), wheel, "screen")
+
+
+@pytest.fixture(scope="module")
 def central(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     return _installed(tmp_path_factory.mktemp("central"), wheel, "central")
 
@@ -161,6 +169,31 @@ def test_a_terminal_starts_without_the_packages_of_a_central(
     line.unplug()
 
 
+def test_a_screen_starts_without_the_packages_of_a_terminal(
+    screen: Environment, terminal: Environment, tmp_path: Path
+) -> None:
+    for module in SCREEN_MODULES:
+        assert screen.can_import(module) and not terminal.can_import(module)
+    for module in (*TERMINAL_MODULES, *CENTRAL_MODULES):
+        assert not screen.can_import(module)
+    port = free_port()
+    (tmp_path / "agent.toml").write_text(f"[screen]\nport = {port}\n", encoding="utf-8")
+    command = [str(screen.program("canteen-agent")), "screen", "-c", str(tmp_path / "agent.toml")]
+    with Process(command, tmp_path / "screen.log") as process:
+        wait_for(lambda: _page_of(port), "the page")
+        text = _page_of(port)
+        assert "Il terminale sta partendo" in text and "/static/screen.js" in text
+        assert process.stop() == -signal.SIGTERM, process.output()  # systemd takes it as success
+
+
+def _page_of(port: int) -> str:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+            return str(answer.read().decode())
+    except OSError:
+        return ""
+
+
 def test_a_terminal_without_its_extra_names_the_extra(central: Environment) -> None:
     done = central.run("canteen-agent", "--help")
     assert (done.returncode, done.stdout) == (78, "")
@@ -199,9 +232,10 @@ def test_an_installed_terminal_finds_its_profiles(terminal: Environment) -> None
     assert Path(folder).is_relative_to(terminal.folder) and profile == "rdm6300"
 
 
-def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
-    unit = tmp_path / "canteen-agent.service"
-    text = UNIT.read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["canteen-agent", "canteen-screen"])
+def test_systemd_accepts_the_unit(name: str, tmp_path: Path) -> None:
+    unit = tmp_path / f"{name}.service"
+    text = UNIT.with_name(unit.name).read_text(encoding="utf-8")
     assert "/opt/canteen-agent/bin/canteen-agent" in text
     unit.write_text(
         text.replace("/opt/canteen-agent/bin/canteen-agent", str(AGENT)), encoding="utf-8"

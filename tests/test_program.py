@@ -10,20 +10,27 @@ from tests.parts.process import ROOT
 
 def start_without(module: str) -> subprocess.CompletedProcess[str]:
     """Start the program in a process that cannot import a module."""
-    code = (
-        f"import sys; sys.modules[{module!r}] = None; from agent.terminal.start import main; main()"
-    )
-    command = [sys.executable, "-c", code, "--help"]
+    code = f"import sys; sys.modules[{module!r}] = None; from agent.program import main; main()"
+    words = ["screen", "--help"] if module in ("starlette", "uvicorn") else ["--help"]
+    command = [sys.executable, "-c", code, *words]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize("module", ["serial", "smartcard"])
-def test_a_missing_package_is_a_sentence_that_names_the_extra(module: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [
+        ("serial", "terminal"),
+        ("smartcard", "terminal"),
+        ("starlette", "screen"),
+        ("uvicorn", "screen"),
+    ],
+)
+def test_a_missing_package_is_a_sentence_that_names_the_extra(module: str, extra: str) -> None:
     done = start_without(module)
     assert (done.returncode, done.stdout) == (78, "")
     (line,) = done.stderr.splitlines()
     assert f"the Python module {module} is not installed" in line
-    assert "pip install 'canteen-agent[terminal]'" in line
+    assert f"pip install 'canteen-agent[{extra}]'" in line
 
 
 def test_a_missing_module_of_the_program_itself_is_a_bug_with_its_traceback() -> None:

@@ -1,0 +1,49 @@
+"""`[screen]` of agent.toml, for the terminal that checks the file and the screen that uses it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from agent.errors import ConfigError
+from agent.toml_file import load_toml
+
+Language = Literal["it", "en"]
+HELP_CHARACTERS_MAX = 200
+
+
+class ScreenTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[screen]`: the staff's page. `help` is whom to call, shown beside a fault that lasts."""
+
+    port: Annotated[int, Meta(ge=1024, le=65_535)] = 8080
+    language: Language = "it"
+    help: Annotated[str, Meta(max_length=HELP_CHARACTERS_MAX)] = ""
+
+
+class _File(Struct, frozen=True, kw_only=True):
+    """What the screen reads of agent.toml. The terminal checks the rest."""
+
+    state_dir: str = "/var/lib/canteen-agent"
+    screen: ScreenTable = ScreenTable()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScreenSettings:
+    """What a screen is. `control_socket` is the terminal's."""
+
+    control_socket: Path
+    port: int
+    language: Language
+    help: str
+
+
+def load_screen(path: Path) -> ScreenSettings:
+    """Return the screen's settings. Raise `ConfigError`."""
+    file = load_toml(path, _File, ConfigError)
+    return ScreenSettings(
+        control_socket=path.parent / file.state_dir / "control.sock",
+        port=file.screen.port,
+        language=file.screen.language,
+        help=file.screen.help,
+    )

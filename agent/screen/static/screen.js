@@ -1,0 +1,218 @@
+"use strict";
+// The counter's page: shows what the terminal sends, and sends what the staff ask. It keeps nothing.
+const words = JSON.parse(document.getElementById("words").textContent);
+const text = (english) => words[english] || english;
+const at = (id) => document.getElementById(id);
+
+const OUTCOMES = {
+  served: ["Served", "✔", [[880, .12]]],
+  already_served: ["Already served", "↻", [[440, .15], [440, .15]]],
+  unknown_card: ["Card not recognised", "?", [[330, .2], [330, .2]]],
+  blocked: ["Card blocked", "✖", [[220, .5]]],
+  do_not_serve: ["Do not serve", "✖", [[220, .5]]],
+  no_service: ["No service now", "✖", [[220, .5]]],
+  repeat: ["Hold the card again", "…", [[330, .1], [330, .1], [330, .1]]],
+  out_of_order: ["Out of order", "■", [[180, .8]]],
+};
+const IDLE_MS = 300_000;    // a screen left alone shows no names
+const CREDIT_MS = 8_000;
+const ARMED_MS = 4_000;     // a second touch undoes
+const SHOWN_MS = 6_000;
+
+let taps = [];
+let idle = 0;
+let shown = 0;
+let audio = null;
+
+function clock(instant) {
+  return new Date(instant).toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
+}
+
+function who(tap) {
+  return [tap.label, tap.group].filter(Boolean).join(" · ") || (tap.seq ? `n. ${tap.seq}` : "");
+}
+
+function sound(tones) {
+  try {
+    audio = audio || new AudioContext();
+    let start = audio.currentTime;
+    for (const [hertz, seconds] of tones) {
+      const tone = audio.createOscillator();
+      tone.frequency.value = hertz;
+      tone.connect(audio.destination);
+      tone.start(start);
+      tone.stop(start + seconds);
+      start += seconds + .06;
+    }
+  } catch (error) { /* no sound before the first touch: shape, word and colour remain */ }
+}
+
+function show(tap) {
+  const [word, shape, tones] = OUTCOMES[tap.word];
+  const again = tap.again_at ? ` (${clock(tap.again_at)})` : "";
+  at("outcome").dataset.word = tap.word;
+  at("shape").textContent = shape;
+  at("word").textContent = text(word) + again;
+  at("who").textContent = who(tap);
+  at("dish").textContent = tap.dish || "";
+  sound(tones);
+  clearTimeout(shown);
+  shown = setTimeout(ready, SHOWN_MS);
+  wake();
+}
+
+function ready() {
+  at("outcome").dataset.word = "";
+  at("shape").textContent = "";
+  at("word").textContent = text("Ready");
+  at("who").textContent = at("dish").textContent = "";
+}
+
+function wake() {
+  clearTimeout(idle);
+  idle = setTimeout(() => { taps = []; list(); ready(); at("eaters").replaceChildren(); at("search").value = ""; }, IDLE_MS);
+}
+
+function list() {
+  at("taps").replaceChildren(...taps.map((tap) => {
+    const line = document.createElement("li");
+    line.dataset.seq = tap.seq;
+    line.dataset.undone = Boolean(tap.undone);
+    const label = document.createElement("span");
+    label.textContent = `${clock(tap.at)} ${text(OUTCOMES[tap.word][0])} ${who(tap)}`;
+    line.append(label);
+    if (tap.undone) line.append(Object.assign(document.createElement("em"), { textContent: text("undone") }));
+    else if (tap.undo_until && new Date(tap.undo_until) > Date.now()) line.append(undoButton(tap));
+    return line;
+  }));
+}
+
+function undoButton(tap) {
+  const button = Object.assign(document.createElement("button"), { type: "button", textContent: text("Undo") });
+  button.addEventListener("click", async () => {
+    if (button.dataset.armed !== "true") {
+      button.dataset.armed = "true";
+      button.textContent = `${text("Undo")} ${who(tap)}?`;
+      setTimeout(() => { button.dataset.armed = ""; button.textContent = text("Undo"); }, ARMED_MS);
+      return;
+    }
+    const answer = await ask("storno", { seq: tap.seq });
+    say(answer.error || `${text("Undone")}: ${who(tap)}`);
+  });
+  return button;
+}
+
+function take(tap, isNews) {
+  const known = taps.findIndex((other) => other.epoch === tap.epoch && other.seq === tap.seq);
+  if (known >= 0) taps[known] = tap;
+  else { taps.unshift(tap); if (isNews) show(tap); }
+  taps.length = Math.min(taps.length, 20);
+  list();
+}
+
+function pairs(id, values) {
+  at(id).replaceChildren(...Object.entries(values).map(([name, count]) => {
+    const pair = document.createElement("div");
+    pair.append(Object.assign(document.createElement("dt"), { textContent: name }));
+    pair.append(Object.assign(document.createElement("dd"), { textContent: count }));
+    return pair;
+  }));
+}
+
+function count(counters) {
+  at("total").textContent = counters.total;
+  pairs("classes", counters.classes);
+  pairs("dishes", counters.dishes);
+}
+
+function tell(condition) {
+  const parts = [];
+  if (condition.data_age_s !== undefined && condition.data_age_s !== null && condition.data_age_s >= 60)
+    parts.push(`${text("Data of")} ${Math.round(condition.data_age_s / 60)} min`);
+  if (condition.pending) parts.push(`${condition.pending} ${text("entries wait")}`);
+  if (condition.serve_all_until) parts.push(`${text("All are served until")} ${clock(condition.serve_all_until)}`);
+  const faults = [...(condition.faults || [])];
+  if (condition.out_of_order || faults.length) parts.unshift(text("Attention: see below"));
+  at("condition").textContent = parts.join(" · ") || text("All is well");
+  at("set-day").hidden = condition.clock !== "unset";
+  if (condition.out_of_order) {
+    faults.unshift(condition.out_of_order);
+    show({ word: "out_of_order" });
+    clearTimeout(shown);
+  }
+  const help = at("faults").dataset.help;
+  at("faults").textContent = faults.length ? faults.join(" — ") + (help ? ` — ${help}` : "") : "";
+  document.body.dataset.state = "serving";
+}
+
+function gone() {
+  document.body.dataset.state = "gone";
+  at("condition").textContent = text("The terminal is starting…");
+}
+
+async function ask(what, values) {
+  try {
+    const reply = await fetch(`/ask/${what}`, { method: "POST", body: JSON.stringify(values) });
+    const answer = await reply.json();
+    return answer.unavailable ? { error: text("The terminal is starting…") } : answer;
+  } catch (error) {
+    return { error: text("The screen does not answer; wait a moment.") };
+  }
+}
+
+function say(sentence) { at("answer").textContent = sentence; }
+
+function eater(child) {
+  const line = document.createElement("li");
+  const name = [child.label, child.group, child.label ? "" : child.account].filter(Boolean).join(" · ");
+  line.append(Object.assign(document.createElement("span"), { textContent: name }));
+  const serve = Object.assign(document.createElement("button"), { type: "button", textContent: text("Serve") });
+  serve.disabled = Boolean(child.eaten);
+  serve.addEventListener("click", async () => {
+    const answer = await ask("meal", { account: child.account });
+    say(answer.error || `${text("Served")}: ${name}`);
+  });
+  const credit = Object.assign(document.createElement("button"), { type: "button", textContent: text("Credit") });
+  credit.addEventListener("click", async () => {
+    const answer = await ask("credit", { account: child.account });
+    say(answer.error || `${name}: ${(answer.cents / 100).toLocaleString(document.documentElement.lang, { style: "currency", currency: "EUR" })}`);
+    setTimeout(() => say(""), CREDIT_MS);
+  });
+  line.append(serve, credit);
+  return line;
+}
+
+at("search").addEventListener("input", async () => {
+  wake();
+  const wanted = at("search").value.trim();
+  const answer = wanted ? await ask("search", { text: wanted }) : { eaters: [] };
+  if (at("search").value.trim() !== wanted) return;
+  at("eaters").replaceChildren(...(answer.eaters || []).map(eater));
+  say(answer.error || "");
+});
+at("close").addEventListener("click", async () => {
+  const answer = await ask("closing", { trays: Number(at("trays").value) });
+  const trays = Number(at("trays").value);
+  say(answer.error || `${text("Closed")}: ${trays} ${text("trays")}, ${answer.served} ${text("meals")} (${trays - answer.served})`);
+});
+at("confirm-day").addEventListener("click", async () => {
+  const answer = await ask("day", { day: at("day").value });
+  say(answer.error || `${text("Today is")} ${answer.day}`);
+});
+
+const stream = new EventSource("/events");
+stream.addEventListener("gone", gone);
+stream.addEventListener("error", gone);
+stream.addEventListener("message", (event) => {
+  const line = JSON.parse(event.data);
+  if (line.kind === "snapshot") {
+    taps = line.taps.slice().reverse();
+    list();
+    count(line.counters);
+    tell(line.condition);
+    wake();
+  } else if (line.kind === "tapped") take(line.tap, !line.tap.undone);
+  else if (line.kind === "counted") count(line.counters);
+  else if (line.kind === "changed") tell(line.condition);
+  else gone();
+});

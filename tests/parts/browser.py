@@ -1,0 +1,64 @@
+"""Debian's Chromium, driven by Playwright, and the screen of a terminal as a process."""
+
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from tests.parts.broker import free_port
+from tests.parts.process import AGENT, Process, wait_for
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+HELP = "call the office"
+
+
+@contextmanager
+def screen_of(state: Path, folder: Path, language: str = "it") -> Iterator[str]:
+    """Run the screen of the terminal with this state folder; yield its address."""
+    port = free_port()
+    config = folder / "screen.toml"
+    config.write_text(
+        f'state_dir = "{state}"\n[screen]\nport = {port}\nlanguage = "{language}"\n'
+        f'help = "{HELP}"\n',
+        encoding="utf-8",
+    )
+    with Process([AGENT, "screen", "-c", config], folder / "screen.log") as process:
+        wait_for(lambda: _listens(port) or not process.is_running, "the screen")
+        assert f"http://127.0.0.1:{port}/" in process.output()
+        yield f"http://127.0.0.1:{port}"
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def browser_page(url: str, width: int = 1280, height: int = 800) -> Iterator[Page]:
+    """Open a page in a new browser, which keeps nothing."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        raise FileNotFoundError("chromium is missing: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        try:
+            page = browser.new_page(viewport={"width": width, "height": height})
+            page.set_default_timeout(15_000)
+            page.goto(url)
+            yield page
+        finally:
+            browser.close()
