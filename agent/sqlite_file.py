@@ -19,6 +19,8 @@ from agent.errors import AgentError
 
 Row = TypeVar("Row")
 
+# Of a value that is no text, a body that is no JSON, and a header that no SQLite wrote.
+_DAMAGE_WORDS = ("decode", "malformed JSON", "unsupported file format")
 EMPTY_BYTES = 1  # SQLite takes such a file for a new database, and deletes the log beside it
 # the exceptions of a failing file; in a damaged one even SQLite's error text may not be UTF-8
 FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError)
@@ -101,7 +103,7 @@ class SqliteFile(Generic[Row]):
         is_damaged = (
             code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
             or code == sqlite3.SQLITE_IOERR  # SQLite 3.46 for a schema that is cut off
-            or any(word in str(error) for word in ("decode", "malformed JSON"))
+            or any(word in str(error) for word in _DAMAGE_WORDS)
         )
         error_type = self._kind.damaged if is_damaged else self._kind.error
         return error_type(f"{self.path}: {what}: {error}")

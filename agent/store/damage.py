@@ -5,11 +5,15 @@ import sqlite3
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
 from agent.domain.ledger import EPOCH_NUMBER_MAX, SEQ_MAX, ChainEnd, Place, genesis
 from agent.errors import DamagedError, StoreError
+from agent.sqlite_file import FAULTS
 from agent.store.database import Database
 from agent.store.proof import hash_of
 from agent.store.schema import MIGRATIONS, SUMMED, is_whole
@@ -17,7 +21,7 @@ from agent.store.standing import standing
 
 # What `PRAGMA integrity_check` says of an index whose own pages are whole.
 _INDEX_FAULT = re.compile(
-    r"(?:row \d+ missing from|wrong # of entries in|non-unique entry in) index (\w+)$"
+    r"(?P<what>row \d+ missing from|wrong # of entries in|non-unique entry in) index (?P<name>\w+)$"
 )
 
 
@@ -32,8 +36,7 @@ class _Hashed(msgspec.Struct, frozen=True):
     day: str | None = None
 
 
-# `headroom` is dropped when it is complete; a power cut may leave it.
-_DEFINITIONS = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'headroom'"
+_DEFINITIONS = "SELECT name, sql, type FROM sqlite_master WHERE sql IS NOT NULL"
 _hashed = msgspec.json.Decoder(_Hashed)
 
 
@@ -71,7 +74,8 @@ def find_damage(db: Database) -> str | None:
 def damaged_indexes(db: Database) -> list[str]:
     """Return the names of the indexes that differ from their table, if nothing else is wrong.
 
-    A wrong index would answer that a child has not eaten, or leave a meal out of a balance.
+    A wrong index would answer that a child has not eaten, or leave a meal out of a balance. One
+    that only has more entries than its table is right: the table has lost rows.
     """
     try:
         faults = [_INDEX_FAULT.match(sentence) for sentence in page_faults(db)]
@@ -79,7 +83,9 @@ def damaged_indexes(db: Database) -> list[str]:
         return []
     if not all(faults):
         return []
-    return sorted({match[1] for match in faults if match})
+    wrong = {match["name"] for match in faults if match}
+    lacking = {match["name"] for match in faults if match and match["what"][0] != "w"}
+    return sorted(wrong) if wrong == lacking else []
 
 
 def page_faults(db: Database) -> Iterator[str]:
@@ -157,15 +163,33 @@ def _read_texts(sql: sqlite3.Connection) -> None:
         sql.execute(f"SELECT * FROM {table}").fetchall()
 
 
+def has_our_tables(path: Path) -> bool:
+    """Return whether a file that cannot be opened as ours has the program's tables all the same.
+
+    A newer program's file has other ones. The file is read without its log, and not changed.
+    """
+    uri = f"file:{quote(str(path))}?mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as sql:
+            return _definition_fault(set(sql.execute(_DEFINITIONS))) is None
+    except FAULTS:
+        return False
+
+
 def _schema_fault(db: Database) -> str | None:
     """Return what of the tables, indexes and triggers differs from the program's."""
-    kept = set(db.rows(_DEFINITIONS))
+    return _definition_fault(set(db.rows(_DEFINITIONS)))
+
+
+def _definition_fault(kept: set[tuple[Any, ...]]) -> str | None:
     with closing(sqlite3.connect(":memory:")) as own:
         own.create_function("crc32", 1, zlib.crc32)
         for script in MIGRATIONS:
             own.executescript(script)
         expected = set(own.execute(_DEFINITIONS))
-    names = sorted({str(name) for name, _ in kept ^ expected})
+    # Another table or index harms nothing: a technician's ANALYZE makes one. A trigger may.
+    strange = {definition for definition in kept - expected if definition[2] == "trigger"}
+    names = sorted({str(name) for name, *_ in (expected - kept) | strange})
     return f"the definition of {', '.join(names)} is damaged" if names else None
 
 

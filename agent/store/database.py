@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -135,7 +135,7 @@ class Database(SqliteFile[tuple[Any, ...]]):
         """Rewrite the file without free pages, empty the log, and delete old copies.
 
         Old copies are those from before migrations, damaged files with their exports, and ledgers
-        of other terminals.
+        of other terminals. Of these one stays whose meals the central has not booked yet.
 
         For a terminal that must forget. Raise `StoreError` while another program reads: then old
         data may be left.
@@ -145,7 +145,8 @@ class Database(SqliteFile[tuple[Any, ...]]):
             (busy, _, _) = self.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             for kind in ("schema", "damaged", "of"):
                 for copy in self.path.parent.glob(f"{self.path.name}.{kind}-*"):
-                    shutil.rmtree(copy) if copy.is_dir() else copy.unlink()
+                    if kind != "of" or not _has_waiting(copy):
+                        shutil.rmtree(copy) if copy.is_dir() else copy.unlink()
         except (*FAULTS, OSError) as error:
             raise self.fault("not compacted", error) from error
         if busy:
@@ -218,3 +219,17 @@ def _is_full(path: Path, error: BaseException | None) -> bool:
         return free_bytes(path.parent) < _HARDLY_FREE_BYTES
     except OSError:
         return False
+
+
+def _has_waiting(path: Path) -> bool:
+    """Return whether a ledger has entries that its central has not acknowledged.
+
+    Also of its log, by its name. One that cannot be read stays, too.
+    """
+    ledger = path.with_name(path.name.removesuffix("-wal").removesuffix("-shm"))
+    try:
+        with closing(Database(ledger, read_only=True)) as other:
+            waiting = "SELECT EXISTS (SELECT 1 FROM entry WHERE n > (SELECT acked FROM terminal))"
+            return bool(other.only_row(waiting)[0])
+    except StoreError:
+        return ledger.exists()

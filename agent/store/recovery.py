@@ -19,13 +19,14 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from agent.domain.ledger import Place
-from agent.errors import DamagedError, StoreError
+from agent.errors import DamagedError, RoomMadeError, StoreError
 from agent.sqlite_file import EMPTY_BYTES, FAULTS, sync_folder
 from agent.store import restoring, writes
 from agent.store.carve import entries_in
-from agent.store.damage import damaged_indexes, find_damage
+from agent.store.damage import damaged_indexes, find_damage, has_our_tables
 from agent.store.database import Database
 from agent.store.proof import Pool
+from agent.store.reserve import Reserve
 from agent.store.rows import EpochCopy, Incident, SealedBody
 from agent.store.salvage import COPY, Owner, SalvagedEpoch, read_damaged
 from agent.store.standing import standing, tail
@@ -67,7 +68,7 @@ class LedgerFile:
             fault = None if is_replaced else known_damage  # the damage was of the file before
             if fault is None:
                 look = self._look()
-                db = self._opened(self.path)
+                db = self._opened_own()
                 fault = self._checked(db, look, at)
                 if fault is None:
                     return self._own(db, at)
@@ -76,11 +77,27 @@ class LedgerFile:
             fault = str(error)
         except OSError as error:
             raise StoreError(f"{self.path}: {error}") from error
+        while True:
+            try:
+                self._replace(fault, at)
+                return Database(self.path)
+            except RoomMadeError:
+                continue
+            except (OSError, StoreError) as error:  # perhaps the disk is full
+                if Reserve(self.path).give_back_all():
+                    continue
+                if isinstance(error, StoreError):
+                    raise
+                raise StoreError(f"{fault}; no new file in its place: {error}") from error
+
+    def _opened_own(self) -> Database:
+        """Open the file. Raise `DamagedError` where only its header is not a terminal's."""
         try:
-            self._replace(fault, at)
-        except OSError as error:
-            raise StoreError(f"{fault}; no new file could be put in its place: {error}") from error
-        return Database(self.path)
+            return self._opened(self.path)
+        except StoreError as error:
+            if isinstance(error, DamagedError) or not has_our_tables(self.path):
+                raise
+            raise DamagedError(f"{error}; but its tables are a terminal's") from error
 
     def _own(self, db: Database, at: str) -> Database:
         """Return the ledger, or this terminal's in the place of another terminal's.
@@ -191,10 +208,8 @@ class LedgerFile:
             if damaged.is_wiped and damaged.is_of(owner):
                 restoring.stay_wiped(db)
             restoring.take_rules(db, damaged.rules, damaged.last_contact_at if salvaged else None)
-            count, lost = (
-                sum(len(copy.entries) for copy in newest),
-                sum(epoch.lost for epoch in salvaged),
-            )
+            count = sum(len(copy.entries) for copy in newest)
+            lost = sum(epoch.lost for epoch in salvaged)
             detail = (
                 f"{story}; {count} entries of it are sent again, {lost} places are not readable"
             )

@@ -72,7 +72,11 @@ class Reserve:
         finally:
             os.close(file)
 
-    def give_back(self) -> bool:
+    def give_back_all(self) -> bool:
+        """Give all of it back at once, for copies of a damaged file. Return False when none is."""
+        return self.give_back(self.size_bytes)
+
+    def give_back(self, given_bytes: int = GIVEN_BYTES) -> bool:
         """Give one piece back to the disk. Return False when there is none, or it cannot be."""
         size_bytes = self.size_bytes
         if size_bytes == 0:
@@ -80,7 +84,7 @@ class Reserve:
         try:
             file = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
             try:
-                os.ftruncate(file, max(0, size_bytes - GIVEN_BYTES))
+                os.ftruncate(file, max(0, size_bytes - given_bytes))
                 os.fsync(file)  # some file systems free blocks only then
             finally:
                 os.close(file)

@@ -10,6 +10,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from agent.store.carve import entries_in, epochs_in
 from agent.store.database import Database
 from agent.store.proof import Pool
 from agent.store.rows import EpochCopy, EpochSpan, RecordRow, SealedBody
+from agent.store.schema import is_whole
 from agent.store.standing import epochs, standing
 
 MAGIC = b"SQLite format 3\0"
@@ -118,6 +120,7 @@ class _Views:
         """Take what SQLite reads of a copy, with the log beside it if there is one."""
         with closing(sqlite3.connect(path)) as sql:
             sql.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            sql.create_function("crc32", 1, zlib.crc32)
             self._take_terminal(sql)
             for row in _rows(sql, "SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n"):
                 if isinstance(row[1], str) and row not in self.rows:
@@ -140,10 +143,12 @@ class _Views:
         for (at,) in _rows(sql, "SELECT last_contact_at FROM terminal"):
             if isinstance(at, str) and is_instant(at):
                 damaged.last_contact_at = max(at, damaged.last_contact_at or at)
-        for (acked,) in _rows(sql, "SELECT acked FROM terminal"):
-            if isinstance(acked, int):
-                self.acked = max(self.acked, Place.of(acked))
-        damaged.is_wiped |= _rows(sql, "SELECT wiped FROM terminal") == [(1,)]
+        # One flipped bit would wipe a terminal, or acknowledge what nobody has.
+        for acked, wiped in _rows(
+            sql, f"SELECT acked, wiped FROM terminal{_whole(sql, 'terminal')}"
+        ):
+            self.acked = max(self.acked, Place.of(acked))
+            damaged.is_wiped |= wiped == 1
 
     def _scan(self, sql: sqlite3.Connection, statement: str) -> None:
         with suppress(*FAULTS, OverflowError):
@@ -239,6 +244,7 @@ def read_damaged(
                 shutil.copyfile(log, copy.with_name(f"{name}-wal"))
             with suppress(*FAULTS):
                 views.look(copy)
+            copy.unlink()  # one at a time: a full disk has room for one in its reserve
     for source in (path, log):
         if source.exists():
             views.carve(source.read_bytes())
@@ -310,12 +316,19 @@ def _number_in(epoch: str) -> int:
 
 def _rules(sql: sqlite3.Connection) -> Iterator[RecordRow]:
     """Yield services and policies, which a lunch needs; no child's record."""
-    for kind, record_id, p, body in _rows(
-        sql, "SELECT kind, id, p, body FROM record WHERE kind IN ('service', 'policy')"
-    ):
+    columns, whole = "SELECT kind, id, p, body FROM record", _whole(sql, "record")
+    for kind, record_id, p, body in _rows(sql, f"{columns}{whole}"):
+        if kind not in ("service", "policy"):
+            continue
         with suppress(ValueError, TypeError):
             (_service if kind == "service" else _policy).decode(body)
             yield RecordRow(kind=kind, id=record_id, p=p, body=body)
+
+
+def _whole(sql: sqlite3.Connection, table: str) -> str:
+    """Return the condition for rows as they were written; none for a file without checksums."""
+    has_sums = any(name == "sum" for _, name, *_ in _rows(sql, f"PRAGMA table_info({table})"))
+    return f" WHERE {is_whole(table)}" if has_sums else ""
 
 
 def _rows(sql: sqlite3.Connection, statement: str) -> list[tuple[Any, ...]]:

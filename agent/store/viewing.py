@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from agent.errors import StoreError
+from agent.errors import DamagedError, StoreError
 from agent.store.database import Database
+from agent.store.wal import LogLook, LogState, look_at
 
 LOCK_NAME = "lock"  # in the state_dir; a running agent holds it
 _LOCKS = Path("/proc/locks")
@@ -22,9 +23,16 @@ _LOCKS = Path("/proc/locks")
 @contextmanager
 def view(path: Path) -> Iterator[Database]:
     """Open a ledger for reading, on one snapshot. Raise `StoreError` with the ledger's own name."""
-    if not path.exists():
-        raise StoreError(f"{path}: does not exist; no terminal has run here yet")
-    if _is_locked(path.parent / LOCK_NAME):
+    try:
+        if not path.exists():
+            raise StoreError(f"{path}: does not exist; no terminal has run here yet")
+        is_open = _is_open(path)
+        look = LogLook(LogState.WHOLE) if is_open else look_at(_beside(path, "-wal"))
+        if look.state is LogState.DAMAGED:
+            raise DamagedError(f"{path}: {look.reason}; start the agent, which saves what it can")
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+    if is_open:
         with closing(Database(path, read_only=True)) as db, db.reading():
             yield db
         return
@@ -32,7 +40,7 @@ def view(path: Path) -> Iterator[Database]:
         copy = Path(folder) / path.name
         try:
             for end in ("", "-wal"):
-                source = path.with_name(path.name + end)
+                source = _beside(path, end)
                 if source.exists():
                     shutil.copyfile(source, copy.with_name(copy.name + end))
         except OSError as error:
@@ -45,12 +53,20 @@ def view(path: Path) -> Iterator[Database]:
             raise
 
 
-def _is_locked(lock: Path) -> bool:
-    """Return whether a process holds a lock, by the kernel's list: a try could stop its start."""
+def _beside(path: Path, end: str) -> Path:
+    return path.with_name(path.name + end)
+
+
+def _is_open(path: Path) -> bool:
+    """Return whether a process has a ledger open: SQLite then holds a lock on its index.
+
+    By the kernel's list: a lock of our own could stop an agent's start. An agent that is out of
+    order holds its lock on the folder, but not this one. On an overlay file system the list has
+    another device, so the number of the file alone counts.
+    """
     try:
-        status = os.stat(lock)
+        number = os.stat(_beside(path, "-shm")).st_ino
         held = _LOCKS.read_text(encoding="ascii")
     except OSError:
         return False
-    device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
-    return f" {device}:{status.st_ino} " in held
+    return f":{number} " in held

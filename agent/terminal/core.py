@@ -201,10 +201,10 @@ class Terminal:
 
     def due(self, moment: Moment) -> list[Effect]:
         """Return what is to be sent now: after an event's effects, or when `wake_ms` is over."""
-        effects: list[Effect] = [*self._working().replication.due(moment)]
-        last_ms = self._state_ms
+        ledger, last_ms = self._working(), self._state_ms
+        effects: list[Effect] = [*ledger.replication.due(moment)]
         is_due = last_ms is None or moment.mono_ms - last_ms >= STATE_EVERY_MS
-        is_due = self._working().backlog.look(moment) or is_due
+        is_due = any((ledger.backlog.look(moment), ledger.housekeeping.disk.is_news(), is_due))
         if self._outages.link is None and is_due:
             effects.append(self._state(moment))
         return effects

@@ -23,6 +23,7 @@ class Disk:
         self._folder = db.path.parent
         self._looked_ms: int | None = None
         self._reminder = Reminder()
+        self._was_fault = False
         self.fault = ""
 
     def step(self, now_ms: int) -> bool:
@@ -37,6 +38,11 @@ class Disk:
         self._looked_ms = now_ms
         self._look(now_ms)
         return False
+
+    def is_news(self) -> bool:
+        """Return whether a fault began or ended since the last call."""
+        was, self._was_fault = self._was_fault, bool(self.fault)
+        return was != self._was_fault
 
     def words(self) -> str:
         """Return what is free and in reserve, or what is wrong, for `status`."""

@@ -92,3 +92,16 @@ def test_a_record_that_cannot_be_decoded_does_not_make_the_file_damaged(disk: Di
     disk.db.sql.execute("PRAGMA ignore_check_constraints = ON")
     disk.db.sql.execute("UPDATE record SET body = '[]'")
     assert find_damage(disk.db) is None
+
+
+def test_what_a_technician_adds_is_no_damage_but_a_strange_trigger_is(wire: Wire) -> None:
+    for statement in (
+        "ANALYZE",
+        "CREATE INDEX mine ON entry (day)",
+        "CREATE TABLE notes_of_mine (x)",
+        "CREATE VIEW seen AS SELECT * FROM entry",
+    ):
+        wire.box.db.sql.execute(statement)
+        assert find_damage(wire.box.db) is None
+    wire.box.db.sql.execute("CREATE TRIGGER mine_too AFTER INSERT ON entry BEGIN SELECT 1; END")
+    assert "the definition of mine_too is damaged" in str(find_damage(wire.box.db))

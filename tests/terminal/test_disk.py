@@ -52,11 +52,11 @@ def wire_on(folder: Path) -> Wire:
     return wire
 
 
-def be_quiet(wire: Wire) -> None:
-    """Let the terminal do what it does while nobody taps."""
+def be_quiet(wire: Wire) -> list[bytes]:
+    """Let the terminal do what it does while nobody taps; return what it sent."""
     wire.clock.pass_ms(max(LOOK_EVERY_MS, QUIET_MS) + 1)
-    for _ in range(40):
-        list(wire.box.core.turn(None, wire.box.reading()))
+    effects = [effect for _ in range(40) for effect in wire.box.core.turn(None, wire.box.reading())]
+    return [effect.payload for effect in effects if isinstance(effect, Publish)]
 
 
 @pytest.mark.parametrize("between", [go_on, stop_and_start, kill_and_start])
@@ -100,13 +100,14 @@ def test_a_disk_that_is_nearly_full_has_a_voice_until_there_is_room(
     with tmpfs_at(folder):
         wire = wire_on(folder)
         filler = fill(folder, FREE_BYTES)
-        be_quiet(wire)
+        sent = be_quiet(wire)
         fault = f"1.0 MB free on the file system of {folder}; {folder} takes"
         (words,) = [line for line in caplog.messages if "Disk: " in line]
         assert fault in words and "free some space" in words
         assert fault in wire.box.core.summary()
         assert fault in str(wire.box.ask("status")["disk"])
         assert fault in str(state_of(wire).disk_fault)
+        assert any(fault.encode() in payload for payload in sent)  # without being requested
         filler.unlink()
         with caplog.at_level(logging.INFO):
             be_quiet(wire)
