@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date, timedelta
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
@@ -78,8 +79,7 @@ def test_a_child_without_a_card_is_searched_and_served_once(tmp_path: Path) -> N
         first = page.locator("#eaters li").first
         first.get_by_role("button", name="Serve").click()
         expect(page.locator("#answer")).to_contain_text("Served")
-        first.get_by_role("button", name="Serve").click()
-        expect(page.locator("#answer")).to_contain_text("already served")
+        expect(first.get_by_role("button", name="Serve")).to_be_disabled()
         first.get_by_role("button", name="Credit").click()
         expect(page.locator("#answer")).to_contain_text("€")
         expect(page.locator("#answer")).to_have_text("", timeout=12_000)
@@ -87,6 +87,31 @@ def test_a_child_without_a_card_is_searched_and_served_once(tmp_path: Path) -> N
         page.fill("#trays", "3")
         page.click("#close")
         expect(page.locator("#answer")).to_contain_text("Closed: 3 trays, 1 meals (2)")
+
+
+def test_a_class_lists_who_has_not_eaten_and_takes_a_paper_list(tmp_path: Path) -> None:
+    with school(tmp_path) as town, page_of(town, tmp_path, "en") as page:
+        (terminal,) = town.terminals
+        town.tap(0)
+        (eaten,) = terminal.rows("SELECT eater FROM entry")[0]
+        group, count = "2B", 3
+        rows = [f"{account},{group}" for account in {eaten, "a-1", "a-2", "a-3"}][:count]
+        rows = rows if f"{eaten},{group}" in rows else [*rows[1:], f"{eaten},{group}"]
+        town.central.add_roster("account,class", rows)
+        in_class = "SELECT count(*) FROM record WHERE body ->> '$.group' = ?"
+        wait_for(lambda: terminal.rows(in_class, group) == [(count,)], "the class")
+        page.locator("#class").focus()
+        page.locator("#class option").nth(1).wait_for(state="attached")
+        page.select_option("#class", group)
+        children = page.locator("#eaters li")
+        expect(page.locator("#missing")).to_have_text(f"{group}: {count - 1} have not eaten")
+        yesterday = (date.today() - timedelta(days=1)).isoformat()
+        page.fill("#meal-day", yesterday)
+        expect(page.locator("#missing")).to_have_text(f"{group}: {count} have not eaten")
+        children.first.get_by_role("button", name="Serve").click()
+        expect(page.locator("#answer")).to_contain_text(yesterday)
+        newest = terminal.rows("SELECT body ->> '$.how', day FROM entry ORDER BY n DESC")[0]
+        assert newest == ("late", yesterday)
 
 
 def test_another_page_and_another_host_may_ask_nothing(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ function ready() {
 
 function wake() {
   clearTimeout(idle);
-  idle = setTimeout(() => { taps = []; list(); ready(); at("eaters").replaceChildren(); at("search").value = ""; }, IDLE_MS);
+  idle = setTimeout(() => { taps = []; list(); ready(); at("eaters").replaceChildren(); at("search").value = at("class").value = ""; }, IDLE_MS);
 }
 
 function list() {
@@ -162,15 +162,16 @@ async function ask(what, values) {
 
 function say(sentence) { at("answer").textContent = sentence; }
 
-function eater(child) {
+function eater(child, day) {
   const line = document.createElement("li");
   const name = [child.label, child.group, child.label ? "" : child.account].filter(Boolean).join(" · ");
   line.append(Object.assign(document.createElement("span"), { textContent: name }));
   const serve = Object.assign(document.createElement("button"), { type: "button", textContent: text("Serve") });
   serve.disabled = Boolean(child.eaten);
   serve.addEventListener("click", async () => {
-    const answer = await ask("meal", { account: child.account });
-    say(answer.error || `${text("Served")}: ${name}`);
+    const answer = await ask("meal", { account: child.account, ...(day ? { day } : {}) });
+    serve.disabled = !answer.error;
+    say(answer.error || `${text("Served")}: ${name}${day ? ` (${day})` : ""}`);
   });
   const credit = Object.assign(document.createElement("button"), { type: "button", textContent: text("Credit") });
   credit.addEventListener("click", async () => {
@@ -182,13 +183,42 @@ function eater(child) {
   return line;
 }
 
+function showEaters(answer, day) {
+  const children = answer.eaters || [];
+  at("eaters").replaceChildren(...children.map((child) => eater(child, day)));
+  say(answer.error || "");
+}
+
+async function showClass() {
+  wake();
+  const group = at("class").value;
+  const day = at("meal-day").value;
+  at("search").value = "";
+  const answer = group ? await ask("class", { class: group, ...(day ? { day } : {}) }) : { eaters: [] };
+  showEaters(answer, day);
+  const missing = (answer.eaters || []).filter((child) => !child.eaten).length;
+  at("missing").textContent = group && !answer.error ? `${group}: ${missing} ${text("have not eaten")}` : "";
+}
+
+async function fillClasses() {
+  const answer = await ask("classes", {});
+  const names = Object.keys(answer.classes || {});
+  const chosen = at("class").value;
+  at("class").replaceChildren(...["", ...names].map((name) =>
+    Object.assign(document.createElement("option"), { value: name, textContent: name || "—" })));
+  at("class").value = names.includes(chosen) ? chosen : "";
+}
+at("class").addEventListener("focus", fillClasses);
+at("class").addEventListener("change", showClass);
+at("meal-day").addEventListener("change", showClass);
+
 at("search").addEventListener("input", async () => {
   wake();
+  at("class").value = at("meal-day").value = at("missing").textContent = "";
   const wanted = at("search").value.trim();
   const answer = wanted ? await ask("search", { text: wanted }) : { eaters: [] };
   if (at("search").value.trim() !== wanted) return;
-  at("eaters").replaceChildren(...(answer.eaters || []).map(eater));
-  say(answer.error || "");
+  showEaters(answer, "");
 });
 at("close").addEventListener("click", async () => {
   const answer = await ask("closing", { trays: Number(at("trays").value) });
@@ -210,6 +240,7 @@ stream.addEventListener("message", (event) => {
     list();
     count(line.counters);
     tell(line.condition);
+    fillClasses();
     wake();
   } else if (line.kind === "tapped") take(line.tap, !line.tap.undone);
   else if (line.kind === "counted") count(line.counters);
