@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from agent.errors import AgentError, DamagedError, RoomMadeError, StoreError
 from agent.sqlite_file import FAULTS, FileKind, SqliteFile
 from agent.store.cache import Cache
 from agent.store.disk_space import free_bytes, full_words
+from agent.store.log_index import INDEX_BYTES, LogIndex
 from agent.store.reserve import LEFT_BYTES, RESERVE_BYTES, Reserve
 from agent.store.schema import APPLICATION_ID, MIGRATIONS, PAGE_BYTES
 
@@ -34,6 +35,8 @@ _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 # For these it is full if so little is free. A quota that is used up has no code of its own.
 _PERHAPS_FULL = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_CANTOPEN)
 _HARDLY_FREE_BYTES = 64 * 1024
+# A log of this length is used again on a full disk before the reserve is: some fifty taps.
+LOG_AGAIN_BYTES = 1024 * 1024
 
 FORM = FileKind(
     owner="a terminal's",
@@ -72,11 +75,29 @@ class Database(SqliteFile[tuple[Any, ...]]):
         self._headroom_bytes = headroom_bytes
         self.reserve = Reserve(path, 0 if read_only else reserve_bytes)
         self.cache = Cache(keeps=not read_only)
-        self._with_reserve(partial(super().__init__, path, FORM, "ro" if read_only else "rwc"))
+        self.path = path
+        self._index = None if read_only else LogIndex(path)
+        self._is_log_tried = True  # there is no connection yet
+        self._opened_with_room(partial(super().__init__, path, FORM, "ro" if read_only else "rwc"))
+
+    def close(self) -> None:
+        super().close()
+        if self._index is not None:
+            self._index.close()
 
     def reopen(self) -> None:
         self.cache.clear()
-        self._with_reserve(super().reopen)
+        self._opened_with_room(super().reopen)
+
+    def _opened_with_room(self, work: Callable[[], None]) -> None:
+        """Open the file. On a full disk the index of the log gets room first."""
+        with suppress(OSError):
+            while free_bytes(self.path.parent) < INDEX_BYTES and self.reserve.give_back():
+                pass
+        self._with_reserve(work)
+        self._is_log_tried = False
+        if self._index is not None:
+            self._index.allocate()
 
     def _with_reserve(self, work: Callable[[], None]) -> None:
         """Do work that is done whole or not at all; on a full disk again, with the reserve."""
@@ -84,8 +105,35 @@ class Database(SqliteFile[tuple[Any, ...]]):
             try:
                 return work()
             except StoreError as error:
-                if not (_is_full(self.path, error.__cause__) and self.reserve.give_back()):
+                if not (_is_full(self.path, error.__cause__) and self._make_room()):
                     raise
+
+    def _make_room(self) -> bool:
+        """Make room on a full disk. Return whether the same work should be tried again.
+
+        The log comes first: once all of it is in the file, SQLite writes it again from its start.
+        Without that, a lunch without a quiet moment takes the whole reserve for its log.
+        """
+        if self._is_log_tried:
+            return self.reserve.give_back()
+        self._is_log_tried = True  # until the next write succeeds
+        if self._is_log_copied():
+            return True
+        if not self.reserve.give_back():
+            return False
+        self._is_log_copied()  # the file has room to grow now
+        return True
+
+    def _is_log_copied(self) -> bool:
+        """Copy a long log into the file. Return whether it begins again with the next write."""
+        log = self.path.with_name(self.path.name + "-wal")
+        try:
+            if log.stat().st_size < LOG_AGAIN_BYTES:
+                return False
+            _, frames, done = self.sql.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except FAULTS:
+            return False  # the file must grow for it, and cannot
+        return bool(frames == done)
 
     def fault(self, what: str, error: Exception) -> AgentError:
         """As `SqliteFile.fault`; for a full disk with what fills it."""
@@ -99,6 +147,7 @@ class Database(SqliteFile[tuple[Any, ...]]):
         try:
             self._require_in_place()
             self._with_reserve(partial(super().write_one, statement, values))
+            self._is_log_tried = False
         except StoreError:
             self.cache.clear()
             raise
@@ -114,8 +163,9 @@ class Database(SqliteFile[tuple[Any, ...]]):
         try:
             with super().transaction() as sql:
                 yield sql
+            self._is_log_tried = False
         except StoreError as error:
-            if _is_full(self.path, error.__cause__) and self.reserve.give_back():
+            if _is_full(self.path, error.__cause__) and self._make_room():
                 raise RoomMadeError(str(error)) from error
             raise
         finally:

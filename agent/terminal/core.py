@@ -202,12 +202,11 @@ class Terminal:
     def due(self, moment: Moment) -> list[Effect]:
         """Return what is to be sent now: after an event's effects, or when `wake_ms` is over."""
         ledger, last_ms = self._working(), self._state_ms
-        effects: list[Effect] = [*ledger.replication.due(moment)]
+        effects = ledger.replication.due(moment)
         is_due = last_ms is None or moment.mono_ms - last_ms >= STATE_EVERY_MS
-        is_due = any((ledger.backlog.look(moment), ledger.housekeeping.disk.is_news(), is_due))
-        if self._outages.link is None and is_due:
-            effects.append(self._state(moment))
-        return effects
+        is_due |= ledger.backlog.look(moment) | ledger.housekeeping.disk.is_news()
+        is_due = is_due and self._outages.link is None
+        return [*effects, self._state(moment)] if is_due else [*effects]
 
     def idle(self, moment: Moment) -> None:
         """Do one step of housekeeping while no event waits."""
@@ -244,9 +243,10 @@ class Terminal:
         return {**answer, **own, "disk": ledger.housekeeping.disk.words()}
 
     def close(self) -> None:
-        """Close the file of a process that ends."""
+        """Close the file of a process that ends; on a full disk, its log keeps its place."""
         if self._ledger is not None:
-            self._ledger.db.close()
+            db = self._ledger.db
+            db.close() if db.reserve.is_whole else close_without_checkpoint(db)
 
     def _open(self, reading: Reading) -> None:
         """Open the file. Raise `StoreError` while that does not work."""

@@ -215,7 +215,7 @@ class Box:
         return self.db
 
     def restart(self) -> None:
-        self.db.close()
+        self.core.close()
         self.start()
 
     def reading(self) -> Reading:
