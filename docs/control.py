@@ -44,7 +44,7 @@ The screen and the commands `status`, `storno`, `meal`, `day` and `close` use th
 |---|---|---|
 | `watch` | | a snapshot, then news |
 | `status` | | [the status](metrics.md) |
-| `storno` | `seq`, or nothing for the newest meal | the entry |
+| `storno` | `seq` and its `epoch`, or nothing for the newest meal | the entry |
 | `meal` | `account`; for a past day `day` and `service` | the entry |
 | `closing` | `trays` | the entry, with `served` |
 | `day` | `day` | the day, and how far the time is trusted |

@@ -142,12 +142,16 @@ class Counter:
                 extra=_fields(entry, "out of order"),
             )
 
-    def undo(self, seq: int | None, moment: Moment) -> Entry:
-        """Record the storno of entry `seq` of this epoch, None for the newest meal, and return it.
+    def undo(self, seq: int | None, moment: Moment, *, epoch: str | None = None) -> Entry:
+        """Record the storno of entry `seq`, None for the newest meal, and return it.
 
-        Raise `AgentError` when it is refused.
+        `epoch` is that of the entry, None for the present one. Raise `AgentError` when it is
+        refused.
         """
-        epoch, seq = self._newest_meal() if seq is None else (newest_epoch(self.db), seq)
+        if seq is None:
+            epoch, seq = self._newest_meal()
+        elif epoch is None:
+            epoch = newest_epoch(self.db)
         own = reads.entry(self.db, epoch, seq)
         if own is None:
             raise AgentError(f"this terminal has no entry {seq}")

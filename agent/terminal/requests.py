@@ -8,7 +8,7 @@ import msgspec
 
 from agent.domain.canteen import Id
 from agent.domain.clock import Day, Moment
-from agent.domain.ledger import Entry, Seq
+from agent.domain.ledger import Entry, Epoch, Seq
 from agent.domain.tap import Refused, Served
 from agent.domain.timekeeper import Timekeeper
 from agent.errors import AgentError, RefusedEntryError, StoreError
@@ -67,7 +67,8 @@ class Requests:
                 return Answered({"day": day, "clock": moment.trust.value, "at": moment.at})
             case "storno":
                 seq = msgspec.convert(arguments.get("seq"), Seq | None)
-                return _recorded(self.counter.undo(seq, moment))
+                epoch = msgspec.convert(arguments.get("epoch"), Epoch | None)
+                return _recorded(self.counter.undo(seq, moment, epoch=epoch))
             case "meal":
                 return self._meal(request, moment)
             case "closing":

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 
+from agent.central.office.terminals import order
 from agent.domain.ledger import SEQ_MAX, Kind
 from agent.store import reads
 from agent.terminal.control import Request
-from tests.conftest import CARD
+from tests.conftest import CARD, OTHER_CARD
 from tests.parts.wire import TODAY, Wire
 
 
@@ -32,6 +33,22 @@ def test_a_meal_is_undone_once(wire: Wire) -> None:
     assert refusal(wire, "storno", seq=1) == "entry 1 was undone already"
     assert refusal(wire, "storno", seq=2) == "entry 2 is not a meal; only a meal can be undone"
     assert refusal(wire, "storno") == "there is no meal to undo"
+
+
+def test_an_undo_that_names_its_epoch_never_undoes_another_childs_meal(wire: Wire) -> None:
+    """After a new epoch the same number is another meal; the screen still shows the earlier one."""
+    wire.box.tap(CARD)
+    wire.settle()
+    order(wire.central.books, "t-1", "new_epoch")
+    wire.settle()
+    wire.box.tap(OTHER_CARD)
+    earlier, later = reads.entries(wire.box.db, newest=2)
+    assert earlier.epoch != later.epoch and earlier.entry.seq == later.entry.seq == 1
+    answer = wire.box.ask("storno", epoch=earlier.epoch, seq=1)
+    assert (answer["kind"], answer["account"]) == ("storno", "a-1")
+    assert refusal(wire, "storno", epoch=earlier.epoch, seq=1) == "entry 1 was undone already"
+    assert "has no entry 1" in refusal(wire, "storno", epoch="9-0000000000000000", seq=1)
+    assert "Expected `str | null`" in refusal(wire, "storno", epoch=7, seq=1)
 
 
 @pytest.mark.parametrize("seq", [SEQ_MAX + 1, SEQ_MAX + 2, 2**53, 2**64, 0, -1])

@@ -96,7 +96,7 @@ function undoButton(tap) {
       setTimeout(() => { button.dataset.armed = ""; button.textContent = text("Undo"); }, ARMED_MS);
       return;
     }
-    const answer = await ask("storno", { seq: tap.seq });
+    const answer = await ask("storno", { epoch: tap.epoch, seq: tap.seq });
     say(answer.error || `${text("Undone")}: ${who(tap)}`);
   });
   return button;
