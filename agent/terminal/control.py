@@ -25,6 +25,8 @@ REQUEST_BYTES_MAX = 4_096
 SOCKET_MODE = 0o660
 CONNECTIONS_MAX = 16
 """Two screens with their requests, and some technicians."""
+WATCHERS_MAX = 8
+"""Of both sockets together: screens that are forgotten leave connections to the technician."""
 REQUESTS_AT_ONCE_MAX, REQUEST_EVERY_MS = 40, 50
 """Of one connection: faster than any person, slower than a program that loops."""
 IDLE_S = 60.0
@@ -76,10 +78,15 @@ class Watchers:
     def __bool__(self) -> bool:
         return bool(self._queues)
 
-    def add(self) -> "tuple[int, queue.Queue[bytes | None]]":
-        """Return a new watcher's number, and the lines for it; None ends them."""
+    def add(self) -> "tuple[int, queue.Queue[bytes | None]] | None":
+        """Return a new watcher's number, and the lines for it; None ends them.
+
+        None: there are `WATCHERS_MAX`.
+        """
         lines: queue.Queue[bytes | None] = queue.Queue(NEWS_MAX)
         with self._lock:
+            if len(self._queues) >= WATCHERS_MAX:
+                return None
             self._newest += 1
             self._queues[self._newest] = lines
             return self._newest, lines
@@ -224,7 +231,11 @@ class ControlSocket:
 
     def _watch(self, peer: socket.socket, request: Request, number: str) -> None:
         """Send the snapshot, then news, until the watcher hangs up or is too slow."""
-        watcher, lines = self._watchers.add()  # before the snapshot: nothing is missed
+        added = self._watchers.add()  # before the snapshot: nothing is missed
+        if added is None:
+            _send(peer, {"id": number, "error": f"{WATCHERS_MAX} programs watch; close a screen"})
+            return
+        watcher, lines = added
         try:
             answer = self._ask(request)
             _send(peer, {"id": number, **answer})

@@ -23,6 +23,7 @@ from agent.terminal.control import (
     REQUEST_EVERY_MS,
     REQUESTS_AT_ONCE_MAX,
     SOCKET_MODE,
+    WATCHERS_MAX,
     ControlSocket,
     Request,
     Watchers,
@@ -243,6 +244,22 @@ def test_a_watcher_gets_a_snapshot_and_then_every_later_line(tmp_path: Path) -> 
             watchers.send(json.dumps({"number": number}).encode() + b"\n")
         assert [json.loads(lines.readline())["number"] for _ in range(2)] == [2, 3]
     wait_for(lambda: not watchers, "the end of the watcher")
+    control.close()
+
+
+def test_so_many_programs_may_watch_and_others_are_still_answered(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    control = ControlSocket(path, snapshot, Watchers())
+    control.start()
+    with contextlib.ExitStack() as stack:
+        for _ in range(WATCHERS_MAX):
+            peer, lines = stack.enter_context(connected(path))
+            peer.sendall(line_of("watch"))
+            assert json.loads(lines.readline())["kind"] == "snapshot"
+        refused = answer_to(path, line_of("watch"))
+        assert refused == {"id": "7", "error": f"{WATCHERS_MAX} programs watch; close a screen"}
+        assert answer_to(path, line_of("status"))["kind"] == "snapshot"
+    wait_for(lambda: "kind" in answer_to(path, line_of("watch")), "a free place")
     control.close()
 
 
