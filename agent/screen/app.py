@@ -117,17 +117,27 @@ async def _requested(request: Request, socket: Path) -> Response:
         return JSONResponse({"error": "only the page itself may ask"}, status_code=403)
     if do not in READING | WRITING:
         return JSONResponse({"error": f"the screen has no request {do}"}, status_code=404)
-    body = await request.body()
-    try:
-        if len(body) > BODY_BYTES_MAX:
-            raise ValueError
-        arguments = dict(json.loads(body))
-    except (ValueError, TypeError, RecursionError):
+    arguments = await _arguments(request)
+    if arguments is None:
         return JSONResponse({"error": "write the arguments as JSON"}, status_code=400)
     try:
         return JSONResponse(await ask(socket, do, **arguments))
     except UnavailableError:
         return JSONResponse({"unavailable": True}, status_code=503)
+
+
+async def _arguments(request: Request) -> dict[str, object] | None:
+    """Return the members of a request's body; None if it is too long, or no JSON object."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > BODY_BYTES_MAX:
+            return None
+    try:
+        arguments: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return arguments if isinstance(arguments, dict) else None
 
 
 async def _events(socket: Path) -> AsyncIterator[str]:

@@ -14,7 +14,7 @@ class UnavailableError(Exception):
     """The terminal does not answer: it is starting, or it is not running."""
 
 
-async def ask(socket: Path, do: str, **arguments: object) -> Answer:
+async def ask(socket: Path, do: str, /, **arguments: object) -> Answer:
     """Return the terminal's answer, which may be an `error`. Raise `UnavailableError`."""
     try:
         async with asyncio.timeout(ANSWER_WAIT_S + 1):

@@ -1,5 +1,6 @@
 """The page without a terminal; tests/system/test_screen.py has a browser and a terminal."""
 
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -38,6 +39,28 @@ def test_a_body_has_at_most_body_bytes_max(url: str) -> None:
     padding = b" " * (BODY_BYTES_MAX - 2)
     assert asked(url, "search", b"{}" + padding)[0] == 503
     assert asked(url, "search", b"{}" + padding + b" ")[0] == 400
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[", b"7", b"null", b"[[1, 2]]", b'["ab"]', b"[" * 4_000, b"\xff", b'"do"']
+)
+def test_a_body_that_is_no_object_is_refused(url: str, body: bytes) -> None:
+    assert asked(url, "search", body)[0] == 400
+
+
+@pytest.mark.parametrize("name", ["do", "socket", "self", "v", "id"])
+def test_any_name_of_an_argument_is_passed_on(url: str, name: str) -> None:
+    assert asked(url, "search", f'{{"{name}": 1}}'.encode())[0] == 503
+
+
+def test_a_body_without_end_is_refused_before_it_is_read(url: str) -> None:
+    """A page of a gigabyte would otherwise be in the memory of the box."""
+    host, port = url.removeprefix("http://").split(":")
+    head = f"POST /ask/search HTTP/1.1\r\nHost: {host}:{port}\r\nOrigin: {url}\r\n"
+    with socket.create_connection((host, int(port)), timeout=10) as peer:
+        peer.sendall(f"{head}Content-Length: 1000000000\r\n\r\n".encode())
+        peer.sendall(b" " * (BODY_BYTES_MAX + 1))
+        assert peer.recv(12) == b"HTTP/1.1 400"
 
 
 def test_another_origin_may_ask_nothing(url: str) -> None:
