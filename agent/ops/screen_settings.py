@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import available_timezones
 
 from msgspec import Meta, Struct
 
@@ -25,14 +26,16 @@ class _File(Struct, frozen=True, kw_only=True):
     """What the screen reads of agent.toml. The terminal checks the rest."""
 
     state_dir: str = "/var/lib/canteen-agent"
+    zone: str = "Europe/Rome"
     screen: ScreenTable = ScreenTable()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScreenSettings:
-    """What a screen is. `control_socket` is the terminal's."""
+    """What a screen is. `control_socket` and `zone` are the terminal's."""
 
     control_socket: Path
+    zone: str
     port: int
     language: Language
     help: str
@@ -41,7 +44,12 @@ class ScreenSettings:
 def load_screen(path: Path) -> ScreenSettings:
     """Return the screen's settings. Raise `ConfigError`."""
     file = load_toml(path, _File, ConfigError)
+    if file.zone not in available_timezones():
+        raise ConfigError(
+            f"{path}: key 'zone': no time zone {file.zone!r}; write one like Europe/Rome"
+        )
     return ScreenSettings(
+        zone=file.zone,
         control_socket=path.parent / file.state_dir / "control.sock",
         port=file.screen.port,
         language=file.screen.language,

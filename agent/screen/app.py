@@ -59,6 +59,7 @@ def make_app(settings: ScreenSettings) -> Starlette:
             language=language,
             other="en" if language == "it" else "it",
             help=settings.help,
+            zone=settings.zone,
             words=json.dumps(words, ensure_ascii=False).replace("<", "\\u003c"),
             _=lambda text: words.get(text, text),
         )

@@ -12,6 +12,12 @@ def test_a_file_without_the_table_has_its_defaults(tmp_path: Path) -> None:
     settings = load_screen(_written(tmp_path, 'town = "b"\nstate_dir = "state"\n'))
     assert settings.control_socket == tmp_path / "state" / "control.sock"
     assert (settings.port, settings.language, settings.help) == (8080, "it", "")
+    assert settings.zone == "Europe/Rome"
+
+
+def test_a_time_zone_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="key 'zone': no time zone 'Europe/Roma'"):
+        load_screen(_written(tmp_path, 'zone = "Europe/Roma"\n'))
 
 
 def _written(folder: Path, text: str) -> Path:

@@ -13,38 +13,52 @@ const OUTCOMES = {
   no_service: ["No service now", "✖", [[220, .5]]],
   repeat: ["Hold the card again", "…", [[330, .1], [330, .1], [330, .1]]],
   out_of_order: ["Out of order", "■", [[180, .8]]],
+  gone: ["The terminal is starting…", "…", []],
 };
 const IDLE_MS = 300_000;    // a screen left alone shows no names
 const CREDIT_MS = 8_000;
 const ARMED_MS = 4_000;     // a second touch undoes
 const SHOWN_MS = 6_000;
+const SAID_MS = 30_000;     // an answer may have a name
+const FAULT_MS = 60_000;    // a fault that lasts so long is shown with whom to call
+const SLEPT_MS = 5_000;     // a page that stood still for so long shows nothing that is over
 
 let taps = [];
 let idle = 0;
 let shown = 0;
+let said = 0;
 let audio = null;
+let isBroken = false;       // out of order
+let refusal = "";           // why the terminal does not let this page watch
+let lasting = 0;
+let armed = null;           // the undo button that waits for its second touch
+let arming = 0;
+let stream = null;
+let beat = 0;
 
 function clock(instant) {
-  return new Date(instant).toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
+  return new Date(instant).toLocaleTimeString(document.documentElement.lang,
+    { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: document.body.dataset.zone });
 }
 
 function who(tap) {
   return [tap.label, tap.group].filter(Boolean).join(" · ") || (tap.seq ? `n. ${tap.seq}` : "");
 }
 
+try { audio = new AudioContext(); } catch (error) { /* shape, word and colour remain */ }
+for (const touch of ["pointerdown", "keydown"]) addEventListener(touch, () => audio && audio.resume());
+
 function sound(tones) {
-  try {
-    audio = audio || new AudioContext();
-    let start = audio.currentTime;
-    for (const [hertz, seconds] of tones) {
-      const tone = audio.createOscillator();
-      tone.frequency.value = hertz;
-      tone.connect(audio.destination);
-      tone.start(start);
-      tone.stop(start + seconds);
-      start += seconds + .06;
-    }
-  } catch (error) { /* no sound before the first touch: shape, word and colour remain */ }
+  if (!audio || audio.state !== "running") return;  // later it would sound for children long gone
+  let start = audio.currentTime;
+  for (const [hertz, seconds] of tones) {
+    const tone = audio.createOscillator();
+    tone.frequency.value = hertz;
+    tone.connect(audio.destination);
+    tone.start(start);
+    tone.stop(start + seconds);
+    start += seconds + .06;
+  }
 }
 
 function show(tap) {
@@ -61,10 +75,14 @@ function show(tap) {
   wake();
 }
 
+// What is seen between two taps: ready, or why nobody can be served.
 function ready() {
-  at("outcome").dataset.word = "";
-  at("shape").textContent = "";
-  at("word").textContent = text("Ready");
+  clearTimeout(shown);
+  const word = document.body.dataset.state !== "serving" ? "gone" : isBroken ? "out_of_order" : "";
+  const [name, shape] = OUTCOMES[word] || ["Ready", ""];
+  at("outcome").dataset.word = word;
+  at("shape").textContent = shape;
+  at("word").textContent = word === "gone" && refusal || text(name);
   at("who").textContent = at("dish").textContent = "";
 }
 
@@ -74,6 +92,7 @@ function wake() {
 }
 
 function list() {
+  if (armed) return;  // the queue goes on, but no line moves between two touches
   at("taps").replaceChildren(...taps.map((tap) => {
     const line = document.createElement("li");
     line.dataset.seq = tap.seq;
@@ -90,16 +109,29 @@ function list() {
 function undoButton(tap) {
   const button = Object.assign(document.createElement("button"), { type: "button", textContent: text("Undo") });
   button.addEventListener("click", async () => {
-    if (button.dataset.armed !== "true") {
-      button.dataset.armed = "true";
-      button.textContent = `${text("Undo")} ${who(tap)}?`;
-      setTimeout(() => { button.dataset.armed = ""; button.textContent = text("Undo"); }, ARMED_MS);
-      return;
-    }
+    if (armed !== button) { arm(button, `${text("Undo")} ${who(tap)}?`); return; }
+    clearTimeout(arming);
+    button.disabled = true;  // a third touch asks nothing
     const answer = await ask("storno", { epoch: tap.epoch, seq: tap.seq });
     say(answer.error || `${text("Undone")}: ${who(tap)}`);
+    if (armed === button) disarm();
   });
   return button;
+}
+
+function arm(button, question) {
+  if (armed) Object.assign(armed, { textContent: text("Undo") }).dataset.armed = "";
+  armed = button;
+  button.dataset.armed = "true";
+  button.textContent = question;
+  clearTimeout(arming);
+  arming = setTimeout(disarm, ARMED_MS);
+}
+
+function disarm() {
+  clearTimeout(arming);
+  armed = null;
+  list();
 }
 
 function take(tap, isNews) {
@@ -129,25 +161,38 @@ function tell(condition) {
   const parts = [];
   if (condition.data_age_s !== undefined && condition.data_age_s !== null && condition.data_age_s >= 60)
     parts.push(`${text("Data of")} ${Math.round(condition.data_age_s / 60)} min`);
+  if (!condition.out_of_order && (condition.data_age_s === undefined || condition.data_age_s === null))
+    parts.push(text("No answer of the central yet"));
   if (condition.pending) parts.push(`${condition.pending} ${text("entries wait")}`);
   if (condition.serve_all_until) parts.push(`${text("All are served until")} ${clock(condition.serve_all_until)}`);
   const faults = [...(condition.faults || [])];
   if (condition.out_of_order || faults.length) parts.unshift(text("Attention: see below"));
   at("condition").textContent = parts.join(" · ") || text("All is well");
   at("set-day").hidden = condition.clock !== "unset";
-  if (condition.out_of_order) {
-    faults.unshift(condition.out_of_order);
-    show({ word: "out_of_order" });
-    clearTimeout(shown);
-  }
+  const wasBroken = isBroken;
+  isBroken = Boolean(condition.out_of_order);
+  if (isBroken) faults.unshift(condition.out_of_order);
   const help = at("faults").dataset.help;
   at("faults").textContent = faults.length ? faults.join(" — ") + (help ? ` — ${help}` : "") : "";
+  const wasServing = document.body.dataset.state === "serving";
   document.body.dataset.state = "serving";
+  clearTimeout(lasting);
+  if (isBroken && !wasBroken) sound(OUTCOMES.out_of_order[2]);
+  if (isBroken !== wasBroken || !wasServing) ready();
 }
 
 function gone() {
+  if (document.body.dataset.state === "gone") return;
   document.body.dataset.state = "gone";
+  at("faults").textContent = "";
   at("condition").textContent = text("The terminal is starting…");
+  disarm();
+  ready();
+  const since = Date.now();
+  lasting = setTimeout(() => {
+    at("faults").textContent = [`${text("The terminal does not answer since")} ${clock(since)}`,
+      at("faults").dataset.help].filter(Boolean).join(" — ");
+  }, FAULT_MS);
 }
 
 async function ask(what, values) {
@@ -160,7 +205,11 @@ async function ask(what, values) {
   }
 }
 
-function say(sentence) { at("answer").textContent = sentence; }
+function say(sentence) {
+  at("answer").textContent = sentence;
+  clearTimeout(said);
+  said = setTimeout(say, SAID_MS, "");
+}
 
 function eater(child, day) {
   const line = document.createElement("li");
@@ -221,8 +270,9 @@ at("search").addEventListener("input", async () => {
   showEaters(answer, "");
 });
 at("close").addEventListener("click", async () => {
-  const answer = await ask("closing", { trays: Number(at("trays").value) });
+  if (!/^\d+$/.test(at("trays").value.trim())) { say(text("First write how many trays were counted.")); return; }
   const trays = Number(at("trays").value);
+  const answer = await ask("closing", { trays });
   say(answer.error || `${text("Closed")}: ${trays} ${text("trays")}, ${answer.served} ${text("meals")} (${trays - answer.served})`);
 });
 at("confirm-day").addEventListener("click", async () => {
@@ -230,12 +280,9 @@ at("confirm-day").addEventListener("click", async () => {
   say(answer.error || `${text("Today is")} ${answer.day}`);
 });
 
-const stream = new EventSource("/events");
-stream.addEventListener("gone", gone);
-stream.addEventListener("error", gone);
-stream.addEventListener("message", (event) => {
-  const line = JSON.parse(event.data);
+function takeLine(line) {
   if (line.kind === "snapshot") {
+    refusal = "";
     taps = line.taps.slice().reverse();
     list();
     count(line.counters);
@@ -245,5 +292,24 @@ stream.addEventListener("message", (event) => {
   } else if (line.kind === "tapped") take(line.tap, !line.tap.undone);
   else if (line.kind === "counted") count(line.counters);
   else if (line.kind === "changed") tell(line.condition);
-  else gone();
-});
+  else { refusal = line.error || ""; gone(); ready(); }
+}
+
+// A browser that slept begins with a snapshot: what waited for it is over, and must not be painted.
+function slept() { return Date.now() - beat > SLEPT_MS; }
+
+function openStream() {
+  if (stream) stream.close();
+  beat = Date.now();
+  const opened = stream = new EventSource("/events");
+  opened.addEventListener("gone", gone);
+  opened.addEventListener("error", gone);
+  opened.addEventListener("message", (event) => {
+    if (opened !== stream) return;
+    if (slept()) openStream();
+    else takeLine(JSON.parse(event.data));
+  });
+}
+setInterval(() => { if (slept()) openStream(); beat = Date.now(); }, 1_000);
+ready();
+openStream();
