@@ -42,5 +42,6 @@ def fill(folder: Path, left_bytes: int) -> Path:
     status = os.statvfs(folder)
     with open(filler, "ab") as file:
         taken = max(0, status.f_bavail * status.f_frsize - left_bytes)
-        os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, taken)
+        if taken:
+            os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, taken)
     return filler
