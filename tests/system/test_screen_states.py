@@ -133,7 +133,7 @@ def test_times_are_those_of_the_town(tmp_path: Path) -> None:
 def test_no_sound_waits_for_the_first_touch(tmp_path: Path) -> None:
     with shown(tmp_path) as at:
         at.page.evaluate("audio.suspend()")
-        at.page.wait_for_function("audio.state === 'suspended'")
+        assert at.page.evaluate("audio.state") == "suspended"
         at.page.evaluate(
             "{ window.made = 0; const make = audio.createOscillator.bind(audio);"
             " audio.createOscillator = () => { made += 1; return make(); }; } 0"
@@ -142,7 +142,7 @@ def test_no_sound_waits_for_the_first_touch(tmp_path: Path) -> None:
         expect(at.page.locator("#word")).to_have_text("Servito")
         assert at.page.evaluate("made") == 0
         at.page.click("#condition")
-        at.page.wait_for_function("audio.state === 'running'")
+        wait_for(lambda: at.page.evaluate("audio.state") == "running", "sound")
         at.far_end.send_tap(tap(2))
         expect(at.page.locator("#who")).to_have_text("n. 2")
         assert at.page.evaluate("made") == 1
