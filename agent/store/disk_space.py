@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ def full_words(
     """Return how full the file system of a folder is, what fills it, and what to do."""
     try:
         free = megabytes(free_bytes(folder))
-        largest = _largest([folder, *map(Path, growing)], look_ms_max)
+        largest = _largest(folder, growing, look_ms_max)
     except OSError as error:
         return f"the file system of {folder} cannot be looked at: {error.strerror}"
     what = f"; {largest.path} takes {megabytes(largest.size_bytes)}" if largest.size_bytes else ""
@@ -40,12 +41,27 @@ def megabytes(size_bytes: int) -> str:
     return f"{size_bytes / 1_000_000:,.1f} MB"
 
 
-def _largest(folders: Sequence[Path], look_ms_max: int) -> _Folder:
-    """Return the largest of some folders that are on the first one's file system."""
+def _largest(folder: Path, growing: Sequence[str], look_ms_max: int) -> _Folder:
+    """Return the largest of a folder and the growing ones on its file system."""
+    device = os.stat(folder).st_dev
+    minute = time.monotonic_ns() // 60_000_000_000
+    own = _largest_of((folder,), device, look_ms_max)
+    other = _largest_growing(tuple(growing), device, look_ms_max, minute)
+    return max(own, other, key=lambda size: size.size_bytes)
+
+
+@lru_cache(maxsize=1)  # a full disk is asked at each tap; what fills it changes slowly
+def _largest_growing(
+    growing: tuple[str, ...], device: int, look_ms_max: int, _minute: int
+) -> _Folder:
+    """Return the largest growing folder, as it was when a minute's first question came."""
+    return _largest_of(tuple(map(Path, growing)), device, look_ms_max)
+
+
+def _largest_of(folders: Sequence[Path], device: int, look_ms_max: int) -> _Folder:
     ends_ms = time.monotonic_ns() // 1_000_000 + look_ms_max
-    device = os.stat(folders[0]).st_dev
     sizes = [_Folder(path, sum(_sizes(path, device, ends_ms))) for path in folders]
-    return max(sizes, key=lambda size: size.size_bytes)
+    return max(sizes, key=lambda size: size.size_bytes, default=_Folder(Path(), 0))
 
 
 def _sizes(folder: Path, device: int, ends_ms: int) -> Iterator[int]:

@@ -29,6 +29,21 @@ def test_a_large_tree_is_looked_at_for_look_ms_max_only(tmp_path: Path) -> None:
     assert "takes" not in full_words(tmp_path, [], look_ms_max=-1)
 
 
+def test_the_growing_folders_are_looked_at_once_a_minute(tmp_path: Path) -> None:
+    """A full disk is asked at each tap, and a child waits for the answer."""
+    logs = tmp_path / "log"
+    logs.mkdir()
+    (tmp_path / "state").mkdir()
+    looks = [_looked(tmp_path / "state", logs, size) for size in (3, 4, 5)]
+    assert len(set(looks)) <= 2  # a minute may end between two looks
+    assert "takes 3.0 MB" in looks[0]
+
+
+def _looked(state: Path, logs: Path, megabytes_there: int) -> str:
+    (logs / "big").write_bytes(b"x" * (megabytes_there * 1_000_000))
+    return full_words(state, [str(logs)]).partition("; ")[2]
+
+
 def test_a_folder_that_is_gone_has_a_sentence(tmp_path: Path) -> None:
     assert full_words(tmp_path / "gone").startswith("the file system of ")
 
