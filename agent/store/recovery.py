@@ -95,7 +95,13 @@ class LedgerFile:
         try:
             return self._opened(self.path)
         except StoreError as error:
-            if isinstance(error, DamagedError) or not has_our_tables(self.path):
+            # A lock passes, and a newer program's file must stay as it is.
+            code = getattr(error.__cause__, "sqlite_errorcode", sqlite3.SQLITE_NOTADB)
+            is_header = code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+            is_newer = "install the newer program" in str(error)
+            if isinstance(error, DamagedError) or is_newer or not is_header:
+                raise
+            if not has_our_tables(self.path):
                 raise
             raise DamagedError(f"{error}; but its tables are a terminal's") from error
 

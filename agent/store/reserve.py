@@ -49,6 +49,13 @@ class Reserve:
     def is_whole(self) -> bool:
         return self.size_bytes >= self._wanted_bytes
 
+    @property
+    def is_short(self) -> bool:
+        """Return whether it is not whole, and the disk has no room to make it so."""
+        with suppress(OSError):
+            return not self.is_whole and free_bytes(self.path.parent) < MADE_BYTES + LEFT_BYTES
+        return not self.is_whole
+
     def make_more(self) -> bool:
         """Make one more piece if there is room. Return whether there is more than before."""
         size_bytes = self.size_bytes

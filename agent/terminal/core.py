@@ -246,7 +246,7 @@ class Terminal:
         """Close the file of a process that ends; on a full disk, its log keeps its place."""
         if self._ledger is not None:
             db = self._ledger.db
-            db.close() if db.reserve.is_whole else close_without_checkpoint(db)
+            close_without_checkpoint(db) if db.reserve.is_short else db.close()
 
     def _open(self, reading: Reading) -> None:
         """Open the file. Raise `StoreError` while that does not work."""
