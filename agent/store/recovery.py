@@ -2,8 +2,7 @@
 
 The write-ahead log is looked at before SQLite opens anything (`wal.py`). A damaged file and its log
 are kept under another name, untouched. A new file takes their place, with all entries that can be
-proved. A power cut at any moment leaves either file whole.
-"""
+proved. A power cut at any moment leaves either file whole."""
 
 import errno
 import filecmp
@@ -91,17 +90,13 @@ class LedgerFile:
                 raise StoreError(f"{fault}; no new file in its place: {error}") from error
 
     def _opened_own(self) -> Database:
-        """Open the file. Raise `DamagedError` where only its header is not a terminal's."""
+        """Open the file. A damaged header is damage; a lock or a newer schema is not."""
         try:
             return self._opened(self.path)
         except StoreError as error:
-            # A lock passes, and a newer program's file must stay as it is.
-            code = getattr(error.__cause__, "sqlite_errorcode", sqlite3.SQLITE_NOTADB)
-            is_header = code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
-            is_newer = "install the newer program" in str(error)
-            if isinstance(error, DamagedError) or is_newer or not is_header:
-                raise
-            if not has_our_tables(self.path):
+            is_other = isinstance(error, DamagedError) or "newer program" in str(error)
+            is_other |= getattr(error.__cause__, "sqlite_errorcode", 1) != sqlite3.SQLITE_ERROR
+            if is_other or not has_our_tables(self.path):
                 raise
             raise DamagedError(f"{error}; but its tables are a terminal's") from error
 
