@@ -139,8 +139,11 @@ class Database(SqliteFile[tuple[Any, ...]]):
         """As `SqliteFile.fault`; for a full disk with what fills it."""
         fault = super().fault(what, error)
         if _is_full(self.path, error):
-            fault.args = (f"{fault}: disk full: {full_words(self.path.parent)}",)
+            fault.args = (f"{fault}: disk full: {self._fullness()}",)
         return fault
+
+    def _fullness(self) -> str:
+        return full_words(self.path.parent)
 
     def write_one(self, statement: str, values: Sequence[object]) -> None:
         """Do one statement that is a transaction. The caller tells the cache what it changed."""
