@@ -18,7 +18,7 @@ from agent.readers.faults import Fault
 from agent.readers.framing import ACK, Frame, Line, Pn53x, pn53x_command
 from agent.readers.identity import NOISE, Detection, card_of_frame
 from agent.readers.profile import Profile, Step, given
-from agent.readers.profile_kinds import Repeat, Request
+from agent.readers.profile_kinds import Once, Repeat, Request
 from agent.readers.repeats import Repeats
 
 # Time-out of every answer but a poll's, which is in the profile.
@@ -33,6 +33,8 @@ FAULTS_MAX = 10
 # So many chunks of bytes within a minute without a frame among them are not noise any more.
 GARBLED_CHUNKS = 20
 GARBLED_MS = 60_000
+# So long a damaged frame of a reader that sends once waits for a good frame behind it.
+DAMAGED_MS = 400
 
 
 @dataclass(slots=True)
@@ -94,8 +96,10 @@ class Dialogue:
             if isinstance(result, Frame):
                 self._chunks_ms.clear()
                 detections += self._take(result, now_ms)
-            elif result is Fault.FORM and self._profile.sends_by_itself:
+            elif self._profile.sends_by_itself and result is Fault.FORM:
                 detections.append(result)  # a text too long for a canteen card
+            elif self._repeats is not None and self._open is None and result is Fault.CHECKSUM:
+                self._repeats.damaged(now_ms)
         if self._repeats is not None:
             detections = self._repeated(self._repeats, detections, now_ms)
         return detections
@@ -104,6 +108,11 @@ class Dialogue:
     def repeat_ends_ms(self) -> int | None:
         """Return when `receive` must be called to end the wait for a repetition, if one waits."""
         return None if self._repeats is None else self._repeats.ends_ms
+
+    def end(self) -> list[Detection]:
+        """End the exchange: the port is lost. Return the fault of a card that had no light yet."""
+        fault = None if self._repeats is None else self._repeats.ended(None)
+        return [] if fault is None else [fault]
 
     @property
     def is_garbled(self) -> bool:
@@ -135,17 +144,20 @@ class Dialogue:
 
     def wake_ms(self, now_ms: int) -> int | None:
         """Return in how many ms `send` must be called again; None: only when bytes arrive."""
-        if self._open is not None:
-            return max(0, self._open.deadline_ms - now_ms)
-        if self._queue:
+        if self._queue and self._open is None:
             return 0
+        times = [self._next_ms() if self._open is None else self._open.deadline_ms]
+        times.append(self.repeat_ends_ms)
+        given_ms = [time_ms for time_ms in times if time_ms is not None]
+        return max(0, min(given_ms) - now_ms) if given_ms else None
+
+    def _next_ms(self) -> int | None:
+        """Return when the next poll or keepalive is due."""
         times = [self._next_poll_ms] if isinstance(self._profile.poll, Request) else []
-        if self.repeat_ends_ms is not None:
-            times.append(self.repeat_ends_ms)
         if self._profile.keepalive is not UNSET:
             keepalive_ms = self._last_answer_ms + self._profile.keepalive.idle_ms
             times.append(max(keepalive_ms, self._next_poll_ms))
-        return max(0, min(times) - now_ms) if times else None
+        return min(times, default=None)
 
     def show(self, signal: Signal) -> None:
         """Send what shows a signal, if the reader can show it, before the next poll."""
@@ -297,7 +309,7 @@ class Dialogue:
 
     @staticmethod
     def _repeated(repeats: Repeats, detections: list[Detection], now_ms: int) -> list[Detection]:
-        """Return the detections that came twice, and the fault of one that came once."""
+        """Return the detections that count, and the fault of a card that none of them is."""
         counting = [
             detection
             for detection in detections
@@ -308,8 +320,11 @@ class Dialogue:
 
 
 def _repeats_of(profile: Profile) -> Repeats | None:
-    """Return what lets a repeated card through, None where one frame must do."""
-    poll = profile.poll
-    if not isinstance(poll, Repeat) or poll.some_send_once:
-        return None
-    return Repeats(poll.gone_after_ms)
+    """Return what decides which frames count, None for a reader that is asked."""
+    match profile.poll:
+        case Repeat(some_send_once=False, gone_after_ms=within_ms):
+            return Repeats(within_ms)
+        case Once() | Repeat():
+            return Repeats(DAMAGED_MS, is_once=True)
+        case _:
+            return None

@@ -6,6 +6,7 @@ Memory is bounded by one frame and the newest chunk. A checksum alone proves lit
 RDM6300 is right for all zeros), so the profile's own refusals follow.
 """
 
+from binascii import unhexlify
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import xor
@@ -142,7 +143,7 @@ class Xor8:
         if not self.hexadecimal:
             return xor_of(covered)
         try:
-            return xor_of(bytes.fromhex(covered.decode("ascii"))).hex().upper().encode("ascii")
+            return xor_of(unhexlify(covered)).hex().upper().encode("ascii")
         except ValueError:
             return None
 
@@ -254,7 +255,7 @@ class Line:
         if not self.hexadecimal:
             return Parsed(end + 1, Frame(line, buffer[: end + 1]))
         try:
-            return Parsed(end + 1, Frame(bytes.fromhex(line.decode("ascii")), buffer[: end + 1]))
+            return Parsed(end + 1, Frame(unhexlify(line), buffer[: end + 1]))
         except ValueError:
             return Parsed(end + 1, Fault.CHECKSUM)
 

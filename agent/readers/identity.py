@@ -4,6 +4,7 @@ Self-tests, traces and running readers use the same code.
 """
 
 import re
+from binascii import unhexlify
 
 from msgspec import UNSET
 
@@ -18,8 +19,8 @@ from agent.readers.profile_kinds import Request
 Detection = CardId | UidFault | Fault | None
 """What a reader detected. None: no card, or bytes that are not about a card."""
 
-# Not about a card: the reader repeats it, or is asked again.
-NOISE = frozenset({None, Fault.CHECKSUM, Fault.DEVICE})
+# Not about a card: the reader is asked again.
+NOISE = frozenset({None, Fault.DEVICE})
 
 # A longer text matches no pattern. Without the limit, a scanner could keep the regular expression
 # busy with a text of any length.
@@ -118,7 +119,7 @@ def _decoded(profile: Profile, part: bytes) -> bytes | UidFault | Fault:
         return part
     try:
         if rule.encoding == "ascii-hex":
-            return bytes.fromhex(text)
+            return unhexlify(part)  # takes no blanks
         assert rule.width is not UNSET
         return int(text).to_bytes(rule.width, "big") if text.isdigit() else Fault.FORM
     except (ValueError, OverflowError):  # no hex digits; a number that needs more bytes

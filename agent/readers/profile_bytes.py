@@ -151,22 +151,25 @@ def step_errors(profile: Profile) -> Iterator[str]:
 def _unframed_errors(profile: Profile) -> Iterator[str]:
     """Yield the commands that are no frame of `[framing]`: the reader would not understand them."""
     framing = profile.framing
-    if not isinstance(framing, Frames) and not (
-        isinstance(framing, Lines) and framing.text == "plain"
-    ):
-        return  # the program makes the frame
+    if not isinstance(framing, Frames | Lines) or framing.commands_differ:
+        return  # of pn53x the program makes the frame
+    if isinstance(framing, Lines) and framing.text != "plain":
+        return  # here, too
     raw = {f"{key}.send" for key, step in steps_of(profile) if step.raw}
     for key, text in _sends(profile):
         if key not in raw and not _is_frame(profile, parse_hex(text)):
             yield (
                 f"key {key!r}: is no frame of [framing]; check start, length, checksum and end, or"
-                " write raw = true"
+                " write commands_differ = true in [framing]"
             )
 
 
 def _is_frame(profile: Profile, sent: bytes) -> bool:
     parsed = profile.frame_format().parse(sent)
-    return parsed is not None and parsed.taken == len(sent) and isinstance(parsed.result, Frame)
+    if parsed is None or not isinstance(parsed.result, Frame) or not parsed.result.payload:
+        return False
+    rest = sent[parsed.taken :]
+    return not rest or (isinstance(profile.framing, Lines) and rest == b"\n")
 
 
 def _busy_ms(command: bytes) -> int:

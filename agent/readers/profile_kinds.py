@@ -13,6 +13,9 @@ from agent.readers.framing import STALL_MS_MAX, Span
 # Longer than a glitch of the field: pcscd looks every 0.4 s, so it takes a second to see one.
 SAME_PRESENCE_MS = 2_000
 
+# A card that was there too briefly has its light after `gone_after_ms`, within a second.
+BRIEF_MS_MAX = 800
+
 Milliseconds = Annotated[int, Meta(ge=1, le=60_000)]
 Offset = Annotated[int, Meta(ge=0, le=255)]
 Sends = Annotated[list[str], Meta(min_length=1)]
@@ -37,7 +40,7 @@ class Frames(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", 
     ways. A frame states its length at [length_at], to which `length_adds` is added. Or it has
     `length_min` bytes at least and ends with the first `end` behind them. Without `start`, only a
     pause longer than `max_gap_ms` begins a frame. `stuffing`: a byte that is sent with a 00 after
-    it.
+    it. `commands_differ`: what is sent to the reader is no such frame.
     """
 
     length: Annotated[int, Meta(ge=1, le=512)]
@@ -49,16 +52,19 @@ class Frames(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", 
     stuffing: str = ""
     checksum: FramingChecksum | UnsetType = UNSET
     max_gap_ms: Milliseconds = STALL_MS_MAX
+    commands_differ: bool = False
 
 
 class Lines(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="line"):
     """`[framing]`, kind `line`: text of up to `length` characters, then CR, LF or both.
 
-    `text`: whether hex digits stand for bytes.
+    `text`: whether hex digits stand for bytes. `commands_differ`: what is sent to the reader is no
+    such text; it is for plain texts, since hex digits are made from the bytes of a command.
     """
 
     length: Annotated[int, Meta(ge=1, le=512)]
     text: Literal["plain", "ascii-hex"] = "plain"
+    commands_differ: bool = False
 
 
 class Pn53xFrames(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="pn53x"):
@@ -86,7 +92,8 @@ class Repeat(Struct, frozen=True, forbid_unknown_fields=True, tag_field="mode", 
     """`[poll]`, mode `repeat`: the reader sends a frame every `repeat_ms` while a card is near.
 
     After `gone_after_ms` without one the card has gone. A card counts when its frame came twice:
-    a damaged frame may have a right checksum. `some_send_once`: some units of this model send only
+    a damaged frame may have a right checksum. A frame that came once has its light after
+    `gone_after_ms`. `some_send_once`: some units of this model send only
     one frame for a card, so that one must do.
     """
 

@@ -22,7 +22,7 @@ from agent.readers.profile import (
     profiles_dir,
 )
 from agent.readers.profile_bytes import framing_errors, step_errors, steps_of, text_errors
-from agent.readers.profile_kinds import SAME_PRESENCE_MS, Event, Repeat, Request
+from agent.readers.profile_kinds import BRIEF_MS_MAX, SAME_PRESENCE_MS, Event, Repeat, Request
 from agent.toml_file import load_toml
 
 # Before a self-test's bytes: longer than any pause that a profile may ask for.
@@ -190,6 +190,11 @@ def _poll_errors(profile: Profile) -> Iterator[str]:
             yield from _gone_after_errors(
                 poll.gone_after_ms, 3 * poll.repeat_ms, "three repeats may get lost"
             )
+            if not poll.some_send_once and poll.gone_after_ms > BRIEF_MS_MAX:
+                yield (
+                    f"key 'poll.gone_after_ms': write {BRIEF_MS_MAX} at most, or some_send_once ="
+                    " true: a card that was there too briefly has its light after that time"
+                )
         case _:
             pass
 

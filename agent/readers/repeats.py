@@ -1,52 +1,98 @@
-"""A card that repeats its frame counts when the frame came twice. Pure.
+"""Which of a reader's frames count, and which get a light because none of them does. Pure.
 
 A checksum of eight bits is weak: one damaged frame in some hundred has a right one, and would be
-another child's card. Two damaged frames in a row are not the same. A frame that came only once is
-reported too, so that a card that was there too briefly gets a light.
+another child's card. So a card that repeats its frame counts when the frame came twice in a row,
+or three times with others in between. Equal damage twice in a row is rare, and still a card.
+
+What cannot count, a frame that came once or was damaged, is a fault after a while. So a card that
+was there too briefly gets a light.
 """
+
+from dataclasses import dataclass
 
 from agent.readers.faults import Fault
 from agent.readers.identity import Detection
 
-# Different numbers that wait for a repetition: more than are ever held to a reader at once.
-WAITING_MAX = 8
+# Different numbers that wait, or that counted: more than are ever held to a reader at once.
+CARDS_MAX = 8
+# A number with others in between must come so often.
+FRAMES_IN_TURN = 3
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What does not count yet. `is_covered`: a card counted near it, so it needs no light."""
+
+    since_ms: int
+    frames: int = 1
+    is_covered: bool = False
 
 
 class Repeats:
-    """What came within `within_ms`, and what of it counts."""
+    """What came within `within_ms`, and what of it counts. `is_once`: one frame must do."""
 
-    def __init__(self, within_ms: int) -> None:
+    def __init__(self, within_ms: int, *, is_once: bool = False) -> None:
         self._within_ms = within_ms
-        self._waiting: dict[Detection, int] = {}  # when it came, the oldest first
-        self._passed: dict[Detection, int] = {}  # when a detection that came twice was last there
+        self._is_once = is_once
+        self._newest: Detection = None
+        self._waiting: dict[Detection, _Waiting] = {}  # the oldest first
+        self._counted: dict[Detection, int] = {}  # when it was last there, the oldest first
 
     def counts(self, detection: Detection, now_ms: int) -> bool:
-        """Note a detection; return whether it came twice, or is a card that did and is still there.
+        """Note a detection; return whether it counts, or is a card that did and is still there.
 
         Else it may come again.
         """
         since_ms = now_ms - self._within_ms
-        self._passed = {known: ms for known, ms in self._passed.items() if ms >= since_ms}
-        first_ms = self._waiting.pop(detection, None)
-        is_second = first_ms is not None and first_ms >= since_ms
-        if detection in self._passed or is_second:
-            self._passed[detection] = now_ms
+        is_there = self._counted.pop(detection, since_ms - 1) >= since_ms
+        is_in_a_row, self._newest = detection == self._newest, detection
+        waiting = self._waiting.pop(detection, None)
+        if waiting is None or waiting.since_ms < since_ms:
+            waiting = _Waiting(now_ms)
+        else:
+            waiting.frames += 1
+        is_repeated = waiting.frames >= (2 if is_in_a_row else FRAMES_IN_TURN)
+        if self._is_once or is_repeated or is_there:
+            if len(self._counted) == CARDS_MAX:
+                del self._counted[next(iter(self._counted))]
+            self._counted[detection] = now_ms
+            for other in self._waiting.values():
+                other.is_covered = True
             return True
-        if len(self._waiting) == WAITING_MAX:
-            del self._waiting[next(iter(self._waiting))]
-        self._waiting[detection] = now_ms
+        self._wait(detection, waiting)
         return False
+
+    def damaged(self, now_ms: int) -> None:
+        """Note a frame with a wrong checksum. A counted card sends some as it leaves the field."""
+        if Fault.CHECKSUM not in self._waiting:
+            since_ms = now_ms - self._within_ms
+            is_covered = any(ms >= since_ms for ms in self._counted.values())
+            self._wait(Fault.CHECKSUM, _Waiting(now_ms, is_covered=is_covered))
 
     @property
     def ends_ms(self) -> int | None:
         """Return when `ended` must be called, None while nothing waits."""
-        return min(self._waiting.values()) + self._within_ms if self._waiting else None
+        times = [waiting.since_ms for waiting in self._waiting.values()]
+        return min(times) + self._within_ms if times else None
 
-    def ended(self, now_ms: int) -> Fault | None:
-        """Forget what did not come again in time; return a fault if no card was there meanwhile."""
-        until_ms = now_ms - self._within_ms
-        late = [detection for detection, ms in self._waiting.items() if ms <= until_ms]
-        is_alone = not any(ms >= until_ms - self._within_ms for ms in self._passed.values())
+    def ended(self, now_ms: int | None) -> Fault | None:
+        """Forget what did not come again in time; return the fault of a card that needs a light.
+
+        None for `now_ms`: nothing comes any more.
+        """
+        late = {
+            detection: waiting
+            for detection, waiting in self._waiting.items()
+            if now_ms is None or waiting.since_ms <= now_ms - self._within_ms
+        }
         for detection in late:
             del self._waiting[detection]
-        return Fault.SINGLE if late and is_alone else None
+        alone = {detection for detection, waiting in late.items() if not waiting.is_covered}
+        if not alone:
+            return None
+        return Fault.CHECKSUM if alone == {Fault.CHECKSUM} else Fault.SINGLE
+
+    def _wait(self, detection: Detection, waiting: _Waiting) -> None:
+        if len(self._waiting) == CARDS_MAX:
+            del self._waiting[next(iter(self._waiting))]
+        self._waiting[detection] = waiting

@@ -172,6 +172,14 @@ class _Connection:
         channel.trace("open", at_ms=now_ms)
 
     def run(self) -> None:
+        """Read until `channel.stopping`. At the end, report a card that waits for its light."""
+        try:
+            self._run()
+        finally:
+            for detection in self._dialogue.end():
+                self._channel.report(detection)
+
+    def _run(self) -> None:
         channel, dialogue = self._channel, self._dialogue
         is_up = is_garbled = False
         while not channel.stopping:

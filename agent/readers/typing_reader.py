@@ -44,6 +44,7 @@ class TypingReader:
                 detections.append(Fault.LAYOUT if self._keys.is_unknown else detection)
             if byte == b"\r":
                 self._keys.begin()
+        detections += self._dialogue.receive(b"", now_ms)  # damage that nothing followed
         if now_ms - self._typed_ms >= UNFINISHED_MS:
             if self._keys.is_unfinished:
                 detections.append(Fault.UNFINISHED)

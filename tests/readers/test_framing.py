@@ -214,6 +214,12 @@ def test_a_line_of_hex_digits_is_the_bytes_that_they_stand_for() -> None:
     line = Line(length_max=8, hexadecimal=True)
     assert line.parse(b"0aFF\r") == (5, Frame(b"\x0a\xff", b"0aFF\r"))
     assert line.parse(b"0aF\r") == (4, Fault.CHECKSUM)
+    assert line.parse(b"0a FF\r") == (6, Fault.CHECKSUM)
+
+
+def test_blanks_are_no_hex_digits_of_a_checksum() -> None:
+    checksum = Xor8(over=(0, 4), at=(4, 6), hexadecimal=True)
+    assert checksum.holds(b"0aFFF5") and not checksum.holds(b"0a  0A")
 
 
 XOR = Xor8(over=(1, 3), at=(3, 4), hexadecimal=False)

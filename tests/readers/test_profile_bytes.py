@@ -102,6 +102,23 @@ def test_a_command_that_must_not_be_sent_is_an_error(
     assert_refused(edited(tmp_path, name, old, new), sentence)
 
 
+@pytest.mark.parametrize("command", ["53 54 0D 0A", "53 54 0D", "53 54 0A"])
+def test_a_command_of_text_ends_as_texts_end(tmp_path: Path, command: str) -> None:
+    read_profile(
+        edited(tmp_path, "serial-scanner", "[uid]", f'[[init]]\nsend = "{command}"\n[uid]')
+    )
+
+
+def test_commands_that_look_unlike_the_answers_are_accepted_when_the_profile_tells_so(
+    tmp_path: Path,
+) -> None:
+    path = edited(tmp_path, "serial-scanner", "[uid]", '[[init]]\nsend = "16 54"\n[uid]')
+    assert_refused(path, r"is no frame of \[framing\]; .* write commands_differ = true")
+    text = path.read_text().replace('kind       = "line"', 'kind = "line"\ncommands_differ = true')
+    path.write_text(text)
+    read_profile(path)
+
+
 @pytest.mark.parametrize(
     ("name", "old", "new", "busy_ms"),
     [

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from agent.readers.profile_kinds import (
+    BRIEF_MS_MAX,
     SAME_PRESENCE_MS,
     Event,
     Frames,
@@ -25,6 +26,16 @@ def test_every_kind_is_used_by_a_profile() -> None:
 
 def test_a_card_is_gone_before_the_next_one_is_a_new_tap(tmp_path: Path) -> None:
     old = "gone_after_ms = 400"
-    read_profile(edited(tmp_path, "rdm6300", old, f"gone_after_ms = {SAME_PRESENCE_MS}"))
-    too_long = edited(tmp_path, "rdm6300", old, f"gone_after_ms = {SAME_PRESENCE_MS + 1}")
+    once = "\nsome_send_once = true"
+    read_profile(edited(tmp_path, "rdm6300", old, f"gone_after_ms = {SAME_PRESENCE_MS}{once}"))
+    too_long = edited(tmp_path, "rdm6300", old, f"gone_after_ms = {SAME_PRESENCE_MS + 1}{once}")
     assert_refused(too_long, f"'poll.gone_after_ms': write {SAME_PRESENCE_MS} at most")
+
+
+def test_a_card_that_was_there_too_briefly_has_its_light_within_a_second(tmp_path: Path) -> None:
+    old = "gone_after_ms = 400"
+    read_profile(edited(tmp_path, "rdm6300", old, f"gone_after_ms = {BRIEF_MS_MAX}"))
+    too_long = edited(tmp_path, "rdm6300", old, f"gone_after_ms = {BRIEF_MS_MAX + 1}")
+    assert_refused(
+        too_long, f"'poll.gone_after_ms': write {BRIEF_MS_MAX} at most, or some_send_once"
+    )

@@ -1,19 +1,24 @@
-"""A card that repeats its frame counts when the frame came twice."""
+"""A card that repeats its frame counts when the frame came twice; else it has a light."""
+
+from pathlib import Path
 
 import pytest
 
 from agent.domain.card import CardId
 from agent.readers.dialogue import Dialogue
+from agent.readers.events import CardUnreadable
 from agent.readers.faults import Fault
 from agent.readers.identity import Detection
 from agent.readers.profile_rules import load_profile
-from agent.readers.repeats import WAITING_MAX, Repeats
-from tests.parts.serial_line import rdm6300_frame
+from agent.readers.repeats import CARDS_MAX, FRAMES_IN_TURN, Repeats
+from tests.parts.serial_bench import bench_of, pause
+from tests.parts.serial_line import Rdm6300, rdm6300_frame
 
 WITHIN_MS = 400
 RIGHT, OTHER = (CardId("em", bytes([1, 0, 0, 0, n])) for n in (1, 2))
 # Two bits in one column of the checksum are flipped: its XOR is still right.
 FRAME, DAMAGED = (rdm6300_frame(bytes([1, 0x10 * n, 0x10 * n, 0, 1])) for n in (0, 1))
+BROKEN = FRAME[:-2] + b"F\x03"  # its XOR is wrong
 
 
 def counting(*detections: tuple[Detection, int]) -> list[Detection]:
@@ -26,9 +31,13 @@ def test_a_card_counts_from_its_second_frame_on() -> None:
     assert counting((RIGHT, 0), (RIGHT, 65), (RIGHT, 130)) == [RIGHT, RIGHT]
 
 
-def test_a_damaged_frame_with_a_right_checksum_is_never_a_card() -> None:
+def test_a_damaged_frame_with_a_right_checksum_is_no_card() -> None:
     assert counting((OTHER, 0), (RIGHT, 65), (RIGHT, 130)) == [RIGHT]
-    assert counting((RIGHT, 0), (OTHER, 65), (RIGHT, 130), (RIGHT, 195)) == [RIGHT, RIGHT]
+    assert counting((RIGHT, 0), (OTHER, 65), (RIGHT, 130), (RIGHT, 195)) == [RIGHT]
+
+
+def test_equal_damage_with_a_good_frame_in_between_is_no_card() -> None:
+    assert counting((OTHER, 0), (RIGHT, 65), (OTHER, 130), (RIGHT, 195), (RIGHT, 260)) == [RIGHT]
 
 
 def test_two_frames_that_are_too_far_apart_are_not_a_repetition() -> None:
@@ -37,7 +46,12 @@ def test_two_frames_that_are_too_far_apart_are_not_a_repetition() -> None:
 
 
 def test_two_cards_in_turn_count_both() -> None:
-    assert counting((RIGHT, 0), (OTHER, 65), (RIGHT, 130), (OTHER, 195)) == [RIGHT, OTHER]
+    turns = [
+        (card, 130 * n + ms)
+        for n in range(FRAMES_IN_TURN)
+        for card, ms in ((RIGHT, 0), (OTHER, 65))
+    ]
+    assert counting(*turns) == [RIGHT, OTHER] and counting(*turns[:-2]) == []
 
 
 def test_a_number_that_came_only_once_is_a_fault_when_it_can_come_no_more() -> None:
@@ -56,12 +70,44 @@ def test_a_damaged_frame_while_a_card_is_there_is_no_fault() -> None:
     assert repeats.ended(130 + WITHIN_MS) is None and repeats.ends_ms is None
 
 
+def test_another_card_that_is_there_too_briefly_after_a_counted_one_is_a_fault() -> None:
+    repeats = Repeats(WITHIN_MS)
+    for detection, ms in ((RIGHT, 0), (RIGHT, 65), (OTHER, 130)):
+        repeats.counts(detection, ms)
+    assert repeats.ended(130 + WITHIN_MS) is Fault.SINGLE
+
+
+def test_a_damaged_frame_needs_a_light_unless_a_card_counts_near_it() -> None:
+    lone = Repeats(WITHIN_MS)
+    lone.damaged(0)
+    assert lone.ends_ms == WITHIN_MS and lone.ended(WITHIN_MS) is Fault.CHECKSUM
+    leaving = Repeats(WITHIN_MS, is_once=True)
+    assert leaving.counts(RIGHT, 0)
+    leaving.damaged(WITHIN_MS)
+    assert leaving.ended(2 * WITHIN_MS) is None
+    coming = Repeats(WITHIN_MS)
+    coming.damaged(0)
+    assert [coming.counts(RIGHT, ms) for ms in (65, 130)] == [False, True]
+    assert coming.ended(WITHIN_MS) is None and coming.ends_ms is None
+
+
 def test_only_the_newest_numbers_wait() -> None:
     repeats = Repeats(WITHIN_MS)
-    for n in range(WAITING_MAX + 1):
+    for n in range(CARDS_MAX + 1):
         assert not repeats.counts(CardId("em", bytes([n + 1] * 5)), n)
-    assert not repeats.counts(CardId("em", bytes([1] * 5)), 20)
-    assert repeats.counts(CardId("em", bytes([WAITING_MAX + 1] * 5)), 21)
+    newest, dropped = (CardId("em", bytes([n] * 5)) for n in (CARDS_MAX + 1, 1))
+    assert repeats.counts(newest, 20)
+    assert [repeats.counts(dropped, ms) for ms in (21, 22)] == [False, True]
+
+
+def test_only_the_newest_cards_still_count() -> None:
+    repeats = Repeats(WITHIN_MS)
+    cards = [CardId("em", bytes([n + 1] * 5)) for n in range(CARDS_MAX + 1)]
+    assert [repeats.counts(card, n) for n, card in enumerate(cards) for _ in "12"] == [
+        False,
+        True,
+    ] * len(cards)
+    assert repeats.counts(cards[-1], 20) and not repeats.counts(cards[0], 21)
 
 
 def test_an_rdm6300_needs_its_frame_twice_and_an_em_18_does_not() -> None:
@@ -73,11 +119,41 @@ def test_an_rdm6300_needs_its_frame_twice_and_an_em_18_does_not() -> None:
     assert em_18.receive(FRAME[1:-1], 1_000) == [RIGHT]
 
 
-@pytest.mark.parametrize("frames", [FRAME, FRAME + DAMAGED])
-def test_a_card_that_was_there_too_briefly_gets_an_answer_within_a_second(frames: bytes) -> None:
-    dialogue = Dialogue(load_profile("rdm6300"), 0)
+@pytest.mark.parametrize(
+    ("name", "frames", "fault"),
+    [
+        ("rdm6300", FRAME, Fault.SINGLE),
+        ("rdm6300", FRAME + DAMAGED, Fault.SINGLE),
+        ("rdm6300", FRAME + BROKEN, Fault.SINGLE),
+        ("rdm6300", BROKEN + BROKEN, Fault.CHECKSUM),
+        ("id-12la", FRAME[:-2] + b"F\r\n\x03", Fault.CHECKSUM),
+        ("em-18", BROKEN[1:-1], Fault.CHECKSUM),
+    ],
+)
+def test_a_card_that_did_not_count_gets_an_answer_within_a_second(
+    name: str, frames: bytes, fault: Fault
+) -> None:
+    dialogue = Dialogue(load_profile(name), 0)
     assert dialogue.receive(frames, 1_000) == []
     wait_ms = dialogue.wake_ms(1_000)
     assert wait_ms is not None and wait_ms < 1_000
-    assert dialogue.receive(b"", 1_000 + wait_ms) == [Fault.SINGLE]
+    assert dialogue.receive(b"", 1_000 + wait_ms) == [fault]
     assert dialogue.wake_ms(1_000 + wait_ms) is None
+
+
+def test_a_card_without_a_light_is_a_fault_when_the_port_is_lost() -> None:
+    dialogue = Dialogue(load_profile("rdm6300"), 0)
+    assert dialogue.receive(FRAME, 1_000) == []
+    assert dialogue.end() == [Fault.SINGLE] and dialogue.end() == []
+
+
+def test_a_card_that_waits_for_its_second_frame_is_a_fault_when_the_reader_is_unplugged(
+    tmp_path: Path,
+) -> None:
+    with bench_of(Rdm6300, tmp_path) as bench:
+        bench.line.write(bench.far_end.frame(bench.far_end.cards[0]))
+        pause()  # shorter than the wait for a second frame
+        bench.line.unplug()
+        event = bench.next()
+        assert isinstance(event, CardUnreadable) and event.fault == Fault.SINGLE
+        assert "by-path" in bench.down_reason()

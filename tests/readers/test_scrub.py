@@ -160,7 +160,7 @@ def pieces(stream: bytes) -> set[bytes]:
 def test_a_line_of_hex_digits_with_blanks_leaves_no_number_behind() -> None:
     line = b"00 01 80 20 04 DE AD BE EF\r"
     stream = received(scrubbed_lines("elatec-twn4-simple", TraceLine(0, "<", line)))
-    assert stream.startswith(b"000180") and b"DE AD" not in stream and b"DEAD" not in stream
+    assert stream == b"Z" * 26 + b"\r"
 
 
 def test_half_an_answer_before_the_next_request_costs_no_tap() -> None:

@@ -88,7 +88,7 @@ def test_noise_and_half_frames_cost_no_card_after_a_pause(
 ) -> None:
     with bench_of(kind, tmp_path) as bench:
         uid = bench.far_end.cards[0]
-        bench.line.write(b"\x02\x00\xff\xaa\xbb\x03 \x7f")
+        bench.line.write(b"\x03\x00\xff\xaa\xbb\x02 \x7f")
         if not isinstance(bench.far_end, PolledFarEnd):
             bench.line.write(bench.far_end.frame(uid)[:-3])
         pause()
