@@ -18,7 +18,7 @@ from agent.readers.faults import Fault
 from agent.readers.framing import ACK, Frame, Line, Pn53x, pn53x_command
 from agent.readers.identity import NOISE, Detection, card_of_frame
 from agent.readers.profile import Profile, Step, given
-from agent.readers.profile_kinds import Once, Repeat, Request
+from agent.readers.profile_kinds import BRIEF_MS_MAX, Once, Repeat, Request
 from agent.readers.repeats import Repeats
 
 # Time-out of every answer but a poll's, which is in the profile.
@@ -91,7 +91,7 @@ class Dialogue:
         if received:
             self._has_received = True
             self._chunks_ms.append(now_ms)
-        detections: list[Detection] = []
+        detections, still_there = list[Detection](), list[Detection]()
         for result in self._framer.feed(received, now_ms):
             if isinstance(result, Frame):
                 self._chunks_ms.clear()
@@ -99,10 +99,11 @@ class Dialogue:
             elif self._profile.sends_by_itself and result is Fault.FORM:
                 detections.append(result)  # a text too long for a canteen card
             elif self._repeats is not None and self._open is None and result is Fault.CHECKSUM:
-                self._repeats.damaged(now_ms)
+                detected = self._repeats.damaged(now_ms)
+                still_there += [] if detected is None else [detected]
         if self._repeats is not None:
             detections = self._repeated(self._repeats, detections, now_ms)
-        return detections
+        return [*still_there, *detections]
 
     @property
     def repeat_ends_ms(self) -> int | None:
@@ -322,9 +323,11 @@ class Dialogue:
 def _repeats_of(profile: Profile) -> Repeats | None:
     """Return what decides which frames count, None for a reader that is asked."""
     match profile.poll:
-        case Repeat(some_send_once=False, gone_after_ms=within_ms):
-            return Repeats(within_ms)
-        case Once() | Repeat():
+        case Repeat(some_send_once=False, gone_after_ms=gone_after_ms):
+            return Repeats(min(gone_after_ms, BRIEF_MS_MAX), near_ms=gone_after_ms)
+        case Repeat(gone_after_ms=gone_after_ms):
+            return Repeats(DAMAGED_MS, near_ms=gone_after_ms, is_once=True)
+        case Once():
             return Repeats(DAMAGED_MS, is_once=True)
         case _:
             return None

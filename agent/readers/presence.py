@@ -23,6 +23,10 @@ HELD_MAX = 64
 OUTAGE_MS_MAX = 30_000
 
 
+# Each is a card of its own that did not count, so it gets a light also soon after another.
+LONE = frozenset({Fault.SINGLE, Fault.CHECKSUM})
+
+
 class Look(Enum):
     """What a detection is: nothing that needs an answer, a further look at a card, or a new tap."""
 
@@ -132,7 +136,8 @@ class Presence:
         self._detected[detection] = now_ms
         if len(self._detected) > HELD_MAX:
             del self._detected[next(iter(self._detected))]
-        if detected_ms is not None and now_ms - detected_ms <= self._gone_after_ms:
+        is_there = detected_ms is not None and now_ms - detected_ms <= self._gone_after_ms
+        if is_there and detection not in LONE:
             if detection is Fault.MANY or self._is_collision(now_ms):
                 self._collision_ms = now_ms
             self._recent.still_there([self._key(detection)], now_ms)

@@ -13,7 +13,7 @@ from agent.readers.framing import STALL_MS_MAX, Span
 # Longer than a glitch of the field: pcscd looks every 0.4 s, so it takes a second to see one.
 SAME_PRESENCE_MS = 2_000
 
-# A card that was there too briefly has its light after `gone_after_ms`, within a second.
+# A card that was there too briefly has its light after this time at the latest, within a second.
 BRIEF_MS_MAX = 800
 
 Milliseconds = Annotated[int, Meta(ge=1, le=60_000)]
@@ -93,8 +93,8 @@ class Repeat(Struct, frozen=True, forbid_unknown_fields=True, tag_field="mode", 
 
     After `gone_after_ms` without one the card has gone. A card counts when its frame came twice:
     a damaged frame may have a right checksum. A frame that came once has its light after
-    `gone_after_ms`. `some_send_once`: some units of this model send only
-    one frame for a card, so that one must do.
+    `gone_after_ms`, or `BRIEF_MS_MAX` where that is shorter. `some_send_once`: some units of this
+    model send only one frame for a card, so that one must do.
     """
 
     repeat_ms: Milliseconds

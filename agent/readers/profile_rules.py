@@ -190,10 +190,10 @@ def _poll_errors(profile: Profile) -> Iterator[str]:
             yield from _gone_after_errors(
                 poll.gone_after_ms, 3 * poll.repeat_ms, "three repeats may get lost"
             )
-            if not poll.some_send_once and poll.gone_after_ms > BRIEF_MS_MAX:
+            if not poll.some_send_once and 2 * poll.repeat_ms > BRIEF_MS_MAX:
                 yield (
-                    f"key 'poll.gone_after_ms': write {BRIEF_MS_MAX} at most, or some_send_once ="
-                    " true: a card that was there too briefly has its light after that time"
+                    f"key 'poll.repeat_ms': above {BRIEF_MS_MAX // 2}, write some_send_once = true:"
+                    f" a card must repeat within {BRIEF_MS_MAX} ms, and a repeat may get lost"
                 )
         case _:
             pass

@@ -29,11 +29,18 @@ class _Waiting:
 
 
 class Repeats:
-    """What came within `within_ms`, and what of it counts. `is_once`: one frame must do."""
+    """What came within `within_ms`, and what of it counts. `is_once`: one frame must do.
 
-    def __init__(self, within_ms: int, *, is_once: bool = False) -> None:
+    Damage within `near_ms` of a card that counted, or of such damage, is of that card.
+    """
+
+    def __init__(
+        self, within_ms: int, *, near_ms: int | None = None, is_once: bool = False
+    ) -> None:
         self._within_ms = within_ms
+        self._near_ms = within_ms if near_ms is None else near_ms
         self._is_once = is_once
+        self._there_ms: int | None = None  # when a card that counted was last there, or damaged
         self._newest: Detection = None
         self._waiting: dict[Detection, _Waiting] = {}  # the oldest first
         self._counted: dict[Detection, int] = {}  # when it was last there, the oldest first
@@ -51,23 +58,28 @@ class Repeats:
             waiting = _Waiting(now_ms)
         else:
             waiting.frames += 1
+            waiting.is_covered = False
         is_repeated = waiting.frames >= (2 if is_in_a_row else FRAMES_IN_TURN)
         if self._is_once or is_repeated or is_there:
             if len(self._counted) == CARDS_MAX:
                 del self._counted[next(iter(self._counted))]
-            self._counted[detection] = now_ms
+            self._counted[detection] = self._there_ms = now_ms
             for other in self._waiting.values():
                 other.is_covered = True
             return True
         self._wait(detection, waiting)
         return False
 
-    def damaged(self, now_ms: int) -> None:
-        """Note a frame with a wrong checksum. A counted card sends some as it leaves the field."""
-        if Fault.CHECKSUM not in self._waiting:
-            since_ms = now_ms - self._within_ms
-            is_covered = any(ms >= since_ms for ms in self._counted.values())
-            self._wait(Fault.CHECKSUM, _Waiting(now_ms, is_covered=is_covered))
+    def damaged(self, now_ms: int) -> Detection:
+        """Note a frame with a wrong checksum. Return the card that is still there, if it repeats.
+
+        A card that counted sends some while it is held badly, and as it leaves the field.
+        """
+        if self._there_ms is not None and now_ms - self._there_ms <= self._near_ms:
+            self._there_ms = now_ms
+            return None if self._is_once else next(reversed(self._counted))
+        self._waiting.setdefault(Fault.CHECKSUM, _Waiting(now_ms))
+        return None
 
     @property
     def ends_ms(self) -> int | None:

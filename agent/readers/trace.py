@@ -174,6 +174,7 @@ def _serial_detections(profile: Profile, trace: Trace) -> Iterator[_TimedDetecti
     for line in trace.lines:
         yield from _ended_repeats(dialogue, line.ms)
         if line.mark == "open":
+            yield from (_TimedDetection(line.ms, detection) for detection in dialogue.end())
             dialogue, has_failed = Dialogue(profile, line.ms), False
         if has_failed:
             continue
@@ -186,6 +187,7 @@ def _serial_detections(profile: Profile, trace: Trace) -> Iterator[_TimedDetecti
             elif line.mark == "<":
                 detections = dialogue.receive(line.data, line.ms)
         except ReaderError:  # a running reader opens its port again
+            yield from (_TimedDetection(line.ms, detection) for detection in dialogue.end())
             has_failed = True
             continue
         if line.mark == ">" and sent != line.data:

@@ -8,6 +8,7 @@ from agent.readers.faults import Fault
 from agent.readers.identity import Detection
 from agent.readers.presence import (
     HELD_MAX,
+    LONE,
     OUTAGE_MS_MAX,
     Look,
     Presence,
@@ -188,3 +189,9 @@ def test_only_a_pcsc_reader_reports_removals() -> None:
     for name, look in (("acs-acr122u", AGAIN), ("pn532-hsu", TAP)):
         reader = presence_of("counter", load_profile(name), recent_taps())
         assert looks(reader, (A, 10_000), (None, 60_000), (A, 60_500))[2] is look
+
+
+def test_each_card_that_did_not_count_gets_a_light_also_soon_after_another() -> None:
+    for fault in LONE:
+        faults = ((fault, 10_000 + n * GONE_AFTER_MS) for n in range(3))
+        assert looks(presence(), *faults) == [TAP, AGAIN, AGAIN]

@@ -32,10 +32,10 @@ def test_a_card_is_gone_before_the_next_one_is_a_new_tap(tmp_path: Path) -> None
     assert_refused(too_long, f"'poll.gone_after_ms': write {SAME_PRESENCE_MS} at most")
 
 
-def test_a_card_that_was_there_too_briefly_has_its_light_within_a_second(tmp_path: Path) -> None:
-    old = "gone_after_ms = 400"
-    read_profile(edited(tmp_path, "rdm6300", old, f"gone_after_ms = {BRIEF_MS_MAX}"))
-    too_long = edited(tmp_path, "rdm6300", old, f"gone_after_ms = {BRIEF_MS_MAX + 1}")
-    assert_refused(
-        too_long, f"'poll.gone_after_ms': write {BRIEF_MS_MAX} at most, or some_send_once"
-    )
+def test_a_card_repeats_before_its_light_is_due(tmp_path: Path) -> None:
+    half_ms = BRIEF_MS_MAX // 2
+    path = edited(tmp_path, "rdm6300", "gone_after_ms = 400", "gone_after_ms = 1500")
+    path.write_text(path.read_text().replace("repeat_ms     = 65", f"repeat_ms = {half_ms}"))
+    read_profile(path)
+    path.write_text(path.read_text().replace(f"ms = {half_ms}", f"ms = {half_ms + 1}"))
+    assert_refused(path, f"'poll.repeat_ms': above {half_ms}, write some_send_once = true")

@@ -77,14 +77,28 @@ def test_another_card_that_is_there_too_briefly_after_a_counted_one_is_a_fault()
     assert repeats.ended(130 + WITHIN_MS) is Fault.SINGLE
 
 
+def test_damage_of_a_card_that_is_held_badly_is_that_card() -> None:
+    repeats = Repeats(WITHIN_MS)
+    assert [repeats.counts(RIGHT, ms) for ms in (0, 65)] == [False, True]
+    assert [repeats.damaged(65 + n * WITHIN_MS) for n in range(1, 9)] == [RIGHT] * 8
+    assert repeats.ends_ms is None
+    assert repeats.damaged(65 + 9 * WITHIN_MS + 1) is None and repeats.ends_ms is not None
+
+
+def test_a_card_that_comes_again_after_another_counted_needs_a_light() -> None:
+    repeats = Repeats(WITHIN_MS)
+    for detection, ms in ((OTHER, 0), (RIGHT, 65), (RIGHT, 130), (OTHER, 195)):
+        repeats.counts(detection, ms)
+    assert repeats.ended(WITHIN_MS) is Fault.SINGLE
+
+
 def test_a_damaged_frame_needs_a_light_unless_a_card_counts_near_it() -> None:
     lone = Repeats(WITHIN_MS)
     lone.damaged(0)
     assert lone.ends_ms == WITHIN_MS and lone.ended(WITHIN_MS) is Fault.CHECKSUM
     leaving = Repeats(WITHIN_MS, is_once=True)
     assert leaving.counts(RIGHT, 0)
-    leaving.damaged(WITHIN_MS)
-    assert leaving.ended(2 * WITHIN_MS) is None
+    assert leaving.damaged(WITHIN_MS) is None and leaving.ends_ms is None
     coming = Repeats(WITHIN_MS)
     coming.damaged(0)
     assert [coming.counts(RIGHT, ms) for ms in (65, 130)] == [False, True]
