@@ -13,7 +13,7 @@ COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version
 	--no-header --no-emit-index-url
 
 .PHONY: help setup demo test check docs figures sim sim-replay sim-bite crash rot bench bench-compare \
-	test-debian12 test-debian13 test-brokers fuzz traces lock clean
+	deb test-debian12 test-debian13 test-brokers fuzz traces lock clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -88,6 +88,9 @@ bench: setup ## measure times and sizes, write the performance page (some minute
 
 bench-compare: setup ## measure again and compare with the last make bench
 	@$(BIN)/python -m bench --compare .make/bench.json
+
+deb: ## build the Debian packages in a new Debian 13, and try and test them (ONLY="build")
+	@$(SUDO) $(PYTHON) -m tests.debian13.packages $(ONLY)
 
 test-debian13: ## run make demo and make test in a new Debian 13, as root and as a user (ONLY="demo")
 	@$(SUDO) $(PYTHON) -m tests.debian13 trixie $(ONLY)

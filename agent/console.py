@@ -53,10 +53,17 @@ def table_format(command: _Command) -> _Command:
             "table_format",
             flag_value=chosen,
             type=Format,
-            default=Format.TABLE,
+            callback=_table_unless_chosen,
             help=help_text,
         )(command)
     return command
+
+
+def _table_unless_chosen(
+    _context: click.Context, _parameter: click.Parameter, chosen: Format | None
+) -> Format:
+    """Return the chosen format. As a default, click 8.1 would take the first option for chosen."""
+    return chosen or Format.TABLE
 
 
 def run_command(command: click.Command) -> int:

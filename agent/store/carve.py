@@ -29,7 +29,7 @@ def entries_in(content: bytes) -> Iterator[SealedBody]:
         try:
             _entry.decode(match[1])
             sealed = SealedBody(digest, match[1].decode())
-        except ValueError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             continue
         if len(digest) == HASH_BYTES and sealed not in seen:
             seen.add(sealed)

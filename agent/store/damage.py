@@ -24,6 +24,16 @@ _INDEX_FAULT = re.compile(
     r"(?P<what>row \d+ missing from|wrong # of entries in|non-unique entry in) index (?P<name>\w+)$"
 )
 
+# What a value of another type or size than the schema's raises.
+_WRONG_VALUES = (
+    DamagedError,
+    msgspec.MsgspecError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+)
+
 
 class _Hashed(msgspec.Struct, frozen=True):
     """The members of an entry that the table has in columns as well."""
@@ -61,7 +71,7 @@ def find_damage(db: Database) -> str | None:
             if fault is not None:
                 return f"{db.path}: {fault}"
         standing(db)
-    except (DamagedError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except _WRONG_VALUES as error:
         return f"{db.path}: {error}"  # a value of another type or size than the schema's
     except StoreError:
         fault = _schema_fault(db)

@@ -34,7 +34,7 @@ class Pool:
         """Add an entry; none if its text has no seq."""
         try:
             seq = _numbered.decode(sealed.body).seq
-        except ValueError:
+        except msgspec.MsgspecError:
             return
         self._at.setdefault(seq, set()).add(sealed)
 

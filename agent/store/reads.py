@@ -281,7 +281,7 @@ def digest_step(
     read = [(kind, body) for kind, _, body, is_unread, _ in rows if not is_unread]
     try:
         so_far = tally(read, so_far)
-    except ValueError:
+    except (msgspec.MsgspecError, ValueError):
         for kind, record_id, body, is_unread, _ in rows:
             if kind == "account" and not is_unread:
                 decode_account(record_id, body)
@@ -329,7 +329,7 @@ def _decoded(form: type[_Record], kind: str, record_id: str, body: bytes | None)
         raise _damaged(kind, record_id)
     try:
         return read_known(form, body)[0]
-    except ValueError as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         raise RecordError(kind, record_id, error) from None
 
 

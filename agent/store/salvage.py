@@ -320,7 +320,7 @@ def _rules(sql: sqlite3.Connection) -> Iterator[RecordRow]:
     for kind, record_id, p, body in _rows(sql, f"{columns}{whole}"):
         if kind not in ("service", "policy"):
             continue
-        with suppress(ValueError, TypeError):
+        with suppress(msgspec.MsgspecError, ValueError, TypeError):
             (_service if kind == "service" else _policy).decode(body)
             yield RecordRow(kind=kind, id=record_id, p=p, body=body)
 

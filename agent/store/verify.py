@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from agent.domain.ledger import Place, chain_hash
 from agent.errors import DamagedError, RecordError, StoreError
 from agent.store import reads
@@ -17,7 +19,15 @@ from agent.store.standing import epochs, standing
 from agent.store.wal import look_at
 
 # What a value of another type or size than the schema's raises.
-_WRONG_VALUES = (StoreError, TypeError, ValueError, AttributeError, OverflowError, KeyError)
+_WRONG_VALUES = (
+    StoreError,
+    msgspec.MsgspecError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    KeyError,
+)
 
 
 def verify(db: Database) -> Iterator[str]:

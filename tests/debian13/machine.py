@@ -102,7 +102,7 @@ class Machine:
 
     def run(self, command: str) -> Result:
         """Run a command in the project's folder as the user, and show and log its output."""
-        log = self.release.folder / f"{self.user}-{command.replace(' ', '-')}.log"
+        log = self.release.folder / f"{self.user}-{command.replace(' ', '-').replace('/', '-')}.log"
         words = f"cd {PROJECT} && {command}"
         archives = self.release.folder / "archives"
         archives.mkdir(exist_ok=True)
