@@ -35,8 +35,8 @@ The screen and the commands `status`, `storno`, `meal`, `day` and `close` use th
 * After `watch` come lines until the program hangs up: first a snapshot, then news.
   Each line has a `number`, which only grows. No line has money in it.
 * A watcher that does not read is dropped. It connects again, and begins with a new snapshot.
-* A repeated request does nothing twice: a second meal is *already served*, a second undo
-  *was undone already*.
+* A repeated request does nothing twice. A second undo, or a closing with the same counts, has the
+  first answer with `repeated`. A second meal is *already served*.
 * `control.sock` takes every request. `watch.sock` takes `watch`, `status` and `classes` only.
   The group of the first is the agent's, that of the second is `watch_group` of agent.toml.
 

@@ -114,6 +114,26 @@ def entry(db: Database, epoch: str, seq: int) -> OwnMeal | None:
     return _own_meal(*row) if row else None
 
 
+def storno_of(db: Database, epoch: str, seq: int) -> Entry | None:
+    """Return the entry that undid an own meal, None if none did."""
+    row = db.row(
+        "SELECT body, hash FROM entry"
+        f" WHERE reverses = (SELECT n FROM epoch WHERE id = ?) << {SEQ_BITS} | ?",
+        (epoch, seq),
+    )
+    return decode_body(*row) if row else None
+
+
+def newest_closing(db: Database, service: str, day: str) -> Entry | None:
+    """Return the newest closing of a service and day, None if it was not closed."""
+    row = db.row(
+        "SELECT body, hash FROM entry WHERE kind = 'closing' AND service = ? AND day = ?"
+        " ORDER BY n DESC LIMIT 1",
+        (service, day),
+    )
+    return decode_body(*row) if row else None
+
+
 def start_of_window(db: Database, boot: str, mono_ms: int) -> int:
     """Return the place in the file from which on all entries are of a boot, since `mono_ms`."""
     with db.reading() as sql:

@@ -8,6 +8,7 @@ entry may be on the disk.
 import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from agent.domain.canteen import PolicyRecord, ServiceNow, any_service, policy_on, service_now
@@ -65,6 +66,13 @@ class LateMeal:
 
     day: Day
     service: str | None
+
+
+class Recorded(NamedTuple):
+    """An entry that a request of the staff made, or made before: then it is not new."""
+
+    entry: Entry
+    is_new: bool = True
 
 
 class _Window:
@@ -142,17 +150,20 @@ class Counter:
                 extra=_fields(entry, "out of order"),
             )
 
-    def undo(self, seq: int | None, moment: Moment, *, epoch: str | None = None) -> Entry:
+    def undo(self, seq: int | None, moment: Moment, *, epoch: str | None = None) -> Recorded:
         """Record the storno of entry `seq`, None for the newest meal, and return it.
 
-        `epoch` is that of the entry, None for the present one. Raise `AgentError` when it is
-        refused.
+        `epoch` is that of the entry, None for the present one. A meal that was undone before has
+        its first storno. Raise `AgentError` when it is refused.
         """
         if seq is None:
             epoch, seq = self._newest_meal()
         elif epoch is None:
             epoch = newest_epoch(self.db)
         own = reads.entry(self.db, epoch, seq)
+        before = reads.storno_of(self.db, epoch, seq)
+        if before is not None:
+            return Recorded(before, is_new=False)
         if own is None:
             raise AgentError(f"this terminal has no entry {seq}")
         policy = policy_on(reads.policies(self.db), self._today(moment))
@@ -166,7 +177,7 @@ class Counter:
             entry.account,
             extra=_fields(entry, "storno"),
         )
-        return entry
+        return Recorded(entry)
 
     def meal_by_name(
         self, account: str, late: LateMeal | None, moment: Moment
@@ -199,21 +210,27 @@ class Counter:
         log.info("%s by the staff: account %s", words, account, extra=_fields(entry, words))
         return outcome, entry
 
-    def close(self, trays: int, moment: Moment) -> Entry:
-        """Record the staff's count of trays beside the terminal's own count of meals."""
+    def close(self, trays: int, moment: Moment) -> Recorded:
+        """Record the staff's count of trays beside the terminal's own count of meals.
+
+        The same counts again, as after a lost answer, are the first closing.
+        """
         service = self._service(moment)
         if service is None:
             raise AgentError(
                 "no service is open; close a service at most half an hour after its end"
             )
         served = reads.served(self.db, service.service, service.day)
+        before = reads.newest_closing(self.db, service.service, service.day)
+        if before is not None and (before.trays, before.served) == (trays, served):
+            return Recorded(before, is_new=False)
         draft = closing(
             moment=moment, service=service.service, day=service.day, trays=trays, served=served
         )
         entry = writes.append(self.db, draft)
         fields = _fields(entry, "closing")
         log.info("closing: %d trays counted, %d meals served", trays, served, extra=fields)
-        return entry
+        return Recorded(entry)
 
     def service_of(self, day: Day | None, moment: Moment) -> ServiceNow:
         """Return the present service, or the next one by id; on another day where one is named."""

@@ -68,12 +68,12 @@ class Requests:
             case "storno":
                 seq = msgspec.convert(arguments.get("seq"), Seq | None)
                 epoch = msgspec.convert(arguments.get("epoch"), Epoch | None)
-                return _recorded(self.counter.undo(seq, moment, epoch=epoch))
+                return _recorded(*self.counter.undo(seq, moment, epoch=epoch))
             case "meal":
                 return self._meal(request, moment)
             case "closing":
                 trays = msgspec.convert(arguments["trays"], int)
-                return _recorded(self.counter.close(trays, moment))
+                return _recorded(*self.counter.close(trays, moment))
             case "classes" | "class" | "search" | "credit":
                 return Answered(self.lookups.answer(request, moment))
             case unknown:
@@ -93,7 +93,7 @@ class Requests:
         return Answered({"error": sentence}, entry)
 
 
-def _recorded(entry: Entry) -> Answered:
+def _recorded(entry: Entry, is_new: bool = True) -> Answered:
     answer: Answer = {
         "seq": entry.seq,
         "kind": entry.kind.value,
@@ -101,5 +101,6 @@ def _recorded(entry: Entry) -> Answered:
         "cents": entry.cents,
         "day": entry.day,
         "served": entry.served,
+        "repeated": not is_new,
     }
-    return Answered(answer, entry)
+    return Answered(answer, entry if is_new else None)

@@ -149,7 +149,7 @@ def test_the_newest_meal_is_searched_among_so_many_entries(wire: Wire, counter: 
     phone = CardUnreadable(reader="counter", fault="random", sentence="a phone", tap=1)
     for _ in range(UNDO_LOOKS_BACK - 1):
         counter.tap(phone, wire.box.moment())
-    assert counter.undo(None, wire.box.moment()).reverses is not None
+    assert counter.undo(None, wire.box.moment()).entry.reverses is not None
     wire.box.handle(CardPresented(reader="counter", card=parse_card_id(CARD), tap=1))
     for _ in range(UNDO_LOOKS_BACK):
         counter.tap(phone, wire.box.moment())
@@ -187,6 +187,24 @@ def test_outside_a_service_there_is_nothing_to_close(wire: Wire, counter: Counte
     wire.clock.pass_ms(6 * 3_600_000)
     with pytest.raises(AgentError, match="no service is open"):
         counter.close(3, wire.box.moment())
+
+
+def test_the_same_count_again_is_the_first_closing(wire: Wire, counter: Counter) -> None:
+    tap(wire, counter)
+    first = counter.close(1, wire.box.moment())
+    assert first.is_new and counter.close(1, wire.box.moment()) == (first.entry, False)
+    assert counter.close(2, wire.box.moment()).is_new
+    tap(wire, counter, UNKNOWN_CARD)
+    assert counter.close(2, wire.box.moment()).is_new
+    assert [entry.kind for entry in wire.box.entries()].count(Kind.CLOSING) == 3
+
+
+def test_a_meal_that_is_undone_again_has_its_first_storno(wire: Wire, counter: Counter) -> None:
+    tap(wire, counter)
+    first = counter.undo(1, wire.box.moment())
+    wire.clock.pass_ms(3_600_000)  # the time in which a meal can be undone is over
+    assert first.is_new and counter.undo(1, wire.box.moment()) == (first.entry, False)
+    assert [entry.kind for entry in wire.box.entries()] == [Kind.MEAL, Kind.STORNO]
 
 
 def test_the_age_of_the_data_is_that_of_the_last_contact(wire: Wire, counter: Counter) -> None:
