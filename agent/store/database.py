@@ -37,6 +37,8 @@ _PERHAPS_FULL = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_CANTOPEN)
 _HARDLY_FREE_BYTES = 64 * 1024
 # A log of this length is used again on a full disk before the reserve is: some fifty taps.
 LOG_AGAIN_BYTES = 1024 * 1024
+# The ends of the names of files for the office, and of those that the central has acknowledged.
+PART, ACKED_PART = ".ledger", ".acked.ledger"
 
 FORM = FileKind(
     owner="a terminal's",
