@@ -37,8 +37,10 @@ _PERHAPS_FULL = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_CANTOPEN)
 _HARDLY_FREE_BYTES = 64 * 1024
 # A log of this length is used again on a full disk before the reserve is: some fifty taps.
 LOG_AGAIN_BYTES = 1024 * 1024
-# The ends of the names of files for the office, and of those that the central has acknowledged.
+# The ends of the names of files for the office. A wipe keeps what the central may not have.
 PART, ACKED_PART = ".ledger", ".acked.ledger"
+# The names of copies begin so: of before migrations, damaged ones, of other terminals, half made.
+COPIES = ("schema-", "damaged-", "salvaged-", "of-", "made", "new")
 
 FORM = FileKind(
     owner="a terminal's",
@@ -186,11 +188,11 @@ class Database(SqliteFile[tuple[Any, ...]]):
                 " while the agent runs"
             )
 
-    def compact(self) -> None:
+    def compact(self) -> list[str]:
         """Rewrite the file without free pages, empty the log, and delete old copies.
 
-        Old copies are those from before migrations, damaged files with their exports, and ledgers
-        of other terminals. Of these one stays whose meals the central has not booked yet.
+        Return the names of those that stay: a ledger of another terminal, and a file for the
+        office, with meals that the central may not have booked yet. They are money.
 
         For a terminal that must forget. Raise `StoreError` while another program reads: then old
         data may be left.
@@ -198,14 +200,18 @@ class Database(SqliteFile[tuple[Any, ...]]):
         try:
             self.sql.execute("VACUUM")
             (busy, _, _) = self.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            for kind in ("schema", "damaged", "of"):
-                for copy in self.path.parent.glob(f"{self.path.name}.{kind}-*"):
-                    if kind != "of" or not _has_waiting(copy):
+            kept = []
+            for kind in COPIES:
+                for copy in sorted(self.path.parent.glob(f"{self.path.name}.{kind}*")):
+                    if _has_waiting(copy) if kind == "of-" else _is_for_office(copy):
+                        kept.append(copy.name)
+                    else:
                         shutil.rmtree(copy) if copy.is_dir() else copy.unlink()
         except (*FAULTS, OSError) as error:
             raise self.fault("not compacted", error) from error
         if busy:
             raise StoreError(f"{self.path}: not compacted: another program is reading it")
+        return kept
 
     def checkpoint(self) -> bool:
         """Copy the write-ahead log into the file as far as readers allow.
@@ -274,6 +280,10 @@ def _is_full(path: Path, error: BaseException | None) -> bool:
         return free_bytes(path.parent) < _HARDLY_FREE_BYTES
     except OSError:
         return False
+
+
+def _is_for_office(path: Path) -> bool:
+    return path.name.endswith(PART) and not path.name.endswith(ACKED_PART)
 
 
 def _has_waiting(path: Path) -> bool:

@@ -8,6 +8,7 @@ it raises, nothing was changed. Only after `UncertainCommitError` that is unknow
 
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import replace
 
 from agent.domain.clock import Instant, format_instant
 from agent.domain.ledger import ChainEnd, Entry, Place, seal
@@ -261,6 +262,7 @@ def wipe(db: Database, order: str, incident: Incident) -> None:
     The caller checked that all entries are booked. The chain goes on behind the last entry, and no
     record is taken until an order to ask for all. Two transactions: the order counts as done only
     when free pages and copies hold nothing either. Raise `StoreError`, and it must be done again.
+    The incident names the files that stay, since the central may not have booked their meals.
     """
     with db.transaction() as sql:
         for table in ("record", "unread", "note", "set_aside"):
@@ -274,7 +276,11 @@ def wipe(db: Database, order: str, incident: Incident) -> None:
         sql.execute("UPDATE terminal SET pruning = 1, wiped = 1, resyncing = 0")
         sql.execute("DELETE FROM entry")
         sql.execute("UPDATE terminal SET pruning = 0")
-    db.compact()
+    if kept := db.compact():
+        detail = f"{incident.detail}; kept, for meals that the central may lack: {', '.join(kept)}"
+        incident = replace(
+            incident, detail=f"{detail}; import them at the office, then delete them"
+        )
     with db.transaction() as sql:
         insert_incident(sql, incident)
         sql.execute("UPDATE terminal SET order_done = ?", (order,))
