@@ -40,11 +40,14 @@ from agent.store.statements import (
 def initialise(db: Database, *, town: str, terminal: str, epoch: str) -> None:
     """Make a blank database this terminal's: its one row and its first epoch.
 
-    No effect on any other.
+    No effect on any other. Raise `DamagedError` if only the row of the terminal is not there.
     """
     with db.transaction() as sql:
         if sql.execute("SELECT 1 FROM terminal").fetchone():
             return
+        for table in ("epoch", "entry", "record"):
+            if sql.execute(f"SELECT 1 FROM {table}").fetchone():
+                raise DamagedError(f"{db.path}: has lost the row of the terminal")
         sql.execute(
             "INSERT INTO terminal VALUES (1, ?, ?, ?, NULL, 0, 0, 0, NULL, NULL, NULL, 0, 0, NULL)",
             (town, terminal, Place(1, 0).n),

@@ -60,6 +60,10 @@ class Box:
 
 @pytest.fixture
 def box(tmp_path: Path) -> Box:
+    return killed_box(tmp_path)
+
+
+def killed_box(tmp_path: Path) -> Box:
     box = Box(tmp_path / "box" / "t.db")
     box.path.parent.mkdir()
     with closing(Database(box.path)) as db:
