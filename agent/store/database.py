@@ -37,6 +37,7 @@ _PERHAPS_FULL = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_CANTOPEN)
 _HARDLY_FREE_BYTES = 64 * 1024
 # A log of this length is used again on a full disk before the reserve is: some fifty taps.
 LOG_AGAIN_BYTES = 1024 * 1024
+PROGRESS_STEPS = 100_000  # of SQLite's machine: some tenths of a second on a Pi
 # The ends of the names of files for the office. A wipe keeps what the central may not have.
 PART, ACKED_PART = ".ledger", ".acked.ledger"
 # The names of copies begin so: of before migrations, damaged ones, of other terminals, half made.
@@ -79,10 +80,22 @@ class Database(SqliteFile[tuple[Any, ...]]):
         self._headroom_bytes = headroom_bytes
         self.reserve = Reserve(path, 0 if read_only else reserve_bytes)
         self.cache = Cache(keeps=not read_only)
+        self._on_progress: Callable[[], None] = lambda: None
         self.path = path
         self._index = None if read_only else LogIndex(path)
         self._is_log_tried = True  # there is no connection yet
         self._opened_with_room(partial(super().__init__, path, FORM, "ro" if read_only else "rwc"))
+
+    @contextmanager
+    def reporting(self, on_progress: Callable[[], None]) -> Iterator["Database"]:
+        """Call a function now and then while the block's statements run, and later in `compact`."""
+        self._on_progress = on_progress
+        self.sql.set_progress_handler(on_progress, PROGRESS_STEPS)
+        try:
+            yield self
+        finally:
+            with suppress(sqlite3.ProgrammingError):  # the block closed it
+                self.sql.set_progress_handler(None, 0)
 
     def close(self) -> None:
         super().close()
@@ -198,7 +211,8 @@ class Database(SqliteFile[tuple[Any, ...]]):
         data may be left.
         """
         try:
-            self.sql.execute("VACUUM")
+            with self.reporting(self._on_progress):
+                self.sql.execute("VACUUM")
             (busy, _, _) = self.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             kept = []
             for kind in COPIES:

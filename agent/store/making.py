@@ -21,7 +21,8 @@ class LedgerMaker:
     """A terminal, and where its ledger is.
 
     `epoch_bits` returns 16 hex digits of randomness. `export` writes a ledger into a file for the
-    office and returns the number of entries.
+    office and returns the number of entries. `on_progress` is called at least once in some seconds,
+    since work on a whole file may take longer than systemd waits.
     """
 
     path: Path
@@ -29,6 +30,7 @@ class LedgerMaker:
     terminal: str
     epoch_bits: Callable[[], str]
     export: Callable[[Database, Path], int]
+    on_progress: Callable[[], None] = lambda: None
 
     def export_runs(self, runs: Iterable[Run], name: str) -> list[str]:
         """Write each run into a file for the office; return how many entries are where.
@@ -50,7 +52,7 @@ class LedgerMaker:
         made = self.path.with_name(self.path.name + BEING_MADE)
         for end in ENDS:
             made.with_name(made.name + end).unlink(missing_ok=True)
-        with closing(Database(made)) as db:
+        with closing(Database(made)) as db, db.reporting(self.on_progress):
             self.initialise(db)
             yield db
 

@@ -10,7 +10,6 @@ import logging
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,12 +41,7 @@ log = logging.getLogger("agent.store")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerFile(LedgerMaker):
-    """A terminal's ledger on the disk.
-
-    `on_progress` is called while a file is read whole, which may take longer than systemd waits.
-    """
-
-    on_progress: Callable[[], None] = lambda: None
+    """A terminal's ledger on the disk."""
 
     def open(self, at: str, known_damage: str | None = None) -> Database:
         """Open the ledger, create it, or replace a damaged one. Raise `StoreError`.
@@ -61,7 +55,8 @@ class LedgerFile(LedgerMaker):
             if fault is None:
                 look = self._look()
                 db = self._opened_own()
-                fault = self._checked(db, look, at)
+                with db.reporting(self.on_progress):
+                    fault = self._checked(db, look, at)
                 if fault is None:
                     return self._own(db, at)
                 close_without_checkpoint(db)
@@ -124,7 +119,7 @@ class LedgerFile(LedgerMaker):
     def _look(self) -> LogLook:
         """Look at the log and the file before SQLite does. Raise `DamagedError`."""
         log = _log_of(self.path)
-        look = look_at(log)
+        look = look_at(log, self.on_progress)
         has_file = self.path.exists()
         if has_file and self.path.stat().st_size <= EMPTY_BYTES:
             raise DamagedError(f"{self.path}: is empty")

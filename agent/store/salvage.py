@@ -24,6 +24,7 @@ from agent.domain.clock import is_instant
 from agent.domain.ledger import SEQ_MAX, ChainEnd, Place, genesis
 from agent.sqlite_file import EMPTY_BYTES, FAULTS
 from agent.store.carve import entries_in, epochs_in
+from agent.store.database import PROGRESS_STEPS
 from agent.store.proof import Pool
 from agent.store.raw_bytes import RawLedger, read_raw
 from agent.store.rows import EpochCopy, RecordRow, Run, SealedBody
@@ -34,7 +35,6 @@ MAGIC = b"SQLite format 3\0"
 # The bytes of a header that say whether there is a log. In memory there is none.
 LOG_MODE, NO_LOG = slice(18, 20), b"\1\1"
 PROGRESS_ROWS = 1_000
-PROGRESS_STEPS = 100_000  # of SQLite's machine: some tenths of a second on a Pi
 
 _service = msgspec.json.Decoder(ServiceRecord)
 _policy = msgspec.json.Decoder(PolicyRecord)
@@ -139,11 +139,16 @@ class _Views:
 
     def look(self, content: bytes) -> None:
         """Take what SQLite reads of a file's bytes."""
+        with suppress(*FAULTS):
+            self._look(content)
+
+    def _look(self, content: bytes) -> None:
         readable = bytearray(content)
         readable[: len(MAGIC)] = MAGIC  # a damaged first page may have lost it
         readable[LOG_MODE] = NO_LOG
         with closing(sqlite3.connect(":memory:")) as sql:
-            sql.deserialize(bytes(readable))
+            sql.deserialize(readable)
+            del readable  # of a large file, memory has no room for a third copy
             sql.text_factory = lambda raw: raw.decode("utf-8", "replace")
             sql.create_function("crc32", 1, zlib.crc32)
             sql.set_progress_handler(self._on_progress, PROGRESS_STEPS)
@@ -266,10 +271,9 @@ def prove_raw(
     """Return what can be read and proved of the bytes of a ledger."""
     views = _Views(on_progress)
     if len(raw.file) > EMPTY_BYTES:
-        for content in (raw.file, laid_over(raw.file, raw.log)):
-            on_progress()
-            with suppress(*FAULTS):
-                views.look(content)
+        views.look(raw.file)
+        if raw.log:
+            views.look(laid_over(raw.file, raw.log))
     for content in (raw.file, raw.log):
         views.carve(content)
     return views.prove(owner)
@@ -314,10 +318,9 @@ def _number_in(epoch: str) -> int:
 
 def _rules(sql: sqlite3.Connection) -> Iterator[RecordRow]:
     """Yield services and policies, which a lunch needs; no child's record."""
-    columns, whole = "SELECT kind, id, p, body FROM record", _whole(sql, "record")
-    for kind, record_id, p, body in _rows(sql, f"{columns}{whole}"):
-        if kind not in ("service", "policy"):
-            continue
+    whole = _whole(sql, "record").replace(" WHERE", " AND")
+    wanted = "SELECT kind, id, p, body FROM record WHERE kind IN ('service', 'policy')"
+    for kind, record_id, p, body in _rows(sql, f"{wanted}{whole}"):
         with suppress(ValueError, TypeError):
             (_service if kind == "service" else _policy).decode(body)
             yield RecordRow(kind=kind, id=record_id, p=p, body=body)
