@@ -21,6 +21,7 @@ Row = TypeVar("Row")
 
 # Of a value that is no text, a body that is no JSON, and a header that no SQLite wrote.
 _DAMAGE_WORDS = ("decode", "malformed JSON", "unsupported file format")
+_DEFINITIONS = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
 EMPTY_BYTES = 1  # SQLite takes such a file for a new database, and deletes the log beside it
 # the exceptions of a failing file; in a damaged one even SQLite's error text may not be UTF-8
 FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError)
@@ -273,11 +274,28 @@ class SqliteFile(Generic[Row]):
                 f"{self.path}: is a database, but not {self._kind.owner};"
                 " move it away, or configure another path"
             )
+        if version != known and tables and self._has_tables_of(known):
+            raise self._kind.damaged(
+                f"{self.path}: is damaged: its header says schema {version},"
+                f" its tables are those of schema {known}"
+            )
         if version > known:
             raise self._kind.error(
                 f"{self.path}: has schema {version}, this program knows {known};"
                 " install the newer program again"
             )
+
+    def _has_tables_of(self, version: int) -> bool:
+        """Return whether tables, indexes and triggers are exactly those of a version.
+
+        Each migration changes one of them (a test says so), so a newer program's file has others.
+        """
+        with contextlib.closing(sqlite3.connect(":memory:")) as own:
+            for name, function in self._kind.functions.items():
+                own.create_function(name, 1, function, deterministic=True)
+            for script in self._kind.migrations[:version]:
+                own.executescript(script)
+            return set(own.execute(_DEFINITIONS)) == set(self.sql.execute(_DEFINITIONS))
 
     def _migrate(self) -> None:
         (version,) = self.sql.execute("PRAGMA user_version").fetchone()

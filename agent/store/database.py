@@ -37,6 +37,11 @@ _PERHAPS_FULL = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_CANTOPEN)
 _HARDLY_FREE_BYTES = 64 * 1024
 # A log of this length is used again on a full disk before the reserve is: some fifty taps.
 LOG_AGAIN_BYTES = 1024 * 1024
+PROGRESS_STEPS = 100_000  # of SQLite's machine: some tenths of a second on a Pi
+# The ends of the names of files for the office. A wipe keeps what the central may not have.
+PART, ACKED_PART = ".ledger", ".acked.ledger"
+# The names of copies begin so: of before migrations, damaged ones, of other terminals, half made.
+COPIES = ("schema-", "damaged-", "salvaged-", "of-", "made", "new")
 
 FORM = FileKind(
     owner="a terminal's",
@@ -75,10 +80,22 @@ class Database(SqliteFile[tuple[Any, ...]]):
         self._headroom_bytes = headroom_bytes
         self.reserve = Reserve(path, 0 if read_only else reserve_bytes)
         self.cache = Cache(keeps=not read_only)
+        self._on_progress: Callable[[], None] = lambda: None
         self.path = path
         self._index = None if read_only else LogIndex(path)
         self._is_log_tried = True  # there is no connection yet
         self._opened_with_room(partial(super().__init__, path, FORM, "ro" if read_only else "rwc"))
+
+    @contextmanager
+    def reporting(self, on_progress: Callable[[], None]) -> Iterator["Database"]:
+        """Call a function now and then while the block's statements run, and later in `compact`."""
+        self._on_progress = on_progress
+        self.sql.set_progress_handler(on_progress, PROGRESS_STEPS)
+        try:
+            yield self
+        finally:
+            with suppress(sqlite3.ProgrammingError):  # the block closed it
+                self.sql.set_progress_handler(None, 0)
 
     def close(self) -> None:
         super().close()
@@ -184,26 +201,31 @@ class Database(SqliteFile[tuple[Any, ...]]):
                 " while the agent runs"
             )
 
-    def compact(self) -> None:
+    def compact(self) -> list[str]:
         """Rewrite the file without free pages, empty the log, and delete old copies.
 
-        Old copies are those from before migrations, damaged files with their exports, and ledgers
-        of other terminals. Of these one stays whose meals the central has not booked yet.
+        Return the names of those that stay: a ledger of another terminal, and a file for the
+        office, with meals that the central may not have booked yet. They are money.
 
         For a terminal that must forget. Raise `StoreError` while another program reads: then old
         data may be left.
         """
         try:
-            self.sql.execute("VACUUM")
+            with self.reporting(self._on_progress):
+                self.sql.execute("VACUUM")
             (busy, _, _) = self.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            for kind in ("schema", "damaged", "of"):
-                for copy in self.path.parent.glob(f"{self.path.name}.{kind}-*"):
-                    if kind != "of" or not _has_waiting(copy):
+            kept = []
+            for kind in COPIES:
+                for copy in sorted(self.path.parent.glob(f"{self.path.name}.{kind}*")):
+                    if _has_waiting(copy) if kind == "of-" else _is_for_office(copy):
+                        kept.append(copy.name)
+                    else:
                         shutil.rmtree(copy) if copy.is_dir() else copy.unlink()
         except (*FAULTS, OSError) as error:
             raise self.fault("not compacted", error) from error
         if busy:
             raise StoreError(f"{self.path}: not compacted: another program is reading it")
+        return kept
 
     def checkpoint(self) -> bool:
         """Copy the write-ahead log into the file as far as readers allow.
@@ -272,6 +294,10 @@ def _is_full(path: Path, error: BaseException | None) -> bool:
         return free_bytes(path.parent) < _HARDLY_FREE_BYTES
     except OSError:
         return False
+
+
+def _is_for_office(path: Path) -> bool:
+    return path.name.endswith(PART) and not path.name.endswith(ACKED_PART)
 
 
 def _has_waiting(path: Path) -> bool:

@@ -25,9 +25,10 @@ def hash_of(previous: bytes, body: str) -> bytes:
 
 
 class Pool:
-    """Entries that are not proved yet, by their seq."""
+    """Entries that are not proved yet, by their seq. Those up to seq `wiped_to` are left out."""
 
-    def __init__(self) -> None:
+    def __init__(self, wiped_to: int = 0) -> None:
+        self._wiped_to = wiped_to
         self._at: dict[int, set[SealedBody]] = {}
 
     def add(self, sealed: SealedBody) -> None:
@@ -36,7 +37,8 @@ class Pool:
             seq = _numbered.decode(sealed.body).seq
         except msgspec.MsgspecError:
             return
-        self._at.setdefault(seq, set()).add(sealed)
+        if seq > self._wiped_to:
+            self._at.setdefault(seq, set()).add(sealed)
 
     def after(self, base: bytes, seq: int) -> list[SealedBody]:
         """Return the longest chain of entries that follows entry `seq` with hash `base`.

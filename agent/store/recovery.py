@@ -10,8 +10,7 @@ import logging
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -24,16 +23,16 @@ from agent.store import restoring, writes
 from agent.store.carve import entries_in
 from agent.store.damage import damaged_indexes, find_damage, has_our_tables
 from agent.store.database import Database
+from agent.store.making import BEING_MADE, LedgerMaker
 from agent.store.proof import Pool
 from agent.store.reserve import Reserve
-from agent.store.rows import EpochCopy, Incident, SealedBody
-from agent.store.salvage import COPY, Owner, SalvagedEpoch, read_damaged
+from agent.store.rows import Incident, SealedBody
+from agent.store.salvage import Owner, read_damaged
 from agent.store.standing import standing, tail
 from agent.store.wal import LogLook, LogState, look_at
 
 ASIDE_MAX = 1_000  # damaged files kept beside a ledger
-ENDS = ("", "-wal", "-shm", "-journal")
-BEING_MADE, WHOLE = ".made", ".whole"
+WHOLE = ".whole"
 # What a medium without hard links answers, or a file with too many of them.
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 
@@ -41,20 +40,8 @@ log = logging.getLogger("agent.store")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerFile:
-    """A terminal's ledger on the disk.
-
-    `epoch_bits` returns 16 hex digits of randomness. `export` writes a ledger into a file for the
-    office and returns the number of entries. `on_progress` is called while a damaged file is read,
-    which may take longer than systemd's watchdog waits.
-    """
-
-    path: Path
-    town: str
-    terminal: str
-    epoch_bits: Callable[[], str]
-    export: Callable[[Database, Path], int]
-    on_progress: Callable[[], None] = lambda: None
+class LedgerFile(LedgerMaker):
+    """A terminal's ledger on the disk."""
 
     def open(self, at: str, known_damage: str | None = None) -> Database:
         """Open the ledger, create it, or replace a damaged one. Raise `StoreError`.
@@ -68,7 +55,8 @@ class LedgerFile:
             if fault is None:
                 look = self._look()
                 db = self._opened_own()
-                fault = self._checked(db, look, at)
+                with db.reporting(self.on_progress):
+                    fault = self._checked(db, look, at)
                 if fault is None:
                     return self._own(db, at)
                 close_without_checkpoint(db)
@@ -131,7 +119,7 @@ class LedgerFile:
     def _look(self) -> LogLook:
         """Look at the log and the file before SQLite does. Raise `DamagedError`."""
         log = _log_of(self.path)
-        look = look_at(log)
+        look = look_at(log, self.on_progress)
         has_file = self.path.exists()
         if has_file and self.path.stat().st_size <= EMPTY_BYTES:
             raise DamagedError(f"{self.path}: is empty")
@@ -186,8 +174,6 @@ class LedgerFile:
         db.empty_log()
 
     def _replace(self, fault: str, at: str) -> None:
-        for left in self.path.parent.glob(f"{self.path.name}.damaged-*{COPY}*"):
-            shutil.rmtree(left, ignore_errors=True)  # of an earlier try that a power cut ended
         aside = keep_aside(self.path)
         detail = self._make_replacement(aside, fault, at)
         _finish_exchange(self.path)
@@ -202,8 +188,9 @@ class LedgerFile:
         damaged = read_damaged(aside, owner, self.on_progress)
         story = f"{fault}; kept as {aside.name}"
         salvaged = damaged.epochs if damaged.is_of(owner) else []
-        exported = self._export_earlier(aside, salvaged)
-        with self._made() as db:
+        runs = [run for epoch in salvaged for run in epoch.earlier_runs]
+        exported = self.export_runs(runs, aside.name)
+        with self.made() as db:
             newest = [epoch.newest for epoch in salvaged if epoch.newest.entries]
             restoring.take_over(db, newest, self.epoch_bits())
             if damaged.is_wiped and damaged.is_of(owner):
@@ -229,30 +216,10 @@ class LedgerFile:
         sync_folder(self.path.parent)
         return detail
 
-    def _export_earlier(self, aside: Path, salvaged: list[SalvagedEpoch]) -> list[str]:
-        """Write each run of entries before a damaged place into a file for the office."""
-        runs: list[EpochCopy] = [run for epoch in salvaged for run in epoch.earlier]
-        exported = []
-        for number, run in enumerate(runs, start=1):
-            file = aside.with_name(f"{aside.name}.part-{number}.ledger")
-            with self._made() as db:
-                restoring.take_over(db, [run], self.epoch_bits())
-                exported.append(f"{self.export(db, file)} in {file.name}")
-        return exported
-
-    @contextmanager
-    def _made(self) -> Iterator[Database]:
-        made = self.path.with_name(self.path.name + BEING_MADE)
-        for end in ENDS:
-            made.with_name(made.name + end).unlink(missing_ok=True)
-        with closing(self._opened(made)) as db:
-            yield db
-
     def _opened(self, path: Path) -> Database:
         db = Database(path)
         try:
-            epoch = f"1-{self.epoch_bits()}"
-            writes.initialise(db, town=self.town, terminal=self.terminal, epoch=epoch)
+            self.initialise(db)
         except StoreError:
             close_without_checkpoint(db)  # a later close would change a file that is kept aside
             raise

@@ -95,6 +95,14 @@ class EpochCopy:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """Proved entries without a gap. `is_acked`: the central is known to have all of them."""
+
+    copy: EpochCopy
+    is_acked: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AccountLine:
     """An account in a list for the staff. No money and no category."""
 

@@ -1,15 +1,15 @@
 """Reads what can be proved of a damaged ledger, and brings it into another file.
 
-A damaged file is never opened: its copies are read in three views. The file alone, the file with
-its write-ahead log, and the entries found in the raw bytes of both. What is proved is a run of
-entries in which each hash covers the entry before, whatever view each came from; the longest
+A damaged file is never opened: its bytes are read in three views, in memory. The file alone, the
+file with its log laid over it, and the entries found in the raw bytes of both. What is proved is a
+run of entries in which each hash covers the entry before, whatever view each came from; the longest
 counts. Keys stay, so the central recognises the entries it has.
+
+What a wipe has deleted stays deleted: a view of the time before it may still show it.
 """
 
 import re
-import shutil
 import sqlite3
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -21,19 +21,20 @@ import msgspec
 
 from agent.domain.canteen import PolicyRecord, ServiceRecord
 from agent.domain.clock import is_instant
-from agent.domain.ledger import ChainEnd, Place, genesis
-from agent.errors import StoreError
+from agent.domain.ledger import SEQ_MAX, ChainEnd, Place, genesis
 from agent.sqlite_file import EMPTY_BYTES, FAULTS
-from agent.store import restoring
 from agent.store.carve import entries_in, epochs_in
-from agent.store.database import Database
+from agent.store.database import PROGRESS_STEPS
 from agent.store.proof import Pool
-from agent.store.rows import EpochCopy, EpochSpan, RecordRow, SealedBody
+from agent.store.raw_bytes import RawLedger, read_raw
+from agent.store.rows import EpochCopy, RecordRow, Run, SealedBody
 from agent.store.schema import is_whole
-from agent.store.standing import epochs, standing
+from agent.store.wal import laid_over
 
 MAGIC = b"SQLite format 3\0"
-COPY = ".copy-"
+# The bytes of a header that say whether there is a log. In memory there is none.
+LOG_MODE, NO_LOG = slice(18, 20), b"\1\1"
+PROGRESS_ROWS = 1_000
 
 _service = msgspec.json.Decoder(ServiceRecord)
 _policy = msgspec.json.Decoder(PolicyRecord)
@@ -60,12 +61,22 @@ class SalvagedEpoch:
     """What can be proved of one epoch.
 
     `newest` is the last run of entries, `earlier` are the runs before damaged places: a ledger is
-    one chain, so they reach the central as files. `lost` counts places that could not be read.
+    one chain, so they reach the central as files. `lost` counts places that could not be read. The
+    central has acknowledged the entries up to `acked_seq`, as far as the file says.
     """
 
     newest: EpochCopy
     earlier: list[EpochCopy]
     lost: int
+    acked_seq: int = 0
+
+    @property
+    def earlier_runs(self) -> list[Run]:
+        return [self.run(copy) for copy in self.earlier]
+
+    def run(self, copy: EpochCopy) -> Run:
+        """Return entries of this epoch with what the central has of them."""
+        return Run(copy, copy.base.seq + len(copy.entries) <= self.acked_seq)
 
     @property
     def epoch(self) -> str:
@@ -105,26 +116,44 @@ class Damaged:
         )
 
 
+class _Work(NamedTuple):
+    """What the row of the terminal says of its work. `resync` counts up: the largest is newest."""
+
+    resync: int
+    wiped: int
+    acked: int
+
+
 class _Views:
     """What all views of a damaged file say, each with what the others lack."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_progress: Callable[[], None]) -> None:
         self.damaged = Damaged()
         self.rows: list[EpochRow] = []
-        self.acked = Place(0, 0)
         self.read: dict[int, set[SealedBody]] = {}  # by the number of their epoch
         self.carved: set[SealedBody] = set()
         self.ids: set[str] = set()
+        self._on_progress = on_progress
+        self._works: list[_Work] = []  # one of each view
+        self._wiped_to: dict[str, int] = {}  # epoch -> a wipe deleted the entries up to here
 
-    def look(self, path: Path) -> None:
-        """Take what SQLite reads of a copy, with the log beside it if there is one."""
-        with closing(sqlite3.connect(path)) as sql:
+    def look(self, content: bytes) -> None:
+        """Take what SQLite reads of a file's bytes."""
+        with suppress(*FAULTS):
+            self._look(content)
+
+    def _look(self, content: bytes) -> None:
+        readable = bytearray(content)
+        readable[: len(MAGIC)] = MAGIC  # a damaged first page may have lost it
+        readable[LOG_MODE] = NO_LOG
+        with closing(sqlite3.connect(":memory:")) as sql:
+            sql.deserialize(readable)
+            del readable  # of a large file, memory has no room for a third copy
             sql.text_factory = lambda raw: raw.decode("utf-8", "replace")
             sql.create_function("crc32", 1, zlib.crc32)
+            sql.set_progress_handler(self._on_progress, PROGRESS_STEPS)
             self._take_terminal(sql)
-            for row in _rows(sql, "SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n"):
-                if isinstance(row[1], str) and row not in self.rows:
-                    self.rows.append(EpochRow(*row))
+            self._take_epochs(sql)
             # A damaged page ends a scan: the other direction reads what is behind it.
             for order in ("ASC", "DESC"):
                 self._scan(sql, f"SELECT n, hash, body FROM entry ORDER BY n {order}")
@@ -132,7 +161,10 @@ class _Views:
 
     def carve(self, content: bytes) -> None:
         """Take what looks like an entry or an epoch in raw bytes."""
-        self.carved.update(entries_in(content))
+        for number, sealed in enumerate(entries_in(content)):
+            if number % PROGRESS_ROWS == 0:
+                self._on_progress()
+            self.carved.add(sealed)
         self.ids.update(epochs_in(content))
 
     def _take_terminal(self, sql: sqlite3.Connection) -> None:
@@ -144,11 +176,19 @@ class _Views:
             if isinstance(at, str) and is_instant(at):
                 damaged.last_contact_at = max(at, damaged.last_contact_at or at)
         # One flipped bit would wipe a terminal, or acknowledge what nobody has.
-        for acked, wiped in _rows(
-            sql, f"SELECT acked, wiped FROM terminal{_whole(sql, 'terminal')}"
-        ):
-            self.acked = max(self.acked, Place.of(acked))
-            damaged.is_wiped |= wiped == 1
+        whole = _whole(sql, "terminal")
+        for row in _rows(sql, f"SELECT resync, wiped, acked FROM terminal{whole}"):
+            if all(isinstance(value, int) for value in row):
+                self._works.append(_Work(*row))
+
+    def _take_epochs(self, sql: sqlite3.Connection) -> None:
+        for row in _rows(sql, "SELECT n, id, base_seq, base_hash FROM epoch ORDER BY n"):
+            if isinstance(row[1], str) and row not in self.rows:
+                self.rows.append(EpochRow(*row))
+        if not (self._works and self._works[-1].wiped):
+            return
+        for epoch, seq in _rows(sql, f"SELECT id, base_seq FROM epoch{_whole(sql, 'epoch')}"):
+            self._wiped_to[epoch] = max(seq, self._wiped_to.get(epoch, 0))
 
     def _scan(self, sql: sqlite3.Connection, statement: str) -> None:
         with suppress(*FAULTS, OverflowError):
@@ -157,9 +197,13 @@ class _Views:
                     sealed = SealedBody(digest, body)
                     self.read.setdefault(Place.of(n).epoch_number, set()).add(sealed)
 
-    def prove(self, owner: Owner, on_progress: Callable[[], None]) -> Damaged:
+    def prove(self, owner: Owner) -> Damaged:
         """Return all of it, with the epochs proved. `owner` serves where the file names nobody."""
         owner = self.damaged.owner or owner
+        newest = max((work.resync for work in self._works), default=0)
+        works = [work for work in self._works if work.resync == newest]
+        self.damaged.is_wiped = any(work.wiped for work in works)
+        acked = Place.of(max((work.acked for work in works), default=0))
         bases: dict[str, list[ChainEnd]] = {}
         numbers: dict[str, set[int]] = {}
         for row in self.rows:
@@ -174,51 +218,40 @@ class _Views:
                 start = ChainEnd(epoch=epoch, seq=0, hash=genesis(*owner, epoch))
                 bases.setdefault(epoch, []).append(start)
         for epoch in sorted({*numbers, *bases}, key=_number_in):
-            on_progress()
+            self._on_progress()
             own = numbers.get(epoch, set()) | {_number_in(epoch)}
-            salvaged = self._salvaged(bases.get(epoch, []), own, is_only=len(numbers) <= 1)
+            pools = self._pools(epoch, own, is_only=len(numbers) <= 1)
+            salvaged = _salvaged(bases.get(epoch, []), *pools, _acked_seq(acked, own))
             if salvaged is not None and (epoch in numbers or salvaged.newest.entries):
                 self.damaged.epochs.append(salvaged)
-                if self.acked.epoch_number in own and self.acked.seq > salvaged.end_seq:
+                if acked.epoch_number in own and acked.seq > salvaged.end_seq:
                     self.damaged.acked_and_lost = (
-                        f"the central has acknowledged {self.acked.seq - salvaged.end_seq} entries"
-                        f" more, up to entry {self.acked.seq} of epoch {epoch}"
+                        f"the central has acknowledged {acked.seq - salvaged.end_seq} entries"
+                        f" more, up to entry {acked.seq} of epoch {epoch}"
                     )
         return self.damaged
 
-    def _salvaged(
-        self, bases: list[ChainEnd], numbers: set[int], *, is_only: bool
-    ) -> SalvagedEpoch | None:
-        """Return what can be proved of an epoch.
+    def _pools(self, epoch: str, numbers: set[int], *, is_only: bool) -> tuple[Pool, Pool]:
+        """Return the entries that an epoch's chain may have, and those that count behind a gap.
 
         Behind a gap only entries count that a table gives to this epoch, and found ones where there
         is no other epoch: without the chain nothing else says where they belong.
         """
+        wiped_to = self._wiped_to.get(epoch, 0)
+        chains, behind = Pool(wiped_to), Pool(wiped_to)
         read = {sealed for number in numbers for sealed in self.read.get(number, ())}
-        chains, behind = Pool(), Pool()
         for sealed in (*read, *self.carved):
             chains.add(sealed)
         for sealed in (*read, *(self.carved if is_only else ())):
             behind.add(sealed)
-        tries = [
-            EpochCopy(base=base, entries=chains.after(bytes.fromhex(base.hash), base.seq))
-            for base in bases
-        ]
-        if not tries:
-            return None
-        first = max(tries, key=_reach)
-        end = ChainEnd(
-            epoch=first.base.epoch,
-            seq=first.base.seq + len(first.entries),
-            hash=first.entries[-1].hash.hex() if first.entries else first.base.hash,
-        )
-        runs = [first] if first.entries else []
-        runs += behind.runs_behind(end)
-        if not runs:
-            return SalvagedEpoch(first, [], behind.count_behind(end.seq))
-        newest = runs[-1].base.seq + len(runs[-1].entries)
-        lost = newest - first.base.seq - sum(len(run.entries) for run in runs)
-        return SalvagedEpoch(runs[-1], runs[:-1], lost + behind.count_behind(newest))
+        return chains, behind
+
+
+def _acked_seq(acked: Place, numbers: set[int]) -> int:
+    """Return up to which entry the central has surely acknowledged an epoch with these numbers."""
+    if acked.epoch_number in numbers:
+        return acked.seq
+    return SEQ_MAX if max(numbers) < acked.epoch_number else 0
 
 
 def read_damaged(
@@ -227,80 +260,49 @@ def read_damaged(
     """Return what can be read and proved of a file and its log, damaged anywhere, or missing.
 
     `owner` is the terminal that asks: it serves where the file does not say whose it is.
-    `on_progress` is called for each epoch. Only copies are opened. Raise `OSError` where there is
-    no room for them.
+    `on_progress` is called at least every some thousand entries. Raise `StoreError`.
     """
-    views = _Views()
-    log = path.with_name(f"{path.name}-wal")
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.name}{COPY}") as folder:
-        for name in ("alone.db", "both.db"):
-            copy = Path(folder) / name
-            if not path.exists() or path.stat().st_size <= EMPTY_BYTES:
-                continue
-            shutil.copyfile(path, copy)
-            with open(copy, "r+b") as file:
-                file.write(MAGIC)  # a damaged first page may have lost it
-            if name == "both.db" and log.exists():
-                shutil.copyfile(log, copy.with_name(f"{name}-wal"))
-            with suppress(*FAULTS):
-                views.look(copy)
-            copy.unlink()  # one at a time: a full disk has room for one in its reserve
-    for source in (path, log):
-        if source.exists():
-            views.carve(source.read_bytes())
-    return views.prove(owner, on_progress)
+    return prove_raw(read_raw(path), owner, on_progress)
 
 
-def salvage(path: Path, database: Path, epoch_bits: str) -> list[EpochCopy]:
-    """Bring what can be proved of a damaged file into a terminal's own ledger, and return it.
-
-    No agent may run. Of an epoch that the ledger has, the missing ends are taken. Raise
-    `StoreError`.
-    """
-    log = path.with_name(f"{path.name}-wal")
-    if not path.exists() and not log.exists():
-        raise StoreError(f"{path}: does not exist")
-    if not database.exists():
-        raise StoreError(f"{database}: does not exist; no terminal has run here yet")
-    with closing(Database(database)) as db:
-        own = standing(db)
-        owner = Owner(own.town, own.terminal)
-        try:
-            damaged = read_damaged(path, owner)
-        except OSError as error:
-            raise StoreError(f"{path}: no room for a copy beside it: {error}") from error
-        if not damaged.is_of(owner):
-            raise StoreError(
-                f"{path}: belongs to {'/'.join(damaged.owner or ())},"
-                f" this terminal is {'/'.join(owner)}"
-            )
-        known = {span.base.epoch: span for span in epochs(db)}
-        copies = [
-            copy
-            for epoch in damaged.epochs
-            for copy in _missing(epoch.newest, known.get(epoch.epoch))
-            if copy.entries
-        ]
-        restoring.take_over(db, copies, epoch_bits)
-    return copies
+def prove_raw(
+    raw: RawLedger, owner: Owner, on_progress: Callable[[], None] = lambda: None
+) -> Damaged:
+    """Return what can be read and proved of the bytes of a ledger."""
+    views = _Views(on_progress)
+    if len(raw.file) > EMPTY_BYTES:
+        views.look(raw.file)
+        if raw.log:
+            views.look(laid_over(raw.file, raw.log))
+    for content in (raw.file, raw.log):
+        views.carve(content)
+    return views.prove(owner)
 
 
-def _missing(run: EpochCopy, own: EpochSpan | None) -> list[EpochCopy]:
-    """Return the parts of a run that lie directly before or behind the own entries of its epoch."""
-    if own is None:
-        return [run]
-    hashes = [run.base.hash, *(sealed.hash.hex() for sealed in run.entries)]
-    parts = []
-    for end in (own.base, own.end):
-        place = end.seq - run.base.seq
-        if 0 <= place < len(hashes) and hashes[place] == end.hash:
-            is_before = end is own.base
-            parts.append(
-                EpochCopy(base=run.base, entries=run.entries[:place])
-                if is_before
-                else EpochCopy(base=end, entries=run.entries[place:])
-            )
-    return parts
+def _salvaged(
+    bases: list[ChainEnd], chains: Pool, behind: Pool, acked_seq: int
+) -> SalvagedEpoch | None:
+    """Return what can be proved of an epoch."""
+    tries = [
+        EpochCopy(base=base, entries=chains.after(bytes.fromhex(base.hash), base.seq))
+        for base in bases
+    ]
+    if not tries:
+        return None
+    first = max(tries, key=_reach)
+    end = ChainEnd(
+        epoch=first.base.epoch,
+        seq=first.base.seq + len(first.entries),
+        hash=first.entries[-1].hash.hex() if first.entries else first.base.hash,
+    )
+    runs = [first] if first.entries else []
+    runs += behind.runs_behind(end)
+    if not runs:
+        return SalvagedEpoch(first, [], behind.count_behind(end.seq), acked_seq)
+    newest = runs[-1].base.seq + len(runs[-1].entries)
+    lost = newest - first.base.seq - sum(len(run.entries) for run in runs)
+    lost += behind.count_behind(newest)
+    return SalvagedEpoch(runs[-1], runs[:-1], lost, acked_seq)
 
 
 def _reach(run: EpochCopy) -> tuple[int, int]:
@@ -316,10 +318,9 @@ def _number_in(epoch: str) -> int:
 
 def _rules(sql: sqlite3.Connection) -> Iterator[RecordRow]:
     """Yield services and policies, which a lunch needs; no child's record."""
-    columns, whole = "SELECT kind, id, p, body FROM record", _whole(sql, "record")
-    for kind, record_id, p, body in _rows(sql, f"{columns}{whole}"):
-        if kind not in ("service", "policy"):
-            continue
+    whole = _whole(sql, "record").replace(" WHERE", " AND")
+    wanted = "SELECT kind, id, p, body FROM record WHERE kind IN ('service', 'policy')"
+    for kind, record_id, p, body in _rows(sql, f"{wanted}{whole}"):
         with suppress(msgspec.MsgspecError, ValueError, TypeError):
             (_service if kind == "service" else _policy).decode(body)
             yield RecordRow(kind=kind, id=record_id, p=p, body=body)

@@ -77,7 +77,7 @@ def _read_standing(db: Database) -> Standing:
         number = (waiting.fetchone() or (newest,))[0]
         span = _span(sql, "n = ?", number)
         if span is None:
-            raise StoreError(f"{db.path}: epoch number {number} is missing")
+            raise DamagedError(f"{db.path}: epoch number {number} is missing")
         acked = _acked(sql, span, Place.of(mark))
         return Standing(
             town=town,

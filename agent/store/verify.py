@@ -5,6 +5,7 @@ Reads only. Whatever is wrong with a file, it is a sentence and no exception.
 
 import contextlib
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import msgspec
@@ -14,9 +15,11 @@ from agent.errors import DamagedError, RecordError, StoreError
 from agent.store import reads
 from agent.store.damage import page_faults, sum_faults
 from agent.store.database import Database
-from agent.store.salvage import Owner, read_damaged
+from agent.store.raw_bytes import read_raw_beside_writer
+from agent.store.salvage import Owner, prove_raw
 from agent.store.standing import epochs, standing
-from agent.store.wal import look_at
+from agent.store.viewing import view
+from agent.store.wal import look_in
 
 # What a value of another type or size than the schema's raises.
 _WRONG_VALUES = (
@@ -45,18 +48,22 @@ def verify(db: Database) -> Iterator[str]:
             yield f"the {name} cannot be read to the end: {error}"
 
 
-def verify_deep(path: Path, db: Database) -> Iterator[str]:
-    """Yield what a search in the raw bytes of the file and its log finds beyond the ledger."""
-    yield from filter(None, [look_at(path.with_name(f"{path.name}-wal")).reason])
+def verify_deep(path: Path) -> Iterator[str]:
+    """Yield what a search in the raw bytes of the file and its log finds beyond the ledger.
+
+    No connection of this process may have the ledger open. The bytes come first: what they hold was
+    committed before, so the ledger has it, also beside an agent that goes on.
+    """
     try:
-        own = standing(db)
-        kept = {span.base.epoch: span for span in epochs(db)}
-        damaged = read_damaged(path, Owner(own.town, own.terminal))
+        raw = read_raw_beside_writer(path)
+        log = path.with_name(f"{path.name}-wal")
+        yield from filter(None, [look_in(BytesIO(raw.log), log.name, raw.committed).reason])
+        with view(path) as db:
+            own = standing(db)
+            kept = {span.base.epoch: span for span in epochs(db)}
+        damaged = prove_raw(raw, Owner(own.town, own.terminal))
     except _WRONG_VALUES as error:
         yield f"the raw bytes cannot be compared: {error}"
-        return
-    except OSError as error:
-        yield f"{path}: no room for a copy beside it: {error}"
         return
     for epoch in damaged.epochs:
         span = kept.get(epoch.epoch)

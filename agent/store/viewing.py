@@ -26,13 +26,13 @@ def view(path: Path) -> Iterator[Database]:
     try:
         if not path.exists():
             raise StoreError(f"{path}: does not exist; no terminal has run here yet")
-        is_open = _is_open(path)
-        look = LogLook(LogState.WHOLE) if is_open else look_at(_beside(path, "-wal"))
+        is_live = is_open(path)
+        look = LogLook(LogState.WHOLE) if is_live else look_at(_beside(path, "-wal"))
         if look.state is LogState.DAMAGED:
             raise DamagedError(f"{path}: {look.reason}; start the agent, which saves what it can")
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
-    if is_open:
+    if is_live:
         with closing(Database(path, read_only=True)) as db, db.reading():
             yield db
         return
@@ -57,7 +57,7 @@ def _beside(path: Path, end: str) -> Path:
     return path.with_name(path.name + end)
 
 
-def _is_open(path: Path) -> bool:
+def is_open(path: Path) -> bool:
     """Return whether a process has a ledger open: SQLite then holds a lock on its index.
 
     By the kernel's list: a lock of our own could stop an agent's start. An agent that is out of

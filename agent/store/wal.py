@@ -24,14 +24,19 @@ already held everything, or damage. The caller compares the entries.
 
 import struct
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from io import BytesIO
+from itertools import count
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 FRAME_HEADER_BYTES = 24
 LOG_MAGIC = 0x377F0682  # its lowest bit: checksums read big-endian words
 PAGE_BYTES_LEAST, PAGE_BYTES_MOST = 512, 65_536  # what SQLite allows
+ZEROS_BYTES = 1024 * 1024  # read at once
+PROGRESS_FRAMES = 4_096  # some tenths of a second on a Pi
 
 _LOG_HEADER = struct.Struct(">8I")
 _FRAME_HEADER = struct.Struct(">6I")
@@ -56,6 +61,13 @@ class LogLook:
     state: LogState
     reason: str = ""
     newest: bytes = b""
+
+
+class Committed(NamedTuple):
+    """What SQLite's index says of its log: so many frames of the use with these salts."""
+
+    frames: int
+    salts: tuple[int, int]
 
 
 class _Sum:
@@ -92,114 +104,175 @@ class _Frame:
         )
 
 
+class _Page(NamedTuple):
+    """A frame with its bytes, of which the header comes first."""
+
+    frame: _Frame
+    raw: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class _Log:
-    """A log in memory, of which the header is whole."""
+    """A log of which the header is whole. It is read frame by frame: it may be of any length."""
 
-    content: bytes
+    file: BinaryIO
     page_bytes: int
     salts: tuple[int, int]
     checksum: _Sum
 
     @classmethod
-    def of(cls, content: bytes) -> "_Log | None":
+    def of(cls, file: BinaryIO) -> "_Log | None":
         """Return the log, None when its header fails its checksum."""
-        if len(content) < _LOG_HEADER.size:
+        header = file.read(_LOG_HEADER.size)
+        if len(header) < _LOG_HEADER.size:
             return None
-        magic, _, page_bytes, _, *rest = _LOG_HEADER.unpack_from(content)
+        magic, _, page_bytes, _, *rest = _LOG_HEADER.unpack(header)
         if magic & ~1 != LOG_MAGIC or not PAGE_BYTES_LEAST <= page_bytes <= PAGE_BYTES_MOST:
             return None
         checksum = _Sum(0, 0, is_big_endian=bool(magic & 1))
-        checksum.add(content[: _LOG_HEADER.size - 8])
+        checksum.add(header[:-8])
         return (
-            cls(content, page_bytes, (rest[0], rest[1]), checksum)
+            cls(file, page_bytes, (rest[0], rest[1]), checksum)
             if (checksum.value == (rest[2], rest[3]))
             else None
         )
 
-    def frames(self) -> Iterator[_Frame]:
-        """Yield the headers of all whole frames, of whatever use of the log."""
-        size = FRAME_HEADER_BYTES + self.page_bytes
-        starts = range(_LOG_HEADER.size, len(self.content) - size + 1, size)
-        for number, start in enumerate(starts, start=1):
-            page, commit_pages, *rest = _FRAME_HEADER.unpack_from(self.content, start)
-            yield _Frame(number, page, commit_pages, (rest[0], rest[1]), (rest[2], rest[3]))
+    @property
+    def frame_bytes(self) -> int:
+        return FRAME_HEADER_BYTES + self.page_bytes
 
-    def _start_of(self, frame: _Frame) -> int:
-        return _LOG_HEADER.size + (frame.number - 1) * (FRAME_HEADER_BYTES + self.page_bytes)
+    def frames(self) -> Iterator[_Page]:
+        """Yield all whole frames, of whatever use of the log."""
+        self.file.seek(_LOG_HEADER.size)
+        for number in count(1):
+            raw = self.file.read(self.frame_bytes)
+            if len(raw) < self.frame_bytes:
+                return
+            page, commit_pages, *rest = _FRAME_HEADER.unpack_from(raw)
+            yield _Page(
+                _Frame(number, page, commit_pages, (rest[0], rest[1]), (rest[2], rest[3])), raw
+            )
 
     def page_of(self, frame: _Frame) -> bytes:
-        start = self._start_of(frame) + FRAME_HEADER_BYTES
-        return self.content[start : start + self.page_bytes]
+        self.file.seek(_LOG_HEADER.size + (frame.number - 1) * self.frame_bytes)
+        return self.file.read(self.frame_bytes)[FRAME_HEADER_BYTES:]
 
-    def is_right(self, frame: _Frame) -> bool:
+    def is_right(self, page: _Page) -> bool:
         """Return whether SQLite uses a frame. Asked in order, up to the first that it does not."""
-        if frame.salts != self.salts or not frame.page:
+        if page.frame.salts != self.salts or not page.frame.page:
             return False
-        start = self._start_of(frame)
-        self.checksum.add(self.content[start : start + 8])
-        self.checksum.add(self.page_of(frame))
-        return self.checksum.value == frame.checksum
+        self.checksum.add(page.raw[:8])
+        self.checksum.add(page.raw[FRAME_HEADER_BYTES:])
+        return self.checksum.value == page.frame.checksum
 
 
-def look_at(log: Path) -> LogLook:
+def look_at(log: Path, on_progress: Callable[[], None] = lambda: None) -> LogLook:
     """Return what the bytes of a write-ahead log tell. Raise `OSError` when it cannot be read."""
     try:
-        content = log.read_bytes()
+        with open(log, "rb") as file:
+            return look_in(file, log.name, committed(log), on_progress)
     except FileNotFoundError:
         return LogLook(LogState.ABSENT)
-    if not content.strip(b"\0"):
+
+
+def look_in(
+    file: BinaryIO,
+    name: str,
+    index: Committed | None,
+    on_progress: Callable[[], None] = lambda: None,
+) -> LogLook:
+    """Return what the bytes of a log tell, and its index if there is one."""
+    if _is_zero(file):
         return LogLook(LogState.ABSENT)
-    known = _Log.of(content)
+    known = _Log.of(file)
     if known is None:
-        return LogLook(LogState.NO_HEADER, f"the header of {log.name} is damaged")
-    commit, used = None, 0
-    frames = list(known.frames())
-    for frame in frames:
-        if not known.is_right(frame):
-            break
-        used = frame.number
-        if frame.commit_pages:
-            commit = frame
+        return LogLook(LogState.NO_HEADER, f"the header of {name} is damaged")
+    commit, used, behind = None, 0, list[_Frame]()
+    for page in known.frames():
+        frame = page.frame
+        if frame.number % PROGRESS_FRAMES == 0:
+            on_progress()
+        if used == frame.number - 1 and known.is_right(page):
+            used = frame.number
+            if frame.commit_pages:
+                commit, behind = frame, []
+                continue
+        if frame.salts == known.salts:
+            behind.append(frame)
     newest = commit.number if commit else 0
-    behind = _without_copies(known, frames[newest:], commit)
+    while behind and behind[0].is_copy_of(commit):
+        del behind[0]
     if behind and _transactions(behind) > 1:
-        sentence = f"{log.name} is damaged at frame {used + 1}; {len(behind)} frames follow it"
+        sentence = f"{name} is damaged at frame {used + 1}; {len(behind)} frames follow it"
         return LogLook(LogState.DAMAGED, sentence)
-    if (missing := _frames_in_index(log, known.salts) - newest) > 0:
-        sentence = f"{log.name} has lost {missing} frames behind frame {newest}"
-        return LogLook(LogState.DAMAGED, sentence)
+    if index is not None and index.salts == known.salts and (lost := index.frames - newest) > 0:
+        return LogLook(LogState.DAMAGED, f"{name} has lost {lost} frames behind frame {newest}")
     if not behind:
         return LogLook(LogState.WHOLE)
-    sentence = f"the newest transaction in {log.name} is incomplete, from frame {used + 1} on"
+    sentence = f"the newest transaction in {name} is incomplete, from frame {used + 1} on"
     return LogLook(LogState.TORN, sentence, b"".join(map(known.page_of, behind)))
 
 
-def _frames_in_index(log: Path, salts: tuple[int, int]) -> int:
-    """Return how many frames the newest commit had, by SQLite's index; 0 if it does not say.
-
-    `salts` are those of the log: an index of another use of it says nothing.
-    """
+def committed(log: Path) -> Committed | None:
+    """Return what SQLite's index says of a log, None if it is not there or not whole."""
     try:
         raw = log.with_name(log.name.removesuffix("-wal") + "-shm").read_bytes()
     except OSError:
-        return 0
+        return None
     if len(raw) < _INDEX_HEADER.size:
-        return 0
-    *_, frames, _, _, _, first, second, sum1, sum2 = _INDEX_HEADER.unpack_from(raw)
+        return None
+    *_, is_made, _, _, frames, _, _, _, first, second, sum1, sum2 = _INDEX_HEADER.unpack_from(raw)
     checksum = _Sum(0, 0, is_big_endian=sys.byteorder == "big")
     checksum.add(raw[: _INDEX_HEADER.size - 8])
-    its_salts = struct.unpack(">2I", struct.pack("=2I", first, second))
-    is_of_this_log = its_salts == salts and checksum.value == (sum1, sum2)
-    return int(frames) if is_of_this_log else 0
+    salts = struct.unpack(">2I", struct.pack("=2I", first, second))
+    is_whole = is_made and checksum.value == (sum1, sum2)
+    return Committed(frames, (salts[0], salts[1])) if is_whole else None
 
 
-def _without_copies(log: _Log, frames: Iterable[_Frame], commit: _Frame | None) -> list[_Frame]:
-    """Return the frames with the present salts, without the first ones that repeat a commit."""
-    present = [frame for frame in frames if frame.salts == log.salts]
-    while present and present[0].is_copy_of(commit):
-        del present[0]
-    return present
+def up_to_commit(content: bytes, index: Committed) -> bytes:
+    """Return the part of a log that does not change while a writer has it open.
+
+    That is up to the newest commit in the index; nothing where the index is of another use.
+    """
+    known = _Log.of(BytesIO(content))
+    if known is None or known.salts != index.salts:
+        return b""
+    return content[: _LOG_HEADER.size + index.frames * known.frame_bytes]
+
+
+def laid_over(file: bytes, log: bytes) -> bytes:
+    """Return a file with its log laid over it, as SQLite reads both."""
+    known = _Log.of(BytesIO(log))
+    if known is None:
+        return file
+    done: dict[int, bytes] = {}
+    begun: dict[int, bytes] = {}
+    pages = 0
+    for page in known.frames():
+        if not known.is_right(page):
+            break
+        begun[page.frame.page] = page.raw[FRAME_HEADER_BYTES:]
+        if page.frame.commit_pages:
+            pages = page.frame.commit_pages
+            done.update(begun)
+            begun.clear()
+    if pages == 0:
+        return file
+    size = known.page_bytes
+    whole = bytearray(file[: pages * size].ljust(pages * size, b"\0"))
+    for number, content in done.items():
+        if number <= pages:
+            whole[(number - 1) * size : number * size] = content
+    return bytes(whole)
+
+
+def _is_zero(file: BinaryIO) -> bool:
+    """Return whether a file has no byte but zeros. It is read from its start afterwards."""
+    while piece := file.read(ZEROS_BYTES):
+        if piece.strip(b"\0"):
+            break
+    file.seek(0)
+    return not piece
 
 
 def _transactions(frames: list[_Frame]) -> int:

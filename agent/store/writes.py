@@ -8,6 +8,7 @@ it raises, nothing was changed. Only after `UncertainCommitError` that is unknow
 
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import replace
 
 from agent.domain.clock import Instant, format_instant
 from agent.domain.ledger import ChainEnd, Entry, Place, seal
@@ -39,11 +40,14 @@ from agent.store.statements import (
 def initialise(db: Database, *, town: str, terminal: str, epoch: str) -> None:
     """Make a blank database this terminal's: its one row and its first epoch.
 
-    No effect on any other.
+    No effect on any other. Raise `DamagedError` if only the row of the terminal is not there.
     """
     with db.transaction() as sql:
         if sql.execute("SELECT 1 FROM terminal").fetchone():
             return
+        for table in ("epoch", "entry", "record"):
+            if sql.execute(f"SELECT 1 FROM {table}").fetchone():
+                raise DamagedError(f"{db.path}: has lost the row of the terminal")
         sql.execute(
             "INSERT INTO terminal VALUES (1, ?, ?, ?, NULL, 0, 0, 0, NULL, NULL, NULL, 0, 0, NULL)",
             (town, terminal, Place(1, 0).n),
@@ -261,6 +265,7 @@ def wipe(db: Database, order: str, incident: Incident) -> None:
     The caller checked that all entries are booked. The chain goes on behind the last entry, and no
     record is taken until an order to ask for all. Two transactions: the order counts as done only
     when free pages and copies hold nothing either. Raise `StoreError`, and it must be done again.
+    The incident names the files that stay, since the central may not have booked their meals.
     """
     with db.transaction() as sql:
         for table in ("record", "unread", "note", "set_aside"):
@@ -274,7 +279,11 @@ def wipe(db: Database, order: str, incident: Incident) -> None:
         sql.execute("UPDATE terminal SET pruning = 1, wiped = 1, resyncing = 0")
         sql.execute("DELETE FROM entry")
         sql.execute("UPDATE terminal SET pruning = 0")
-    db.compact()
+    if kept := db.compact():
+        detail = f"{incident.detail}; kept, for meals that the central may lack: {', '.join(kept)}"
+        incident = replace(
+            incident, detail=f"{detail}; import them at the office, then delete them"
+        )
     with db.transaction() as sql:
         insert_incident(sql, incident)
         sql.execute("UPDATE terminal SET order_done = ?", (order,))

@@ -21,7 +21,7 @@ from agent.ops import journal
 from agent.ops.control_client import ask
 from agent.store import lists, reads
 from agent.store.lists import LedgerRow
-from agent.store.salvage import salvage
+from agent.store.old_card import salvage
 from agent.store.standing import standing
 from agent.store.verify import verify, verify_deep
 from agent.store.viewing import view
@@ -124,10 +124,11 @@ def verify_ledger(context: click.Context, config_path: Path | None, deep: bool) 
     """Recompute the hash chain, every checksum, every index and every balance."""
     path = load_places(config_path or context.obj).database
     with view(path) as db:
-        differences = [*verify(db), *(verify_deep(path, db) if deep else ())]
+        differences = [*verify(db)]
         if not differences:
             own = standing(db)
             accounts = sum(1 for _ in reads.balances(db))
+    differences += verify_deep(path) if deep else ()
     for difference in differences:
         click.echo(difference)
     if differences:
@@ -149,17 +150,24 @@ def verify_ledger(context: click.Context, config_path: Path | None, deep: bool) 
 def salvage_ledger(config_path: Path, damaged: Path) -> int:
     """Copy the entries of a DAMAGED ledger that can be proved into this terminal's ledger.
 
-    The agent must not run. Of an epoch that this ledger has, the missing ends are copied.
+    The agent must not run. Of an epoch that this ledger has, the missing ends are copied. Entries
+    before a damaged place are written into files for the office.
     """
     places = load_places(config_path)
     with process.lock_state_dir(places.database.parent):
-        copies = salvage(damaged, places.database, process.new_epoch_bits())
-    for copy in copies:
+        taken, exported = salvage(damaged, places.database, process.new_epoch_bits, write_export)
+    for copy in taken:
         first, last = copy.base.seq + 1, copy.base.seq + len(copy.entries)
         click.echo(f"epoch {copy.base.epoch}: entries {first} to {last}")
-    if not copies:
+    if exported:
+        click.echo(
+            f"entries before a damaged place: {', '.join(exported)}; import them at the office with"
+            " canteen-central import-ledger"
+        )
+    if not taken and not exported:
         click.echo(f"{damaged}: no entry that can be proved and is missing in this ledger")
-    return 0 if copies else 1
+        return 1
+    return 0
 
 
 @ledger.command("export")

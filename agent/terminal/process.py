@@ -136,7 +136,7 @@ class App:
 
         Raise `StoreError` while it cannot be used, `AgentError` for another agent.
         """
-        self._notifier.watchdog()  # the file is read whole
+        self._notifier.progress()  # the file is read whole
         config = self._config
         self._lock = self._lock or lock_state_dir(config.state_dir)
         ledger = LedgerFile(
@@ -145,7 +145,7 @@ class App:
             terminal=config.terminal,
             epoch_bits=new_epoch_bits,
             export=write_export,
-            on_progress=self._notifier.watchdog,
+            on_progress=self._notifier.progress,
         )
         return ledger.open(format_instant(self._reading().wall), known_damage)
 

@@ -2,12 +2,13 @@
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from agent.ops.notify import WATCHDOG_SHARE, Notifier
+from agent.ops.notify import PROGRESS_EVERY_S, PROGRESS_S, WATCHDOG_SHARE, Notifier
 
 
 @pytest.fixture
@@ -30,6 +31,18 @@ def test_systemd_receives_ready_a_changed_status_watchdog_and_stopping(
     notifier.stopping()
     received = [systemd.recv(100) for _ in range(4)]
     assert received == [b"READY=1", b"STATUS=2 readers ready", b"WATCHDOG=1", b"STOPPING=1"]
+
+
+def test_progress_asks_for_more_time_once_in_a_second_and_begins_no_watchdog(
+    systemd: socket.socket,
+) -> None:
+    notifier = Notifier()
+    ends = time.monotonic() + PROGRESS_EVERY_S / 2
+    while time.monotonic() < ends:
+        notifier.progress()
+    notifier.ready()
+    assert systemd.recv(100) == b"EXTEND_TIMEOUT_USEC=%d" % (PROGRESS_S * 1_000_000)
+    assert systemd.recv(100) == b"READY=1"
 
 
 def test_the_watchdog_is_notified_three_times_in_systemds_interval(

@@ -29,6 +29,7 @@ class Victim:
     """The files of a process that was killed behind its last light, and what they promise."""
 
     files: Files
+    whole: bytes  # the file with all of its log in it
     earlier_log: bytes  # the log some lights before
     entries: list[SealedBody]
     balances: dict[str, int]
@@ -45,8 +46,10 @@ def make(folder: Path) -> Victim:
     files = {end: (folder / f"t.db{end}").read_bytes() for end in ENDS}
     with closing(Database(folder / "t.db")) as db:
         rows = db.rows("SELECT hash, body FROM entry ORDER BY n")
+        db.empty_log()
         return Victim(
             files=files,
+            whole=(folder / "t.db").read_bytes(),
             earlier_log=(folder / "earlier").read_bytes(),
             entries=[SealedBody(*row) for row in rows],
             balances=dict(reads.balances(db)),

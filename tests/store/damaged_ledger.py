@@ -4,6 +4,8 @@ from pathlib import Path
 
 from agent.domain.card import parse_card_id
 from agent.readers.events import CardPresented
+from agent.store.old_card import Salvaged, salvage
+from agent.terminal.export import write_export
 from tests.conftest import CARD, OTHER_CARD
 from tests.parts.wire import Wire
 from tests.store.disk import change_entries
@@ -48,3 +50,8 @@ def damage_entry(wire: Wire, seq: int) -> None:
 def beside(path: Path, end: str) -> Path:
     """Return the file with this ending: the write-ahead log, a copy kept aside, ..."""
     return path.with_name(path.name + end)
+
+
+def salvage_into(path: Path, database: Path, epoch_bits: str = "c" * 16) -> Salvaged:
+    """Bring what can be proved of a file into a terminal's ledger."""
+    return salvage(path, database, lambda: epoch_bits, write_export)

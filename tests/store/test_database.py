@@ -47,6 +47,7 @@ def test_a_new_file_opens_again_with_one_flush_per_commit(tmp_path: Path) -> Non
 def test_a_newer_schema_is_refused_and_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "t.db"
     with closing(initialised(path)) as db:
+        db.sql.execute("CREATE TABLE later (n)")
         db.sql.execute("PRAGMA user_version = 99")
         db.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     before = digest_of(path)

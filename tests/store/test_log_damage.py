@@ -13,11 +13,10 @@ from agent.store import lists, writes
 from agent.store.damage import find_damage
 from agent.store.database import Database
 from agent.store.recovery import LedgerFile
-from agent.store.salvage import salvage
 from agent.store.standing import epochs
 from agent.store.verify import verify
 from agent.terminal.export import write_export
-from tests.store.damaged_ledger import PAGE_BYTES, beside
+from tests.store.damaged_ledger import PAGE_BYTES, beside, salvage_into
 from tests.store.disk import AT, EPOCH, TERMINAL, TOWN, account, changeset, meal
 
 MEALS = 60
@@ -61,6 +60,10 @@ class Box:
 
 @pytest.fixture
 def box(tmp_path: Path) -> Box:
+    return killed_box(tmp_path)
+
+
+def killed_box(tmp_path: Path) -> Box:
     box = Box(tmp_path / "box" / "t.db")
     box.path.parent.mkdir()
     with closing(Database(box.path)) as db:
@@ -205,7 +208,7 @@ def test_salvage_completes_an_epoch_that_the_ledger_has(box: Box, tmp_path: Path
     old = tmp_path / "old.db"
     for end, content in box.files.items():
         beside(old, "" if end == "db" else f"-{end}").write_bytes(content)
-    (copy,) = salvage(old, box.path, "c" * 16)
+    (copy,) = salvage_into(old, box.path).taken
     assert (copy.base.epoch, copy.base.seq, len(copy.entries)) == (
         EPOCH,
         len(bodies),
@@ -213,4 +216,4 @@ def test_salvage_completes_an_epoch_that_the_ledger_has(box: Box, tmp_path: Path
     )
     with closing(Database(box.path, read_only=True)) as db:
         assert [span.end.seq for span in epochs(db) if span.base.epoch == EPOCH] == [MEALS]
-    assert salvage(old, box.path, "d" * 16) == []
+    assert salvage_into(old, box.path) == ([], [])

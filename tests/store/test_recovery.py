@@ -36,6 +36,10 @@ from tests.store.damaged_ledger import (
 )
 from tests.store.disk import change_entries
 
+FILLED = (
+    "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 30000)"
+    " INSERT INTO record SELECT 'account', 'f-' || n, 1, 0, 0, '{}', NULL FROM c"
+)
 OWNER = Owner("borgofiorito", "t-1")
 
 
@@ -173,6 +177,25 @@ def test_damage_that_a_running_terminal_found_replaces_the_file(wire: Wire) -> N
     with closing(wire.box.ledger_file().open(wire.clock.instant, "page 7 is damaged")) as db:
         (incident,) = lists.incidents(db)
         assert incident.detail.startswith("page 7 is damaged; kept as t-1.db.damaged-1; 2 entries")
+    wire.box.start()
+
+
+def test_a_start_and_a_replacement_of_a_large_file_report_progress(wire: Wire) -> None:
+    """systemd ends a start, or a main loop, that reports nothing."""
+    wire.disconnect()
+    lunches(wire, 1)
+    wire.box.db.sql.execute(FILLED)
+    wire.box.db.close()
+    progress: list[int] = []
+    file = dataclasses.replace(wire.box.ledger_file(), on_progress=lambda: progress.append(1))
+    file.open(wire.clock.instant).close()
+    at_start = len(progress)
+    assert at_start >= 5
+    with closing(file.open(wire.clock.instant, "page 7 is damaged")) as db:
+        at_end = len(progress)
+        assert at_end >= at_start + 2
+        db.sql.execute(FILLED)
+        assert len(progress) == at_end  # a running terminal feeds the watchdog by its loop alone
     wire.box.start()
 
 

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import zlib
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import pytest
 
 from agent.errors import StoreError
 from agent.store import lists
+from agent.store.database import Database
+from agent.store.recovery import close_without_checkpoint
 from agent.store.reserve import Reserve
 from agent.store.standing import standing
+from agent.store.viewing import view
 from tests.conftest import CARD
 from tests.parts.disks import fill, run_again_as_namespace_root, tmpfs_at
 from tests.parts.wire import Wire
@@ -22,6 +26,12 @@ from tests.store.damaged_ledger import (
     lunches,
     start_with_check,
 )
+from tests.store.test_log_damage import Box, flipped, killed_box
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    return killed_box(tmp_path)
 
 
 def incident_kinds(wire: Wire) -> list[str]:
@@ -96,14 +106,62 @@ def test_a_flipped_bit_in_the_header_does_not_put_a_terminal_out_of_order(
     assert incident_kinds(wire) == ["damaged_file"] and len(wire.box.entries()) == 6
 
 
-def test_a_file_of_a_newer_program_is_still_refused(wire: Wire) -> None:
+@pytest.mark.parametrize(
+    "change", ["ALTER TABLE terminal ADD COLUMN later TEXT", "CREATE TABLE later (n)"]
+)
+def test_a_file_of_a_newer_program_is_still_refused(wire: Wire, change: str) -> None:
+    """Its newest tables are in the log only, as after a kill behind the migration."""
     lunches(wire, 1)
-    wire.box.db.sql.execute("ALTER TABLE terminal ADD COLUMN later TEXT")
-    wire.box.db.sql.execute("PRAGMA user_version = 99")
-    wire.box.db.close()
-    with pytest.raises(StoreError, match="newer"):
+    wire.box.db.empty_log()
+    wire.box.db.sql.execute(change)
+    wire.box.db.sql.execute("PRAGMA user_version = 4")
+    close_without_checkpoint(wire.box.db)
+    with pytest.raises(StoreError, match="install the newer program"):
         wire.box.ledger_file().open(wire.clock.instant)
     assert not beside(wire.box.path, ".damaged-1").exists()
+    with closing(sqlite3.connect(wire.box.path)) as newer:
+        assert newer.execute("PRAGMA user_version").fetchone() == (4,)
+        assert newer.execute("SELECT count(*) FROM entry").fetchone() == (2,)
+
+
+@pytest.mark.parametrize("bit", range(8))
+@pytest.mark.parametrize("offset", range(60, 64))
+def test_a_flipped_bit_in_the_schemas_number_is_damage(box: Box, offset: int, bit: int) -> None:
+    """It made a file of a newer program of it, or of an older one."""
+    box.put()
+    with closing(Database(box.path)) as db:
+        db.empty_log()
+        content = box.path.read_bytes()
+    box.put(db=flipped(content, offset, 1 << bit), wal=b"", shm=b"")
+    with pytest.raises(StoreError, match="is damaged: its header says schema"), view(box.path):
+        pass
+    assert box.opened() == (box.wanted, ["damaged_file"])
+    assert sorted(file.name for file in box.path.parent.iterdir() if "schema" in file.name) == []
+
+
+@pytest.mark.parametrize(
+    "cells", [lambda cells: 0, lambda cells: cells - 1, lambda cells: cells + 1]
+)
+def test_a_wrong_number_of_cells_in_any_page_costs_no_entry(
+    box: Box, cells: Callable[[int], int]
+) -> None:
+    """SQLite believes it: without its cell, the terminal's row or an epoch is not there."""
+    box.put()
+    with closing(Database(box.path)) as db:
+        db.empty_log()
+        content = box.path.read_bytes()
+    trees = [at for at in range(0, len(content), PAGE_BYTES) if content[at] in (2, 5, 10, 13)]
+    assert len(trees) > 20
+    for at in trees:
+        damaged = bytearray(content)
+        count = int.from_bytes(content[at + 3 : at + 5], "big")
+        damaged[at + 3 : at + 5] = max(0, cells(count)).to_bytes(2, "big")
+        if damaged == content:
+            continue
+        box.put(db=bytes(damaged), wal=b"", shm=b"")
+        bodies, incidents = box.opened()
+        assert bodies == box.wanted, f"page {at // PAGE_BYTES + 1}"
+        assert incidents in (["damaged_file"], ["damaged_index"]), f"page {at // PAGE_BYTES + 1}"
 
 
 def test_a_damaged_ledger_on_a_full_disk_is_replaced_from_the_reserve(

@@ -1,6 +1,7 @@
 """The schema is frozen, and it refuses what the ledger may never contain."""
 
 import sqlite3
+import zlib
 from contextlib import closing
 from pathlib import Path
 
@@ -28,6 +29,17 @@ def test_the_first_schema_is_frozen(tmp_path: Path) -> None:
     with closing(Database(tmp_path / "old.db")) as db:
         assert list(verify(db)) == []
         assert (standing(db).pending, len(epochs(db)), tail(db).place) == (10, 2, (2, 10))
+
+
+def test_every_migration_changes_a_definition() -> None:
+    """By the definitions, a wrong number in the header is distinguished from a newer file."""
+    with closing(sqlite3.connect(":memory:")) as sql:
+        sql.create_function("crc32", 1, zlib.crc32)
+        seen = [sql.execute(DEFINITIONS).fetchall()]
+        for migration in MIGRATIONS:
+            sql.executescript(migration)
+            seen.append(sql.execute(DEFINITIONS).fetchall())
+    assert all(seen.count(definitions) == 1 for definitions in seen)
 
 
 def test_a_file_carries_the_terminals_id_and_page_size(disk: Disk) -> None:

@@ -1,7 +1,13 @@
 """`verify` finds a changed byte, a gap and a wrong balance, and reports all of them."""
 
-from agent.store.verify import verify
+import shutil
+from pathlib import Path
+
+from agent.store.verify import verify, verify_deep
+from tests.store.damaged_ledger import PAGE_BYTES, beside
 from tests.store.disk import Disk, account, change_entries
+from tests.store.test_viewing import state
+from tests.store.writer import writing
 
 
 def test_a_healthy_ledger_has_no_difference(disk: Disk) -> None:
@@ -58,3 +64,40 @@ def test_a_balance_that_is_not_the_sum_of_the_entries_is_reported(disk: Disk) ->
     change_entries(disk.db, "UPDATE entry SET cents = -1")
     sentences = list(verify(disk.db))
     assert "account a-1: shows 999 cents, its entries give 634" in sentences
+
+
+def test_a_deep_look_beside_a_busy_writer_reports_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    with writing(path):
+        for _ in range(60):
+            assert list(verify_deep(path)) == []
+
+
+def test_a_deep_look_beside_a_writer_sees_damage_in_its_log(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    with writing(path, meals=10):
+        with open(beside(path, "-wal"), "r+b") as log:
+            log.seek(32 + 3 * (24 + PAGE_BYTES) + 100)
+            log.write(b"?")
+        (damage, *_) = verify_deep(path)
+        assert damage.startswith("t.db-wal is damaged at frame 4;")
+
+
+def test_a_deep_look_names_entries_that_only_the_raw_bytes_have_and_leaves_nothing(
+    disk: Disk, tmp_path: Path
+) -> None:
+    """The log holds three entries, and the file that is put beside it is of another state."""
+    for n in range(3):
+        disk.meal(f"a-{n}")
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    for end in ("", "-wal"):
+        shutil.copyfile(beside(disk.db.path, end), folder / f"t.db{end}")
+    with open(folder / "t.db-wal", "r+b") as log:
+        log.write(b"?")  # without its header SQLite reads nothing of it
+    before = state(folder)
+    assert list(verify_deep(folder / "t.db")) == [
+        "the header of t.db-wal is damaged",
+        "the raw bytes cannot be compared: " + f"{folder / 't.db'}: holds no terminal yet",
+    ]
+    assert state(folder) == before

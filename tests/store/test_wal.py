@@ -1,6 +1,8 @@
 """A log's own bytes tell a power cut from damage, before SQLite opens anything."""
 
+import os
 import random
+import resource
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,10 @@ from agent.store.wal import (
     FRAME_HEADER_BYTES,
     PAGE_BYTES_LEAST,
     PAGE_BYTES_MOST,
+    PROGRESS_FRAMES,
     LogLook,
     LogState,
+    laid_over,
     look_at,
 )
 from tests.store.damaged_ledger import PAGE_BYTES
@@ -144,3 +148,25 @@ def test_looking_changes_nothing(disk: Disk) -> None:
     look_at(log_of(disk))
     assert sorted(disk.db.path.parent.iterdir()) == files
     assert [(file.name, file.stat().st_mtime_ns, file.read_bytes()) for file in files] == before
+
+
+def test_a_log_laid_over_its_file_is_what_sqlite_makes_of_both(disk: Disk) -> None:
+    log = logged(disk, 20)
+    file = disk.db.path.read_bytes()
+    cut = laid_over(file, log[: frame(first_frame_of_the_newest(log))])
+    whole = laid_over(file, log)
+    disk.db.checkpoint()
+    assert disk.db.path.read_bytes() == whole != cut != file
+    assert b'"account":"a-18"' in cut and b'"account":"a-19"' not in cut
+    assert laid_over(file, flipped(log, 16)) == file == laid_over(file, b"")
+
+
+def test_a_long_log_is_read_in_pieces_with_progress(disk: Disk, tmp_path: Path) -> None:
+    (tmp_path / "copy.db-wal").write_bytes(logged(disk, 3))
+    os.truncate(tmp_path / "copy.db-wal", 300_000_000)  # sparse
+    calls: list[int] = []
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = look_at(tmp_path / "copy.db-wal", lambda: calls.append(1))
+    assert found == LogLook(LogState.WHOLE)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 10_000  # KiB
+    assert len(calls) == 300_000_000 // FRAME_BYTES // PROGRESS_FRAMES

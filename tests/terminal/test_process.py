@@ -186,6 +186,25 @@ def test_a_bug_in_a_thread_of_the_mqtt_library_does_not_end_the_process(
     assert "The network thread ended: in the library; the link makes another." in caplog.text
 
 
+def test_the_start_asks_systemd_for_more_time_and_begins_no_watchdog(
+    systemd: socket.socket, app: App
+) -> None:
+    """The watchdog's 30 s would end a start on a slow card again and again."""
+    notes: list[bytes] = []
+
+    def work() -> None:
+        try:
+            while b"READY=1" not in notes:
+                notes.append(systemd.recv(1_000))
+        finally:
+            stop_this_process()
+
+    with meanwhile(work):
+        app.run()
+    assert len(notes) > 1
+    assert all(note.startswith(b"EXTEND_TIMEOUT_USEC=") for note in notes[:-1])
+
+
 def test_while_nothing_happens_the_loop_turns_every_idle_ms_max(
     systemd: socket.socket, app: App
 ) -> None:
@@ -202,5 +221,4 @@ def test_while_nothing_happens_the_loop_turns_every_idle_ms_max(
 
     with meanwhile(work):
         app.run()
-    # The first is from opening the file.
     assert times[3] - times[1] < 10 * IDLE_MS_MAX / 1_000

@@ -1,11 +1,16 @@
 """A wiped terminal stays wiped until it is given work again on purpose."""
 
+import dataclasses
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from agent.central.books import lists as central_lists
+from agent.central.cli import cli
 from agent.central.office.terminals import add_terminal, new_generation, order, retire_terminal
 from agent.central.orders import give_order
 from agent.domain.card import card_token, parse_card_id
@@ -13,12 +18,15 @@ from agent.errors import CentralError, StoreError
 from agent.readers.events import Signal
 from agent.store import lists, reads, writes
 from agent.store.database import Database
+from agent.store.recovery import LedgerFile, close_without_checkpoint
 from agent.store.rows import Incident
 from agent.store.standing import standing
 from agent.sync.session import HEARTBEAT_MS
 from tests.conftest import CARD
 from tests.invariants import everything_is_consistent
 from tests.parts.wire import KEY, SITE, Wire, down, last_changes
+from tests.store.damaged_ledger import beside, damage_entry, lunches, start_with_check
+from tests.store.disk import meal
 
 TOKEN = card_token(KEY, parse_card_id(CARD))
 
@@ -212,3 +220,90 @@ def test_a_wipe_is_repeated_until_no_data_is_left(wire: Wire) -> None:
     wire.pass_time(HEARTBEAT_MS)
     wire.pass_time(HEARTBEAT_MS)
     assert standing(wire.box.db).order_done is not None
+
+
+def damaged_and_started(wire: Wire, seq: int) -> None:
+    """Damage an entry, and let a start replace the file."""
+    damage_entry(wire, seq)
+    start_with_check(wire)
+
+
+# C84
+def test_a_wipe_keeps_entries_that_only_a_file_for_the_office_holds(wire: Wire) -> None:
+    """They are money: the office imports the file, and deletes it."""
+    wire.disconnect()
+    lunches(wire, 5)
+    damaged_and_started(wire, 7)
+    wire.connect()
+    wipe(wire)
+    (part,) = wire.box.path.parent.glob("*.ledger")
+    assert part.name == "t-1.db.damaged-1.part-1.ledger"
+    (detail,) = [row.detail for row in lists.incidents(wire.box.db) if row.kind == "wipe"]
+    assert f"kept, for meals that the central may lack: {part.name}; import" in detail
+    cli(["--db", str(wire.central.path), "import-ledger", str(part)], standalone_mode=False)
+    assert wire.central.value("SELECT count(*) FROM entry WHERE kind = 'meal'") == 9
+
+
+# C84
+def test_a_wipe_deletes_a_file_for_the_office_that_the_central_has_acknowledged(
+    wire: Wire,
+) -> None:
+    lunches(wire, 3)
+    wire.settle()
+    wire.disconnect()
+    lunches(wire, 2)
+    damaged_and_started(wire, 5)
+    (part,) = wire.box.path.parent.glob("*.ledger")
+    assert part.name == "t-1.db.damaged-1.part-1.acked.ledger"
+    half_made = [wire.box.path.with_name(f"t-1.db.{end}") for end in ("made-wal", "new", "made")]
+    for file in half_made:
+        file.write_bytes(b"a-1")
+    wire.connect()
+    wipe(wire)
+    assert not part.exists() and strings_left(wire.box.path.parent) == []
+    assert not any(file.exists() for file in half_made)
+
+
+@pytest.fixture
+def half_wiped(wire: Wire, tmp_path: Path) -> Iterator[LedgerFile]:
+    """A ledger whose process was killed in a wipe: only the log has it, the file all entries."""
+    lunches(wire, 3)
+    wire.settle()
+    wire.box.db.checkpoint()
+    reader = Database(wire.box.path, read_only=True)
+    with reader.reading() as sql:
+        sql.execute("SELECT * FROM record").fetchall()
+        order(wire.central.books, "t-1", "wipe")
+        with pytest.raises(StoreError, match="another program is reading"):
+            wire.settle()
+        (tmp_path / "killed").mkdir()
+        killed = tmp_path / "killed" / "t-1.db"
+        for end in ("", "-wal"):
+            shutil.copyfile(beside(wire.box.path, end), beside(killed, end))
+    reader.close()
+    yield dataclasses.replace(wire.box.ledger_file(), path=killed)
+
+
+# C85
+def test_after_a_kill_in_a_wipe_and_damage_nothing_comes_back(
+    half_wiped: LedgerFile, wire: Wire
+) -> None:
+    assert b'"account":"a-1"' in half_wiped.path.read_bytes()
+    with closing(half_wiped.open(wire.clock.instant, "page 7 is damaged")) as db:
+        own = standing(db)
+        assert (own.is_wiped, own.pending, reads.entries(db, newest=9)) == (True, 0, [])
+    assert not list(half_wiped.path.parent.glob("*.ledger"))
+
+
+# C86
+def test_damage_does_not_wipe_a_terminal_that_got_work_again(
+    half_wiped: LedgerFile, wire: Wire
+) -> None:
+    with closing(half_wiped.open(wire.clock.instant)) as db:
+        db.empty_log()
+        writes.begin_resync(db, "o-5ea1c0de-19", None)
+        last = writes.append(db, meal("a-9"))
+        close_without_checkpoint(db)
+    with closing(half_wiped.open(wire.clock.instant, "page 7 is damaged")) as db:
+        assert not standing(db).is_wiped
+        assert [kept.entry.seq for kept in reads.entries(db, newest=9)] == [last.seq]
