@@ -60,6 +60,7 @@ class Screens:
     def close_service(self, terminal: Terminal, trays: int, picture: str) -> str:
         """Close the service on a terminal's page as the staff do; return what the page answers."""
         page = self._pages[terminal.name]
+        page.click("[data-open=closing]")
         page.fill("#trays", str(trays))
         page.click("#close")
         expect(page.locator("#answer")).not_to_be_empty(timeout=15_000)

@@ -55,7 +55,7 @@ def browser_page(url: str, width: int = 1280, height: int = 800) -> Iterator[Pag
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         try:
-            page = browser.new_page(viewport={"width": width, "height": height})
+            page = browser.new_page(viewport={"width": width, "height": height}, has_touch=True)
             page.set_default_timeout(15_000)
             page.goto(url)
             yield page
