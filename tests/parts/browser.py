@@ -24,9 +24,11 @@ HELP = "call the office"
 
 
 @contextmanager
-def screen_of(state: Path, folder: Path, language: str = "it") -> Iterator[str]:
+def screen_of(
+    state: Path, folder: Path, language: str = "it", port: int | None = None
+) -> Iterator[str]:
     """Run the screen of the terminal with this state folder; yield its address."""
-    port = free_port()
+    port = port or free_port()
     config = folder / "screen.toml"
     config.write_text(
         f'state_dir = "{state}"\n[screen]\nport = {port}\nlanguage = "{language}"\n'
@@ -35,7 +37,7 @@ def screen_of(state: Path, folder: Path, language: str = "it") -> Iterator[str]:
     )
     with Process([AGENT, "screen", "-c", config], folder / "screen.log") as process:
         wait_for(lambda: listens(port) or not process.is_running, "the screen")
-        assert f"http://127.0.0.1:{port}/" in process.output()
+        assert listens(port), process.output()
         yield f"http://127.0.0.1:{port}"
 
 
