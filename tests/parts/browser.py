@@ -24,10 +24,10 @@ HELP = "call the office"
 
 
 @contextmanager
-def screen_of(
+def screen_process(
     state: Path, folder: Path, language: str = "it", port: int | None = None
-) -> Iterator[str]:
-    """Run the screen of the terminal with this state folder; yield its address."""
+) -> Iterator[tuple[str, Process]]:
+    """Run the screen of the terminal with this state folder; yield its address and process."""
     port = port or free_port()
     config = folder / "screen.toml"
     config.write_text(
@@ -37,8 +37,17 @@ def screen_of(
     )
     with Process([AGENT, "screen", "-c", config], folder / "screen.log") as process:
         wait_for(lambda: listens(port) or not process.is_running, "the screen")
-        assert listens(port), process.output()
-        yield f"http://127.0.0.1:{port}"
+        assert f"http://127.0.0.1:{port}/" in process.output()
+        yield f"http://127.0.0.1:{port}", process
+
+
+@contextmanager
+def screen_of(
+    state: Path, folder: Path, language: str = "it", port: int | None = None
+) -> Iterator[str]:
+    """Run the screen of the terminal with this state folder; yield its address."""
+    with screen_process(state, folder, language, port) as (url, _):
+        yield url
 
 
 def listens(port: int) -> bool:
