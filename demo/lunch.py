@@ -1,13 +1,16 @@
 """One lunch from card to central and back, with real parts: `make demo`.
 
-It starts a mosquitto, the reference central, and two terminals of one school. One terminal reads
-contactless cards through pcscd and a virtual reader, the other reads 125 kHz tags through a pty.
-In the middle the broker stops while children eat and parents pay, and one agent is killed with
-kill -9. At the end it compares every balance on both sides. Exits with 0 if all are equal, else 1.
+It starts a mosquitto, the reference central, and two terminals of one school, each with its screen.
+One terminal reads contactless cards through pcscd and a virtual reader, the other reads 125 kHz
+tags through a pty. In the middle the broker stops while children eat and parents pay, and one agent
+is killed with kill -9. Six moments of the screens are kept as pictures.
+At the end it compares every balance on both sides. Exits with 0 if all are equal, else 1.
 """
 
+import argparse
 import contextlib
 import signal
+import sqlite3
 import sys
 import tempfile
 import time
@@ -20,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.domain.money import format_euro
+from demo.screens import Screens, settings
 from tests.parts.broker import Mosquitto
 from tests.parts.pcsc import Pcscd, VirtualCard
 from tests.parts.process import wait_for
@@ -33,6 +37,7 @@ CONTACTLESS = [
 TAGS = [bytes.fromhex(f"01006a{n:02x}ae") for n in range(20, 40)]
 BLOCKED = CONTACTLESS[5]
 UNKNOWN_TAG = bytes.fromhex("0300abcdef")
+LOST_TAG = bytes.fromhex("0300abcdee")
 GREEN = bytes.fromhex("FF00402E")
 CONVERGENCE_S = 30
 
@@ -40,9 +45,10 @@ console = Console()
 
 
 class Lunch:
-    """The town's broker, central, terminals and readers, and the steps of the lunch."""
+    """The town's broker, central, terminals, readers and screens, and the steps of the lunch."""
 
-    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
+    def __init__(self, folder: Path, pictures: Path, stack: contextlib.ExitStack) -> None:
+        self.screens = Screens(folder, pictures, stack)
         self.broker = stack.enter_context(Mosquitto(folder / "broker"))
         access = Access(self.broker.url)
         self.central = Central(folder / "central", access)
@@ -55,8 +61,9 @@ class Lunch:
         key = self.central.card_key
         pcsc = '[[reader]]\nname = "counter"\nprofile = "acs-acr122u"\n'
         serial = f'[[reader]]\nname = "counter"\nprofile = "rdm6300"\nport = "{self.line.path}"\n'
-        self.a = Terminal(folder / "a", "t-a", access, key, pcsc)
-        self.b = Terminal(folder / "b", "t-b", access, key, serial)
+        ports = self.screens.ports
+        self.a = Terminal(folder / "a", "t-a", access, key, pcsc + settings(ports["t-a"]))
+        self.b = Terminal(folder / "b", "t-b", access, key, serial + settings(ports["t-b"]))
         stack.callback(self._stop_agents)
         stack.callback(self.central.stop)
         self.greens = 0
@@ -69,7 +76,9 @@ class Lunch:
         """Set up the town and start everything."""
         self.central.serve_lunch_all_day()
         self.central.office("import-roster", ROSTER)
-        self.central.office("policy", "--shortage", "serve", "--unknown-card", "serve")
+        self.central.office(
+            "policy", "--shortage", "serve", "--unknown-card", "serve", "--labels", "short"
+        )
         for terminal in (self.a, self.b):
             self.central.office("terminals", "add", terminal.name, SITE)
         self.pay([f"a-{1001 + n}" for n in range(0, 40, 2)], "20.00", "first")
@@ -80,6 +89,8 @@ class Lunch:
         for terminal in (self.a, self.b):
             self._wait_until_ready(terminal)
         self.say("broker, central, readers are up; both terminals have 42 accounts")
+        for terminal in (self.a, self.b):
+            self.say(f"screen of {terminal.name}: {self.screens.open(terminal)}")
 
     def pay(self, accounts: list[str], euro: str, batch: str) -> None:
         for account in accounts:
@@ -118,18 +129,22 @@ class Lunch:
 
     def serve(self) -> None:
         self.say("[bold]lunch begins[/]")
+        self.eat_contactless(CONTACTLESS[4:5])
+        self.screens.outcome(self.a, "served", "served")
         self.together(
-            lambda: self.eat_contactless(CONTACTLESS[:9]),
+            lambda: self.eat_contactless([*CONTACTLESS[:4], BLOCKED]),
             lambda: self.eat_tags(TAGS[:8]),
             lambda: self.pay(["a-1002", "a-1030"], "10.00", "during"),
         )
+        wait_for(lambda: self.a.pending() == 0, "the acknowledgement of all entries of t-a")
         self.say("[bold red]the broker stops[/]: children still eat, parents still pay")
         self.broker.stop()
         self.together(
-            lambda: self.eat_contactless(CONTACTLESS[9:15]),
+            lambda: self.eat_contactless(CONTACTLESS[6:]),
             lambda: self.eat_tags(TAGS[8:12]),
             lambda: self.pay(["a-1004", "a-1011", "a-1032"], "15.00", "outage"),
         )
+        self.screens.waiting(self.a, len(CONTACTLESS[6:]), "offline")
         self.say("[bold red]kill -9[/] of t-b's agent; it restarts without a network")
         assert self.b.process is not None
         self.b.process.kill()
@@ -140,12 +155,33 @@ class Lunch:
         self.say(f"entries that the central has not yet acknowledged: {pending}")
         self.say("[bold green]the broker starts again[/]")
         self.broker.start()
-        self.together(
-            lambda: self.eat_contactless([*CONTACTLESS[15:], CONTACTLESS[0]]),
-            lambda: self.eat_tags([*TAGS[14:], UNKNOWN_TAG, TAGS[0]]),
-        )
+        self.eat_contactless([CONTACTLESS[0]])
+        self.screens.outcome(self.a, "already_served", "already-served")
+        self.eat_tags([*TAGS[14:], TAGS[0], UNKNOWN_TAG])
+        self.say("the office: unknown cards are no longer served")
+        self.central.office("policy", "--unknown-card", "refuse")
+        refusing = "SELECT 1 FROM record WHERE kind = 'policy' AND body LIKE '%\"refuse\"%'"
+        wait_for(lambda: self.b.rows(refusing), "the rule at t-b")
+        self.eat_tags([LOST_TAG])
+        self.screens.outcome(self.b, "unknown_card", "unknown-card")
+        self.end()
+
+    def end(self) -> None:
+        """Undo a meal, hold a terminal's file for a while, and close a service."""
         (seq,) = self.a.rows("SELECT max(seq) FROM entry WHERE kind = 'meal'")[0]
         self.say("t-a  storno: " + run_agent("storno", "-c", self.a.config, str(seq)).strip())
+        self.say("[bold red]another program holds t-b's file[/]: out of order")
+        last = self._last_seq(self.b)
+        with contextlib.closing(sqlite3.connect(self.b.db, isolation_level=None)) as technician:
+            technician.execute("BEGIN IMMEDIATE")
+            self.line.hold(TAGS[0])
+            self.screens.outcome(self.b, "out_of_order", "out-of-order")
+            technician.execute("ROLLBACK")
+        wait_for(partial(self._has_entry_after, last), "the file of t-b")
+        self.say("the file of t-b works again, and the tap is a refusal in its ledger")
+        answer = self.screens.close_service(self.a, self.greens, "closing")
+        self.say(f"t-a  {answer}")
+        self.say(f"pictures of the screens: {self.screens.pictures}")
 
     def differences(self) -> Iterator[str]:
         """Yield a sentence for each difference between the central and the terminals."""
@@ -256,11 +292,14 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # a shell that starts it in the background leaves Ctrl-C ignored
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    parser = argparse.ArgumentParser(prog="python -m demo.lunch")
+    parser.add_argument("--pictures", type=Path, help="the folder of the screens' pictures")
+    given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="canteen-lunch-"))
     console.print(f"logs and databases of this lunch: {folder}", highlight=False)
     try:
         with contextlib.ExitStack() as stack:
-            lunch = Lunch(folder, stack)
+            lunch = Lunch(folder, given.pictures or folder / "pictures", stack)
             lunch.open()
             lunch.serve()
             return lunch.compare()

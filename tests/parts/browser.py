@@ -1,15 +1,15 @@
 """Debian's Chromium, driven by Playwright, and the screen of a terminal as a process."""
 
-import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from tests.parts.broker import free_port
-from tests.parts.process import AGENT, Process, wait_for
+from tests.parts.process import AGENT, Process, require, wait_for
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -24,9 +24,11 @@ HELP = "call the office"
 
 
 @contextmanager
-def screen_of(state: Path, folder: Path, language: str = "it") -> Iterator[str]:
-    """Run the screen of the terminal with this state folder; yield its address."""
-    port = free_port()
+def screen_process(
+    state: Path, folder: Path, language: str = "it", port: int | None = None
+) -> Iterator[tuple[str, Process]]:
+    """Run the screen of the terminal with this state folder; yield its address and process."""
+    port = port or free_port()
     config = folder / "screen.toml"
     config.write_text(
         f'state_dir = "{state}"\n[screen]\nport = {port}\nlanguage = "{language}"\n'
@@ -34,12 +36,22 @@ def screen_of(state: Path, folder: Path, language: str = "it") -> Iterator[str]:
         encoding="utf-8",
     )
     with Process([AGENT, "screen", "-c", config], folder / "screen.log") as process:
-        wait_for(lambda: _listens(port) or not process.is_running, "the screen")
+        wait_for(lambda: listens(port) or not process.is_running, "the screen")
         assert f"http://127.0.0.1:{port}/" in process.output()
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", process
 
 
-def _listens(port: int) -> bool:
+@contextmanager
+def screen_of(
+    state: Path, folder: Path, language: str = "it", port: int | None = None
+) -> Iterator[str]:
+    """Run the screen of the terminal with this state folder; yield its address."""
+    with screen_process(state, folder, language, port) as (url, _):
+        yield url
+
+
+def listens(port: int) -> bool:
+    """Return whether a program on this machine takes connections at a port."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
     except OSError:
@@ -50,15 +62,40 @@ def _listens(port: int) -> bool:
 @contextmanager
 def browser_page(url: str, width: int = 1280, height: int = 800) -> Iterator[Page]:
     """Open a page in a new browser, which keeps nothing."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        raise FileNotFoundError("chromium is missing: apt-get install chromium")
+    chromium = require("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         try:
-            page = browser.new_page(viewport={"width": width, "height": height})
+            page = browser.new_page(viewport={"width": width, "height": height}, has_touch=True)
             page.set_default_timeout(15_000)
             page.goto(url)
             yield page
+        finally:
+            browser.close()
+
+
+@contextmanager
+def kept_browser(folder: Path, size: tuple[int, int]) -> Iterator[BrowserContext]:
+    """Run a browser with its files in `folder`. Raise `RuntimeError` that names the package.
+
+    Ctrl-C ends the program that runs it, which then closes the browser.
+    """
+    chromium = require("chromium")
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch_persistent_context(
+                folder,
+                executable_path=chromium,
+                args=ARGUMENTS,
+                viewport={"width": size[0], "height": size[1]},
+                handle_sigint=False,
+                handle_sigterm=False,
+            )
+        except PlaywrightError as error:
+            raise RuntimeError(
+                f"Chromium cannot be driven: apt-get install chromium (or: make setup): {error}"
+            ) from error
+        try:
+            yield browser
         finally:
             browser.close()

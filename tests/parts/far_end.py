@@ -12,6 +12,19 @@ from agent.ops.control_messages import Changed, Condition, Counters, Snapshot, T
 
 NOON = "2026-11-23T11:05:00.000Z"  # five past twelve in the town
 WELL = Condition(at=NOON, clock="synced", day="2026-11-23", data_age_s=3)
+CLASSES = [f"{year}{letter}" for year in range(1, 6) for letter in "AB"]
+PUPILS = [
+    {"account": f"a-{n}", "label": f"Bartolomeo-Maria {chr(65 + n)}.", "group": "2B", "dish": "D3"}
+    for n in range(22)
+]
+ANSWERS: dict[str, dict[str, object]] = {
+    "classes": {"classes": dict.fromkeys(CLASSES, 22)},
+    "class": {"eaters": PUPILS},
+    "search": {"eaters": PUPILS[:3]},
+    "closing": {"served": 21},
+    "day": {"day": "2026-11-23"},
+    "credit": {"cents": 1634},
+}
 
 
 def tap(seq: int, word: Word = Word.SERVED, **parts: str) -> Tap:
@@ -77,8 +90,9 @@ class FarEnd:
         request = json.loads(peer.makefile("rb").readline())
         if request["do"] == "watch":
             counters = Counters(
-                day=None, service=None, total=len(self.taps), others=0, classes={}, dishes={}
-            )
+                day=None, service=None, total=len(self.taps), others=0,
+                classes=dict.fromkeys(CLASSES, 22), dishes={"D3": 4, "veg": 12},
+            )  # fmt: skip
             snapshot = Snapshot(
                 number=self._next(),
                 taps=list(self.taps),
@@ -89,12 +103,9 @@ class FarEnd:
             self._peers.append(peer)
             self.watches += 1
             return
-        if request["do"] == "classes":  # the page's own, for its list
-            with peer:
-                peer.sendall(b'{"id":"1","classes":{}}\n')
-            return
         self.asked.append(request)
         for item in self.silent:
             self.send_tap(item)
         with peer:
-            peer.sendall(b'{"id":"1","day":"2026-11-23"}\n')
+            answer = {"id": "1", **ANSWERS.get(request["do"], {})}
+            peer.sendall(json.dumps(answer).encode() + b"\n")

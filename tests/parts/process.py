@@ -32,6 +32,7 @@ def package_of(tool: str) -> str:
         "mount": "mount",
         "umount": "mount",
         "node": "nodejs",
+        "chromium": "chromium",
     }[tool]
 
 

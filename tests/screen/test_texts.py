@@ -8,7 +8,8 @@ from agent.screen.texts import catalogue
 
 def words_of_the_page() -> set[str]:
     template = (ROOM / "templates" / "screen.html").read_text(encoding="utf-8")
-    script = (ROOM / "static" / "screen.js").read_text(encoding="utf-8")
+    scripts = sorted((ROOM / "static").glob("*.js"))
+    script = "".join(path.read_text(encoding="utf-8") for path in scripts)
     outcomes = re.findall(r'^  \w+: \["([^"]+)", ', script, re.MULTILINE)
     return {
         *re.findall(r'_\("([^"]+)"\)', template),

@@ -232,14 +232,19 @@ def test_an_installed_terminal_finds_its_profiles(terminal: Environment) -> None
     assert Path(folder).is_relative_to(terminal.folder) and profile == "rdm6300"
 
 
-@pytest.mark.parametrize("name", ["canteen-agent", "canteen-screen"])
-def test_systemd_accepts_the_unit(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "program"),
+    [
+        ("canteen-agent", "/opt/canteen-agent/bin/canteen-agent"),
+        ("canteen-screen", "/opt/canteen-agent/bin/canteen-agent"),
+        ("canteen-kiosk", "/usr/bin/cage"),
+    ],
+)
+def test_systemd_accepts_the_unit(name: str, program: str, tmp_path: Path) -> None:
     unit = tmp_path / f"{name}.service"
     text = UNIT.with_name(unit.name).read_text(encoding="utf-8")
-    assert "/opt/canteen-agent/bin/canteen-agent" in text
-    unit.write_text(
-        text.replace("/opt/canteen-agent/bin/canteen-agent", str(AGENT)), encoding="utf-8"
-    )
+    assert f"ExecStart={program} " in text
+    unit.write_text(text.replace(program, str(AGENT)), encoding="utf-8")
     command = [require("systemd-analyze"), "verify", str(unit)]
     if os.geteuid() != 0:
         # systemd-analyze 257 (Debian 13) writes to /run/systemd, which only root may make.
@@ -260,8 +265,23 @@ def test_the_unit_has_the_settings_that_the_agent_relies_on() -> None:
         "LoadCredential=card-key:/etc/canteen-agent/card-key",
         "RestartPreventExitStatus=78",
         "Restart=always",
+        "StateDirectoryMode=0710",
+        "UMask=0077",
     ):
         assert line in unit.splitlines()
+
+
+def test_the_kiosk_starts_at_boot_again_and_again_and_reaches_this_machine_only() -> None:
+    unit = UNIT.with_name("canteen-kiosk.service").read_text(encoding="utf-8").splitlines()
+    for line in (
+        "Restart=always",
+        "StartLimitIntervalSec=0",
+        "WantedBy=multi-user.target",
+        "IPAddressDeny=any",
+        "IPAddressAllow=localhost",
+        "InaccessiblePaths=-/var/lib/canteen-agent -/etc/canteen-agent",
+    ):
+        assert line in unit
 
 
 def test_the_unit_allows_the_system_calls_that_read_the_clock_status() -> None:

@@ -75,6 +75,7 @@ def test_the_page_survives_a_kill_of_the_terminal_and_catches_up(tmp_path: Path)
 
 def test_a_child_without_a_card_is_searched_and_served_once(tmp_path: Path) -> None:
     with school(tmp_path) as town, page_of(town, tmp_path, "en") as page:
+        page.click("[data-open=child]")
         page.fill("#search", "a-1")
         first = page.locator("#eaters li").first
         first.get_by_role("button", name="Serve").click()
@@ -84,6 +85,7 @@ def test_a_child_without_a_card_is_searched_and_served_once(tmp_path: Path) -> N
         expect(page.locator("#answer")).to_contain_text("€")
         expect(page.locator("#answer")).to_have_text("", timeout=12_000)
         assert "€" not in page.content()
+        page.click("[data-open=closing]")
         page.fill("#trays", "3")
         page.click("#close")
         expect(page.locator("#answer")).to_contain_text("Closed: 3 trays, 1 meals (2)")
@@ -100,14 +102,16 @@ def test_a_class_lists_who_has_not_eaten_and_takes_a_paper_list(tmp_path: Path) 
         town.central.add_roster("account,class", rows)
         in_class = "SELECT count(*) FROM record WHERE body ->> '$.group' = ?"
         wait_for(lambda: terminal.rows(in_class, group) == [(count,)], "the class")
-        page.locator("#class").focus()
-        page.locator("#class option").nth(1).wait_for(state="attached")
-        page.select_option("#class", group)
+        page.click("[data-open=group]")
+        page.click(f"#groups button:has-text('{group}')")
         children = page.locator("#eaters li")
         expect(page.locator("#missing")).to_have_text(f"{group}: {count - 1} have not eaten")
+        page.click("[data-open=home]")
         yesterday = (date.today() - timedelta(days=1)).isoformat()
-        page.fill("#meal-day", yesterday)
-        expect(page.locator("#missing")).to_have_text(f"{group}: {count} have not eaten")
+        page.click("#day-before")
+        expect(page.locator("#meal-day")).not_to_contain_text("Today")
+        page.click(f"#groups button:has-text('{group}')")
+        expect(page.locator("#missing")).to_contain_text(f": {count} have not eaten")
         children.first.get_by_role("button", name="Serve").click()
         expect(page.locator("#answer")).to_contain_text(yesterday)
         newest = terminal.rows("SELECT body ->> '$.how', day FROM entry ORDER BY n DESC")[0]

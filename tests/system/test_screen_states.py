@@ -94,6 +94,7 @@ def test_a_touch_that_is_not_repeated_undoes_nothing(tmp_path: Path) -> None:
 
 def test_a_service_is_not_closed_without_a_number_of_trays(tmp_path: Path) -> None:
     with shown(tmp_path) as at:
+        at.page.click("[data-open=closing]")
         for written in ("", "12a", "-3"):
             at.page.fill("#trays", written)
             at.page.click("#close")
@@ -122,6 +123,18 @@ def test_a_browser_that_slept_paints_no_outcome_that_is_over(tmp_path: Path) -> 
         assert at.far_end.watches == 2
         at.far_end.send_tap(tap(3))
         expect(at.page.locator("#word")).to_have_text("Servito")
+
+
+def test_an_undo_ends_with_its_window_though_nothing_else_happens(tmp_path: Path) -> None:
+    with shown(tmp_path) as at:
+        at.page.clock.install(time="2026-11-23T11:05:00Z")
+        at.far_end.send_tap(tap(1, undo_until="2026-11-23T11:06:00.000Z"))
+        undo = at.page.locator("#taps li button")
+        at.page.clock.fast_forward(55_000)
+        expect(undo).to_be_visible()
+        at.page.clock.fast_forward(6_000)
+        expect(undo).to_have_count(0)
+        assert at.page.locator("#taps li").count() == 1
 
 
 def test_times_are_those_of_the_town(tmp_path: Path) -> None:

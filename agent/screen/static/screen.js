@@ -3,6 +3,13 @@
 const words = JSON.parse(document.getElementById("words").textContent);
 const text = (english) => words[english] || english;
 const at = (id) => document.getElementById(id);
+const make = (tag, content) => Object.assign(document.createElement(tag), { textContent: content });
+
+function button(content, touched) {
+  const made = Object.assign(make("button", content), { type: "button" });
+  made.addEventListener("click", touched);
+  return made;
+}
 
 const OUTCOMES = {
   served: ["Served", "✔", [[880, .12]]],
@@ -21,6 +28,8 @@ const ARMED_MS = 4_000;     // a second touch undoes
 const SHOWN_MS = 6_000;
 const SAID_MS = 30_000;     // an answer may have a name
 const FAULT_MS = 60_000;    // a fault that lasts so long is shown with whom to call
+const TIMER_MS_MAX = 2 ** 31 - 2;  // a browser takes a longer time as none
+const TAPS_SHOWN = 6;
 const SLEPT_MS = 5_000;     // a page that stood still for so long shows nothing that is over
 
 let taps = [];
@@ -28,11 +37,13 @@ let idle = 0;
 let shown = 0;
 let said = 0;
 let audio = null;
+let expiry = 0;             // when the first undo window ends
 let isBroken = false;       // out of order
 let refusal = "";           // why the terminal does not let this page watch
 let lasting = 0;
 let armed = null;           // the undo button that waits for its second touch
 let arming = 0;
+let today = "";             // as the terminal knows it
 let stream = null;
 let beat = 0;
 
@@ -63,7 +74,7 @@ function sound(tones) {
 
 function show(tap) {
   const [word, shape, tones] = OUTCOMES[tap.word];
-  const again = tap.again_at ? ` (${clock(tap.again_at)})` : "";
+  const again = tap.again_at ? ` (${text("at")}\u00a0${clock(tap.again_at)})` : "";
   at("outcome").dataset.word = tap.word;
   at("shape").textContent = shape;
   at("word").textContent = text(word) + again;
@@ -88,50 +99,67 @@ function ready() {
 
 function wake() {
   clearTimeout(idle);
-  idle = setTimeout(() => { taps = []; list(); ready(); at("eaters").replaceChildren(); at("search").value = at("class").value = ""; }, IDLE_MS);
+  idle = setTimeout(() => { taps = []; list(); ready(); say(""); openView("home"); }, IDLE_MS);
 }
 
 function list() {
   if (armed) return;  // the queue goes on, but no line moves between two touches
-  at("taps").replaceChildren(...taps.map((tap) => {
-    const line = document.createElement("li");
-    line.dataset.seq = tap.seq;
-    line.dataset.undone = Boolean(tap.undone);
-    const label = document.createElement("span");
-    label.textContent = `${clock(tap.at)} ${text(OUTCOMES[tap.word][0])} ${who(tap)}`;
-    line.append(label);
-    if (tap.undone) line.append(Object.assign(document.createElement("em"), { textContent: text("undone") }));
-    else if (tap.undo_until && new Date(tap.undo_until) > Date.now()) line.append(undoButton(tap));
-    return line;
-  }));
+  const focused = document.activeElement.closest("#taps li");
+  at("taps").replaceChildren(...taps.slice(0, TAPS_SHOWN).map(tapLine));
+  fit();
+  if (focused) undoOf(focused.dataset)?.focus();
+  const ends = taps.map((tap) => new Date(tap.undo_until || 0) - Date.now()).filter((ms) => ms > 0);
+  clearTimeout(expiry);
+  if (ends.length) expiry = setTimeout(list, Math.min(...ends, TIMER_MS_MAX) + 1);
+}
+
+// A line that would be cut is not shown.
+function fit() {
+  for (const line of at("taps").children) line.hidden = false;
+  const room = at("taps").clientHeight + 1;
+  for (const line of at("taps").children) line.hidden = line.offsetTop + line.offsetHeight > room;
+}
+
+function tapLine(tap) {
+  const line = make("li", "");
+  Object.assign(line.dataset, { epoch: tap.epoch, seq: tap.seq, undone: Boolean(tap.undone) });
+  line.append(make("span", `${clock(tap.at)} ${text(OUTCOMES[tap.word][0])} ${who(tap)}`));
+  if (tap.undone) line.append(make("em", text("undone")));
+  else if (tap.undo_until && new Date(tap.undo_until) > Date.now()) line.append(undoButton(tap));
+  return line;
+}
+
+function undoOf(tap) {
+  return at("taps").querySelector(`li[data-epoch="${tap.epoch}"][data-seq="${tap.seq}"]:not([hidden]) button`);
 }
 
 function undoButton(tap) {
-  const button = Object.assign(document.createElement("button"), { type: "button", textContent: text("Undo") });
-  button.addEventListener("click", async () => {
-    if (armed !== button) { arm(button, `${text("Undo")} ${who(tap)}?`); return; }
+  return button(text("Undo"), async (event) => {
+    const touched = event.currentTarget;
+    if (armed !== touched) { arm(touched, `${text("Undo")} ${who(tap)}?`); return; }
     clearTimeout(arming);
-    button.disabled = true;  // a third touch asks nothing
+    touched.disabled = true;  // a third touch asks nothing
     const answer = await ask("storno", { epoch: tap.epoch, seq: tap.seq });
     say(answer.error || `${text("Undone")}: ${who(tap)}`);
-    if (armed === button) disarm();
+    if (armed === touched) disarm();
   });
-  return button;
 }
 
 function arm(button, question) {
-  if (armed) Object.assign(armed, { textContent: text("Undo") }).dataset.armed = "";
+  if (armed) { armed.textContent = text("Undo"); armed.parentNode.dataset.armed = ""; }
   armed = button;
-  button.dataset.armed = "true";
+  button.parentNode.dataset.armed = "true";
   button.textContent = question;
   clearTimeout(arming);
   arming = setTimeout(disarm, ARMED_MS);
+  legend();
 }
 
 function disarm() {
   clearTimeout(arming);
   armed = null;
   list();
+  legend();
 }
 
 function take(tap, isNews) {
@@ -144,9 +172,8 @@ function take(tap, isNews) {
 
 function pairs(id, values) {
   at(id).replaceChildren(...Object.entries(values).map(([name, count]) => {
-    const pair = document.createElement("div");
-    pair.append(Object.assign(document.createElement("dt"), { textContent: name }));
-    pair.append(Object.assign(document.createElement("dd"), { textContent: count }));
+    const pair = make("div", "");
+    pair.append(make("dt", name), make("dd", count));
     return pair;
   }));
 }
@@ -168,6 +195,7 @@ function tell(condition) {
   const faults = [...(condition.faults || [])];
   if (condition.out_of_order || faults.length) parts.unshift(text("Attention: see below"));
   at("condition").textContent = parts.join(" · ") || text("All is well");
+  today = condition.day || "";
   at("set-day").hidden = condition.clock !== "unset";
   const wasBroken = isBroken;
   isBroken = Boolean(condition.out_of_order);
@@ -211,75 +239,6 @@ function say(sentence) {
   said = setTimeout(say, SAID_MS, "");
 }
 
-function eater(child, day) {
-  const line = document.createElement("li");
-  const name = [child.label, child.group, child.label ? "" : child.account].filter(Boolean).join(" · ");
-  line.append(Object.assign(document.createElement("span"), { textContent: name }));
-  const serve = Object.assign(document.createElement("button"), { type: "button", textContent: text("Serve") });
-  serve.disabled = Boolean(child.eaten);
-  serve.addEventListener("click", async () => {
-    const answer = await ask("meal", { account: child.account, ...(day ? { day } : {}) });
-    serve.disabled = !answer.error;
-    say(answer.error || `${text("Served")}: ${name}${day ? ` (${day})` : ""}`);
-  });
-  const credit = Object.assign(document.createElement("button"), { type: "button", textContent: text("Credit") });
-  credit.addEventListener("click", async () => {
-    const answer = await ask("credit", { account: child.account });
-    say(answer.error || `${name}: ${(answer.cents / 100).toLocaleString(document.documentElement.lang, { style: "currency", currency: "EUR" })}`);
-    setTimeout(() => say(""), CREDIT_MS);
-  });
-  line.append(serve, credit);
-  return line;
-}
-
-function showEaters(answer, day) {
-  const children = answer.eaters || [];
-  at("eaters").replaceChildren(...children.map((child) => eater(child, day)));
-  say(answer.error || "");
-}
-
-async function showClass() {
-  wake();
-  const group = at("class").value;
-  const day = at("meal-day").value;
-  at("search").value = "";
-  const answer = group ? await ask("class", { class: group, ...(day ? { day } : {}) }) : { eaters: [] };
-  showEaters(answer, day);
-  const missing = (answer.eaters || []).filter((child) => !child.eaten).length;
-  at("missing").textContent = group && !answer.error ? `${group}: ${missing} ${text("have not eaten")}` : "";
-}
-
-async function fillClasses() {
-  const answer = await ask("classes", {});
-  const names = Object.keys(answer.classes || {});
-  const chosen = at("class").value;
-  at("class").replaceChildren(...["", ...names].map((name) =>
-    Object.assign(document.createElement("option"), { value: name, textContent: name || "—" })));
-  at("class").value = names.includes(chosen) ? chosen : "";
-}
-at("class").addEventListener("focus", fillClasses);
-at("class").addEventListener("change", showClass);
-at("meal-day").addEventListener("change", showClass);
-
-at("search").addEventListener("input", async () => {
-  wake();
-  at("class").value = at("meal-day").value = at("missing").textContent = "";
-  const wanted = at("search").value.trim();
-  const answer = wanted ? await ask("search", { text: wanted }) : { eaters: [] };
-  if (at("search").value.trim() !== wanted) return;
-  showEaters(answer, "");
-});
-at("close").addEventListener("click", async () => {
-  if (!/^\d+$/.test(at("trays").value.trim())) { say(text("First write how many trays were counted.")); return; }
-  const trays = Number(at("trays").value);
-  const answer = await ask("closing", { trays });
-  say(answer.error || `${text("Closed")}: ${trays} ${text("trays")}, ${answer.served} ${text("meals")} (${trays - answer.served})`);
-});
-at("confirm-day").addEventListener("click", async () => {
-  const answer = await ask("day", { day: at("day").value });
-  say(answer.error || `${text("Today is")} ${answer.day}`);
-});
-
 function takeLine(line) {
   if (line.kind === "snapshot") {
     refusal = "";
@@ -287,7 +246,6 @@ function takeLine(line) {
     list();
     count(line.counters);
     tell(line.condition);
-    fillClasses();
     wake();
   } else if (line.kind === "tapped") take(line.tap, !line.tap.undone);
   else if (line.kind === "counted") count(line.counters);
@@ -310,6 +268,3 @@ function openStream() {
     else takeLine(JSON.parse(event.data));
   });
 }
-setInterval(() => { if (slept()) openStream(); beat = Date.now(); }, 1_000);
-ready();
-openStream();
