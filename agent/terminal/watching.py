@@ -5,8 +5,9 @@ new, so that nothing on a tap's path knows of watchers.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 import msgspec
 
@@ -49,6 +50,24 @@ _WORDS = {
 _NO_COUNTERS = Counters(day=None, service=None, total=0, others=0, classes={}, dishes={})
 
 
+class _Service(NamedTuple):
+    day: str | None
+    service: str | None
+
+
+class _Key(NamedTuple):
+    epoch: str
+    seq: int
+
+
+class _Meal(NamedTuple):
+    """What is counted of a meal, read once: a tap costs no more late in a lunch."""
+
+    group: str | None
+    dish: str | None
+    is_pupil: bool
+
+
 class Watching:
     """What was shown to the watchers of one terminal."""
 
@@ -58,7 +77,8 @@ class Watching:
         self._seen: ChainEnd | None = None
         self._taps: deque[Tap] = deque(maxlen=TAPS_KEPT_MAX)
         self._counters = _NO_COUNTERS
-        self._meals: dict[int, str | None] = {}  # seq of a standing meal -> its account
+        self._service: _Service | None = None  # of the newest tap
+        self._meals: dict[_Key, _Meal] = {}  # that service's standing meals
         self._condition: Condition | None = None
         self._looked_ms = 0
 
@@ -98,15 +118,35 @@ class Watching:
         count = end.seq - self._seen.seq if is_same and self._seen else LOOK_BACK_ENTRIES
         self._seen = end
         listed = reads.entries(db, newest=min(count, LOOK_BACK_ENTRIES))
-        if not is_same:
-            self._meals.clear()
+        self._begin(db, listed, is_same)
         for number, line in enumerate(listed, start=1):
             if (tap := self._take(db, line)) is not None and len(listed) - number < TAPS_KEPT_MAX:
                 yield Tapped(number=self._next(), tap=tap)
-        counters = self._count(db, listed[-1].entry if listed else None, moment)
+        counters = self._count()
         if counters != self._counters:
             self._counters = counters
             yield Counted(number=self._next(), counters=counters)
+
+    def _begin(self, db: Database, listed: Sequence[ListedEntry], is_same: bool) -> None:
+        """Begin to count when the service of the newest tap is another, or the ledger is.
+
+        A meal that is typed in later, and a storno, belong to an earlier service.
+        """
+        services = (_service_of(line.entry) for line in reversed(listed))
+        newest = next((service for service in services if service is not None), self._service)
+        if is_same and newest == self._service:
+            return
+        self._service = newest
+        recent = reads.entries(db, newest=LOOK_BACK_ENTRIES)
+        self._meals.clear()
+        for line in recent:
+            self._note_meal(db, line)
+
+    def _note_meal(self, db: Database, line: ListedEntry) -> None:
+        entry = line.entry
+        is_meal = entry.kind in (Kind.MEAL, Kind.UNKNOWN_MEAL) and not line.is_undone
+        if is_meal and _Service(entry.day, entry.service) == self._service:
+            self._meals[_Key(line.epoch, entry.seq)] = _meal(_account(db, entry.account))
 
     def _take(self, db: Database, line: ListedEntry) -> Tap | None:
         """Note an entry; return the tap to show, None for one that is not shown."""
@@ -117,8 +157,7 @@ class Watching:
             case Kind.STORNO:
                 return self._undone(entry)
             case Kind.MEAL | Kind.UNKNOWN_MEAL:
-                if not line.is_undone:
-                    self._meals[entry.seq] = entry.account
+                self._note_meal(db, line)
         tap = _tap(db, line)
         self._taps.append(tap)
         return tap
@@ -126,37 +165,25 @@ class Watching:
     def _undone(self, storno: Entry) -> Tap | None:
         undone = storno.reverses
         assert undone is not None
-        self._meals.pop(undone.seq, None)
+        self._meals.pop(_Key(undone.epoch, undone.seq), None)
         for at, tap in enumerate(self._taps):
             if (tap.epoch, tap.seq) == (undone.epoch, undone.seq) and not tap.undone:
                 self._taps[at] = msgspec.structs.replace(tap, undone=True, undo_until=None)
                 return self._taps[at]
         return None
 
-    def _count(self, db: Database, newest: Entry | None, moment: Moment) -> Counters:
-        """Return the counters of the newest entry's service and day."""
-        if newest is None or newest.service is None or newest.how is How.LATE:
-            return self._counters
-        key = (newest.day, newest.service)
-        if key != (self._counters.day, self._counters.service):
-            recent = reads.entries(db, newest=LOOK_BACK_ENTRIES)
-            self._meals = {
-                line.entry.seq: line.entry.account
-                for line in recent
-                if line.entry.kind in (Kind.MEAL, Kind.UNKNOWN_MEAL)
-                and (line.entry.day, line.entry.service) == key
-                and not line.is_undone
-            }
-        accounts = [_account(db, account) for account in self._meals.values()]
-        known = [account for account in accounts if account is not None]
-        pupils = [account for account in known if account.category is Category.PUPIL]
-        classes = Counter(pupil.group for pupil in pupils if pupil.group)
-        dishes = Counter(account.dish for account in known if account.dish)
+    def _count(self) -> Counters:
+        if self._service is None:
+            return _NO_COUNTERS
+        eaten = self._meals.values()
+        classes = Counter(meal.group for meal in eaten if meal.is_pupil and meal.group)
+        dishes = Counter(meal.dish for meal in eaten if meal.dish)
+        pupils = sum(meal.is_pupil for meal in eaten)
         return Counters(
-            day=newest.day,
-            service=newest.service,
-            total=len(accounts),
-            others=len(accounts) - len(pupils),
+            day=self._service.day,
+            service=self._service.service,
+            total=len(eaten),
+            others=len(eaten) - pupils,
             classes=dict(sorted(classes.items())),
             dishes=dict(sorted(dishes.items())),
         )
@@ -217,6 +244,19 @@ def _tap(db: Database, line: ListedEntry) -> Tap:
         undo_until=undo_until,
         undone=line.is_undone,
     )
+
+
+def _service_of(entry: Entry) -> _Service | None:
+    """Return the service that an entry was made in, None for one that names an earlier one."""
+    if entry.service is None or entry.how is How.LATE or entry.kind is Kind.STORNO:
+        return None
+    return _Service(entry.day, entry.service)
+
+
+def _meal(account: AccountRecord | None) -> _Meal:
+    if account is None:
+        return _Meal(None, None, False)
+    return _Meal(account.group, account.dish, account.category is Category.PUPIL)
 
 
 def _served_at(db: Database, refusal: Entry) -> str | None:

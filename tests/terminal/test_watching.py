@@ -79,6 +79,16 @@ def test_an_undone_meal_is_the_same_tap_and_no_meal_any_more(
     assert again.counters == counted.counters and again.taps[0].undone
 
 
+def test_a_meal_of_an_earlier_day_is_not_counted_today(wire: Wire, watching: Watching) -> None:
+    snapshot(wire, watching)
+    for n, card in enumerate((CARD, OTHER_CARD), start=1):
+        assert "error" not in wire.box.ask("meal", account=f"a-{n}", day="2026-11-20")
+        wire.box.tap(card)
+    assert snapshot(wire, watching).counters.total == 2
+    counters = Watching(wire.box.core).snapshot(moment(wire)).counters
+    assert counters == snapshot(wire, watching).counters
+
+
 def test_an_unknown_card_is_served_and_counted_apart(wire: Wire, watching: Watching) -> None:
     wire.box.tap(UNKNOWN)
     shown = snapshot(wire, watching)
