@@ -60,8 +60,31 @@ class Counters(Struct, frozen=True, kw_only=True):
     dishes: dict[str, int]
 
 
+class FaultCode(StrEnum):
+    """What is broken. A page has a sentence of its own for each."""
+
+    READER = "reader"
+    CLOCK = "clock"
+    DISK = "disk"
+    NOT_BOOKED = "not_booked"
+    LINK = "link"
+    WIPED = "wiped"
+
+
+class FaultLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A fault of the terminal. `since` is when a watcher could see it first.
+
+    `subject` is the reader's name, for a reader. `words` say what is wrong and what to do.
+    """
+
+    code: FaultCode
+    since: str
+    words: str
+    subject: str | None = None
+
+
 class Condition(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Whether the terminal is all right. `faults` are sentences with what to do.
+    """Whether the terminal is all right.
 
     `out_of_order` is why nobody is served. `data_age_s` is the time since the central answered;
     None: not known. `day` is None while nobody knows which day it is.
@@ -74,7 +97,7 @@ class Condition(Struct, frozen=True, kw_only=True, omit_defaults=True):
     data_age_s: int | None = None
     serve_all_until: str | None = None
     out_of_order: str | None = None
-    faults: list[str] = []
+    faults: list[FaultLine] = []
 
 
 class Snapshot(Struct, frozen=True, kw_only=True, tag="snapshot", tag_field="kind"):

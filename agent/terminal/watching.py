@@ -20,6 +20,8 @@ from agent.ops.control_messages import (
     Condition,
     Counted,
     Counters,
+    FaultCode,
+    FaultLine,
     News,
     Snapshot,
     Tap,
@@ -48,6 +50,11 @@ _WORDS = {
     RefusalReason.OUT_OF_ORDER: Word.OUT_OF_ORDER,
 }
 _NO_COUNTERS = Counters(day=None, service=None, total=0, others=0, classes={}, dishes={})
+
+
+class _Fault(NamedTuple):
+    code: FaultCode
+    subject: str | None = None
 
 
 class _Service(NamedTuple):
@@ -81,6 +88,7 @@ class Watching:
         self._meals: dict[_Key, _Meal] = {}  # that service's standing meals
         self._condition: Condition | None = None
         self._looked_ms = 0
+        self._faults: dict[_Fault, FaultLine] = {}
 
     def snapshot(self, moment: Moment) -> Snapshot:
         """Return all that a new watcher must know."""
@@ -194,9 +202,6 @@ class Watching:
             reason = terminal.fault.reason if terminal.fault is not None else None
             return Condition(at=moment.at, clock=clock, out_of_order=reason)
         status = msgspec.convert(terminal.status(moment), _Status)
-        faults = [f"{name}: {words}" for name, words in status.readers.items() if words != "ready"]
-        faults += filter(None, [status.clock_fault, status.not_booked])
-        faults += [status.disk] if "free some space" in status.disk else []
         policy = policy_on(reads.policies(db), status.day or moment.at[:10])
         serve_all = policy.serve_all_until
         return Condition(
@@ -206,8 +211,21 @@ class Watching:
             pending=status.pending,
             data_age_s=status.last_contact_s,
             serve_all_until=serve_all if serve_all and serve_all > moment.at else None,
-            faults=faults,
+            faults=self._fault_lines(status.faults(), moment),
         )
+
+    def _fault_lines(self, faults: dict[_Fault, str], moment: Moment) -> list[FaultLine]:
+        """Return the faults as they are now, each with the time when it was first seen here."""
+        self._faults = {
+            fault: FaultLine(
+                code=fault.code,
+                since=self._faults[fault].since if fault in self._faults else moment.at,
+                words=words,
+                subject=fault.subject,
+            )
+            for fault, words in faults.items()
+        }
+        return list(self._faults.values())
 
 
 class _Status(msgspec.Struct):
@@ -220,6 +238,25 @@ class _Status(msgspec.Struct):
     clock_fault: str | None
     not_booked: str | None
     disk: str
+    wiped: bool
+    link: str
+
+    def faults(self) -> dict[_Fault, str]:
+        """Return the terminal's faults, each with the words for a technician."""
+        broken = {
+            _Fault(FaultCode.READER, name): f"{name}: {words}"
+            for name, words in self.readers.items()
+            if words != "ready"
+        }
+        words = {
+            FaultCode.CLOCK: self.clock_fault,
+            FaultCode.DISK: self.disk if "free some space" in self.disk else None,
+            FaultCode.NOT_BOOKED: self.not_booked,
+            # A dead network is the age of the data. What a broker denies is a fault.
+            FaultCode.LINK: self.link.removeprefix("up, but ") if "up, but " in self.link else None,
+            FaultCode.WIPED: "wiped by the central: nobody is served" if self.wiped else None,
+        }
+        return broken | {_Fault(code): text for code, text in words.items() if text}
 
 
 def _tap(db: Database, line: ListedEntry) -> Tap:

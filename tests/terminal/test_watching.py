@@ -7,7 +7,16 @@ import pytest
 
 from agent.domain.clock import Moment
 from agent.domain.ledger import RefusalReason
-from agent.ops.control_messages import Changed, Counted, News, Snapshot, Tapped, Word
+from agent.ops.control_messages import (
+    Changed,
+    Counted,
+    FaultCode,
+    News,
+    Snapshot,
+    Tapped,
+    Word,
+)
+from agent.readers.events import ReaderDown, ReaderUp
 from agent.terminal.watching import (
     _WORDS,
     CONDITION_EVERY_MS,
@@ -154,3 +163,20 @@ def test_the_condition_is_looked_at_once_a_second_and_sent_when_it_changes(
     wire.clock.pass_ms(CONDITION_EVERY_MS)
     (changed,) = news(wire, watching)
     assert isinstance(changed, Changed) and changed.condition.pending == 1
+
+
+def test_a_fault_has_its_code_its_reader_and_since_when_it_lasts(
+    wire: Wire, watching: Watching
+) -> None:
+    def turn(event: ReaderUp | ReaderDown) -> None:
+        list(wire.box.core.turn(event, wire.box.reading()))
+
+    turn(ReaderDown(reader="counter", reason="RDM6300: unplugged"))
+    since = moment(wire).at
+    (fault,) = snapshot(wire, watching).condition.faults
+    assert (fault.code, fault.subject, fault.since) == (FaultCode.READER, "counter", since)
+    assert "unplugged" in fault.words
+    wire.clock.pass_ms(60_000)
+    assert snapshot(wire, watching).condition.faults == [fault]
+    turn(ReaderUp(reader="counter", location="/dev/ttyUSB0"))
+    assert snapshot(wire, watching).condition.faults == []

@@ -192,7 +192,7 @@ function tell(condition) {
     parts.push(text("No answer of the central yet"));
   if (condition.pending) parts.push(`${condition.pending} ${text("entries wait")}`);
   if (condition.serve_all_until) parts.push(`${text("All are served until")} ${clock(condition.serve_all_until)}`);
-  const faults = [...(condition.faults || [])];
+  const faults = (condition.faults || []).map((fault) => fault.words);
   if (condition.out_of_order || faults.length) parts.unshift(text("Attention: see below"));
   at("condition").textContent = parts.join(" · ") || text("All is well");
   today = condition.day || "";
