@@ -20,7 +20,7 @@ HOST = "127.0.0.1"
     "-c",
     "--config",
     "config_path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default=CONFIG_DEFAULT,
     show_default=True,
     help="The terminal's agent.toml.",

@@ -35,7 +35,7 @@ CONFIG = click.option(
     "-c",
     "--config",
     "config_path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default=CONFIG_DEFAULT,
     show_default=True,
     help="The terminal's agent.toml.",
@@ -114,7 +114,7 @@ def ledger(context: click.Context, config_path: Path, table_format: Format, newe
     "-c",
     "--config",
     "config_path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default=None,
     help="As for ledger.",
 )

@@ -25,7 +25,7 @@ CONFIG = click.option(
     "-c",
     "--config",
     "config_path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default="/etc/canteen-agent/agent.toml",
     show_default=True,
     help="The terminal's agent.toml.",

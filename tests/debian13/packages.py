@@ -1,13 +1,14 @@
-"""Builds the Debian packages in a new Debian 13, tries them in another, and tests them in a third.
+"""Builds the Debian packages in a new Debian 13, and tries and tests them in other new ones.
 
-    make deb                    all three; the packages are then in .make/deb
-    make deb ONLY=build         one of build, try, test
+    make deb                    all steps; the packages are then in .make/deb
+    make deb ONLY=build         one of build, try, boot, test
 
 It needs what `make test-debian13` needs. The scripts that run inside are in packaging/.
 """
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,9 +17,22 @@ from tests.debian13.machine import ROOT, Machine, MachineError, Release
 
 FOLDER = ROOT / ".make" / "deb"
 INSIDE = "/root/deb"
+BOOT_S_MAX = 180
+# Runs the script in the booted machine, and powers it off.
+UNIT = """[Unit]
+SuccessAction=poweroff-force
+FailureAction=poweroff-force
+[Service]
+Type=oneshot
+ExecStart=/root/canteen-agent/packaging/boot.sh
+ExecStartPost=/usr/bin/touch /root/boot.ok
+StandardOutput=file:/root/boot.log
+StandardError=inherit
+"""
 SCRIPTS = {
     "build": "packaging/build.sh",
     "try": f"packaging/try.sh {INSIDE}",
+    "boot": "packaging/boot.sh",
     "test": f"packaging/test.sh {INSIDE}",
 }
 
@@ -54,6 +68,10 @@ def _step(machine: Machine, word: str) -> int:
     home = machine.root / machine.home.lstrip("/")
     if word != "build":
         shutil.copytree(FOLDER, home / Path(INSIDE).name)
+    if word == "boot":
+        code = _boot(machine)
+        machine.remove()
+        return code
     result = machine.run(SCRIPTS[word])
     if word == "build" and result.code == 0:
         shutil.rmtree(FOLDER, ignore_errors=True)
@@ -62,6 +80,34 @@ def _step(machine: Machine, word: str) -> int:
             shutil.copy(package, FOLDER)
     machine.remove()
     return result.code
+
+
+def _boot(machine: Machine) -> int:
+    """Boot a root in which the packages are installed, and run the script there."""
+    root = machine.root
+    install = f"apt-get update -qq && apt-get install -y -qq systemd-sysv dbus {INSIDE}/*.deb"
+    quiet = "DEBIAN_FRONTEND=noninteractive"
+    result = machine.run(f"{quiet} sh -c '{install} --no-install-recommends' > /root/install.log")
+    if result.code:
+        return result.code
+    unit = root / "etc/systemd/system/try-units.service"
+    unit.write_text(UNIT, encoding="ascii")
+    (unit.parent / "multi-user.target.wants" / unit.name).symlink_to(
+        f"/etc/systemd/system/{unit.name}"
+    )
+    log = root / "root/boot.log"
+    command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot"]
+    command += ["--console=pipe", "--private-network", "--directory", str(root)]
+    try:
+        subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=BOOT_S_MAX
+        )
+    except subprocess.TimeoutExpired:
+        print(f"the booted machine did not end within {BOOT_S_MAX} s")
+        return 1
+    finally:
+        print(log.read_text(encoding="utf-8") if log.exists() else "the script did not begin")
+    return 0 if (root / "root/boot.ok").exists() else 1
 
 
 if __name__ == "__main__":

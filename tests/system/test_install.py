@@ -263,7 +263,7 @@ def test_the_unit_has_the_settings_that_the_agent_relies_on() -> None:
         "User=canteen-agent",
         "StateDirectory=canteen-agent",
         "LoadCredential=card-key:/etc/canteen-agent/card-key",
-        "RestartPreventExitStatus=78",
+        "RestartPreventExitStatus=78 203 216 217 243",
         "Restart=always",
         "StateDirectoryMode=0710",
         "UMask=0077",
