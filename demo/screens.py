@@ -54,7 +54,7 @@ class Screens:
     def waiting(self, terminal: Terminal, entries: int, picture: str) -> None:
         """Wait until a terminal's page counts the entries that wait, and take its picture."""
         page = self._pages[terminal.name]
-        expect(page.locator("#condition")).to_contain_text(f"{entries} ", timeout=15_000)
+        expect(page.locator("#condition")).to_contain_text(f": {entries}", timeout=15_000)
         self._take(page, picture)
 
     def close_service(self, terminal: Terminal, trays: int, picture: str) -> str:

@@ -72,7 +72,7 @@ class FaultCode(StrEnum):
 
 
 class FaultLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A fault of the terminal. `since` is when a watcher could see it first.
+    """A fault of the terminal. `since` is when it began, as far as is known.
 
     `subject` is the reader's name, for a reader. `words` say what is wrong and what to do.
     """

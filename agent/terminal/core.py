@@ -105,7 +105,7 @@ class Terminal:
     def __init__(self, setup: Setup, reading: Reading) -> None:
         self._setup, self._started_ms = setup, reading.mono_ms
         self._topics = Topics(setup.town)
-        self._outages = Outages(setup.readers)
+        self.outages = Outages(setup.readers)
         self._time = Timekeeper(setup.zone)
         self._ledger: _Ledger | None = None
         self._damage: str | None = None
@@ -141,7 +141,7 @@ class Terminal:
         """
         moment = self.moment(reading)
         if isinstance(event, ReaderUp | ReaderDown | SignalFailed | LinkState):
-            self._outages.note(event, moment.mono_ms)  # sent only once, and needs no file
+            self.outages.note(event, moment.mono_ms)  # sent only once, and needs no file
         if self.fault is not None and not self.fault.is_due(reading.mono_ms):
             yield from self._answer_without_file(self.fault, event, reading)
             return
@@ -174,7 +174,7 @@ class Terminal:
                 signal, entry = ledger.counter.tap(event, moment)
                 self._recorded(moment)
                 if isinstance(event, CardUnreadable):
-                    self._outages.note_unreadable(event, entry.at)
+                    self.outages.note_unreadable(event, entry.at)
                 return [Show(reader=event.reader, tap=event.tap, signal=signal)]
             case Arrived():
                 return self._receive(event, moment)
@@ -182,18 +182,18 @@ class Terminal:
                 self._answer(event, moment)
                 return []
             case LinkUp(limits=limits):
-                self._outages.note(event, moment.mono_ms)
+                self.outages.note(event, moment.mono_ms)
                 ledger.replication.link_up(limits, moment)
                 return [self._state(moment)]
             case LinkDown():
-                self._outages.note(event, moment.mono_ms)
+                self.outages.note(event, moment.mono_ms)
                 ledger.replication.link_down(event, moment)
                 return []
             case Denied() | Taken():
-                self._outages.note(event, moment.mono_ms)
+                self.outages.note(event, moment.mono_ms)
                 return [self._state(moment)]
             case ReaderUp() | ReaderDown():
-                return [self._state(moment)] if self._outages.link is None else []
+                return [self._state(moment)] if self.outages.link is None else []
             case SignalFailed():
                 return []
             case _:
@@ -205,7 +205,7 @@ class Terminal:
         effects = ledger.replication.due(moment)
         is_due = last_ms is None or moment.mono_ms - last_ms >= STATE_EVERY_MS
         is_due |= ledger.backlog.look(moment) | ledger.housekeeping.disk.is_news()
-        is_due = is_due and self._outages.link is None
+        is_due = is_due and self.outages.link is None
         return [*effects, self._state(moment)] if is_due else [*effects]
 
     def idle(self, moment: Moment) -> None:
@@ -233,12 +233,12 @@ class Terminal:
             return self.fault.summary
         ledger = self._working()
         faults = self._time.fault, ledger.housekeeping.disk.fault
-        return status.summary(ledger.db, self._outages, ledger.backlog.fault(), *faults)
+        return status.summary(ledger.db, self.outages, ledger.backlog.fault(), *faults)
 
     def status(self, moment: Moment) -> Answer:
         """Return what the terminal is doing, for `canteen-agent status`."""
         ledger = self._working()
-        answer = status.status(ledger.db, self._outages, ledger.backlog, self._time, moment)
+        answer = status.status(ledger.db, self.outages, ledger.backlog, self._time, moment)
         own = {"software": self._setup.software, "mirror": self.mirror}
         return {**answer, **own, "disk": ledger.housekeeping.disk.words()}
 
@@ -266,7 +266,7 @@ class Terminal:
             counter,
             replication,
             Housekeeping(db, setup.zone),
-            Backlog(db, self._outages, replication),
+            Backlog(db, self.outages, replication),
             Requests(counter, Lookups(counter), self._time, self.status),
             wrong_times,
         )
@@ -341,7 +341,7 @@ class Terminal:
             self._ledger.replication.session.link_down()
         effects = fault.answer(event, reading, self._setup.card_key)
         is_news = is_news or isinstance(event, LinkUp | ReaderUp | ReaderDown)
-        if is_news and self._outages.link is None:
+        if is_news and self.outages.link is None:
             effects.append(self._publish_state(TerminalState(online=True), self.moment(reading)))
         return effects
 
@@ -386,10 +386,10 @@ class Terminal:
             clock=moment.trust,
             clock_fault=self._time.fault or None,
             software=self._setup.software,
-            readers=self._outages.reader_words(),
+            readers=self.outages.reader_words(),
             mirror=self.mirror,
             fault=self.fault.reason if self.fault is not None else None,
-            link_fault=self._outages.link_fault(),
+            link_fault=self.outages.link_fault(),
         )
         topic = self._topics.of(self._setup.terminal, Leaf.STATE)
         return Publish(topic=topic, payload=encode(state), retain=True)

@@ -33,6 +33,10 @@ class ReaderHealth:
     failed_reason: str = ""
     warning: str = ""
 
+    def fault(self) -> str:
+        """Return what is to be mended; empty for a reader that works. A card alone is no fault."""
+        return f"down: {self.outage.reason}" if self.outage is not None else self.warning
+
     def sentence(self) -> str:
         """Return how it works, for the staff."""
         if self.outage is not None:

@@ -88,7 +88,7 @@ class Watching:
         self._meals: dict[_Key, _Meal] = {}  # that service's standing meals
         self._condition: Condition | None = None
         self._looked_ms = 0
-        self._faults: dict[_Fault, FaultLine] = {}
+        self._faults: dict[_Fault, int] = {}  # since when, in monotonic ms
 
     def snapshot(self, moment: Moment) -> Snapshot:
         """Return all that a new watcher must know."""
@@ -215,17 +215,31 @@ class Watching:
         )
 
     def _fault_lines(self, faults: dict[_Fault, str], moment: Moment) -> list[FaultLine]:
-        """Return the faults as they are now, each with the time when it was first seen here."""
+        """Return the faults as they are now, each with the time when it began.
+
+        A reader's is known to the terminal. Others begin when a watcher could see them first.
+        """
+        readers = self._terminal.outages.readers
+        words = {_Fault(FaultCode.READER, name): health.fault() for name, health in readers.items()}
+        began = {
+            _Fault(FaultCode.READER, name): health.outage.since_ms
+            for name, health in readers.items()
+            if health.outage is not None and health.outage.since_ms
+        }
+        broken = {fault: text for fault, text in (words | faults).items() if text}
         self._faults = {
-            fault: FaultLine(
+            fault: began.get(fault, self._faults.get(fault, moment.mono_ms)) for fault in broken
+        }
+        now = parse_instant(moment.at)
+        return [
+            FaultLine(
                 code=fault.code,
-                since=self._faults[fault].since if fault in self._faults else moment.at,
-                words=words,
+                since=format_instant(now - timedelta(milliseconds=moment.mono_ms - since_ms)),
+                words=f"{fault.subject}: {broken[fault]}" if fault.subject else broken[fault],
                 subject=fault.subject,
             )
-            for fault, words in faults.items()
-        }
-        return list(self._faults.values())
+            for fault, since_ms in self._faults.items()
+        ]
 
 
 class _Status(msgspec.Struct):
@@ -234,7 +248,6 @@ class _Status(msgspec.Struct):
     day: str | None
     pending: int
     last_contact_s: int | None
-    readers: dict[str, str]
     clock_fault: str | None
     not_booked: str | None
     disk: str
@@ -242,12 +255,7 @@ class _Status(msgspec.Struct):
     link: str
 
     def faults(self) -> dict[_Fault, str]:
-        """Return the terminal's faults, each with the words for a technician."""
-        broken = {
-            _Fault(FaultCode.READER, name): f"{name}: {words}"
-            for name, words in self.readers.items()
-            if words != "ready"
-        }
+        """Return the terminal's other faults, each with the words for a technician."""
         words = {
             FaultCode.CLOCK: self.clock_fault,
             FaultCode.DISK: self.disk if "free some space" in self.disk else None,
@@ -256,7 +264,7 @@ class _Status(msgspec.Struct):
             FaultCode.LINK: self.link.removeprefix("up, but ") if "up, but " in self.link else None,
             FaultCode.WIPED: "wiped by the central: nobody is served" if self.wiped else None,
         }
-        return broken | {_Fault(code): text for code, text in words.items() if text}
+        return {_Fault(code): text for code, text in words.items() if text}
 
 
 def _tap(db: Database, line: ListedEntry) -> Tap:

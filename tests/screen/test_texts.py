@@ -11,7 +11,9 @@ def words_of_the_page() -> set[str]:
     scripts = sorted((ROOM / "static").glob("*.js"))
     script = "".join(path.read_text(encoding="utf-8") for path in scripts)
     outcomes = re.findall(r'^  \w+: \["([^"]+)", ', script, re.MULTILINE)
+    faults = re.findall(r'^  \w+: "([^"]+)",$', script, re.MULTILINE)
     return {
+        *faults,
         *re.findall(r'_\("([^"]+)"\)', template),
         *re.findall(r'text\("([^"]+)"\)', script),
         *outcomes,

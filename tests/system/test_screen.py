@@ -8,7 +8,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.parts.broker import Mosquitto
-from tests.parts.browser import HELP, browser_page, screen_of
+from tests.parts.browser import browser_page, screen_of
 from tests.parts.canteen import CARDS, Canteen, canteen
 from tests.parts.process import wait_for
 
@@ -134,11 +134,3 @@ def test_another_page_and_another_host_may_ask_nothing(tmp_path: Path) -> None:
         assert "default-src 'none'" in headers["content-security-policy"]
         assert headers["cache-control"] == "no-store"
         assert town.recorded(town.terminals[0]) == 1
-
-
-def test_a_fault_that_lasts_is_on_the_page_with_whom_to_call(tmp_path: Path) -> None:
-    with school(tmp_path) as town, page_of(town, tmp_path) as page:
-        town.lines[0].unplug()
-        expect(page.locator("#faults")).to_contain_text("counter: down")
-        expect(page.locator("#faults")).to_contain_text(HELP)
-        page.screenshot(path=tmp_path / "fault.png")

@@ -15,6 +15,7 @@ Flow = dict[str, list[Step]]
 
 FIRST = "#eaters li:nth-child(1) button"
 EATERS, GROUPS, DAY_BEFORE = Seen("#eaters li"), Seen("#groups li"), Seen("#meal-day", "22 nov")
+CHOSEN = Seen("#eaters :focus")
 UNDO = "#taps li button"
 ASKED = Seen(UNDO, "Annulla Rossi M.?")
 FLOWS: dict[str, Flow] = {
@@ -31,12 +32,13 @@ FLOWS: dict[str, Flow] = {
             EATERS,
             Touch(FIRST),
         ],
-        "keypad": [Keypad("+17"), EATERS, Keypad("\n\n")],
+        "keypad": [Keypad("+17"), EATERS, Keypad("\n"), CHOSEN, Keypad("\n")],
         "keyboard": [
             Tab("[data-open=child]"),
             Typed("bart"),
             EATERS,
             Typed("Enter"),
+            CHOSEN,
             Typed("Enter"),
         ],
     },
@@ -105,7 +107,7 @@ FLOWS: dict[str, Flow] = {
             EATERS,
             Touch(f"{FIRST}:last-child"),
         ],
-        "keypad": [Keypad("+17"), EATERS, Keypad("\n*")],
+        "keypad": [Keypad("+17"), EATERS, Keypad("\n"), CHOSEN, Keypad("*")],
         "keyboard": [Tab("[data-open=child]"), Typed("bart"), EATERS, Tab(f"{FIRST}:last-child")],
     },
 }

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from playwright.sync_api import Page, expect
 
-from agent.ops.control_messages import Word
+from agent.ops.control_messages import FaultCode, FaultLine, Word
 from tests.parts.browser import HELP, browser_page, screen_of
 from tests.parts.far_end import WELL, FarEnd, tap
 from tests.parts.process import wait_for
@@ -58,10 +58,30 @@ def test_out_of_order_stands_until_it_is_over(tmp_path: Path) -> None:
         broken = msgspec.structs.replace(WELL, out_of_order="the disk is full")
         at.far_end.send_condition(broken)
         expect(at.page.locator("#word")).to_have_text("Fuori servizio")
-        expect(at.page.locator("#faults")).to_contain_text("the disk is full")
+        expect(at.page.locator("#faults")).to_contain_text("Segnare i nomi su carta")
+        expect(at.page.locator("#faults")).to_contain_text(HELP)
+        expect(at.page.locator("#faults small")).to_have_text("the disk is full")
         at.far_end.send_condition(WELL)
         expect(at.page.locator("#word")).to_have_text("Pronto")
         expect(at.page.locator("#faults")).to_be_hidden()
+
+
+def test_a_fault_that_lasts_for_a_minute_is_shown_with_what_to_do_and_whom_to_call(
+    tmp_path: Path,
+) -> None:
+    fault = FaultLine(
+        code=FaultCode.READER, since="2026-11-23T11:04:00.000Z", words="counter: down: unplugged"
+    )
+    broken = msgspec.structs.replace(WELL, at="2026-11-23T11:04:59.999Z", faults=[fault])
+    with shown(tmp_path) as at:
+        at.far_end.send_condition(msgspec.structs.replace(broken, pending=7))
+        expect(at.page.locator("#condition")).to_contain_text("7")
+        expect(at.page.locator("#faults")).to_be_hidden()
+        at.far_end.send_condition(msgspec.structs.replace(broken, at="2026-11-23T11:05:00.000Z"))
+        expect(at.page.locator("#faults")).to_contain_text("Un lettore di tessere non funziona")
+        expect(at.page.locator("#faults")).to_contain_text("dalle 12:04")
+        expect(at.page.locator("#faults")).to_contain_text(HELP)
+        expect(at.page.locator("#faults small")).to_have_text("counter: down: unplugged")
 
 
 def test_the_line_that_is_touched_stands_still_while_the_queue_goes_on(tmp_path: Path) -> None:

@@ -27,6 +27,14 @@ const CREDIT_MS = 8_000;
 const ARMED_MS = 4_000;     // a second touch undoes
 const SHOWN_MS = 6_000;
 const SAID_MS = 30_000;     // an answer may have a name
+const FAULTS = {
+  reader: "A card reader does not work. Check its cable.",
+  clock: "The clock may be wrong. Meals are recorded all the same.",
+  disk: "The disk is nearly full. Meals are still recorded.",
+  not_booked: "The central does not book the meals. They are kept here.",
+  link: "The broker refuses this terminal. Meals are kept here.",
+  wiped: "The town has closed this terminal. Nobody is served.",
+};
 const FAULT_MS = 60_000;    // a fault that lasts so long is shown with whom to call
 const TIMER_MS_MAX = 2 ** 31 - 2;  // a browser takes a longer time as none
 const TAPS_SHOWN = 6;
@@ -123,7 +131,9 @@ function fit() {
 function tapLine(tap) {
   const line = make("li", "");
   Object.assign(line.dataset, { epoch: tap.epoch, seq: tap.seq, undone: Boolean(tap.undone) });
-  line.append(make("span", `${clock(tap.at)} ${text(OUTCOMES[tap.word][0])} ${who(tap)}`));
+  const label = make("span", `${clock(tap.at)} ${text(OUTCOMES[tap.word][0])} `);
+  label.append(make("b", who(tap)));
+  line.append(label);
   if (tap.undone) line.append(make("em", text("undone")));
   else if (tap.undo_until && new Date(tap.undo_until) > Date.now()) line.append(undoButton(tap));
   return line;
@@ -190,18 +200,23 @@ function tell(condition) {
     parts.push(`${text("Data of")} ${Math.round(condition.data_age_s / 60)} min`);
   if (!condition.out_of_order && (condition.data_age_s === undefined || condition.data_age_s === null))
     parts.push(text("No answer of the central yet"));
-  if (condition.pending) parts.push(`${condition.pending} ${text("entries wait")}`);
+  if (condition.pending) parts.push(`${text("Entries waiting")}: ${condition.pending}`);
   if (condition.serve_all_until) parts.push(`${text("All are served until")} ${clock(condition.serve_all_until)}`);
-  const faults = (condition.faults || []).map((fault) => fault.words);
+  const now = new Date(condition.at);
+  const faults = (condition.faults || []).filter((fault) => now - new Date(fault.since) >= FAULT_MS);
   if (condition.out_of_order || faults.length) parts.unshift(text("Attention: see below"));
   at("condition").textContent = parts.join(" · ") || text("All is well");
   today = condition.day || "";
   at("set-day").hidden = condition.clock !== "unset";
   const wasBroken = isBroken;
   isBroken = Boolean(condition.out_of_order);
-  if (isBroken) faults.unshift(condition.out_of_order);
-  const help = at("faults").dataset.help;
-  at("faults").textContent = faults.length ? faults.join(" — ") + (help ? ` — ${help}` : "") : "";
+  const lines = faults.map((fault) => ({
+    sentence: `${text(FAULTS[fault.code])} (${text("since")} ${clock(fault.since)})`, detail: fault.words,
+  }));
+  if (isBroken) lines.unshift({
+    sentence: text("No meal can be recorded. Write the names on paper."), detail: condition.out_of_order,
+  });
+  showFaults(lines);
   const wasServing = document.body.dataset.state === "serving";
   document.body.dataset.state = "serving";
   clearTimeout(lasting);
@@ -209,17 +224,26 @@ function tell(condition) {
   if (isBroken !== wasBroken || !wasServing) ready();
 }
 
+// A sentence for the staff, the terminal's own words for the technician, and whom to call.
+function showFaults(lines) {
+  const shown = at("faults"), help = shown.dataset.help;
+  const parts = lines.flatMap(({ sentence, detail }) => [
+    make("p", sentence), ...(detail ? [Object.assign(make("small", detail), { lang: "en" })] : []),
+  ]);
+  if (lines.length && help) parts.push(make("p", help));
+  if (shown.textContent !== parts.map((part) => part.textContent).join("")) shown.replaceChildren(...parts);
+}
+
 function gone() {
   if (document.body.dataset.state === "gone") return;
   document.body.dataset.state = "gone";
-  at("faults").textContent = "";
+  showFaults([]);
   at("condition").textContent = text("The terminal is starting…");
   disarm();
   ready();
   const since = Date.now();
   lasting = setTimeout(() => {
-    at("faults").textContent = [`${text("The terminal does not answer since")} ${clock(since)}`,
-      at("faults").dataset.help].filter(Boolean).join(" — ");
+    showFaults([{ sentence: `${text("The terminal does not answer since")} ${clock(since)}` }]);
   }, FAULT_MS);
 }
 

@@ -12,6 +12,7 @@ let confirmed = "";         // the day that was shown in words
 let digits = "";
 let digitsAt = 0;
 let credits = 0;
+let searching = Promise.resolve();
 
 function openView(next) {
   view = document.body.dataset.view = next;
@@ -96,14 +97,18 @@ function showEaters(children) {
   at("eaters").replaceChildren(...children.map((child, index) => eater(child, index + 1)));
 }
 
-async function openGroups() {
-  group = "";
+function showDay() {
   const isLate = daysBack > 0;
-  at("missing").textContent = text("Class");
-  at("days").hidden = at("groups").hidden = false;
   at("meal-day").textContent = today ? `${isLate ? "" : `${text("Today")}, `}${inWords(dayOf(daysBack))}` : "";
   at("day-before").disabled = !today;
   at("day-after").disabled = !isLate;
+}
+
+async function openGroups() {
+  group = "";
+  at("missing").textContent = text("Class");
+  at("days").hidden = at("groups").hidden = false;
+  showDay();
   showEaters([]);
   legend();
   const answer = await ask("classes", {});
@@ -139,7 +144,7 @@ async function openGroup(name) {
 function turnDay(back) {
   if (!today || daysBack + back < 0) return;
   daysBack += back;
-  openGroups();
+  showDay();
 }
 
 async function search() {
@@ -218,7 +223,8 @@ const HOME_KEYS = {
 function action(key) {
   if (key === "Escape" || (key === "." && (view !== "home" || armed))) return back;
   if (view === "home" && !armed && HOME_KEYS[key]) return HOME_KEYS[key];
-  if (document.activeElement.id === "search" && ["Enter", "ArrowDown", "+"].includes(key)) return () => lines()[0]?.focus();
+  if (document.activeElement.id === "search" && ["Enter", "ArrowDown", "+"].includes(key))
+    return () => searching.then(() => lines()[0]?.focus());  // the list may still be an older one
   if (key === "Enter" && document.activeElement.id === "trays") return closeService;
   if (key === "Enter" && document.activeElement.id === "day") return confirmDay;
   if (view === "home" && (key === "-" || (armed && ["+", "ArrowDown", "ArrowUp"].includes(key))))
@@ -254,7 +260,7 @@ for (const opener of document.querySelectorAll("nav [data-open]"))
 at("undo").addEventListener("click", () => armed ? armed.click() : askUndo(0));
 at("day-before").addEventListener("click", () => turnDay(1));
 at("day-after").addEventListener("click", () => turnDay(-1));
-at("search").addEventListener("input", search);
+at("search").addEventListener("input", () => { searching = search(); });
 at("day").addEventListener("input", () => { confirmed = ""; at("day-words").textContent = text("Show the day"); });
 at("close").addEventListener("click", closeService);
 at("confirm-day").addEventListener("click", confirmDay);
