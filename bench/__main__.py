@@ -22,6 +22,7 @@ from bench.compare import compare
 from bench.measure import Row
 from bench.process import backlog, block_device, start_memory_and_idling
 from bench.readers import readers
+from bench.screen import screen
 from bench.taps import (
     tap_beside_a_busy_thread,
     tap_beside_its_floors,
@@ -60,6 +61,7 @@ MEASURES = {
     "backlog": Measure(backlog),
     "chain": Measure(chain),
     "readers": Measure(readers),
+    "screen": Measure(screen),
 }
 
 

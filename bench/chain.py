@@ -96,7 +96,7 @@ def light(folder: Path) -> Row:
         for uid in uids:
             for virtual, series in ((card, took), (bare_card, floor)):
                 virtual.tap(uid)
-                series.us.append(_light_us(virtual))
+                series.us.append(light_us(virtual))
     return against(
         "UID -> light, whole process",
         took,
@@ -212,18 +212,18 @@ def tap_during_backlog(folder: Path) -> Row:
         wait_for(lambda: 0 < terminal.pending() < BACKLOG, "the first batches", 60)
         while terminal.pending() > BATCH_ENTRIES_MAX and len(busy.us) < 2 * LIGHTS:
             card.tap(next(children))
-            busy.us.append(_light_us(card))
+            busy.us.append(light_us(card))
         wait_for(lambda: terminal.pending() == 0, "everything booked", 120)
         for uid in itertools.islice(children, LIGHTS):
             terminal.pending()  # the busy loop pays for this query too
             card.tap(uid)
-            quiet.us.append(_light_us(card))
+            quiet.us.append(light_us(card))
     most = f"max {max(busy.us) / 1_000:.0f} ms"
     what = f"UID -> light in a backlog, {most}"
     return against(what, busy, "quiet", quiet, "p99 3, max 50 ms")
 
 
-def _light_us(card: VirtualCard) -> float:
+def light_us(card: VirtualCard) -> float:
     """Return the time from the last reading of the UID to the last light."""
     return (card.shown_ns[-1] - card.answered_ns[-1]) / 1_000
 

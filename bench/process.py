@@ -58,9 +58,9 @@ def start_memory_and_idling(folder: Path) -> list[Row]:
         pid = terminal.process.pid
         time.sleep(REST_S)
         rss_kib = int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[0])
-        before = _cpu_s(pid)
+        before = cpu_s(pid)
         time.sleep(IDLE_S)
-        idle = (_cpu_s(pid) - before) / IDLE_S
+        idle = (cpu_s(pid) - before) / IDLE_S
     start_s, imports_s = sorted(started)[STARTS // 2], sorted(imported)[STARTS // 2]
     return [
         Row(
@@ -104,11 +104,11 @@ def backlog(folder: Path) -> list[Row]:
         wait_for(lambda: booked(town), "the first batch", 60)
         assert terminal.process is not None
         pid = terminal.process.pid
-        before = _cpu_s(pid)
+        before = cpu_s(pid)
         begun = time.monotonic()
         wait_for(town.all_booked, "everything booked", 300)
         ours_s = time.monotonic() - begun
-        cpu_us = (_cpu_s(pid) - before) / BACKLOG * 1e6
+        cpu_us = (cpu_s(pid) - before) / BACKLOG * 1e6
         assert booked(town) == BACKLOG
         floor_s = _bare_backlog(terminal.db, broker.port, folder / "bare.db")
     value = f"{BACKLOG / ours_s:.0f} a second, {cpu_us:.0f} µs CPU"
@@ -215,7 +215,7 @@ def _fill(path: Path, accounts: int) -> None:
     db.close()
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     """Return the processor's seconds that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
