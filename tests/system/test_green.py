@@ -105,12 +105,14 @@ def newer(path: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
     """A newer program wrote the file. The older one must not change it."""
     with closing(sqlite3.connect(path, isolation_level=None)) as sql:
         (schema,) = sql.execute("PRAGMA user_version").fetchone()
+        sql.execute("CREATE TABLE later (n INTEGER)")  # each migration changes a definition
         sql.execute("PRAGMA user_version = 99")
         sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     before = path.read_bytes()
     yield {}
     assert path.read_bytes() == before
     with closing(sqlite3.connect(path, isolation_level=None)) as sql:
+        sql.execute("DROP TABLE later")
         sql.execute(f"PRAGMA user_version = {schema}")
 
 
