@@ -47,6 +47,7 @@ import sqlite3
 import sys
 
 sql = sqlite3.connect("/var/lib/canteen-agent/terminal.db")
+sql.execute("PRAGMA journal_mode = WAL")
 sql.execute("CREATE TABLE entry (n INTEGER PRIMARY KEY)")
 sql.execute("CREATE TABLE terminal (acked INTEGER)")
 sql.executemany("INSERT INTO entry VALUES (?)", [(1,), (2,)])
@@ -60,6 +61,7 @@ claim "it installs again over itself" apt-get install -y -qq --reinstall "$debs"
 claim "an upgrade keeps the ledger" test -e "$state/terminal.db"
 claim "it is removed" apt-get remove -y -qq canteen-agent
 claim "a removal keeps the ledger" test -e "$state/terminal.db"
+claim "a removal leaves no index beside the ledger" test ! -e "$state/terminal.db-shm"
 apt-get purge -y -qq canteen-agent > /tmp/purge 2>&1
 claim "a purge says that entries wait" grep "entries without acknowledgement: 1" /tmp/purge
 claim "a purge keeps a ledger with entries that wait" test -e "$state/terminal.db"

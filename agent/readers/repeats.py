@@ -40,10 +40,9 @@ class Repeats:
         self._within_ms = within_ms
         self._near_ms = within_ms if near_ms is None else near_ms
         self._is_once = is_once
-        self._there_ms: int | None = None  # when a card that counted was last there, or damaged
         self._newest: Detection = None
         self._waiting: dict[Detection, _Waiting] = {}  # the oldest first
-        self._counted: dict[Detection, int] = {}  # when it was last there, the oldest first
+        self._counted: dict[Detection, int] = {}  # when it was last there or damaged, in order
 
     def counts(self, detection: Detection, now_ms: int) -> bool:
         """Note a detection; return whether it counts, or is a card that did and is still there.
@@ -51,7 +50,8 @@ class Repeats:
         Else it may come again.
         """
         since_ms = now_ms - self._within_ms
-        is_there = self._counted.pop(detection, since_ms - 1) >= since_ms
+        there_ms = self._counted.pop(detection, None)
+        is_there = there_ms is not None and now_ms - there_ms <= self._near_ms
         is_in_a_row, self._newest = detection == self._newest, detection
         waiting = self._waiting.pop(detection, None)
         if waiting is None or waiting.since_ms < since_ms:
@@ -63,7 +63,7 @@ class Repeats:
         if self._is_once or is_repeated or is_there:
             if len(self._counted) == CARDS_MAX:
                 del self._counted[next(iter(self._counted))]
-            self._counted[detection] = self._there_ms = now_ms
+            self._counted[detection] = now_ms
             for other in self._waiting.values():
                 other.is_covered = True
             return True
@@ -75,9 +75,10 @@ class Repeats:
 
         A card that counted sends some while it is held badly, and as it leaves the field.
         """
-        if self._there_ms is not None and now_ms - self._there_ms <= self._near_ms:
-            self._there_ms = now_ms
-            return None if self._is_once else next(reversed(self._counted))
+        newest = next(reversed(self._counted), None)
+        if newest is not None and now_ms - self._counted[newest] <= self._near_ms:
+            self._counted[newest] = now_ms
+            return None if self._is_once else newest
         self._waiting.setdefault(Fault.CHECKSUM, _Waiting(now_ms))
         return None
 

@@ -85,6 +85,20 @@ def test_damage_of_a_card_that_is_held_badly_is_that_card() -> None:
     assert repeats.damaged(65 + 9 * WITHIN_MS + 1) is None and repeats.ends_ms is not None
 
 
+def test_a_good_frame_behind_damage_is_still_that_card() -> None:
+    repeats = Repeats(WITHIN_MS)
+    assert [repeats.counts(RIGHT, ms) for ms in (0, 65)] == [False, True]
+    assert repeats.damaged(365) == RIGHT
+    assert repeats.counts(RIGHT, 665) and repeats.damaged(700) == RIGHT
+
+
+def test_a_card_that_is_read_seldom_is_there_until_it_has_gone() -> None:
+    repeats = Repeats(WITHIN_MS, near_ms=1_500)
+    assert [repeats.counts(RIGHT, ms) for ms in (0, 65)] == [False, True]
+    assert repeats.counts(RIGHT, 65 + 1_500) and not repeats.counts(RIGHT, 65 + 3_001)
+    assert repeats.damaged(65 + 3_002) is None  # it counts no more, so there is no card to name
+
+
 def test_a_card_that_comes_again_after_another_counted_needs_a_light() -> None:
     repeats = Repeats(WITHIN_MS)
     for detection, ms in ((OTHER, 0), (RIGHT, 65), (RIGHT, 130), (OTHER, 195)):
