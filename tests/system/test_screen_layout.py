@@ -72,7 +72,12 @@ FAULTS = """(isZoomed) => {
 }"""
 
 
+# The page fits its lines before it is painted: what was never painted is not looked at.
+PAINTED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
 def faults_of(page: Page, size: tuple[int, int]) -> list[str]:
+    page.evaluate(PAINTED)
     return list(page.evaluate(FAULTS, size in ZOOMED))
 
 
