@@ -304,8 +304,7 @@ def test_a_wrong_baud_rate_is_logged_once_and_a_right_frame_is_still_read(
     bench.line.hold(CARD)
     lights = 0
     while isinstance(event := bench.next(), CardUnreadable):
-        assert event.fault == "checksum"  # until it is known that no bytes are frames
-        lights += 1
+        lights += 1  # until it is known that no bytes are frames
     assert isinstance(event, CardPresented) and event.card.text == "em:010063e9ae"
     assert lights < GARBLED_CHUNKS
 
