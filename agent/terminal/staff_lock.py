@@ -1,8 +1,8 @@
 """Whether the staff may change something now: a staff card unlocks the terminal for a while. Pure.
 
 A town sets `unlock = "staff_card"` where children can reach the screen. The person who
-tapped last is recorded in each entry that the staff make. The time is monotonic: a wrong clock neither locks nor
-unlocks. A restart locks.
+tapped last is recorded in each entry that the staff make. The time is monotonic: a wrong clock
+neither locks nor unlocks. A restart locks.
 """
 
 from agent.domain.canteen import AccountRecord, Category
