@@ -54,7 +54,6 @@ let refusal = "";           // why the terminal does not let this page watch
 let lasting = 0;
 let armed = null;           // the undo button that waits for its second touch
 let arming = 0;
-let armedAt = 0;
 let today = "";             // as the terminal knows it
 let stream = null;
 let beat = 0;
@@ -151,7 +150,7 @@ function undoButton(tap) {
   return button(text("Undo"), async (event) => {
     const touched = event.currentTarget;
     if (armed !== touched) { arm(touched, `${text("Undo")} ${who(tap)}?`); return; }
-    if (performance.now() - armedAt < FINGER_MS) return;
+    if (touched.ariaDisabled === "true") return;
     clearTimeout(arming);
     touched.disabled = true;  // a third touch asks nothing
     const answer = await ask("storno", { epoch: tap.epoch, seq: tap.seq });
@@ -167,7 +166,8 @@ function arm(button, question) {
   button.textContent = question;
   clearTimeout(arming);
   arming = setTimeout(disarm, ARMED_MS);
-  armedAt = performance.now();
+  button.ariaDisabled = "true";
+  setTimeout(() => { button.ariaDisabled = "false"; }, FINGER_MS);
   legend();
 }
 
