@@ -26,6 +26,20 @@ Any user may call it. What this user may not see is `hidden`, with the name of w
 It does not connect to MQTT: a second client of the same name would end the agent's own link.
 What the broker grants, and what the central books, is what the running agent says.
 
+## One file for support
+
+```
+sudo canteen-agent bundle
+sudo canteen-agent bundle -o - | ssh HOST 'cat > bundle.tar.gz'    # on a full disk
+```
+
+The file has what the doctor saw, status, incidents, agent.toml, versions, disk,
+and the log of this boot and the last.
+It has no key, no card number, no token, no name of a child, and no database.
+From agent.toml the user name at the broker, the words for help and all comments are withheld.
+
+## What is looked at
+
 | id | what is looked at |
 |---|---|
 """
