@@ -9,8 +9,8 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.parts.broker import free_port
-from tests.parts.browser import kept_browser, listens
-from tests.parts.process import AGENT, Process, wait_for
+from tests.parts.browser import kept_browser
+from tests.parts.process import AGENT, Process, listens, wait_for
 from tests.parts.town import Terminal
 
 SIZE = (800, 480)  # the display of 7 inches of a Raspberry Pi

@@ -94,6 +94,18 @@ def find_credited(books: Books, root: str) -> StoredPayment | None:
     )
 
 
+def is_pending(books: Books, root: str) -> bool:
+    """Return whether a payment of a notice or an order is undecided."""
+    return (
+        _first(
+            books,
+            "state = 'pending' AND reference IN (SELECT id FROM reference WHERE root = ?)",
+            root,
+        )
+        is not None
+    )
+
+
 def waiting_for(books: Books, reference: str, reason: str) -> list[StoredPayment]:
     """Return the payments of a reference that are parked for a reason."""
     return _all(

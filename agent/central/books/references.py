@@ -50,3 +50,10 @@ def shares(books: Books, root: str) -> list[Share]:
         "SELECT account, cents FROM share WHERE reference = ? ORDER BY account", (root,)
     )
     return [Share(*row) for row in rows]
+
+
+def count_orders(books: Books, root: str) -> int:
+    """Return how many orders a notice has."""
+    return int(
+        books.only_row("SELECT count(*) FROM reference WHERE root = ? AND id <> root", (root,))[0]
+    )

@@ -3,13 +3,14 @@
 What cannot be read is set aside with the reason, and listed by `canteen-central incidents`.
 """
 
+import contextlib
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlencode
 
 from agent.central.books import incidents
 from agent.central.books.file import Books
-from agent.central.books.incidents import UnusableMessage
+from agent.central.books.incidents import Incident, UnusableMessage
 from agent.central.books.payments import Arrival
 from agent.central.payments import pos, receipt
 from agent.central.payments.intake import take_in
@@ -48,6 +49,7 @@ def receive_soap(books: Books, data: bytes, whose: Whose, at: Instant) -> Soap:
         except CentralError:
             # the node sends it again; the books say what is wrong with the file
             fault = Fault.SYSTEM
+            recover(books)
     return Soap(receipt.answer(response, fault, whose.creditor), ruling)
 
 
@@ -57,15 +59,33 @@ def receive_file(books: Books, data: bytes, whose: Whose, at: Instant) -> Ruling
 
 
 def receive_notification(
-    books: Books, fields: Mapping[str, str], door: pos.Door, at: Instant
-) -> Ruling:
-    """Take in a notification of the bank, or the browser's return. Raise `CentralError`.
+    books: Books, fields: Mapping[str, str], door: pos.Door | None, at: Instant
+) -> Ruling | None:
+    """Take in a notification of the bank, or the browser's return; None if the bank signed none.
 
-    What is kept is what the bank signed: other fields may be names.
+    What is kept is what the bank signed: other fields may be names. Anybody may send a wrong one,
+    so those are counted in one incident, and not kept. Raise `CentralError` if it cannot be stored.
     """
-    reported = pos.read_notification(fields, door)
+    try:
+        if door is None:
+            raise CentralError("this town has no virtual POS; write [pos] into payments.toml")
+        reported = pos.read_notification(fields, door)
+    except CentralError as error:
+        with books.transaction():
+            incidents.add_or_count(books, Incident(at, "payment_unsigned", str(error)))
+        return None
     signed = {name: fields.get(name, "") for name in (*pos.SIGNED, "mac")}
     return take_in(books, reported, Arrival(at, urlencode(signed).encode()))
+
+
+def recover(books: Books) -> None:
+    """Open the file again after a fault, unless it is only locked: the next message needs it."""
+    with contextlib.suppress(CentralError):
+        books.row("SELECT 1")  # fails where a roll-back closed the connection
+        if books.is_in_place():
+            return
+    with contextlib.suppress(CentralError):
+        books.reopen()
 
 
 def set_aside(books: Books, arrival: Arrival, door: str, error: CentralError) -> None:

@@ -39,7 +39,8 @@ def pushed(central: Central, data: bytes) -> str:
 
 def notified(central: Central, given: Notification) -> str:
     fields = notification(given)
-    return receive_notification(central.books, fields, DOOR, central.clock.instant).result.value
+    ruling = receive_notification(central.books, fields, DOOR, central.clock.instant)
+    return ruling.result.value if ruling else "not signed"
 
 
 def states(central: Central) -> list[str]:
@@ -167,3 +168,14 @@ def test_unsigned_fields_of_the_bank_are_not_kept(central: Central, notice: Refe
     body = central.value("SELECT body FROM arrival")
     assert isinstance(body, bytes)
     assert DEBTOR.split()[0].encode() not in body and b"pan" not in body
+
+
+def test_wrong_notifications_are_counted_and_not_kept(central: Central) -> None:
+    """Anybody may send them: kept, they would push other messages out."""
+    fields = {**notification(Notification("ORDER1")), "mac": "0" * 40}
+    for door in (DOOR, DOOR, None):
+        at = central.clock.instant
+        assert receive_notification(central.books, fields, door, at) is None
+    (detail,) = central.books.rows("SELECT detail FROM incident")[0]
+    assert "(3 times" in detail
+    assert central.value("SELECT count(*) FROM set_aside") == 0
