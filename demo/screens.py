@@ -67,5 +67,9 @@ class Screens:
         self._take(page, picture)
         return page.locator("#answer").inner_text()
 
+    def new_page(self) -> Page:
+        """Open an empty page in the browser."""
+        return self._browser.new_page()
+
     def _take(self, page: Page, picture: str) -> None:
         page.screenshot(path=self.pictures / f"{picture}.png")

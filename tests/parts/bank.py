@@ -43,6 +43,8 @@ class Bank:
                 path, query = urlsplit(self.path).path, dict(parse_qsl(urlsplit(self.path).query))
                 if path == "/pay":
                     self._answer(bank.page(query))
+                elif "order" not in query:
+                    self.send_error(404)  # a browser asks for an icon
                 else:
                     self.send_response(303)
                     self.send_header("Location", bank.decide(path.strip("/"), query["order"]))
