@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.central import cli_office, cli_payments, cli_roster, cli_web
+from agent.central import cli_office, cli_payments, cli_roster, cli_settlements, cli_web
 from agent.central.books import accounts as books_accounts
 from agent.central.books import entries, lists
 from agent.central.books.checks import require_whole
@@ -60,6 +60,8 @@ for _command in (
     cli_payments.payments,
     cli_roster.export_roster,
     cli_roster.import_roster,
+    cli_settlements.reconcile,
+    cli_settlements.settlements,
     cli_web.web,
 ):
     cli.add_command(_command)

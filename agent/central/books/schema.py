@@ -298,6 +298,36 @@ CREATE INDEX arrival_by_bytes ON arrival (sha256);
 CREATE TRIGGER arrival_never_deleted BEFORE DELETE ON arrival BEGIN
     SELECT RAISE(ABORT, 'an arrival is never deleted');
 END;
+CREATE TABLE flow (                           -- settlement flows, each revision once
+    id       TEXT NOT NULL,
+    revision TEXT NOT NULL,                   -- the time that the flow states of itself
+    day      TEXT NOT NULL,                   -- of the transfer to the treasury
+    cents    INTEGER NOT NULL,
+    at       TEXT NOT NULL,
+    sha256   TEXT NOT NULL,
+    PRIMARY KEY (id, revision)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE flow_row (                       -- the rows of each flow's newest revision
+    flow     TEXT NOT NULL,
+    n        INTEGER NOT NULL,
+    iuv      TEXT NOT NULL,
+    external TEXT NOT NULL,                   -- the key that its receipt has
+    cents    INTEGER NOT NULL CHECK (cents >= 0),
+    outcome  TEXT NOT NULL CHECK (outcome IN ('paid', 'revoked')),
+    day      TEXT NOT NULL,
+    PRIMARY KEY (flow, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX flow_row_by_key ON flow_row (external);
+CREATE INDEX flow_row_by_iuv ON flow_row (iuv);
+CREATE TABLE treasury_sum (                   -- sums that arrived at the treasury
+    year    INTEGER NOT NULL,
+    number  TEXT NOT NULL,
+    day     TEXT NOT NULL,
+    cents   INTEGER NOT NULL,
+    undone  INTEGER NOT NULL,                 -- 1: the treasury undid it
+    reason  TEXT NOT NULL,                    -- without blanks: the treasury's programs add them
+    PRIMARY KEY (year, number)
+) STRICT, WITHOUT ROWID;
 CREATE TRIGGER arrival_never_changed BEFORE UPDATE ON arrival BEGIN
     SELECT RAISE(ABORT, 'an arrival is never changed');
 END;
