@@ -12,7 +12,14 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.central import cli_office, cli_payments, cli_roster, cli_settlements, cli_web
+from agent.central import (
+    cli_credits,
+    cli_office,
+    cli_payments,
+    cli_roster,
+    cli_settlements,
+    cli_web,
+)
 from agent.central.books import accounts as books_accounts
 from agent.central.books import entries, lists
 from agent.central.books.checks import require_whole
@@ -53,6 +60,8 @@ def cli(context: click.Context, db_path: Path) -> None:
 
 
 for _command in (
+    cli_credits.import_credits,
+    cli_credits.takings,
     cli_office.card,
     cli_office.policy,
     cli_office.service,

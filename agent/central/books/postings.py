@@ -44,6 +44,15 @@ class HandPosting(NamedTuple):
     cents: int
 
 
+class Takings(NamedTuple):
+    """What a channel booked of a kind in some time."""
+
+    channel: str
+    kind: str
+    number: int
+    amount_cents: int
+
+
 def post(books: Books, posting: Posting) -> None:
     """Add a posting and move its account's balance."""
     add(books, posting)
@@ -76,6 +85,16 @@ def by_hand(books: Books) -> list[HandPosting]:
         " AND p.external = posting.external) ORDER BY n"
     )
     return [HandPosting(*row) for row in rows]
+
+
+def takings(books: Books, begin: Instant, end: Instant) -> list[Takings]:
+    """Return number and sum of what was booked in [`begin`, `end`), by channel and kind."""
+    rows = books.rows(
+        "SELECT channel, kind, count(*), sum(cents) FROM posting WHERE channel IS NOT NULL"
+        " AND at >= ? AND at < ? GROUP BY channel, kind ORDER BY channel, kind",
+        (begin, end),
+    )
+    return [Takings(*row) for row in rows]
 
 
 def find_payments(books: Books, key: PaymentKey) -> list[Payment]:

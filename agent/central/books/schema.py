@@ -238,6 +238,7 @@ CREATE INDEX posting_of_credit ON posting (account, n) WHERE kind = 'top_up';
 CREATE UNIQUE INDEX posting_once ON posting (channel, external, account)
     WHERE external IS NOT NULL;
 CREATE INDEX posting_by_entry ON posting (terminal, epoch, seq, hash) WHERE terminal IS NOT NULL;
+CREATE INDEX posting_of_channel ON posting (at) WHERE channel IS NOT NULL;
 CREATE TRIGGER posting_never_deleted BEFORE DELETE ON posting BEGIN
     SELECT RAISE(ABORT, 'a posting is never deleted');
 END;
