@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from agent.central import (
+    cli_accounts,
     cli_credits,
     cli_office,
     cli_payments,
@@ -60,6 +61,10 @@ def cli(context: click.Context, db_path: Path) -> None:
 
 
 for _command in (
+    cli_accounts.arrears,
+    cli_accounts.export_hledger,
+    cli_accounts.statement,
+    cli_accounts.yearly,
     cli_credits.import_credits,
     cli_credits.takings,
     cli_office.card,

@@ -34,6 +34,7 @@ def package_of(tool: str) -> str:
         "umount": "mount",
         "node": "nodejs",
         "chromium": "chromium",
+        "hledger": "hledger",
     }[tool]
 
 
