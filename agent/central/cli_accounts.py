@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo
 import click
 
 from agent.central.books import statements, town
-from agent.central.command import open_books
+from agent.central.command import now, open_books
 from agent.central.office.credit import require_account
 from agent.central.office.hledger import hledger_lines
+from agent.central.office.repricing import by_account, plan_repricing, reprice
 from agent.central.office.yearly import yearly as yearly_of
 from agent.console import Format, show_rows, table_format
 from agent.domain.money import parse_euro
@@ -53,6 +54,25 @@ def arrears(db_path: Path, below: str, table_format: Format) -> None:
     with open_books(db_path) as books:
         rows = statements.below(books, parse_euro(below))
     show_rows([row._asdict() for row in rows], table_format)
+
+
+@click.command("reprice")
+@click.argument("since", type=click.DateTime(["%Y-%m-%d"]))
+@click.option("--reason", required=True, help="Why, in the office's words.")
+@click.option("--dry-run", is_flag=True, help="Show the adjustments, and book nothing.")
+@table_format
+@click.pass_obj
+def reprice_meals(
+    db_path: Path, since: datetime, reason: str, dry_run: bool, table_format: Format
+) -> None:
+    """Adjust the meals of day SINCE and later to the prices that the roster has now."""
+    day = f"{since:%Y-%m-%d}"
+    with open_books(db_path) as books:
+        if dry_run:
+            credits = plan_repricing(books, day, reason)
+        else:
+            credits = reprice(books, day, reason, now())
+    show_rows([row._asdict() for row in by_account(credits)], table_format)
 
 
 @click.command("export-hledger")

@@ -47,3 +47,10 @@ def test_low_balances_are_listed(db: Path) -> None:
 def test_every_movement_is_exported(db: Path) -> None:
     printed = run_central("--db", db, "export-hledger")
     assert "accounts:a-1001  20.00 EUR = 20.00 EUR" in printed
+
+
+def test_a_repricing_without_meals_adjusts_nothing(db: Path) -> None:
+    words = ("reprice", "2026-01-01", "--reason", "new fares", "--json")
+    assert json.loads(run_central("--db", db, *words, "--dry-run")) == []
+    assert json.loads(run_central("--db", db, *words)) == []
+    assert "--reason" in run_central("--db", db, "reprice", "2026-01-01", code=2)

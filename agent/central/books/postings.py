@@ -97,6 +97,18 @@ def takings(books: Books, begin: Instant, end: Instant) -> list[Takings]:
     return [Takings(*row) for row in rows]
 
 
+def of_prefix(books: Books, channel: str, prefix: str) -> list[Payment]:
+    """Return the payments of a channel whose id begins with a text."""
+    rows = books.rows(
+        "SELECT account, cents, external FROM posting WHERE channel = ? AND external >= ?"
+        " AND external < ? ORDER BY n",
+        (channel, prefix, prefix + chr(0x10FFFF)),
+    )
+    return [
+        Payment(account, cents, PaymentKey(channel, external)) for account, cents, external in rows
+    ]
+
+
 def find_payments(books: Books, key: PaymentKey) -> list[Payment]:
     """Return the parts of a payment that was booked, several if it was split over accounts."""
     rows = books.rows(
