@@ -89,6 +89,7 @@ TABLES: tuple[tuple[str, type, dict[str, str]], ...] = (
             "port": "The page's port on this machine.",
             "language": "The page's first language: `it` or `en`.",
             "help": "Whom to call, shown beside a fault that lasts.",
+            "unlock": "`none`, or `staff_card`: who corrects taps a staff card first.",
         },
     ),
 )

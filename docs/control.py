@@ -35,29 +35,21 @@ The screen and the commands `status`, `storno`, `meal`, `day` and `close` use th
 * After `watch` come lines until the program hangs up: first a snapshot, then news.
   Each line has a `number`, which only grows. No line has money in it.
 * A watcher that does not read is dropped. It connects again, and begins with a new snapshot.
-* A repeated request does nothing twice. A second undo, or a closing with the same counts, has the
-  first answer with `repeated`. A second meal is *already served*.
+* A repeated request does nothing twice. A second undo, a late meal typed in again, or a closing
+  with the same counts, has the first answer with `repeated`. A second meal is *already served*.
+* An unknown request or argument is refused with the word that was probably meant.
+* With `unlock = "staff_card"` in `[screen]` of agent.toml, `storno`, `meal`, `closing` and `credit`
+  need a staff card at this terminal's reader in the last 3 minutes. Else the answer has `error` and
+  `locked`. Whose card it was is in the entry, as `by`.
 * `control.sock` takes every request. `watch.sock` takes `watch`, `status` and `classes` only.
   The group of the first is the agent's, that of the second is `watch_group` of agent.toml.
-
-| request | arguments | answer |
-|---|---|---|
-| `watch` | | a snapshot, then news |
-| `status` | | [the status](metrics.md) |
-| `storno` | `seq` and its `epoch`, or nothing for the newest meal | the entry |
-| `meal` | `account`; for a past day `day` and `service` | the entry |
-| `closing` | `trays` | the entry, with `served` |
-| `day` | `day` | the day, and how far the time is trusted |
-| `classes` | | `classes`: how many accounts each class has |
-| `class` | `class`, perhaps `day` | `eaters` |
-| `search` | `text`: of a name, class, id, or a number printed on a card | `eaters`, 20 at most |
-| `credit` | `account` | one child's credit |
 
 The same for programs is `docs/reference/control.schema.json`.
 Both are printed from the types of the messages, by `python -m docs.control`.
 """
 SHOWN = (
     *get_args(messages.News),
+    *get_args(messages.Ask),
     messages.Tap,
     messages.Counters,
     messages.Condition,
@@ -75,7 +67,8 @@ def text() -> str:
 
 def _section(shape: type[msgspec.Struct]) -> str:
     tag = shape.__struct_config__.tag
-    title = f"`{tag}`" if tag else shape.__name__
+    is_ask = shape in get_args(messages.Ask)
+    title = f"Request `{tag}`" if is_ask else f"`{tag}`" if tag else shape.__name__
     members = "\n".join(f"* `{field.encode_name}`" for field in msgspec.structs.fields(shape))
     description = inspect.cleandoc(shape.__doc__ or "")
     return f"\n## {title}\n\n{description}\n\n{members}\n"
@@ -83,7 +76,7 @@ def _section(shape: type[msgspec.Struct]) -> str:
 
 def schema() -> str:
     """Return the JSON Schema of all lines and of the lists in answers."""
-    shapes = [messages.News, messages.Eater, messages.Credit]
+    shapes = [messages.News, messages.Ask, messages.Eater, messages.Credit]
     _, components = msgspec.json.schema_components(shapes, ref_template="#/$defs/{name}")
     for component in components.values():
         if "description" in component:  # Python 3.13 strips the indentation, 3.11 does not

@@ -9,10 +9,14 @@ from datetime import datetime, timedelta
 
 from agent.domain.canteen import AccountRecord, PolicyRecord, ServiceRecord
 from agent.domain.ledger import Entry
+from agent.ops.control_messages import Ask, Meal
 from tests.parts.wire import ZONE
 from tests.simulation.model import DiskEntry
 
 SAME_MEAL_MS = 3 * 3_600_000
+# A staff card unlocks for 3 minutes. One that lay there at a restart was tapped up to 30 s before.
+STAFF = frozenset(f"a-{n}" for n in range(10, 1_000, 11))  # as the simulated office has them
+STAFF_MS_MAX = 180_000 + 30_000
 
 # No account is charged twice for one service and day at one terminal.
 
@@ -117,5 +121,24 @@ def a_meal_is_undone_at_most_once(storno: DiskEntry, undone: Container[str]) -> 
     )
 
 
-def a_late_meal_has_the_day_that_the_staff_entered(entry: Entry, day: str) -> None:
-    assert entry.day == day, f"a meal of {day} was recorded for {entry.day}"
+def what_the_staff_do_has_their_card(
+    entry: Entry, staff_taps: dict[str, int], *, is_needed: bool
+) -> None:
+    """`staff_taps` has when a staff card was tapped last in each boot; it is kept up here."""
+    if entry.how == "card":
+        assert entry.by is None, f"a tap by card names a person: {entry.by}"
+        if entry.account in STAFF and entry.reason != "blocked":
+            staff_taps[entry.boot] = entry.mono_ms
+        return
+    assert (entry.by is not None) == is_needed, f"{entry.kind} by {entry.by}"
+    if is_needed:
+        tapped_ms = staff_taps.get(entry.boot)
+        assert entry.by in STAFF, f"{entry.by} is not of the staff"
+        assert tapped_ms is not None and entry.mono_ms - tapped_ms <= STAFF_MS_MAX, (
+            f"the staff card was tapped at {tapped_ms}, its entry is of {entry.mono_ms}"
+        )
+
+
+def a_meal_has_the_day_that_the_staff_entered(entry: Entry, ask: Ask) -> None:
+    if isinstance(ask, Meal) and ask.day is not None:
+        assert entry.day == ask.day, f"a meal of {ask.day} was recorded for {entry.day}"

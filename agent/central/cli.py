@@ -207,6 +207,23 @@ def incidents(db_path: Path, table_format: Format) -> None:
     show_rows(msgspec.to_builtins(rows), table_format)
 
 
+@cli.command("entries")
+@click.option("--account", help="Only those of ACCOUNT.")
+@click.option("--terminal", help="Only those of TERMINAL.")
+@click.option(
+    "--newest", type=click.IntRange(1), default=50, show_default=True, help="How many, at most."
+)
+@table_format
+@click.pass_obj
+def list_entries(
+    db_path: Path, account: str | None, terminal: str | None, newest: int, table_format: Format
+) -> None:
+    """List what terminals recorded: meals, corrections, refusals, closings, and by whom."""
+    with open_books(db_path) as books:
+        rows = lists.entries(books, newest=newest, account=account, terminal=terminal)
+    show_rows(msgspec.to_builtins(rows), table_format)
+
+
 @cli.command()
 @click.pass_obj
 def check(db_path: Path) -> int:

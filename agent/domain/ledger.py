@@ -125,7 +125,10 @@ class Reversed(Struct, frozen=True, kw_only=True):
 
 
 class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One row of the ledger. A draft has `seq` 0 and no `hash`. `cents` is added to the balance."""
+    """One row of the ledger. A draft has `seq` 0 and no `hash`. `cents` is added to the balance.
+
+    `by` is the staff account whose card allowed it, where a terminal needs such a card.
+    """
 
     seq: Count = 0
     kind: Kind
@@ -135,6 +138,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     boot: str
     mono_ms: MonoMs
     how: How
+    by: Id | None = None
     account: Id | None = None
     card: TokenText | None = None
     service: Id | None = None

@@ -38,7 +38,7 @@ from agent.domain.canteen import (
     price_on,
 )
 from agent.domain.card import Token
-from agent.domain.clock import ClockTrust, Day, Instant, Moment, age_ms
+from agent.domain.clock import ClockTrust, Instant, Moment, age_ms
 from agent.domain.ledger import Entry, Flag, How, Kind, RefusalReason, Reversed
 
 SAME_MEAL_MS = 3 * 3_600_000
@@ -65,7 +65,8 @@ class Facts(Struct, frozen=True, kw_only=True):
 
     `own_meals` are the meals of the account, or unknown card, at `service` that may be the same
     meal, the oldest first: of its day, or of this boot. `data_age_ms` is the time since the last
-    contact with the central, None if that is not known.
+    contact with the central, None if that is not known. `by` is the staff account that allowed an
+    entry of the staff.
     """
 
     moment: Moment
@@ -78,6 +79,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     policy: PolicyRecord
     service: ServiceNow | None
     data_age_ms: int | None
+    by: str | None = None
 
 
 class Served(Struct, frozen=True, kw_only=True):
@@ -124,7 +126,7 @@ def decide(facts: Facts) -> Outcome:
         return _decide_unknown(facts, facts.service)
     if by_card and facts.account.status is AccountStatus.CLOSED:
         return _refused(facts, RefusalReason.BLOCKED)
-    if _has_own_meal(facts, facts.service):
+    if standing_meal(facts) is not None:
         return _already_served(facts, terminal=None)
     if (elsewhere := _meal_elsewhere(facts, facts.account, facts.service)) is not None:
         return _already_served(facts, terminal=elsewhere)
@@ -135,7 +137,7 @@ def _decide_unknown(facts: Facts, service: ServiceNow) -> Outcome:
     refuses = facts.policy.unknown_card is UnknownCard.REFUSE and not _is_day_guessed(facts)
     if refuses and not _serve_all(facts):
         return _refused(facts, RefusalReason.UNKNOWN_CARD)
-    if _has_own_meal(facts, service):
+    if standing_meal(facts) is not None:
         return _already_served(facts, terminal=None)
     return _served(facts, Kind.UNKNOWN_MEAL, service, cents=0, flags=[])
 
@@ -175,11 +177,13 @@ def is_same_meal(meal: OwnMeal, service: ServiceNow, facts: Facts) -> bool:
     return is_of_day and meal.is_dated and not _is_day_guessed(facts)
 
 
-def _has_own_meal(facts: Facts, service: ServiceNow) -> bool:
-    """Return whether the account had its meal at this terminal."""
-    return any(
-        not meal.is_undone and is_same_meal(meal, service, facts) for meal in facts.own_meals
-    )
+def standing_meal(facts: Facts) -> Entry | None:
+    """Return the meal that the account had at this terminal, None if it had none."""
+    service = facts.service
+    if service is None:
+        return None
+    meals = (meal for meal in facts.own_meals if is_same_meal(meal, service, facts))
+    return next((meal.entry for meal in meals if not meal.is_undone), None)
 
 
 def _is_day_guessed(facts: Facts) -> bool:
@@ -247,6 +251,7 @@ def _meal(facts: Facts, kind: Kind, service: ServiceNow, *, cents: int, flags: l
         cents=cents,
         **_made_at(facts.moment),
         how=facts.how,
+        by=facts.by,
         account=facts.account.id if facts.account else None,
         card=facts.token,
         service=service.service,
@@ -270,6 +275,7 @@ def _refusal(facts: Facts, reason: RefusalReason) -> Entry:
         cents=0,
         **_made_at(facts.moment),
         how=facts.how,
+        by=facts.by,
         account=facts.account.id if facts.account else None,
         card=facts.token,
         service=facts.service.service if facts.service else None,
@@ -310,7 +316,9 @@ class UndoRefusal(StrEnum):
     TOO_LATE = "too_late"
 
 
-def undo(own: OwnMeal, *, epoch: str, policy: PolicyRecord, moment: Moment) -> Entry | UndoRefusal:
+def undo(
+    own: OwnMeal, *, epoch: str, policy: PolicyRecord, moment: Moment, by: str | None = None
+) -> Entry | UndoRefusal:
     """Return the draft of the storno of a meal of `epoch`, or the reason there is none.
 
     A meal is undone once (story 4).
@@ -327,6 +335,7 @@ def undo(own: OwnMeal, *, epoch: str, policy: PolicyRecord, moment: Moment) -> E
         cents=-meal.cents,
         **_made_at(moment),
         how=How.MANUAL,
+        by=by,
         account=meal.account,
         card=meal.card,
         service=meal.service,
@@ -343,15 +352,18 @@ def _age_of_meal_ms(own: OwnMeal, moment: Moment) -> int:
     return age_ms(own.entry.at, moment.at) if is_known else 0
 
 
-def closing(*, moment: Moment, service: str, day: Day, trays: int, served: int) -> Entry:
+def closing(
+    *, moment: Moment, service: ServiceNow, trays: int, served: int, by: str | None = None
+) -> Entry:
     """Return the draft of the end of a service: trays the staff counted, meals of this ledger."""
     return Entry(
         kind=Kind.CLOSING,
         cents=0,
         **_made_at(moment),
         how=How.MANUAL,
-        service=service,
-        day=day,
+        by=by,
+        service=service.service,
+        day=service.day,
         trays=trays,
         served=served,
     )

@@ -11,15 +11,21 @@ from agent.errors import ConfigError
 from agent.toml_file import load_toml
 
 Language = Literal["it", "en"]
+Unlock = Literal["none", "staff_card"]
 HELP_CHARACTERS_MAX = 200
 
 
 class ScreenTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[screen]`: the staff's page. `help` is whom to call, shown beside a fault that lasts."""
+    """`[screen]`: the staff's page. `help` is whom to call, shown beside a fault that lasts.
+
+    `unlock`: with `staff_card`, corrections, meals by hand, closing and credit need a staff card.
+    The terminal sees to it, for its commands, too.
+    """
 
     port: Annotated[int, Meta(ge=1024, le=65_535)] = 8080
     language: Language = "it"
     help: Annotated[str, Meta(max_length=HELP_CHARACTERS_MAX)] = ""
+    unlock: Unlock = "none"
 
 
 class _File(Struct, frozen=True, kw_only=True):

@@ -33,6 +33,8 @@ FAULTS_MAX = 10
 # So many chunks of bytes within a minute without a frame among them are not noise any more.
 GARBLED_CHUNKS = 20
 GARBLED_MS = 60_000
+# After so many damaged answers in a row to a poll, a card may be there and cannot be read.
+DAMAGED_MAX = 3
 # So long a damaged frame of a reader that sends once waits for a good frame behind it.
 DAMAGED_MS = 400
 
@@ -74,6 +76,7 @@ class Dialogue:
         self._next_poll_ms = now_ms
         self._missed_keepalives = 0
         self._faults = 0
+        self._damaged_answers = 0
         self._chunks_ms = deque[int](maxlen=GARBLED_CHUNKS)  # since the last frame
         self._failures: list[str] = []
         self._repeats = _repeats_of(profile)
@@ -92,15 +95,16 @@ class Dialogue:
             self._has_received = True
             self._chunks_ms.append(now_ms)
         detections, still_there = list[Detection](), list[Detection]()
-        for result in self._framer.feed(received, now_ms):
+        results = self._framer.feed(received, now_ms)
+        self._note_framing(len(received), bool(results), now_ms)
+        for result in results:
             if isinstance(result, Frame):
                 self._chunks_ms.clear()
                 detections += self._take(result, now_ms)
             elif self._profile.sends_by_itself and result is Fault.FORM:
                 detections.append(result)  # a text too long for a canteen card
-            elif self._repeats is not None and self._open is None and result is Fault.CHECKSUM:
-                detected = self._repeats.damaged(now_ms)
-                still_there += [] if detected is None else [detected]
+            elif self._repeats is not None and result is Fault.CHECKSUM:
+                still_there += self._damaged(self._repeats, now_ms)
         if self._repeats is not None:
             detections = self._repeated(self._repeats, detections, now_ms)
         return [*still_there, *detections]
@@ -287,6 +291,7 @@ class Dialogue:
     def _polled(self, poll: Request, step: int, payload: bytes, now_ms: int) -> list[Detection]:
         self._open = None
         self._answered(now_ms)
+        self._damaged_answers = 0
         if step == len(poll.send) - 1:
             return [self._counted(card_of_frame(self._profile, payload))]
         if any(begins(pattern, payload) for pattern in poll.many):
@@ -295,6 +300,44 @@ class Dialogue:
             is_empty = any(begins(pattern, payload) for pattern in poll.none)
             return [self._counted(None if is_empty else Fault.DEVICE)]
         self._queue.appendleft(self._poll(poll, step + 1))
+        return []
+
+    @property
+    def _is_listening(self) -> bool:
+        """Return whether what comes is not the answer to a command."""
+        return self._profile.sends_by_itself and self._open is None
+
+    def _note_framing(self, count: int, is_framed: bool, now_ms: int) -> None:
+        """Note whether bytes completed a frame; else they may be a card's damaged one.
+
+        A reader that types has `UNFINISHED_MS` for that.
+        """
+        if self._repeats is None or self._profile.transport == "keyboard":
+            return
+        if is_framed:
+            self._repeats.framed()
+        elif count and self._is_listening and not self.is_garbled:
+            self._repeats.unframed(count, now_ms)
+
+    def _damaged(self, repeats: Repeats, now_ms: int) -> list[Detection]:
+        """Note a frame with a wrong checksum. Return the card that is still there, if it repeats.
+
+        After a damaged answer the reader is asked again at once. Some in a row may be a card.
+        """
+        request = self._open
+        if request is None:
+            detected = repeats.damaged(now_ms)
+            return [] if detected is None else [detected]
+        if request.kind == "poll":
+            self._open, self._next_poll_ms = None, now_ms
+            self._damaged_answers += 1
+            if self._damaged_answers >= FAULTS_MAX:
+                raise ReaderError(
+                    f"{self._damaged_answers} damaged answers in a row; the port is opened again;"
+                    " check the reader's cable"
+                )
+            if self._damaged_answers >= DAMAGED_MAX:
+                repeats.damaged(now_ms)
         return []
 
     def _answered(self, now_ms: int) -> None:
@@ -308,22 +351,31 @@ class Dialogue:
             raise ReaderError(f"{self._faults} invalid answers in a row; the port is opened again")
         return detection
 
-    @staticmethod
-    def _repeated(repeats: Repeats, detections: list[Detection], now_ms: int) -> list[Detection]:
-        """Return the detections that count, and the fault of a card that none of them is."""
+    def _repeated(
+        self, repeats: Repeats, detections: list[Detection], now_ms: int
+    ) -> list[Detection]:
+        """Return the detections that count, and the fault of a card that none of them is.
+
+        A reader that is asked is asked again at once.
+        """
         counting = [
             detection
             for detection in detections
             if detection in NOISE or repeats.counts(detection, now_ms)
         ]
+        if len(counting) < len(detections):
+            self._next_poll_ms = now_ms
         single = repeats.ended(now_ms)
         return counting if single is None else [*counting, single]
 
 
 def _repeats_of(profile: Profile) -> Repeats | None:
-    """Return what decides which frames count, None for a reader that is asked."""
+    """Return what decides which frames and answers count, None where that is not for bytes."""
     match profile.poll:
-        case Repeat(some_send_once=False, gone_after_ms=gone_after_ms):
+        case (
+            Repeat(some_send_once=False, gone_after_ms=gone_after_ms)
+            | Request(gone_after_ms=gone_after_ms)
+        ):
             return Repeats(min(gone_after_ms, BRIEF_MS_MAX), near_ms=gone_after_ms)
         case Repeat(gone_after_ms=gone_after_ms):
             return Repeats(DAMAGED_MS, near_ms=gone_after_ms, is_once=True)

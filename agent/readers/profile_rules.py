@@ -10,7 +10,7 @@ from msgspec import UNSET
 from agent.domain.card import UID_LENGTHS, CardId
 from agent.domain.printed import printed_forms
 from agent.errors import ProfileError
-from agent.readers.apdu import parse_hex
+from agent.readers.apdu import begins, parse_hex
 from agent.readers.framing import Frame
 from agent.readers.identity import Detection, card_of_answer, card_of_frame
 from agent.readers.profile import (
@@ -22,7 +22,14 @@ from agent.readers.profile import (
     profiles_dir,
 )
 from agent.readers.profile_bytes import framing_errors, step_errors, steps_of, text_errors
-from agent.readers.profile_kinds import BRIEF_MS_MAX, SAME_PRESENCE_MS, Event, Repeat, Request
+from agent.readers.profile_kinds import (
+    BRIEF_MS_MAX,
+    SAME_PRESENCE_MS,
+    Event,
+    Frames,
+    Repeat,
+    Request,
+)
 from agent.toml_file import load_toml
 
 # Before a self-test's bytes: longer than any pause that a profile may ask for.
@@ -195,6 +202,14 @@ def _poll_errors(profile: Profile) -> Iterator[str]:
                     f"key 'poll.repeat_ms': above {BRIEF_MS_MAX // 2}, write some_send_once = true:"
                     f" a card must repeat within {BRIEF_MS_MAX} ms, and a repeat may get lost"
                 )
+            match profile.framing:
+                case Frames(start="", max_gap_ms=gap_ms) if poll.repeat_ms <= gap_ms:
+                    yield (
+                        f"key 'poll.repeat_ms': write more than {gap_ms}, which is"
+                        " framing.max_gap_ms: else no pause shows where a frame begins"
+                    )
+                case _:
+                    pass
         case _:
             pass
 
@@ -222,6 +237,24 @@ def _selftest_errors(profile: Profile) -> Iterator[str]:
             yield f"selftest {test.name!r}: gives {word}, not {expected}"
         if isinstance(detection, CardId):
             yield from _card_errors(test, detection)
+            yield from _expect_errors(profile, test)
+
+
+def _expect_errors(profile: Profile, test: Selftest) -> Iterator[str]:
+    """Yield the answers that a card's frame looks like: such a card would be taken for one."""
+    if not profile.sends_by_itself:
+        return
+    expected = [(key, step.expect) for key, step in steps_of(profile)]
+    if profile.keepalive is not UNSET:
+        expected.append(("keepalive", profile.keepalive.expect))
+    results = profile.framer(0).feed(parse_hex(test.rx), _LONG_PAUSE_MS)
+    payloads = [result.payload for result in results if isinstance(result, Frame)]
+    for key, expect in expected:
+        if expect is not UNSET and any(begins(expect, payload) for payload in payloads):
+            yield (
+                f"key '{key}.expect': the card of selftest {test.name!r} begins like this, and"
+                " would be taken for the answer; write more bytes"
+            )
 
 
 def _card_errors(test: Selftest, card: CardId) -> Iterator[str]:

@@ -11,12 +11,16 @@ was there too briefly gets a light.
 from dataclasses import dataclass
 
 from agent.readers.faults import Fault
+from agent.readers.framing import STALL_MS_MAX
 from agent.readers.identity import Detection
 
 # Different numbers that wait, or that counted: more than are ever held to a reader at once.
 CARDS_MAX = 8
 # A number with others in between must come so often.
 FRAMES_IN_TURN = 3
+# So many bytes that became no frame may have been a card. The shortest frames that a reader sends
+# by itself have ten bytes, so these are half of such a frame. Fewer are noise of the line.
+LOST_BYTES_MIN = 5
 
 
 @dataclass(slots=True)
@@ -43,6 +47,8 @@ class Repeats:
         self._newest: Detection = None
         self._waiting: dict[Detection, _Waiting] = {}  # the oldest first
         self._counted: dict[Detection, int] = {}  # when it was last there or damaged, in order
+        self._lost = 0
+        self._lost_ms = 0
 
     def counts(self, detection: Detection, now_ms: int) -> bool:
         """Note a detection; return whether it counts, or is a card that did and is still there.
@@ -82,17 +88,35 @@ class Repeats:
         self._waiting.setdefault(Fault.CHECKSUM, _Waiting(now_ms))
         return None
 
+    def framed(self) -> None:
+        """Note a frame, damaged or not: the bytes before it were a part of it, or noise."""
+        self._lost = 0
+
+    def unframed(self, count: int, now_ms: int) -> None:
+        """Note bytes that completed no frame.
+
+        They are damage if nothing follows for `STALL_MS_MAX`: a frame that lost a byte, its start
+        or its end.
+        """
+        self._lost, self._lost_ms = self._lost + count, now_ms
+
     @property
     def ends_ms(self) -> int | None:
         """Return when `ended` must be called, None while nothing waits."""
-        times = [waiting.since_ms for waiting in self._waiting.values()]
-        return min(times) + self._within_ms if times else None
+        times = [waiting.since_ms + self._within_ms for waiting in self._waiting.values()]
+        if self._lost >= LOST_BYTES_MIN:
+            times.append(self._lost_ms + STALL_MS_MAX)
+        return min(times, default=None)
 
     def ended(self, now_ms: int | None) -> Fault | None:
         """Forget what did not come again in time; return the fault of a card that needs a light.
 
         None for `now_ms`: nothing comes any more.
         """
+        is_silent = now_ms is None or now_ms >= self._lost_ms + STALL_MS_MAX
+        if self._lost >= LOST_BYTES_MIN and is_silent:
+            self._lost = 0
+            self.damaged(self._lost_ms)
         late = {
             detection: waiting
             for detection, waiting in self._waiting.items()

@@ -19,8 +19,9 @@ from typing import Any
 from agent.errors import AgentError, DamagedError, RoomMadeError, StoreError
 from agent.sqlite_file import FAULTS, FileKind, SqliteFile
 from agent.store.cache import Cache
-from agent.store.disk_space import free_bytes, full_words
+from agent.store.disk_space import free_bytes, full_words, has_inodes, megabytes
 from agent.store.log_index import INDEX_BYTES, LogIndex
+from agent.store.log_readers import log_readers
 from agent.store.reserve import LEFT_BYTES, RESERVE_BYTES, Reserve
 from agent.store.schema import APPLICATION_ID, MIGRATIONS, PAGE_BYTES
 
@@ -37,6 +38,8 @@ _PERHAPS_FULL = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_CANTOPEN)
 _HARDLY_FREE_BYTES = 64 * 1024
 # A log of this length is used again on a full disk before the reserve is: some fifty taps.
 LOG_AGAIN_BYTES = 1024 * 1024
+# A log is longer than that of a lunch only while another program reads for long.
+LOG_LONG_BYTES = 2 * HEADROOM_BYTES
 PROGRESS_STEPS = 100_000  # of SQLite's machine: some tenths of a second on a Pi
 # The ends of the names of files for the office. A wipe keeps what the central may not have.
 PART, ACKED_PART = ".ledger", ".acked.ledger"
@@ -155,12 +158,24 @@ class Database(SqliteFile[tuple[Any, ...]]):
     def fault(self, what: str, error: Exception) -> AgentError:
         """As `SqliteFile.fault`; for a full disk with what fills it."""
         fault = super().fault(what, error)
-        if _is_full(self.path, error):
+        if _is_full(self.path, error) or _has_no_inodes(self.path, error):
             fault.args = (f"{fault}: disk full: {self._fullness()}",)
         return fault
 
     def _fullness(self) -> str:
-        return full_words(self.path.parent)
+        return "; ".join(filter(None, (full_words(self.path.parent), self.log_words())))
+
+    def log_words(self) -> str:
+        """Return which programs keep a long log from being used again, empty while none does."""
+        log = self.path.with_name(self.path.name + "-wal")
+        with suppress(OSError):
+            if log.stat().st_size > LOG_LONG_BYTES and (readers := log_readers(self.path)):
+                size = megabytes(log.stat().st_size)
+                return (
+                    f"{', '.join(readers)} reads {self.path} for long, so that its write-ahead log"
+                    f" grew to {size}; end that program"
+                )
+        return ""
 
     def write_one(self, statement: str, values: Sequence[object]) -> None:
         """Do one statement that is a transaction. The caller tells the cache what it changed."""
@@ -294,6 +309,15 @@ def _is_full(path: Path, error: BaseException | None) -> bool:
         return free_bytes(path.parent) < _HARDLY_FREE_BYTES
     except OSError:
         return False
+
+
+def _has_no_inodes(path: Path, error: BaseException) -> bool:
+    """Return whether SQLite could make no file. The reserve does not help then."""
+    if getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_CANTOPEN:
+        return False
+    with suppress(OSError):
+        return not has_inodes(path.parent)
+    return False
 
 
 def _is_for_office(path: Path) -> bool:

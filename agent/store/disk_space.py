@@ -23,11 +23,22 @@ def free_bytes(folder: Path) -> int:
     return status.f_bavail * status.f_frsize
 
 
+def has_inodes(folder: Path) -> bool:
+    """Return whether one more file fits. Raise `OSError`. Some file systems have no limit."""
+    status = os.statvfs(folder)
+    return not status.f_files or status.f_favail > 0
+
+
 def full_words(
     folder: Path, growing: Sequence[str] = GROWING, look_ms_max: int = LOOK_MS_MAX
 ) -> str:
     """Return how full the file system of a folder is, what fills it, and what to do."""
     try:
+        if not has_inodes(folder):
+            return (
+                f"no more files fit on the file system of {folder}, its inodes are used up; remove"
+                " many small files"
+            )
         free = megabytes(free_bytes(folder))
         largest = _largest(folder, growing, look_ms_max)
     except OSError as error:

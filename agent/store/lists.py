@@ -11,7 +11,7 @@ from agent.store.rows import Incident
 
 _MEMBERS = (
     *("seq", "at", "kind", "reason", "account", "card", "cents", "day", "service", "how"),
-    *("assurance", "reverses", "trays", "served", "clock", "boot", "mono_ms"),
+    *("by", "assurance", "reverses", "trays", "served", "clock", "boot", "mono_ms"),
 )
 
 
@@ -33,6 +33,7 @@ class LedgerRow(Struct, frozen=True, kw_only=True):
     service: str | None
     flags: str
     how: str
+    by: str | None
     assurance: str | None
     reverses: str | None
     trays: int | None

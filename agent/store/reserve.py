@@ -25,11 +25,15 @@ log = logging.getLogger("agent.store")
 
 
 class Reserve:
-    """The reserve of one ledger. `size_bytes` 0: none is wanted."""
+    """The reserve of one ledger. `size_bytes` 0: none is wanted.
+
+    `problem` is why it could not be made though there is room, empty when that is not so.
+    """
 
     def __init__(self, ledger: Path, size_bytes: int = RESERVE_BYTES) -> None:
         self.path = ledger.with_name(f"{ledger.name}.reserve")
         self._wanted_bytes = size_bytes
+        self.problem = ""
 
     @property
     def size_bytes(self) -> int:
@@ -52,24 +56,28 @@ class Reserve:
     @property
     def is_short(self) -> bool:
         """Return whether it is not whole, and the disk has no room to make it so."""
-        with suppress(OSError):
-            return not self.is_whole and free_bytes(self.path.parent) < MADE_BYTES + LEFT_BYTES
-        return not self.is_whole
+        return not self.is_whole and not self._has_room()
 
     def make_more(self) -> bool:
         """Make one more piece if there is room. Return whether there is more than before."""
-        size_bytes = self.size_bytes
+        self.problem, size_bytes = "", self.size_bytes
+        if self.is_whole or not self._has_room():
+            return False
         try:
-            free = free_bytes(self.path.parent)
-            if self.is_whole or free < MADE_BYTES + LEFT_BYTES:
-                return False
             self._extend(size_bytes, min(MADE_BYTES, self._wanted_bytes - size_bytes))
         except OSError as error:
-            log.warning("Reserve for a full disk not made: %s: %s", self.path, error.strerror)
+            self.problem = f"{self.path}: {error.strerror}"
             with suppress(OSError):
                 os.truncate(self.path, size_bytes)
             return False
-        return self.size_bytes > size_bytes  # some file systems store no zeros
+        if self.size_bytes <= size_bytes:  # some file systems store no zeros
+            self.problem = f"{self.path}: this file system keeps no room for a file of zeros"
+        return not self.problem
+
+    def _has_room(self) -> bool:
+        with suppress(OSError):
+            return free_bytes(self.path.parent) >= MADE_BYTES + LEFT_BYTES
+        return False
 
     def _extend(self, size_bytes: int, by_bytes: int) -> None:
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -89,6 +89,7 @@ class Config:
     readers: tuple[ReaderConfig, ...]
     mirror: Path | None
     watch_group: str | None
+    needs_staff_card: bool
 
     @property
     def database(self) -> Path:
@@ -147,6 +148,7 @@ def load_config(path: Path) -> Config:
         readers=_readers(path, file.reader),
         mirror=path.parent / file.mirror if file.mirror is not None else None,
         watch_group=file.watch_group,
+        needs_staff_card=file.screen.unlock == "staff_card",
     )
 
 

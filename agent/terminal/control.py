@@ -18,7 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent.errors import AgentError
 from agent.ops.control_client import ANSWER_WAIT_S, VERSION
+from agent.ops.control_messages import Ask, Watch, parse_ask
 from agent.sync.brake import Brake
 
 REQUEST_BYTES_MAX = 4_096
@@ -46,13 +48,12 @@ Answer = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A person's request: `do` and its arguments. `answers` takes one answer.
+    """A person's request. `answers` takes one answer.
 
     The first claim decides: the loop claims it and does it, or the socket after a time-out.
     """
 
-    do: str
-    arguments: dict[str, object]
+    ask: Ask
     answers: "queue.Queue[Answer]" = field(
         default_factory=lambda: queue.Queue(maxsize=1), compare=False
     )
@@ -199,20 +200,21 @@ class ControlSocket:
         try:
             message = json.loads(line)
             number = str(message["id"])
-            request = Request(str(message["do"]), dict(message["arguments"]))
+            do, arguments = str(message["do"]), dict(message["arguments"])
             version = message["v"]
         except (ValueError, KeyError, TypeError, RecursionError):
             _send(peer, {"error": _MALFORMED})
             return line.endswith(b"\n")
-        refusal = None
-        if version != VERSION:
-            refusal = f"this agent speaks version {VERSION} of the control interface"
-        elif self._allowed is not None and request.do not in self._allowed:
-            refusal = f"this socket is for looking; {request.do} needs control.sock"
-        if refusal is not None:
-            _send(peer, {"id": number, "error": refusal})
+        try:
+            if version != VERSION:
+                raise AgentError(f"this agent speaks version {VERSION} of the control interface")
+            if self._allowed is not None and do not in self._allowed:
+                raise AgentError(f"this socket is for looking; {do} needs control.sock")
+            request = Request(parse_ask(do, arguments))
+        except AgentError as error:
+            _send(peer, {"id": number, "error": str(error)})
             return True
-        if request.do == "watch":
+        if isinstance(request.ask, Watch):
             self._watch(peer, request, number)
             return False
         _send(peer, {"id": number, **self._ask(request)})

@@ -20,6 +20,7 @@ from agent.domain.card import Token
 from agent.domain.clock import Moment, Reading
 from agent.domain.timekeeper import Timekeeper
 from agent.errors import DamagedError, RecordError, RoomMadeError, StoreError
+from agent.ops.control_messages import word_of
 from agent.readers.events import (
     CardPresented,
     CardUnreadable,
@@ -55,6 +56,7 @@ from agent.terminal.lookups import Lookups
 from agent.terminal.outages import Outages
 from agent.terminal.replication import Replication
 from agent.terminal.requests import Requests
+from agent.terminal.staff_lock import StaffLock
 from agent.terminal.storage_fault import StorageFault
 from agent.terminal.wrong_times import WrongTimes
 
@@ -81,6 +83,7 @@ class Setup:
     card_key: bytes
     readers: tuple[str, ...]
     software: str
+    needs_staff_card: bool
     spread: Callable[[], float]
     epoch_bits: Callable[[], str]
     open_ledger: Callable[[str | None], Database]
@@ -239,8 +242,9 @@ class Terminal:
         """Return what the terminal is doing, for `canteen-agent status`."""
         ledger = self._working()
         answer = status.status(ledger.db, self.outages, ledger.backlog, self._time, moment)
-        own = {"software": self._setup.software, "mirror": self.mirror}
-        return {**answer, **own, "disk": ledger.housekeeping.disk.words()}
+        disk, left_ms = ledger.housekeeping.disk, ledger.counter.lock.left_ms(moment)
+        own = {"software": self._setup.software, "mirror": self.mirror, "unlocked_ms": left_ms}
+        return {**answer, **own, "disk": disk.words(), "disk_fault": disk.fault or None}
 
     def close(self) -> None:
         """Close the file of a process that ends; on a full disk, its log keeps its place."""
@@ -260,7 +264,8 @@ class Terminal:
         except StoreError:
             close_without_checkpoint(db)  # it may be damaged
             raise
-        counter = Counter(db, setup.zone, setup.card_key, self._time, self._started_ms)
+        lock = StaffLock(is_needed=setup.needs_staff_card)
+        counter = Counter(db, setup.zone, setup.card_key, self._time, lock, self._started_ms)
         self._ledger = _Ledger(
             db,
             counter,
@@ -291,7 +296,7 @@ class Terminal:
 
     def _answer(self, request: Request, moment: Moment) -> None:
         if not request.claim():
-            log.warning("Request %s dropped: the client had already timed out.", request.do)
+            log.warning("Request %s dropped: its client had timed out.", word_of(request.ask))
             return
         answered = self._working().requests.answer(request, moment)
         if answered.entry is not None:
@@ -393,8 +398,3 @@ class Terminal:
         )
         topic = self._topics.of(self._setup.terminal, Leaf.STATE)
         return Publish(topic=topic, payload=encode(state), retain=True)
-
-
-def last_will(town: str, terminal: str) -> tuple[str, bytes]:
-    """Return topic and payload of the message that the broker sends when this terminal is gone."""
-    return Topics(town).of(terminal, Leaf.STATE), encode(TerminalState(online=False))

@@ -35,6 +35,7 @@ from agent.domain.tap import (
     decide,
     is_further_look,
     out_of_order_refusal,
+    standing_meal,
     undo,
 )
 from agent.domain.timekeeper import Timekeeper
@@ -45,6 +46,7 @@ from agent.store import reads, writes
 from agent.store.database import Database
 from agent.store.rows import Holder, Incident, MealsWanted
 from agent.store.standing import newest_epoch, standing
+from agent.terminal.staff_lock import StaffLock
 
 UNDO_LOOKS_BACK = 50  # entries among which "the newest meal" is searched
 
@@ -96,13 +98,15 @@ class _Window:
 class Counter:
     """Serves from one database. `card_key` is the town's secret.
 
-    `started_ms` is when this process began: a card may have been on a reader since before that.
+    `lock` says who may change something now. `started_ms` is when this process began: a card may
+    have been on a reader since before that.
     """
 
     db: Database
     zone: ZoneInfo
     card_key: bytes
     time: Timekeeper
+    lock: StaffLock
     started_ms: int = 0
     _window: _Window = field(default_factory=_Window)
 
@@ -114,13 +118,15 @@ class Counter:
         """
         card = event.card if isinstance(event, CardPresented) else None
         token = card_token(self.card_key, card) if card else None
-        outcome = decide(self._facts(moment, token))
-        earlier = self._earlier(outcome, moment)
-        if earlier is not None:
-            log.info("entry %d: its card is still there; its signal is shown again", earlier.seq)
-            return _signal_of(earlier), earlier
-        entry = _append(self.db, outcome)
-        _log_tap(event, outcome, entry)
+        facts = self._facts(moment, token)
+        outcome = decide(facts)
+        entry = self._earlier(outcome, moment)
+        if entry is not None:
+            log.info("entry %d: its card is still there; its signal is shown again", entry.seq)
+        else:
+            entry = _append(self.db, outcome)
+            _log_tap(event, outcome, entry)
+        self.lock.tapped(facts.account, outcome.entry)
         return _signal_of(entry), entry
 
     def _earlier(self, outcome: Outcome, moment: Moment) -> Entry | None:
@@ -154,12 +160,14 @@ class Counter:
         """Record the storno of entry `seq`, None for the newest meal, and return it.
 
         `epoch` is that of the entry, None for the present one. A meal that was undone before has
-        its first storno. Raise `AgentError` when it is refused.
+        its first storno: a request that is repeated after a lost answer undoes no other meal.
+        Raise `AgentError` when it is refused.
         """
         if seq is None:
             epoch, seq = self._newest_meal()
         elif epoch is None:
             epoch = newest_epoch(self.db)
+        by = self.lock.person(moment)
         own = reads.entry(self.db, epoch, seq)
         before = reads.storno_of(self.db, epoch, seq)
         if before is not None:
@@ -167,7 +175,7 @@ class Counter:
         if own is None:
             raise AgentError(f"this terminal has no entry {seq}")
         policy = policy_on(reads.policies(self.db), self._today(moment))
-        draft = undo(own, epoch=epoch, policy=policy, moment=moment)
+        draft = undo(own, epoch=epoch, policy=policy, moment=moment, by=by)
         if isinstance(draft, UndoRefusal):
             raise AgentError(f"entry {seq} {UNDO_SENTENCES[draft]}")
         entry = writes.append(self.db, draft)
@@ -181,52 +189,54 @@ class Counter:
 
     def meal_by_name(
         self, account: str, late: LateMeal | None, moment: Moment
-    ) -> tuple[Outcome, Entry]:
+    ) -> tuple[Outcome, Recorded]:
         """Record a meal of an account that the staff chose: now, or `late` (story 5).
 
-        Raise `AgentError` for an unknown account, or a day or service that cannot be.
+        A late meal that is typed in again is the first one, and writes nothing. Raise `AgentError`
+        for an unknown account, or a day or service that cannot be.
         """
-        record = reads.account(self.db, account)
+        by, record = self.lock.person(moment), reads.account(self.db, account)
         if record is None:
             raise AgentError(f"this terminal has no account {account}")
         service = self._service(moment) if late is None else self._late_service(late, moment)
         wanted = self._wanted(service, moment)
-        outcome = decide(
-            Facts(
-                moment=moment,
-                how=How.MANUAL if late is None else How.LATE,
-                token=None,
-                card=None,
-                account=record,
-                balance_cents=reads.balance_cents(self.db, account) or 0,
-                own_meals=reads.own_meals(self.db, (account, None), wanted) if wanted else [],
-                policy=self._policy(service, moment),
-                service=service,
-                data_age_ms=self.data_age_ms(moment),
-            )
+        facts = Facts(
+            moment=moment,
+            how=How.MANUAL if late is None else How.LATE,
+            token=None,
+            card=None,
+            account=record,
+            balance_cents=reads.balance_cents(self.db, account) or 0,
+            own_meals=reads.own_meals(self.db, (account, None), wanted) if wanted else [],
+            policy=self._policy(service, moment),
+            service=service,
+            data_age_ms=self.data_age_ms(moment),
+            by=by,
         )
+        outcome = decide(facts)
+        if late is not None and isinstance(outcome, AlreadyServed):
+            first = standing_meal(facts)
+            if first is None or first.how is not How.LATE:
+                raise AgentError(f"no meal for account {account}: already served on {late.day}")
+            return outcome, Recorded(first, is_new=False)
         entry = _append(self.db, outcome)
         words = _words(outcome)
         log.info("%s by the staff: account %s", words, account, extra=_fields(entry, words))
-        return outcome, entry
+        return outcome, Recorded(entry)
 
     def close(self, trays: int, moment: Moment) -> Recorded:
         """Record the staff's count of trays beside the terminal's own count of meals.
 
         The same counts again, as after a lost answer, are the first closing.
         """
-        service = self._service(moment)
+        by, service = self.lock.person(moment), self._service(moment)
         if service is None:
-            raise AgentError(
-                "no service is open; close a service at most half an hour after its end"
-            )
+            raise AgentError("no service is open; close it half an hour after its end at most")
         served = reads.served(self.db, service.service, service.day)
         before = reads.newest_closing(self.db, service.service, service.day)
         if before is not None and (before.trays, before.served) == (trays, served):
             return Recorded(before, is_new=False)
-        draft = closing(
-            moment=moment, service=service.service, day=service.day, trays=trays, served=served
-        )
+        draft = closing(moment=moment, service=service, trays=trays, served=served, by=by)
         entry = writes.append(self.db, draft)
         fields = _fields(entry, "closing")
         log.info("closing: %d trays counted, %d meals served", trays, served, extra=fields)
@@ -280,7 +290,7 @@ class Counter:
         meals = [
             (listed.epoch, listed.entry.seq)
             for listed in reads.entries(self.db, newest=UNDO_LOOKS_BACK)
-            if listed.entry.kind in (Kind.MEAL, Kind.UNKNOWN_MEAL) and not listed.is_undone
+            if listed.entry.kind in (Kind.MEAL, Kind.UNKNOWN_MEAL)
         ]
         if not meals:
             raise AgentError("there is no meal to undo")

@@ -55,16 +55,22 @@ class Disk:
         return f"{free} free, and a reserve for about {self._db.reserve.taps} taps"
 
     def _look(self, now_ms: int) -> None:
-        reserve = self._db.reserve
-        if reserve.is_whole:
-            if self.fault:
-                log.info("Disk: there is room again, and the reserve is whole.")
-            self.fault = ""
+        fault = self._fault()
+        if self.fault and not fault:
+            log.info("Disk: there is room again, and the reserve is whole.")
+        self.fault = fault
+        if not fault:
             self._reminder.reset()
-            return
-        self.fault = (
-            f"a full disk would take about {reserve.taps} more taps only:"
-            f" {full_words(self._folder)}"
-        )
-        if self._reminder.is_due(now_ms):
-            log.warning("Disk: %s.", self.fault)
+        elif self._reminder.is_due(now_ms):
+            log.warning("Disk: %s.", fault)
+
+    def _fault(self) -> str:
+        reserve = self._db.reserve
+        if reserve.problem:
+            return f"no reserve for a full disk could be made: {reserve.problem}"
+        if not reserve.is_whole:
+            return (
+                f"a full disk would take about {reserve.taps} more taps only:"
+                f" {full_words(self._folder)}"
+            )
+        return self._db.log_words()

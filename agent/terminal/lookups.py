@@ -12,7 +12,7 @@ from agent.errors import AgentError, CardError
 from agent.ops.control_messages import Credit, Eater
 from agent.store import lookup, reads
 from agent.store.rows import AccountLine
-from agent.terminal.control import Answer, Request
+from agent.terminal.control import Answer
 from agent.terminal.counter import Counter
 
 TEXT_CHARACTERS_MAX = 64  # more than a name has
@@ -26,25 +26,25 @@ class Lookups:
         self._counter = counter
         self._db = counter.db
 
-    def answer(self, request: Request, moment: Moment) -> Answer:
-        """Return the answer to `classes`, `class`, `search` or `credit`. Raise `AgentError`."""
-        arguments = request.arguments
-        match request.do:
-            case "classes":
-                return {"classes": lookup.classes(self._db)}
-            case "class":
-                group = msgspec.convert(arguments["class"], str)
-                day = msgspec.convert(arguments.get("day"), str | None)
-                service = self._counter.service_of(day, moment)
-                lines = lookup.members(self._db, group, service.service, service.day)
-                return self._eaters(lines, service.day)
-            case "search":
-                text = msgspec.convert(arguments["text"], str).strip()
-                service = self._counter.service_of(None, moment)
-                return self._eaters(self._search(text, service), service.day)
-            case _:
-                account = msgspec.convert(arguments["account"], str)
-                return msgspec.structs.asdict(self._credit(account))
+    def classes(self) -> Answer:
+        """Return how many accounts each class has."""
+        return {"classes": lookup.classes(self._db)}
+
+    def members(self, group: str, day: Day | None, moment: Moment) -> Answer:
+        """Return who of a class has eaten, today or on a day. Raise `AgentError`."""
+        service = self._counter.service_of(day, moment)
+        lines = lookup.members(self._db, group, service.service, service.day)
+        return self._eaters(lines, service.day)
+
+    def search(self, text: str, moment: Moment) -> Answer:
+        """Return whom a text names. Raise `AgentError`."""
+        service = self._counter.service_of(None, moment)
+        return self._eaters(self._search(text.strip(), service), service.day)
+
+    def credit(self, account: str, moment: Moment) -> Answer:
+        """Return one child's credit. Raise `AgentError`."""
+        self._counter.lock.person(moment)
+        return msgspec.structs.asdict(self._credit(account))
 
     def _eaters(self, lines: list[AccountLine], day: Day) -> Answer:
         has_labels = policy_on(reads.policies(self._db), day).labels == "short"

@@ -23,6 +23,7 @@ import msgspec
 from agent.domain.clock import Reading, format_instant
 from agent.errors import AgentError, StoreError
 from agent.ops.clock import boot_id, read_clock
+from agent.ops.control_messages import Watch
 from agent.ops.notify import Notifier
 from agent.readers.events import CardPresented, CardUnreadable, Show
 from agent.readers.open import reader_thread
@@ -36,11 +37,12 @@ from agent.sync.link import MqttLink
 from agent.sync.topics import Topics
 from agent.terminal.config import Config
 from agent.terminal.control import LOOKING, ControlSocket, Request, Watchers
-from agent.terminal.core import Setup, Terminal, last_will
+from agent.terminal.core import Setup, Terminal
 from agent.terminal.events import Effect, Event
 from agent.terminal.export import pieces, write_export
 from agent.terminal.inbox import Inbox
 from agent.terminal.mirror import Mirror
+from agent.terminal.status import last_will
 from agent.terminal.watching import Watching
 
 IDLE_MS_MAX = 1_000
@@ -126,6 +128,7 @@ class App:
             card_key=config.card_key,
             readers=tuple(reader.name for reader in config.readers),
             software=version("canteen-agent"),
+            needs_staff_card=config.needs_staff_card,
             spread=random.random,
             epoch_bits=new_epoch_bits,
             open_ledger=self._open_ledger,
@@ -171,13 +174,12 @@ class App:
         if self._terminal.fault is not None:
             # The state directory was read-only or missing; this turn may find it usable again.
             self._open_sockets()
-        if isinstance(event, Request) and event.do == "watch":
+        if isinstance(event, Request) and isinstance(event.ask, Watch):
             self._answer_watcher(event, reading)
             event = None
         for effect in self._terminal.turn(event, reading):
             self._perform(effect)
-        if self._watchers:
-            self._send_news(reading)
+        self._send_news(reading)
         for thread in self._readers.values():
             thread.watch()
         if self._terminal.fault is not None or self._mirror is None:
@@ -198,8 +200,12 @@ class App:
 
     def _send_news(self, reading: Reading) -> None:
         """Send what is new to the watchers, after the lights."""
+        moment = self._terminal.moment(reading)
         try:
-            for news in self._watching.news(self._terminal.moment(reading)):
+            if not self._watchers:
+                self._watching.look(moment)
+                return
+            for news in self._watching.news(moment):
                 self._watchers.send(msgspec.json.encode(news) + b"\n")
         except StoreError as error:
             for effect in self._terminal.take_fault(error, reading):

@@ -3,18 +3,30 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import assert_never
 
-import msgspec
-
-from agent.domain.canteen import Id
-from agent.domain.clock import Day, Moment
-from agent.domain.ledger import Entry, Epoch, Seq
+from agent.domain.clock import Moment
+from agent.domain.ledger import Entry
 from agent.domain.tap import Refused, Served
 from agent.domain.timekeeper import Timekeeper
 from agent.errors import AgentError, RefusedEntryError, StoreError
+from agent.ops.control_messages import (
+    Ask,
+    Classes,
+    Closing,
+    LookAtCredit,
+    Meal,
+    OfClass,
+    Search,
+    SetDay,
+    Status,
+    Storno,
+    Watch,
+)
 from agent.terminal.control import Answer, Request
-from agent.terminal.counter import Counter, LateMeal
+from agent.terminal.counter import Counter, LateMeal, Recorded
 from agent.terminal.lookups import Lookups
+from agent.terminal.staff_lock import LockedError
 
 log = logging.getLogger("agent.terminal")
 
@@ -43,57 +55,55 @@ class Requests:
         nothing was done.
         """
         try:
-            return self._do(request, moment)
+            return self._do(request.ask, moment)
         except RefusedEntryError as error:
             return Answered({"error": str(error)})
         except StoreError:
             raise  # of the file, or a damaged record: the core deals with it
+        except LockedError as error:
+            return Answered({"error": str(error), "locked": True})
         except AgentError as error:
             return Answered({"error": str(error)})
-        except KeyError as error:
-            return Answered({"error": f"request {request.do!r}: argument {error} is missing"})
-        except msgspec.ValidationError as error:
-            return Answered({"error": f"request {request.do!r}: {error}"})
 
-    def _do(self, request: Request, moment: Moment) -> Answered:
-        arguments = request.arguments
-        match request.do:
-            case "status":
+    def _do(self, ask: Ask, moment: Moment) -> Answered:
+        match ask:
+            case Status():
                 return Answered(self.status(moment))
-            case "day":
-                day = msgspec.convert(arguments["day"], Day)
+            case SetDay(day=day):
                 self.time.take_staff_day(day, moment)
                 log.warning("The staff say that today is %s.", day)
                 return Answered({"day": day, "clock": moment.trust.value, "at": moment.at})
-            case "storno":
-                seq = msgspec.convert(arguments.get("seq"), Seq | None)
-                epoch = msgspec.convert(arguments.get("epoch"), Epoch | None)
-                return _recorded(*self.counter.undo(seq, moment, epoch=epoch))
-            case "meal":
-                return self._meal(request, moment)
-            case "closing":
-                trays = msgspec.convert(arguments["trays"], int)
-                return _recorded(*self.counter.close(trays, moment))
-            case "classes" | "class" | "search" | "credit":
-                return Answered(self.lookups.answer(request, moment))
-            case unknown:
-                return Answered({"error": f"this agent does not know the request {unknown!r}"})
+            case Storno(seq=seq, epoch=epoch):
+                return _recorded(self.counter.undo(seq, moment, epoch=epoch))
+            case Meal():
+                return self._meal(ask, moment)
+            case Closing(trays=trays):
+                return _recorded(self.counter.close(trays, moment))
+            case Classes():
+                return Answered(self.lookups.classes())
+            case OfClass(group=group, day=day):
+                return Answered(self.lookups.members(group, day, moment))
+            case Search(text=text):
+                return Answered(self.lookups.search(text, moment))
+            case LookAtCredit(account=account):
+                return Answered(self.lookups.credit(account, moment))
+            case Watch():
+                raise AgentError("only the process itself answers watch")
+            case _:
+                assert_never(ask)
 
-    def _meal(self, request: Request, moment: Moment) -> Answered:
-        arguments = request.arguments
-        account = msgspec.convert(arguments["account"], Id)
-        day = msgspec.convert(arguments.get("day"), Day | None)
-        service = msgspec.convert(arguments.get("service"), Id | None)
-        late = LateMeal(day, service) if day is not None else None
-        outcome, entry = self.counter.meal_by_name(account, late, moment)
-        if isinstance(outcome, Served):
-            return _recorded(entry)
+    def _meal(self, ask: Meal, moment: Moment) -> Answered:
+        late = LateMeal(ask.day, ask.service) if ask.day is not None else None
+        outcome, recorded = self.counter.meal_by_name(ask.account, late, moment)
+        if isinstance(outcome, Served) or not recorded.is_new:
+            return _recorded(recorded)
         reason = outcome.reason.value if isinstance(outcome, Refused) else "already served"
-        sentence = f"no meal for account {account}: {reason.replace('_', ' ')}"
-        return Answered({"error": sentence}, entry)
+        sentence = f"no meal for account {ask.account}: {reason.replace('_', ' ')}"
+        return Answered({"error": sentence}, recorded.entry)
 
 
-def _recorded(entry: Entry, is_new: bool = True) -> Answered:
+def _recorded(recorded: Recorded) -> Answered:
+    entry = recorded.entry
     answer: Answer = {
         "seq": entry.seq,
         "kind": entry.kind.value,
@@ -101,6 +111,7 @@ def _recorded(entry: Entry, is_new: bool = True) -> Answered:
         "cents": entry.cents,
         "day": entry.day,
         "served": entry.served,
-        "repeated": not is_new,
+        "by": entry.by,
+        "repeated": not recorded.is_new,
     }
-    return Answered(answer, entry if is_new else None)
+    return Answered(answer, entry if recorded.is_new else None)

@@ -8,7 +8,8 @@ from agent.domain.timekeeper import Timekeeper
 from agent.store import reads
 from agent.store.database import Database
 from agent.store.standing import standing
-from agent.sync.messages import TerminalState
+from agent.sync.messages import TerminalState, encode
+from agent.sync.topics import Leaf, Topics
 from agent.terminal.backlog import Backlog, NotBooked
 from agent.terminal.control import Answer
 from agent.terminal.outages import Outages
@@ -90,3 +91,8 @@ def state(db: Database, not_booked: NotBooked | None, disk_fault: str) -> Termin
         not_booked_since=not_booked.since if not_booked is not None else None,
         not_booked_reason=not_booked.reason if not_booked is not None else None,
     )
+
+
+def last_will(town: str, terminal: str) -> tuple[str, bytes]:
+    """Return topic and payload of the message that the broker sends when this terminal is gone."""
+    return Topics(town).of(terminal, Leaf.STATE), encode(TerminalState(online=False))

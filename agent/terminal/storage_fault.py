@@ -38,6 +38,7 @@ class StorageFault:
     reported: str
     reported_ms: int
     tried_ms: int
+    began_ms: int
     pause_ms: int = RETRY_MS
     taps: int = 0
     kept: list[tuple[Token | None, Reading]] = field(default_factory=list)
@@ -48,7 +49,7 @@ class StorageFault:
     def begin(cls, error: StoreError, event: Event | None, now_ms: int) -> "StorageFault":
         """Return a fault that begins now, during an event. Log it."""
         log.error("Out of order: %s", error)
-        fault = cls(str(error), str(error), now_ms, now_ms)
+        fault = cls(str(error), str(error), now_ms, now_ms, now_ms)
         if isinstance(error, UncertainCommitError):
             fault.unknown = ChainEnd(epoch=error.epoch, seq=error.seq, hash=error.digest)
             fault.unknown_is_tap = isinstance(event, CardPresented | CardUnreadable)

@@ -38,6 +38,7 @@ TAPS_KEPT_MAX = 20  # lines of a screen
 # Entries among which the meals of the present service are: a day of a large school.
 LOOK_BACK_ENTRIES = 3_000
 CONDITION_EVERY_MS = 1_000
+UNWATCHED_EVERY_MS = 10_000  # a fault is shown after a minute
 
 _WORDS = {
     RefusalReason.UNREADABLE: Word.REPEAT,
@@ -49,12 +50,16 @@ _WORDS = {
     RefusalReason.NO_CREDIT: Word.DO_NOT_SERVE,
     RefusalReason.OUT_OF_ORDER: Word.OUT_OF_ORDER,
 }
+_SAME_TIME = timedelta(seconds=2)
 _NO_COUNTERS = Counters(day=None, service=None, total=0, others=0, classes={}, dishes={})
 
 
 class _Fault(NamedTuple):
     code: FaultCode
     subject: str | None = None
+
+
+_FILE = _Fault(FaultCode.FILE)
 
 
 class _Service(NamedTuple):
@@ -113,6 +118,12 @@ class Watching:
             self._condition = condition
             if before is None or msgspec.structs.replace(before, at=condition.at) != condition:
                 yield Changed(number=self._next(), condition=condition)
+
+    def look(self, moment: Moment) -> None:
+        """Note which faults there are, while nobody watches: a page says since when they last."""
+        if abs(moment.mono_ms - self._looked_ms) >= UNWATCHED_EVERY_MS:
+            self._looked_ms = moment.mono_ms
+            self._condition = self._look(self._terminal.db, moment)
 
     def _next(self) -> int:
         self._number += 1
@@ -199,8 +210,11 @@ class Watching:
     def _look(self, db: Database | None, moment: Moment) -> Condition:
         terminal, clock = self._terminal, moment.trust.value
         if db is None:
-            reason = terminal.fault.reason if terminal.fault is not None else None
-            return Condition(at=moment.at, clock=clock, out_of_order=reason)
+            fault = terminal.fault
+            assert fault is not None
+            self._faults[_FILE] = fault.began_ms
+            lines = self._fault_lines({_FILE: fault.reason}, moment)
+            return Condition(at=moment.at, clock=clock, out_of_order=fault.reason, faults=lines)
         status = msgspec.convert(terminal.status(moment), _Status)
         policy = policy_on(reads.policies(db), status.day or moment.at[:10])
         serve_all = policy.serve_all_until
@@ -209,15 +223,28 @@ class Watching:
             clock=clock,
             day=status.day,
             pending=status.pending,
-            data_age_s=status.last_contact_s,
+            # in minutes, so that a page gets no line only because time passes
+            data_age_min=None if status.last_contact_s is None else status.last_contact_s // 60,
             serve_all_until=serve_all if serve_all and serve_all > moment.at else None,
+            needs_staff_card=status.unlocked_ms is not None,
+            unlocked_until=self._unlocked_until(status.unlocked_ms or 0, moment),
             faults=self._fault_lines(status.faults(), moment),
         )
+
+    def _unlocked_until(self, left_ms: int, moment: Moment) -> str | None:
+        """Return the same time until another staff card is tapped: a clock's jitter is no news."""
+        if not left_ms:
+            return None
+        until = parse_instant(moment.at) + timedelta(milliseconds=left_ms)
+        before = self._condition.unlocked_until if self._condition is not None else None
+        if before is not None and abs(until - parse_instant(before)) < _SAME_TIME:
+            return before
+        return format_instant(until)
 
     def _fault_lines(self, faults: dict[_Fault, str], moment: Moment) -> list[FaultLine]:
         """Return the faults as they are now, each with the time when it began.
 
-        A reader's is known to the terminal. Others begin when a watcher could see them first.
+        A reader's and the file's are known to the terminal. Others begin when they were seen first.
         """
         readers = self._terminal.outages.readers
         words = {_Fault(FaultCode.READER, name): health.fault() for name, health in readers.items()}
@@ -250,7 +277,9 @@ class _Status(msgspec.Struct):
     last_contact_s: int | None
     clock_fault: str | None
     not_booked: str | None
-    disk: str
+    disk_fault: str | None
+    mirror: str | None
+    unlocked_ms: int | None
     wiped: bool
     link: str
 
@@ -258,7 +287,8 @@ class _Status(msgspec.Struct):
         """Return the terminal's other faults, each with the words for a technician."""
         words = {
             FaultCode.CLOCK: self.clock_fault,
-            FaultCode.DISK: self.disk if "free some space" in self.disk else None,
+            FaultCode.DISK: self.disk_fault,
+            FaultCode.MIRROR: self.mirror if self.mirror not in (None, "ready") else None,
             FaultCode.NOT_BOOKED: self.not_booked,
             # A dead network is the age of the data. What a broker denies is a fault.
             FaultCode.LINK: self.link.removeprefix("up, but ") if "up, but " in self.link else None,

@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from agent.domain.canteen import ServiceNow
 from agent.domain.clock import ClockTrust, Moment
 from agent.domain.ledger import Entry, How, Kind, RefusalReason, Reversed, entry_fault
 from agent.domain.tap import (
@@ -17,6 +18,8 @@ from agent.domain.tap import (
     undo,
 )
 from tests.domain.test_tap import BEFORE, DAY, EPOCH, FACTS, MEAL, MOMENT, STRICT, own
+
+LUNCH = ServiceNow(service="lunch", day=DAY, outside_hours=False)
 
 
 def undone(
@@ -50,7 +53,7 @@ def test_a_meal_can_be_undone_until_the_end_of_undo_min() -> None:
 
 
 def test_a_closing_holds_both_counts() -> None:
-    entry = closing(moment=MOMENT, service="lunch", day=DAY, trays=21, served=22)
+    entry = closing(moment=MOMENT, service=LUNCH, trays=21, served=22)
     assert entry_fault(entry) is None
     assert (entry.kind, entry.trays, entry.served) == (Kind.CLOSING, 21, 22)
 

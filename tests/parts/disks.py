@@ -19,10 +19,10 @@ def run_again_as_namespace_root(test: str) -> None:
 
 
 @contextmanager
-def tmpfs_at(folder: Path, size: str = "64m") -> Iterator[None]:
-    """Mount an empty file system at a new folder."""
+def tmpfs_at(folder: Path, size: str = "64m", inodes: int = 0) -> Iterator[None]:
+    """Mount an empty file system at a new folder. `inodes` 0: any number of files fits."""
     folder.mkdir()
-    options = ["-t", "tmpfs", "-o", f"size={size}"]
+    options = ["-t", "tmpfs", "-o", f"size={size},nr_inodes={inodes}"]
     subprocess.run([require("mount"), *options, "none", folder], check=True, timeout=20)
     try:
         yield

@@ -11,7 +11,7 @@ import msgspec
 from agent.ops.control_messages import Changed, Condition, Counters, Snapshot, Tap, Tapped, Word
 
 NOON = "2026-11-23T11:05:00.000Z"  # five past twelve in the town
-WELL = Condition(at=NOON, clock="synced", day="2026-11-23", data_age_s=3)
+WELL = Condition(at=NOON, clock="synced", day="2026-11-23", data_age_min=0)
 CLASSES = [f"{year}{letter}" for year in range(1, 6) for letter in "AB"]
 PUPILS = [
     {"account": f"a-{n}", "label": f"Bartolomeo-Maria {chr(65 + n)}.", "group": "2B", "dish": "D3"}

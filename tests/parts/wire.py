@@ -30,6 +30,8 @@ from agent.domain.canteen import PolicyRecord, Price, ServiceRecord, Shortage, U
 from agent.domain.card import CardId, card_token, parse_card_id
 from agent.domain.clock import Moment, Reading, format_instant
 from agent.domain.ledger import Entry
+from agent.errors import AgentError
+from agent.ops.control_messages import parse_ask
 from agent.readers.events import CardPresented, CardUnreadable, Show, Signal
 from agent.store import reads, writes
 from agent.store.database import Database
@@ -171,6 +173,7 @@ class Box:
     lights: list[Signal] = field(default_factory=list)
     epochs: int = 0
     checks_file: bool = False
+    needs_staff_card: bool = False
     opened: list[Database] = field(default_factory=list)
     db: Database = field(init=False)
     core: Core = field(init=False)
@@ -190,6 +193,7 @@ class Box:
             card_key=KEY,
             readers=("counter",),
             software="test",
+            needs_staff_card=self.needs_staff_card,
             spread=lambda: 0.0,
             epoch_bits=self._bits,
             open_ledger=self._open_ledger,
@@ -244,7 +248,10 @@ class Box:
         return self.lights[-1]
 
     def ask(self, do: str, **arguments: object) -> dict[str, object]:
-        request = Request(do, arguments)
+        try:
+            request = Request(parse_ask(do, arguments))
+        except AgentError as error:
+            return {"error": str(error)}  # as the control socket does
         self.handle(request)
         return request.answers.get_nowait()
 

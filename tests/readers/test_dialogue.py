@@ -10,6 +10,7 @@ from agent.readers.dialogue import (
     ACK_MS,
     ACK_TRIES,
     ANSWER_MS,
+    DAMAGED_MAX,
     FAULTS_MAX,
     FIRST_ACK_MS,
     GARBLED_CHUNKS,
@@ -19,8 +20,9 @@ from agent.readers.dialogue import (
 from agent.readers.events import Signal
 from agent.readers.faults import Fault
 from agent.readers.framing import STALL_MS_MAX
+from agent.readers.identity import Detection
 from agent.readers.profile import given
-from agent.readers.profile_kinds import Lines
+from agent.readers.profile_kinds import BRIEF_MS_MAX, Lines
 from agent.readers.profile_rules import load_profile
 
 ACK = bytes.fromhex("0000FF00FF00")
@@ -35,6 +37,7 @@ START_UP_ANSWERS = [
 # The answer to yhy632's anticollision, with the card 4CD90080.
 LATE = bytes.fromhex("AABB0A00FFFF0202004CD9008015")
 LATE_UID = "4c d9"
+TWN4_CARD = b"00018020041C78F2BF\r"
 
 
 def pn532() -> tuple[Dialogue, int]:
@@ -65,6 +68,15 @@ def yhy632() -> Dialogue:
     return started("yhy632", bytes.fromhex("AABB0600FFFF04010005"))
 
 
+def exchanged(dialogue: Dialogue, answer: bytes, now_ms: int) -> list[Detection]:
+    """Return what an answer to the next poll detects. The poll must be due."""
+    for _ in range(20):
+        if dialogue.send(now_ms):
+            return dialogue.receive(answer, now_ms)
+        now_ms += 50
+    raise AssertionError("the reader is not polled")
+
+
 def test_a_reader_is_polled_at_its_interval_with_one_request_at_a_time() -> None:
     dialogue, now_ms = pn532()
     assert dialogue.send(now_ms) == POLL
@@ -73,8 +85,11 @@ def test_a_reader_is_polled_at_its_interval_with_one_request_at_a_time() -> None
     assert dialogue.send(now_ms + 10) == b""
     assert dialogue.wake_ms(now_ms + 10) == 240
     assert dialogue.send(now_ms + 250) == POLL
-    detections = dialogue.receive(ACK + CARD, now_ms + 260)
+    assert dialogue.receive(ACK + CARD, now_ms + 260) == []
+    assert dialogue.send(now_ms + 260) == POLL  # a card must be in two answers in a row
+    detections = dialogue.receive(ACK + CARD, now_ms + 270)
     assert detections == [CardId("a", bytes.fromhex("9d4b2f01"))]
+    assert dialogue.send(now_ms + 271) == b""
 
 
 def test_a_request_without_acknowledgement_is_sent_again_and_then_given_up() -> None:
@@ -142,7 +157,10 @@ def test_a_poll_of_two_commands_ends_at_the_first_when_there_is_no_card() -> Non
     assert dialogue.send(256)[6:8] == b"\x01\x02"
     assert dialogue.receive(bytes.fromhex("AABB0800FFFF010200040007"), 260) == []
     assert dialogue.send(261)[6:8] == b"\x02\x02"
-    assert dialogue.receive(LATE, 265) == [CardId("a", bytes.fromhex("4cd90080"))]
+    assert dialogue.receive(LATE, 265) == [] and dialogue.send(266)[6:8] == b"\x01\x02"
+    assert dialogue.receive(bytes.fromhex("AABB0800FFFF010200040007"), 270) == []
+    assert dialogue.send(271)[6:8] == b"\x02\x02"
+    assert dialogue.receive(LATE, 275) == [CardId("a", bytes.fromhex("4cd90080"))]
 
 
 def test_a_reader_that_answers_only_faults_is_given_up() -> None:
@@ -245,21 +263,61 @@ def test_a_waiting_signal_is_not_sent_to_the_next_card() -> None:
     dialogue.show(Signal.SERVED)
     dialogue.receive(b"00018020041C78F2BF\r", 10)  # another card
     dialogue.forget_signals()
-    assert dialogue.send(11) == b""
+    assert dialogue.send(11) == b"050010\r"
 
 
 def test_half_an_answer_is_not_joined_with_the_answer_to_the_next_request() -> None:
     dialogue = twn4()
     assert dialogue.send(6) and dialogue.receive(b"0001802004DEAD", 10) == []
     assert dialogue.send(256) == b"050010\r"
-    assert dialogue.receive(b"00018020041C78F2BF\r", 260) == [CardId("a", b"\x1c\x78\xf2\xbf")]
+    assert dialogue.receive(TWN4_CARD, 260) == [] and dialogue.send(260)
+    assert dialogue.receive(TWN4_CARD, 265) == [CardId("a", b"\x1c\x78\xf2\xbf")]
 
 
-def test_after_a_damaged_answer_the_next_request_is_answered() -> None:
+def test_after_a_damaged_answer_the_reader_is_asked_again_at_once() -> None:
     dialogue = twn4()
     assert dialogue.send(6) and dialogue.receive(b"0Z\r", 10) == []
-    assert dialogue.send(256) == b"050010\r"
-    assert dialogue.receive(b"00018020041C78F2BF\r", 260) == [CardId("a", b"\x1c\x78\xf2\xbf")]
+    assert dialogue.send(10) == b"050010\r"
+    assert dialogue.receive(TWN4_CARD, 15) == [] and dialogue.send(15)
+    assert dialogue.receive(TWN4_CARD, 20) == [CardId("a", b"\x1c\x78\xf2\xbf")]
+
+
+def test_a_damaged_answer_with_a_right_checksum_is_no_card() -> None:
+    dialogue, other = twn4(), TWN4_CARD.replace(b"BF", b"BE")
+    answers = [other, TWN4_CARD, TWN4_CARD, other, TWN4_CARD]
+    detections = [exchanged(dialogue, answer, 10 * n) for n, answer in enumerate(answers, 1)]
+    card = [CardId("a", b"\x1c\x78\xf2\xbf")]
+    assert detections == [[], [], card, [], card]
+
+
+def test_a_polled_card_that_was_there_too_briefly_gets_a_light_within_a_second() -> None:
+    dialogue = twn4()
+    assert exchanged(dialogue, TWN4_CARD, 10) == []
+    assert exchanged(dialogue, b"0000\r", 20) == [None]
+    assert dialogue.repeat_ends_ms is not None and dialogue.repeat_ends_ms - 10 <= BRIEF_MS_MAX
+    assert dialogue.receive(b"", dialogue.repeat_ends_ms) == [Fault.SINGLE]
+
+
+@pytest.mark.parametrize(("damaged", "has_light"), [(DAMAGED_MAX - 1, False), (DAMAGED_MAX, True)])
+def test_some_damaged_answers_in_a_row_get_a_light(damaged: int, has_light: bool) -> None:
+    dialogue = twn4()
+    assert [exchanged(dialogue, b"0Z\r", 10 * n) for n in range(1, damaged + 1)] == [[]] * damaged
+    assert exchanged(dialogue, b"0000\r", 100) == [None]
+    assert dialogue.receive(b"", 1_000) == ([Fault.CHECKSUM] if has_light else [])
+
+
+def test_a_reader_whose_answers_are_all_damaged_is_given_up() -> None:
+    dialogue = twn4()
+    for n in range(1, FAULTS_MAX):
+        exchanged(dialogue, b"0Z\r", 10 * n)
+    with pytest.raises(ReaderError, match=f"{FAULTS_MAX} damaged answers in a row.*cable"):
+        exchanged(dialogue, b"0Z\r", 10 * FAULTS_MAX)
+
+
+def test_a_good_answer_between_damaged_ones_starts_their_count_again() -> None:
+    dialogue = twn4()
+    for n in range(1, 3 * FAULTS_MAX):
+        exchanged(dialogue, b"0000\r" if n % FAULTS_MAX == 0 else b"0Z\r", 10 * n)
 
 
 def test_an_empty_read_does_not_keep_half_a_frame_alive() -> None:

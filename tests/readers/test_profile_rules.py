@@ -114,6 +114,8 @@ def test_a_uid_that_cannot_be_read_is_an_error(
         ("rdm6300", "gone_after_ms = 400", "gone_after_ms = 194",
          r"write at least 195: three repeats may get lost"),
         ("rdm6300", "gone_after_ms = 400", "gone_after_ms = 2001", r"write 2000 at most"),
+        ("em-18", "repeat_ms      = 200", "repeat_ms = 30",
+         r"'poll.repeat_ms': write more than 30, .*: else no pause shows where a frame begins"),
         ("pn532-hsu", "gone_after_ms = 800", "gone_after_ms = 699",
          r"write at least 700: an answer may get lost, and a poll"),
         ("pn532-hsu", "gone_after_ms = 800   ", "# ", r"'poll.gone_after_ms': missing"),
@@ -123,6 +125,20 @@ def test_times_that_would_lose_or_double_taps_are_an_error(
     tmp_path: Path, name: str, old: str, new: str, sentence: str
 ) -> None:
     assert_refused(edited(tmp_path, name, old, new), sentence)
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ('[[init]]\nsend = "AA BB 02 12 10"\nexpect = "AA BB"\n', r"init\[0\].expect"),
+        ('[keepalive]\nsend = "AA BB 02 12 10"\nexpect = "AA BB 12"\nidle_ms = 3000\n'
+         "max_failures = 2\n", "keepalive.expect"),
+    ],
+)  # fmt: skip
+def test_a_card_that_looks_like_an_answer_is_an_error(tmp_path: Path, table: str, key: str) -> None:
+    """Such a card would be taken for the answer to the command before it."""
+    sentence = f"key '{key}': the card of selftest 'auto-read block output of the manual' begins"
+    assert_refused(edited(tmp_path, "yhy52x", "[poll]", f"{table}[poll]"), sentence)
 
 
 def test_a_polled_reader_needs_a_keepalive_and_a_start_up_command(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from agent.domain.card import CardId
-from agent.readers.dialogue import Dialogue
+from agent.readers.dialogue import GARBLED_CHUNKS, Dialogue
 from agent.readers.events import CardUnreadable
 from agent.readers.faults import Fault
+from agent.readers.framing import STALL_MS_MAX
 from agent.readers.identity import Detection
 from agent.readers.profile_rules import load_profile
-from agent.readers.repeats import CARDS_MAX, FRAMES_IN_TURN, Repeats
+from agent.readers.repeats import CARDS_MAX, FRAMES_IN_TURN, LOST_BYTES_MIN, Repeats
 from tests.parts.serial_bench import bench_of, pause
 from tests.parts.serial_line import Rdm6300, rdm6300_frame
 
@@ -167,6 +168,57 @@ def test_a_card_that_did_not_count_gets_an_answer_within_a_second(
     assert wait_ms is not None and wait_ms < 1_000
     assert dialogue.receive(b"", 1_000 + wait_ms) == [fault]
     assert dialogue.wake_ms(1_000 + wait_ms) is None
+
+
+@pytest.mark.parametrize(
+    ("received", "has_light"),
+    [
+        (FRAME[:5] + FRAME[6:], True),  # lost a byte
+        (FRAME[1:-3], True),  # its start and its end
+        (FRAME[:-1], True),  # its end
+        (FRAME[: LOST_BYTES_MIN - 1], False),  # so few are noise
+        (FRAME[:LOST_BYTES_MIN], True),
+    ],
+)
+@pytest.mark.parametrize("profile", ["rdm6300", "em-18", "id-12la", "serial-scanner"])
+def test_a_frame_that_lost_bytes_gets_a_light_within_a_second(
+    received: bytes, has_light: bool, profile: str
+) -> None:
+    dialogue = Dialogue(load_profile(profile), 0)
+    if profile == "serial-scanner":
+        received = received.replace(b"\r", b"")
+    detections = list[Detection](dialogue.receive(received, 1_000))
+    while (ends_ms := dialogue.repeat_ends_ms) is not None and ends_ms <= 2_000:
+        detections += dialogue.receive(b"", ends_ms)
+    assert detections == ([Fault.CHECKSUM] if has_light else [])
+    assert dialogue.repeat_ends_ms is None
+
+
+@pytest.mark.parametrize("gap_ms", [STALL_MS_MAX - 1, STALL_MS_MAX])
+def test_bytes_that_became_no_frame_are_damage_after_a_stall(gap_ms: int) -> None:
+    repeats = Repeats(WITHIN_MS)
+    repeats.unframed(LOST_BYTES_MIN, 1_000)
+    assert repeats.ends_ms == 1_000 + STALL_MS_MAX
+    assert repeats.ended(1_000 + gap_ms) is None
+    is_damage = gap_ms == STALL_MS_MAX
+    assert repeats.ends_ms == 1_000 + (WITHIN_MS if is_damage else STALL_MS_MAX)
+
+
+def test_bytes_that_became_no_frame_beside_a_good_frame_need_no_light() -> None:
+    dialogue = Dialogue(load_profile("em-18"), 0)
+    number = b"10006A9CF315"
+    (card,) = dialogue.receive(number, 1_000)
+    assert dialogue.receive(number[:8], 1_200) == [] and dialogue.receive(b"", 3_000) == []
+    assert isinstance(card, CardId) and dialogue.repeat_ends_ms is None
+
+
+def test_a_reader_at_a_wrong_baud_rate_shows_no_light_for_ever() -> None:
+    """Once it is known that no bytes are frames, the reader has a sentence, and nobody a light."""
+    dialogue, lights = Dialogue(load_profile("rdm6300"), 0), 0
+    for now_ms in range(1_000, 61_000, 1_000):
+        lights += len(dialogue.receive(b"\xff" * 14, now_ms))
+        lights += len(dialogue.receive(b"", now_ms + 900))
+    assert 0 < lights < GARBLED_CHUNKS and dialogue.is_garbled
 
 
 def test_a_card_without_a_light_is_a_fault_when_the_port_is_lost() -> None:

@@ -173,6 +173,8 @@ def test_half_an_answer_before_the_next_request_costs_no_tap() -> None:
         TraceLine(10, "<", b"0001802004DEAD"),
         TraceLine(256, ">", b"050010\r"),
         TraceLine(260, "<", b"00018020041C78F2BF\r"),
+        TraceLine(261, ">", b"050010\r"),
+        TraceLine(265, "<", b"00018020041C78F2BF\r"),
     )
     assert [tap[:4] for tap in taps(clean)] == [b"a:04"]
     assert b"DEAD" not in received(clean) and b"1C78F2BF" not in received(clean)

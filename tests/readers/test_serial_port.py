@@ -93,7 +93,11 @@ def test_noise_and_half_frames_cost_no_card_after_a_pause(
             bench.line.write(bench.far_end.frame(uid)[:-3])
         pause()
         bench.far_end.hold(uid)
-        assert bench.card() == card_of(bench.far_end, uid)
+        event = bench.next()
+        if isinstance(event, CardUnreadable):  # a light for the half frame, if the pause let it end
+            event = bench.next()
+        assert isinstance(event, CardPresented)
+        assert event.card.text == card_of(bench.far_end, uid)
 
 
 @every_reader
@@ -298,7 +302,11 @@ def test_a_wrong_baud_rate_is_logged_once_and_a_right_frame_is_still_read(
         " check the profile's model and baud rate"
     ]
     bench.line.hold(CARD)
-    assert bench.card() == "em:010063e9ae"
+    lights = 0
+    while isinstance(event := bench.next(), CardUnreadable):
+        lights += 1  # until it is known that no bytes are frames
+    assert isinstance(event, CardPresented) and event.card.text == "em:010063e9ae"
+    assert lights < GARBLED_CHUNKS
 
 
 def test_a_board_that_restarts_when_its_port_opens_is_waited_for(line: SerialLine) -> None:

@@ -136,6 +136,8 @@ def test_a_replay_goes_on_after_a_failed_start_up() -> None:
         TraceLine(905, "<", b"00\r"),
         TraceLine(906, ">", b"050010\r"),
         TraceLine(910, "<", b"00018020041C78F2BF\r"),
+        TraceLine(911, ">", b"050010\r"),
+        TraceLine(915, "<", b"00018020041C78F2BF\r"),
     ]
     taps = list(replay(load_profile("elatec-twn4-simple"), Trace("elatec-twn4-simple", lines)))
-    assert taps == [TraceLine(910, "=", b"a:1c78f2bf")]
+    assert taps == [TraceLine(915, "=", b"a:1c78f2bf")]

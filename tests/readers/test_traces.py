@@ -42,7 +42,7 @@ def test_no_card_that_was_held_to_a_reader_is_in_its_trace(path: Path) -> None:
 
 def test_a_recording_of_a_running_reader_replays_as_it_was_detected(tmp_path: Path) -> None:
     printed = serial(tmp_path / "bench", Rdm6300, seconds=5, output=tmp_path / "out.trace")
-    assert "2 taps" in printed and "the replay gives" not in printed
+    assert "3 taps" in printed and "the replay gives" not in printed
     trace = read_trace(tmp_path / "out.trace")
     taps = [line for line in trace.lines if line.mark == "="]
     assert list(replay(load_profile("rdm6300"), trace)) == taps

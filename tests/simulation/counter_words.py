@@ -1,6 +1,7 @@
 """The words of a script about the counter: taps, the staff's commands, and time that passes."""
 
 from agent.domain.card import CardId
+from agent.ops.control_messages import Closing, Meal, SetDay, Storno
 from agent.readers.events import CardPresented, CardUnreadable
 from agent.terminal.control import Request
 from tests.simulation.parts import Box
@@ -58,32 +59,27 @@ class CounterWords(Words):
     def storno(self, step: Step) -> None:
         """The staff undo the newest meal, or one of the last entries, whatever its kind."""
         box = self._box(step)
-        arguments: dict[str, object] = {}
-        if step.c % 2:
-            arguments["seq"] = max(1, box.disk.end.seq - step.b % 4)
-        self.engine.send_event(box, Request("storno", arguments))
+        seq = max(1, box.disk.end.seq - step.b % 4) if step.c % 2 else None
+        self.engine.send_event(box, Request(Storno(seq=seq)))
 
     def late(self, step: Step) -> None:
         """The staff enter a meal of today or of one of the two days before."""
-        arguments: dict[str, object] = {
-            "account": self._account(step),
-            "day": self.office.day(-(step.c % 3)),
-            "service": "lunch",
-        }
-        self.engine.send_event(self._box(step), Request("meal", arguments))
+        day = self.office.day(-(step.c % 3))
+        meal = Meal(account=self._account(step), day=day, service="lunch")
+        self.engine.send_event(self._box(step), Request(meal))
 
     def staffs_day(self, step: Step) -> None:
         """The staff enter today's date, correctly."""
-        self.engine.send_event(self._box(step), Request("day", {"day": self.office.day(0)}))
+        self.engine.send_event(self._box(step), Request(SetDay(day=self.office.day(0))))
 
     def by_name(self, step: Step) -> None:
         """The staff enter a meal of now for an account."""
-        request = Request("meal", {"account": self._account(step)})
+        request = Request(Meal(account=self._account(step)))
         self.engine.send_event(self._box(step), request)
 
     def closing(self, step: Step) -> None:
         """The staff close the service with the number of trays."""
-        self.engine.send_event(self._box(step), Request("closing", {"trays": step.b % 300}))
+        self.engine.send_event(self._box(step), Request(Closing(trays=step.b % 300)))
 
     def wait(self, step: Step) -> None:
         """Time passes: from 10 ms to an hour, and after lunch to the next day's lunch."""

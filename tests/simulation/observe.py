@@ -110,10 +110,13 @@ class Observer(CentralObserver):
             invariants.every_light_has_one_entry(
                 lights, of_event, finished=finished, earlier=earlier
             )
-        elif isinstance(turn.event, Request) and turn.event.arguments.get("day"):
-            day = str(turn.event.arguments["day"])
+        elif isinstance(turn.event, Request):
             for entry in of_event:
-                counter_invariants.a_late_meal_has_the_day_that_the_staff_entered(entry, day)
+                counter_invariants.a_meal_has_the_day_that_the_staff_entered(entry, turn.event.ask)
+        for made in new:
+            counter_invariants.what_the_staff_do_has_their_card(
+                made.entry, box.staff_taps, is_needed=box.needs_staff_card
+            )
         box.unrecorded -= len(new) - len(of_event)
         works = turn.finished and box.core.fault is None
         invariants.every_out_of_order_tap_is_recorded(box.unrecorded, works=works)

@@ -25,8 +25,9 @@ from agent.sqlite_file import SqliteFile
 from agent.store import writes
 from agent.sync.events import Publish
 from agent.sync.topics import Topics
-from agent.terminal.core import Setup, Terminal, last_will
+from agent.terminal.core import Setup, Terminal
 from agent.terminal.inbox import Inbox
+from agent.terminal.status import last_will
 from tests.parts.wire import KEY, TOWN, ZONE
 from tests.simulation.files import PAGES_MAX, BooksInMemory, LedgerInMemory, connect, image_of
 from tests.simulation.kill import KillableSql, KillSwitch
@@ -117,6 +118,8 @@ class Box(Process):
         super().__init__(environment.folder / f"{name}-{number}.db")
         self.client_id = name
         self.environment = environment
+        self.needs_staff_card = int(name[-1]) % 2 == 0
+        self.staff_taps: dict[str, int] = {}  # boot: when a staff card was tapped last
         self.disk = Disk(next(environment.numbers))
         self.images: list[tuple[sqlite3.Connection, Disk]] = []
         self.boot_number = next(environment.numbers)
@@ -151,6 +154,7 @@ class Box(Process):
             card_key=KEY,
             readers=("counter",),
             software="simulated",
+            needs_staff_card=self.needs_staff_card,
             spread=self.environment.random.random,
             epoch_bits=self._bits,
             open_ledger=self._open_ledger,

@@ -3,7 +3,12 @@
 import os
 from pathlib import Path
 
-from agent.store.disk_space import LOOK_MS_MAX, free_bytes, full_words, megabytes
+import pytest
+
+from agent.errors import StoreError
+from agent.store.database import Database
+from agent.store.disk_space import LOOK_MS_MAX, free_bytes, full_words, has_inodes, megabytes
+from tests.parts.disks import run_again_as_namespace_root, tmpfs_at
 
 
 def test_the_free_bytes_are_those_of_df(tmp_path: Path) -> None:
@@ -50,3 +55,26 @@ def test_a_folder_that_is_gone_has_a_sentence(tmp_path: Path) -> None:
 
 def test_a_size_is_written_as_people_do() -> None:
     assert megabytes(12_345_678) == "12.3 MB" and megabytes(1_234_567_890) == "1,234.6 MB"
+
+
+def test_used_up_inodes_have_a_sentence_of_their_own(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if os.geteuid() != 0:
+        run_again_as_namespace_root(request.node.nodeid)
+        return
+    folder = tmp_path / "disk"
+    with tmpfs_at(folder, inodes=5):
+        database = Database(folder / "t.db", reserve_bytes=0)
+        database.close()
+        assert has_inodes(folder)
+        for n in range(3):
+            (folder / f"small-{n}").write_bytes(b"")
+        assert not has_inodes(folder)
+        words = (
+            f"no more files fit on the file system of {folder}, its inodes are used up; remove many"
+            " small files"
+        )
+        assert full_words(folder) == words
+        with pytest.raises(StoreError, match=f"disk full: {words}"):
+            Database(folder / "t.db", reserve_bytes=0).only_row("SELECT count(*) FROM entry")

@@ -65,6 +65,15 @@ def test_a_folder_that_cannot_be_written_gives_nothing_and_raises_nothing(tmp_pa
     assert not reserve.make_more() and not reserve.give_back()
 
 
+def test_a_reserve_that_cannot_be_made_though_there_is_room_has_a_problem(ledger: Path) -> None:
+    reserve = Reserve(ledger)
+    reserve.path.mkdir()
+    assert not reserve.make_more()
+    assert reserve.problem == f"{reserve.path}: Is a directory" and not reserve.is_short
+    reserve.path.rmdir()
+    assert reserve.make_more() and reserve.problem == ""
+
+
 def test_so_much_is_left_for_other_programs(ledger: Path, request: pytest.FixtureRequest) -> None:
     if os.geteuid() != 0:
         run_again_as_namespace_root(request.node.nodeid)

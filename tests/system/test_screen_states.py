@@ -125,7 +125,7 @@ def test_a_service_is_not_closed_without_a_number_of_trays(tmp_path: Path) -> No
 def test_a_terminal_without_an_answer_of_the_central_is_not_all_well(tmp_path: Path) -> None:
     with shown(tmp_path) as at:
         expect(at.page.locator("#condition")).to_have_text("Tutto bene")
-        at.far_end.send_condition(msgspec.structs.replace(WELL, data_age_s=None))
+        at.far_end.send_condition(msgspec.structs.replace(WELL, data_age_min=None))
         expect(at.page.locator("#condition")).to_contain_text("Ancora nessuna risposta")
 
 

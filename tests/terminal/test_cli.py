@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.domain.ledger import SEQ_MAX
+from agent.ops.control_messages import Meal, SetDay, Storno
 from agent.store.salvage import MAGIC
 from agent.sync.events import Arrived
 from agent.terminal.cli import TRAYS_MAX
@@ -66,7 +67,7 @@ def requests(tmp_path: Path) -> Iterator[list[Request]]:
 
     def answer(request: Request) -> bool:
         received.append(request)
-        clock = "held" if request.arguments.get("day") == "2026-11-23" else "synced"
+        clock = "held" if request.ask == SetDay(day="2026-11-23") else "synced"
         request.answer(
             seq=7, account="a-1", cents=366, day="2026-11-23", served=1, clock=clock, at=AT
         )
@@ -143,7 +144,7 @@ def test_a_storno_reports_what_was_undone(requests: list[Request], tmp_path: Pat
     output = run_agent("storno", "-c", tmp_path / "agent.toml", str(SEQ_MAX))
     assert output == "undone: account a-1, 3.66 euro back (entry 7)\n"
     run_agent("storno", "-c", tmp_path / "agent.toml")
-    assert [request.arguments for request in requests] == [{"seq": SEQ_MAX}, {"seq": None}]
+    assert [request.ask for request in requests] == [Storno(seq=SEQ_MAX), Storno()]
 
 
 def test_a_closing_counts_at_most_trays_max(requests: list[Request], tmp_path: Path) -> None:
@@ -160,10 +161,10 @@ def test_a_meal_and_a_day_are_asked_with_their_arguments(
     assert "served: account a-1" in run_agent("meal", "-c", config, "a-1", "--day", "2026-11-20")
     assert "until a time is confirmed" in run_agent("day", "-c", config, "2026-11-23")
     assert f"the time is confirmed: {AT}" in run_agent("day", "-c", config, "2026-11-24")
-    assert [(request.do, request.arguments) for request in requests] == [
-        ("meal", {"account": "a-1", "day": "2026-11-20", "service": None}),
-        ("day", {"day": "2026-11-23"}),
-        ("day", {"day": "2026-11-24"}),
+    assert [request.ask for request in requests] == [
+        Meal(account="a-1", day="2026-11-20"),
+        SetDay(day="2026-11-23"),
+        SetDay(day="2026-11-24"),
     ]
 
 

@@ -122,13 +122,13 @@ def test_vv_logs_the_raw_bytes_and_says_so_first(tmp_path: Path) -> None:
 
 def test_a_trace_is_replayed_and_a_difference_is_reported(tmp_path: Path) -> None:
     trace = TRACES / "rdm6300.trace"
-    assert "rdm6300, 2 taps, the same as in the recording" in run_agent("readers", "replay", trace)
+    assert "rdm6300, 3 taps, the same as in the recording" in run_agent("readers", "replay", trace)
     other = tmp_path / "other.trace"
     other.write_text(re.sub(r"= em:\w+", "= em:0000000001", trace.read_text(), count=1))
     output = run_agent("readers", "replay", other, code=1)
-    assert "the recording had other taps: em:0000000001" in output
+    assert "the recording had other taps: checksum, em:0000000001" in output
     own = edited(tmp_path, "rdm6300", 'byte_order = "wire"', 'byte_order = "wire" # mine')
-    assert "2 taps, the same" in run_agent("readers", "replay", "--profile", own, trace)
+    assert "3 taps, the same" in run_agent("readers", "replay", "--profile", own, trace)
 
 
 def test_pcsc_readers_are_listed_with_profile_reason_and_obstacles(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
 import pytest
 
 from agent.errors import AgentError
@@ -35,9 +36,10 @@ Listen = Callable[[Callable[[Request], bool]], Path]
 
 def echo(request: Request) -> bool:
     """Answer as the main loop does: from another thread. A full queue refuses."""
-    if request.do == "full":
+    did = msgspec.to_builtins(request.ask)
+    if did.get("text") == "full":
         return False
-    threading.Thread(target=lambda: request.answer(did=request.do, **request.arguments)).start()
+    threading.Thread(target=lambda: request.answer(did=did.pop("do"), **did)).start()
     return True
 
 
@@ -78,12 +80,12 @@ def answer_to(path: Path, line: bytes) -> dict[str, object]:
 
 
 def test_an_answer_comes_back(path: Path) -> None:
-    assert ask(path, "storno", seq=7) == {"did": "storno", "seq": 7}
+    assert ask(path, "storno", seq=7) == {"did": "storno", "seq": 7, "epoch": None}
 
 
 def test_a_full_queue_is_reported(path: Path) -> None:
     with pytest.raises(AgentError, match="queue is full; try again"):
-        ask(path, "full")
+        ask(path, "search", text="full")
 
 
 @pytest.mark.parametrize("line", [b"\n", b"[]\n", b"{}\n", b"\xff\n", b"[" * 4_000 + b"\n"])
@@ -94,12 +96,12 @@ def test_a_malformed_request_is_refused_and_the_next_one_answered(path: Path, li
 
 def padded(request_bytes: int) -> bytes:
     """Return a request of so many bytes, its newline included."""
-    start, end = b'{"v":1,"id":"1","do":"status","arguments":{"x":"', b'"}}\n'
+    start, end = b'{"v":1,"id":"1","do":"search","arguments":{"text":"', b'"}}\n'
     return start + b"x" * (request_bytes - len(start) - len(end)) + end
 
 
 def test_a_request_has_at_most_request_bytes_max(path: Path) -> None:
-    assert answer_to(path, padded(REQUEST_BYTES_MAX))["did"] == "status"
+    assert answer_to(path, padded(REQUEST_BYTES_MAX))["did"] == "search"
     refused = answer_to(path, padded(3 * REQUEST_BYTES_MAX))
     assert "a request is one line of JSON" in str(refused["error"])
     assert ask(path, "status") == {"did": "status"}
@@ -280,3 +282,23 @@ def test_a_watcher_that_reads_nothing_is_dropped_and_holds_nobody(
         assert not watchers and "too slow and was dropped" in caplog.text
         assert sum(1 for _ in lines) <= 10 * NEWS_MAX  # and the connection ends
     control.close()
+
+
+@pytest.mark.parametrize(
+    ("do", "arguments", "sentence"),
+    [
+        ("strono", {}, "does not know the request 'strono'; did you mean 'storno'?"),
+        ("meal", {"acount": "a-1"}, "unknown argument 'acount'; did you mean 'account'?"),
+        ("meal", {}, "request 'meal': argument 'account' is missing"),
+        ("closing", {"trays": "many"}, "request 'closing': Expected `int`, got `str`"),
+        ("closing", {"trays": -1}, "request 'closing': Expected `int` >= 0"),
+        ("day", {"day": "yesterday"}, "request 'day': "),
+        ("status", {"verbose": True}, "request 'status': unknown argument 'verbose'"),
+    ],
+)
+def test_a_request_that_cannot_be_done_has_a_sentence(
+    path: Path, do: str, arguments: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(AgentError) as raised:
+        ask(path, do, **arguments)
+    assert sentence in str(raised.value)

@@ -13,8 +13,9 @@ from agent.store.standing import standing
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkUp, Publish
 from agent.sync.messages import TerminalState, decode
 from agent.sync.session import RETRY_FIRST_MS
-from agent.terminal.core import STATE_EVERY_MS, last_will
+from agent.terminal.core import STATE_EVERY_MS
 from agent.terminal.events import Effect, Event
+from agent.terminal.status import last_will
 from tests.conftest import CARD, OTHER_CARD
 from tests.invariants import both_sides_are_equal, the_books_are_consistent
 from tests.parts.wire import TOWN, Wire, down

@@ -14,6 +14,7 @@ from agent.readers.events import CardPresented, CardUnreadable, Signal
 from agent.readers.presence import OUTAGE_MS_MAX
 from agent.store import writes
 from agent.terminal.counter import UNDO_LOOKS_BACK, Counter, LateMeal
+from agent.terminal.staff_lock import StaffLock
 from tests.conftest import CARD, OTHER_CARD
 from tests.parts.wire import KEY, SITE, TODAY, ZONE, Wire
 
@@ -29,7 +30,7 @@ def counter(wire: Wire) -> Counter:
 def counter_of(wire: Wire) -> Counter:
     time = Timekeeper(ZONE)
     time.moment(wire.box.reading())
-    return Counter(wire.box.db, ZONE, KEY, time)
+    return Counter(wire.box.db, ZONE, KEY, time, StaffLock(is_needed=False))
 
 
 def tap(wire: Wire, counter: Counter, card: str = CARD) -> Signal:
@@ -158,10 +159,22 @@ def test_the_newest_meal_is_searched_among_so_many_entries(wire: Wire, counter: 
 
 
 def test_a_late_meal_has_its_true_day(wire: Wire, counter: Counter) -> None:
-    _, entry = counter.meal_by_name("a-1", LateMeal(YESTERDAY, None), wire.box.moment())
+    _, first = counter.meal_by_name("a-1", LateMeal(YESTERDAY, None), wire.box.moment())
+    entry = first.entry
     assert (entry.kind, entry.how, entry.day) == (Kind.MEAL, "late", YESTERDAY)
     _, again = counter.meal_by_name("a-1", LateMeal(YESTERDAY, None), wire.box.moment())
-    assert again.reason is RefusalReason.ALREADY_SERVED
+    assert again == (entry, False) and len(wire.box.entries()) == 1
+
+
+def test_a_late_meal_of_a_child_that_ate_with_its_card_is_refused_without_an_entry(
+    wire: Wire, counter: Counter
+) -> None:
+    tap(wire, counter)
+    today = wire.box.entries()[0].day
+    assert today is not None
+    with pytest.raises(AgentError, match=f"no meal for account a-1: already served on {today}"):
+        counter.meal_by_name("a-1", LateMeal(today, None), wire.box.moment())
+    assert len(wire.box.entries()) == 1
 
 
 def test_a_late_meal_is_not_older_than_what_the_terminal_keeps(
@@ -180,7 +193,7 @@ def test_the_service_is_named_where_a_site_has_several(wire: Wire, counter: Coun
     with pytest.raises(AgentError, match="name the service with --service: lunch, supper"):
         counter.meal_by_name("a-1", LateMeal(YESTERDAY, None), wire.box.moment())
     late = LateMeal(YESTERDAY, "supper")
-    assert counter.meal_by_name("a-1", late, wire.box.moment())[1].service == "supper"
+    assert counter.meal_by_name("a-1", late, wire.box.moment())[1].entry.service == "supper"
 
 
 def test_outside_a_service_there_is_nothing_to_close(wire: Wire, counter: Counter) -> None:
@@ -220,7 +233,8 @@ def restarted(wire: Wire) -> Counter:
     """Return the counter of a process that begins now."""
     time = Timekeeper(ZONE)
     time.moment(wire.box.reading())
-    return Counter(wire.box.db, ZONE, KEY, time, started_ms=wire.box.reading().mono_ms)
+    lock, now_ms = StaffLock(is_needed=False), wire.box.reading().mono_ms
+    return Counter(wire.box.db, ZONE, KEY, time, lock, started_ms=now_ms)
 
 
 def restarted_after(wire: Wire, milliseconds: int) -> Counter:

@@ -11,18 +11,19 @@ import pytest
 from agent.domain.card import parse_card_id
 from agent.errors import StoreError
 from agent.readers.events import CardPresented, Show, Signal
-from agent.store.database import HEADROOM_BYTES, LOG_AGAIN_BYTES
+from agent.store.database import HEADROOM_BYTES, LOG_AGAIN_BYTES, LOG_LONG_BYTES, Database
 from agent.store.recovery import close_without_checkpoint
 from agent.store.reserve import RESERVE_BYTES, TAP_BYTES
 from agent.store.verify import verify
 from agent.sync.events import LinkUp, Publish
 from agent.sync.messages import TerminalState
 from agent.terminal.core import STATE_EVERY_MS
-from agent.terminal.disk import LOOK_EVERY_MS
+from agent.terminal.disk import LOOK_EVERY_MS, Disk
 from agent.terminal.housekeeping import QUIET_MS
 from tests.conftest import CARD, OTHER_CARD
 from tests.parts.disks import fill, run_again_as_namespace_root, tmpfs_at
 from tests.parts.wire import Box, Wire
+from tests.store.test_log_readers import reading
 
 TAPS_A_DAY, DAYS = 1_000, 5
 CHILDREN = [f"em:01000{n:05x}" for n in range(TAPS_A_DAY)]
@@ -156,6 +157,36 @@ def test_a_disk_that_is_nearly_full_has_a_voice_until_there_is_room(
             wire.box.ask("status")["disk"]
         )
         wire.close()
+
+
+def test_a_reserve_that_cannot_be_made_has_a_voice_that_does_not_blame_the_disk(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire = wire_on(tmp_path)
+    reserve = wire.box.db.reserve.path
+    reserve.unlink(missing_ok=True)
+    reserve.mkdir()
+    be_quiet(wire)
+    fault = f"no reserve for a full disk could be made: {reserve}: Is a directory"
+    assert [line for line in caplog.messages if "Disk: " in line] == [f"Disk: {fault}."]
+    assert wire.box.ask("status")["disk"] == fault
+    wire.close()
+
+
+def test_a_program_that_reads_for_long_is_named_before_the_disk_is_full(tmp_path: Path) -> None:
+    database = Database(tmp_path / "t.db", reserve_bytes=0)
+    disk = Disk(database)
+    with reading(database.path) as program:
+        while not database.log_words():
+            database.sql.execute("CREATE TABLE filler AS SELECT zeroblob(1000000)")
+            database.sql.execute("DROP TABLE filler")
+            assert database.path.with_name("t.db-wal").stat().st_size < LOG_LONG_BYTES + 3_000_000
+        disk.step(0)
+        assert f"(pid {program.pid}) reads {database.path} for long, so that its" in disk.fault
+        assert "grew to 25." in disk.fault or "grew to 26." in disk.fault
+    disk.step(LOOK_EVERY_MS)
+    assert disk.fault == ""
+    database.close()
 
 
 def state_of(wire: Wire) -> TerminalState:

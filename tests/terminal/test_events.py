@@ -5,6 +5,7 @@ from typing import get_args
 import pytest
 
 from agent.domain.card import parse_card_id
+from agent.ops.control_messages import Status
 from agent.readers.events import (
     CardPresented,
     CardUnreadable,
@@ -40,13 +41,13 @@ EVENTS: list[Event] = [
     Denied("canteen/v1/borgofiorito/t/t-1/entries", "not authorised"),
     Taken("canteen/v1/borgofiorito/t/t-1/entries"),
     Arrived(topic="elsewhere", payload=b"?", receipt=7),
-    Request("status", {}),
+    Request(Status()),
 ]
 
 
 def unanswered(event: Event) -> Event:
     """Return a new request for each test: it takes one answer."""
-    return Request(event.do, event.arguments) if isinstance(event, Request) else event
+    return Request(event.ask) if isinstance(event, Request) else event
 
 
 def members(union: object) -> set[type]:

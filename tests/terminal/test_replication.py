@@ -229,7 +229,7 @@ def test_a_clock_that_was_ahead_has_pruned_no_meal(wire: Wire) -> None:
     box.synced, box.wall_offset = True, timedelta()
     assert [box.tap(card) for card in (CARD, UNKNOWN_CARD)] == [Signal.ALREADY_SERVED] * 2
     assert box.ask("meal", account="a-1", day=TODAY) == {
-        "error": "no meal for account a-1: already served"
+        "error": f"no meal for account a-1: already served on {TODAY}"
     }
     wire.settle()
     assert wire.central.balance("a-1") == 2 * -366

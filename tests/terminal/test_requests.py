@@ -6,6 +6,7 @@ import pytest
 
 from agent.central.office.terminals import order
 from agent.domain.ledger import SEQ_MAX, Kind
+from agent.ops.control_messages import Storno
 from agent.store import reads
 from agent.terminal.control import Request
 from tests.conftest import CARD, OTHER_CARD
@@ -33,7 +34,26 @@ def test_a_meal_is_undone_once(wire: Wire) -> None:
     again = wire.box.ask("storno", seq=1)
     assert again["repeated"] and again["seq"] == 2
     assert refusal(wire, "storno", seq=2) == "entry 2 is not a meal; only a meal can be undone"
+
+
+def test_the_newest_meal_requested_again_is_its_first_storno_and_no_other_meal(wire: Wire) -> None:
+    """A client whose answer was lost asks again: the meal before the newest one must stand."""
+    wire.box.tap(CARD)
+    wire.box.tap(OTHER_CARD)
+    first = wire.box.ask("storno")
+    assert (first["account"], first["repeated"]) == ("a-2", False)
+    assert wire.box.ask("storno") == {**first, "repeated": True}
+    assert [entry.kind for entry in wire.box.entries()].count(Kind.STORNO) == 1
+
+
+def test_without_a_meal_there_is_nothing_to_undo(wire: Wire) -> None:
     assert refusal(wire, "storno") == "there is no meal to undo"
+
+
+def test_a_late_meal_requested_again_is_the_first_one(wire: Wire) -> None:
+    first = wire.box.ask("meal", account="a-1", day="2026-11-20")
+    assert wire.box.ask("meal", account="a-1", day="2026-11-20") == {**first, "repeated": True}
+    assert len(wire.box.entries()) == 1
 
 
 def test_an_undo_that_names_its_epoch_never_undoes_another_childs_meal(wire: Wire) -> None:
@@ -121,17 +141,17 @@ def test_a_request_whose_client_has_timed_out_is_not_done(
     wire: Wire, caplog: pytest.LogCaptureFixture
 ) -> None:
     wire.box.tap(CARD)
-    request = Request("storno", {"seq": 1})
+    request = Request(Storno(seq=1))
     assert request.claim()
     wire.box.handle(request)
     assert request.answers.empty() and len(wire.box.entries()) == 1
-    assert "Request storno dropped: the client had already timed out." in caplog.text
+    assert "Request storno dropped: its client had timed out." in caplog.text
 
 
 def test_a_request_that_the_disk_does_not_take_gets_an_error(wire: Wire) -> None:
     wire.box.tap(CARD)
     wire.box.db.sql.execute("PRAGMA query_only = ON")
-    request = Request("storno", {"seq": 1})
+    request = Request(Storno(seq=1))
     list(wire.box.core.turn(request, wire.box.reading()))
     assert "readonly database" in str(request.answers.get_nowait()["error"])
     assert len(wire.box.entries()) == 1

@@ -15,6 +15,7 @@ import pytest
 from agent.domain.card import card_token, parse_card_id
 from agent.domain.ledger import RefusalReason
 from agent.errors import StoreError
+from agent.ops.control_messages import Status, Storno
 from agent.readers.events import CardPresented, ReaderDown, ReaderUp, Show, Signal
 from agent.store import lists
 from agent.store.database import Database
@@ -97,7 +98,7 @@ def test_while_the_file_fails_nothing_is_green_and_afterwards_service_continues(
         assert [tap(wire, OTHER_CARD) for _ in range(2)] == [Signal.OUT_OF_ORDER] * 2
         effects = turn(wire, Arrived(topic=topic, payload=payload, receipt=7))
         assert not any(isinstance(effect, Acknowledge) for effect in effects)
-        request = Request("status", {})
+        request = Request(Status())
         turn(wire, request)
         assert str(request.answers.get_nowait()["error"]).startswith("out of order: ")
         assert wire.box.core.summary().startswith("OUT OF ORDER: ")
@@ -258,7 +259,7 @@ def test_a_full_disk_is_out_of_order_until_there_is_room(wire: Wire) -> None:
 
 def test_a_fault_after_the_answer_does_not_answer_again(wire: Wire) -> None:
     """The file fails while due messages are read: the request has its answer by then."""
-    request = Request("status", {})
+    request = Request(Status())
     with locked(wire):
         wire.box.core.due = _raises  # type: ignore[method-assign]
         effects = turn(wire, request)
@@ -290,7 +291,7 @@ def test_a_damaged_own_entry_replaces_the_file(wire: Wire, event: str) -> None:
     if event == "a tap":
         assert tap(wire, CARD) is Signal.OUT_OF_ORDER
     else:
-        request = Request("storno", {})
+        request = Request(Storno())
         turn(wire, request)
         assert "out of order" in str(request.answers.get_nowait()["error"])
     wire.clock.pass_ms(REOPEN_MS_MAX)

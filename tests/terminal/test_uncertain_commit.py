@@ -9,6 +9,7 @@ import pytest
 from agent.domain.card import parse_card_id
 from agent.domain.ledger import RefusalReason
 from agent.errors import StoreError
+from agent.ops.control_messages import Closing, Meal, Status
 from agent.readers.events import CardPresented, ReaderDown, ReaderUp, Show, Signal
 from agent.store import lists, reads, writes
 from agent.store.database import Database
@@ -119,7 +120,7 @@ def test_the_next_childs_tap_is_recorded_even_if_recording_fails_at_first(box: B
 
 def test_a_meal_of_the_staff_with_an_uncertain_commit_is_an_incident_too(box: Box) -> None:
     box.db.fails = True
-    request = Request("meal", {"account": "a-1"})
+    request = Request(Meal(account="a-1"))
     box.turn(request)
     assert "out of order" in str(request.answers.get_nowait()["error"])
     assert box.tap(OTHER_CARD) is Signal.OUT_OF_ORDER
@@ -131,14 +132,14 @@ def test_a_meal_of_the_staff_with_an_uncertain_commit_is_an_incident_too(box: Bo
 
 def test_a_request_that_finds_the_file_broken_begins_a_fault(box: Box) -> None:
     box.db.sql.execute("DROP TABLE set_aside")
-    request = Request("status", {})
+    request = Request(Status())
     box.turn(request)
     assert "out of order" in str(request.answers.get_nowait()["error"])
     assert box.core.fault is not None
 
 
 def test_a_request_outside_the_limits_is_refused_and_the_file_works_on(box: Box) -> None:
-    request = Request("closing", {"trays": 10**9})
+    request = Request(Closing(trays=10**9))
     box.turn(request)
     assert "outside the limits" in str(request.answers.get_nowait()["error"])
     assert box.core.fault is None

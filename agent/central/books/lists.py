@@ -48,7 +48,27 @@ class IncidentRow(Struct, frozen=True, kw_only=True):
     detail: str
 
 
-_Row = TypeVar("_Row", TerminalRow, AccountRow, IncidentRow)
+class EntryRow(Struct, frozen=True, kw_only=True):
+    """An entry of a terminal. `cents` is what was booked, None while nothing is.
+
+    `by` is the staff account that allowed it. `reason` says why it is flagged or set aside.
+    """
+
+    at: str | None
+    terminal: str
+    seq: int
+    kind: str
+    account: str | None
+    cents: int | None
+    day: str | None
+    service: str | None
+    how: str | None
+    by: str | None
+    status: str
+    reason: str
+
+
+_Row = TypeVar("_Row", TerminalRow, AccountRow, IncidentRow, EntryRow)
 
 
 def terminals(books: Books) -> list[TerminalRow]:
@@ -78,6 +98,24 @@ def accounts(books: Books) -> list[AccountRow]:
     )
 
 
+def entries(
+    books: Books, *, newest: int, account: str | None = None, terminal: str | None = None
+) -> list[EntryRow]:
+    """Return the newest entries, of an account or terminal where they are named, oldest first."""
+    rows = _rows(
+        books,
+        EntryRow,
+        "SELECT coalesce(true_at, at) AS at, terminal, seq, kind, account, cents,"
+        " coalesce(true_day, body ->> '$.day') AS day, service, body ->> '$.how' AS how,"
+        " body ->> '$.by' AS by, status, reason FROM entry"
+        " WHERE coalesce(account = :account, :account IS NULL)"
+        " AND coalesce(terminal = :terminal, :terminal IS NULL)"
+        " ORDER BY 1 DESC, terminal, epoch DESC, seq DESC LIMIT :newest",
+        {"account": account, "terminal": terminal, "newest": newest},
+    )
+    return rows[::-1]
+
+
 def incidents(books: Books) -> list[IncidentRow]:
     """Return incidents, messages set aside, and entries flagged or set aside, by time."""
     return _rows(
@@ -90,9 +128,11 @@ def incidents(books: Books) -> list[IncidentRow]:
     )
 
 
-def _rows(books: Books, form: type[_Row], query: str) -> list[_Row]:
+def _rows(
+    books: Books, form: type[_Row], query: str, values: dict[str, object] | None = None
+) -> list[_Row]:
     # imported here: it takes a tenth of a second, which the other commands need not spend
     from sqlite_utils import Database as Inspection
 
     with books.reading():
-        return [msgspec.convert(row, form) for row in Inspection(books.sql).query(query)]
+        return [msgspec.convert(row, form) for row in Inspection(books.sql).query(query, values)]

@@ -25,12 +25,15 @@ const OUTCOMES = {
 const IDLE_MS = 300_000;    // a screen left alone shows no names
 const CREDIT_MS = 8_000;
 const ARMED_MS = 4_000;     // a second touch undoes
+const FINGER_MS = 400;      // two touches nearer than this are one finger
 const SHOWN_MS = 6_000;
 const SAID_MS = 30_000;     // an answer may have a name
 const FAULTS = {
   reader: "A card reader does not work. Check its cable.",
   clock: "The clock may be wrong. Meals are recorded all the same.",
   disk: "The disk is nearly full. Meals are still recorded.",
+  file: "No meal can be recorded. Write the names on paper.",
+  mirror: "The second copy of the meals is not written. Meals are recorded all the same.",
   not_booked: "The central does not book the meals. They are kept here.",
   link: "The broker refuses this terminal. Meals are kept here.",
   wiped: "The town has closed this terminal. Nobody is served.",
@@ -147,6 +150,7 @@ function undoButton(tap) {
   return button(text("Undo"), async (event) => {
     const touched = event.currentTarget;
     if (armed !== touched) { arm(touched, `${text("Undo")} ${who(tap)}?`); return; }
+    if (touched.ariaDisabled === "true") return;
     clearTimeout(arming);
     touched.disabled = true;  // a third touch asks nothing
     const answer = await ask("storno", { epoch: tap.epoch, seq: tap.seq });
@@ -162,6 +166,8 @@ function arm(button, question) {
   button.textContent = question;
   clearTimeout(arming);
   arming = setTimeout(disarm, ARMED_MS);
+  button.ariaDisabled = "true";
+  setTimeout(() => { button.ariaDisabled = "false"; }, FINGER_MS);
   legend();
 }
 
@@ -190,22 +196,27 @@ function pairs(id, values) {
 
 function count(counters) {
   at("total").textContent = counters.total;
+  const isToday = !counters.day || counters.day === today;
+  at("service").textContent = [counters.service, isToday ? "" : inWords(counters.day)].filter(Boolean).join(", ");
   pairs("classes", counters.classes);
   pairs("dishes", counters.dishes);
 }
 
 function tell(condition) {
   const parts = [];
-  if (condition.data_age_s !== undefined && condition.data_age_s !== null && condition.data_age_s >= 60)
-    parts.push(`${text("Data of")} ${Math.round(condition.data_age_s / 60)} min`);
-  if (!condition.out_of_order && (condition.data_age_s === undefined || condition.data_age_s === null))
+  if (condition.data_age_min) parts.push(`${text("Data of")} ${condition.data_age_min} min`);
+  if (!condition.out_of_order && (condition.data_age_min ?? null) === null)
     parts.push(text("No answer of the central yet"));
   if (condition.pending) parts.push(`${text("Entries waiting")}: ${condition.pending}`);
   if (condition.serve_all_until) parts.push(`${text("All are served until")} ${clock(condition.serve_all_until)}`);
   const now = new Date(condition.at);
-  const faults = (condition.faults || []).filter((fault) => now - new Date(fault.since) >= FAULT_MS);
+  const faults = (condition.faults || []).filter((fault) => fault.code === "file" || now - new Date(fault.since) >= FAULT_MS);
   if (condition.out_of_order || faults.length) parts.unshift(text("Attention: see below"));
-  at("condition").textContent = parts.join(" · ") || text("All is well");
+  if (!parts.length) parts.push(text("All is well"));
+  if (condition.needs_staff_card)
+    parts.push(condition.unlocked_until
+      ? `${text("Unlocked until")} ${clock(condition.unlocked_until)}` : text("Corrections need a staff card"));
+  at("condition").textContent = parts.join(" · ");
   today = condition.day || "";
   at("set-day").hidden = condition.clock !== "unset";
   const wasBroken = isBroken;
@@ -213,9 +224,6 @@ function tell(condition) {
   const lines = faults.map((fault) => ({
     sentence: `${text(FAULTS[fault.code])} (${text("since")} ${clock(fault.since)})`, detail: fault.words,
   }));
-  if (isBroken) lines.unshift({
-    sentence: text("No meal can be recorded. Write the names on paper."), detail: condition.out_of_order,
-  });
   showFaults(lines);
   const wasServing = document.body.dataset.state === "serving";
   document.body.dataset.state = "serving";
@@ -251,6 +259,7 @@ async function ask(what, values) {
   try {
     const reply = await fetch(`/ask/${what}`, { method: "POST", body: JSON.stringify(values) });
     const answer = await reply.json();
+    if (answer.locked) return { error: text("First hold a staff card to the reader. It unlocks for 3 minutes.") };
     return answer.unavailable ? { error: text("The terminal is starting…") } : answer;
   } catch (error) {
     return { error: text("The screen does not answer; wait a moment.") };

@@ -56,3 +56,21 @@ def test_no_list_has_a_card_id_or_a_label(foreign: ForeignTerminal) -> None:
     assert "a-1" in printed and "unknown_card" in printed
     uids = [card.partition(":")[2] for card in (CARD, OTHER_CARD)]
     assert not any(secret in printed for secret in ("Nora", "ab" * 16, *uids))
+
+
+def test_entries_are_listed_by_account_and_terminal_with_who_allowed_them(
+    foreign: ForeignTerminal,
+) -> None:
+    books = foreign.central.books
+    foreign.send(meal(), meal(day="2026-11-24"))
+    foreign.send({**foreign.storno(1), "by": "cook"})
+    rows = lists.entries(books, newest=10)
+    assert [(row.seq, row.kind, row.cents, row.by) for row in rows] == [
+        (1, "meal", -366, None),
+        (2, "meal", -366, None),
+        (3, "storno", 366, "cook"),
+    ]
+    assert [row.seq for row in lists.entries(books, newest=2)] == [2, 3]
+    assert len(lists.entries(books, newest=10, account="a-1", terminal=NAME)) == 3
+    assert lists.entries(books, newest=10, account="a-2") == []
+    assert lists.entries(books, newest=10, terminal="t-1") == []

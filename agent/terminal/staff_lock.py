@@ -1,0 +1,50 @@
+"""Whether the staff may change something now: a staff card unlocks the terminal for a while. Pure.
+
+A town sets `unlock = "staff_card"` where children can reach the screen. The person who
+tapped last is recorded in each entry that the staff make. The time is monotonic: a wrong clock
+neither locks nor unlocks. A restart locks.
+"""
+
+from agent.domain.canteen import AccountRecord, Category
+from agent.domain.clock import Moment
+from agent.domain.ledger import Entry, RefusalReason
+from agent.errors import AgentError
+
+UNLOCKED_MS = 180_000
+"""A correction takes seconds, a paper list of a class some minutes: a further tap goes on."""
+
+
+class LockedError(AgentError):
+    """A request that needs a staff card first."""
+
+
+class StaffLock:
+    """The lock of one terminal. Without `is_needed` nothing is locked, and nobody is recorded."""
+
+    def __init__(self, *, is_needed: bool) -> None:
+        self.is_needed = is_needed
+        self._account: str | None = None
+        self._until_ms = 0
+
+    def tapped(self, account: AccountRecord | None, entry: Entry) -> None:
+        """Note a tap. A staff card unlocks, with or without a meal, unless it is blocked."""
+        is_valid = entry.reason is not RefusalReason.BLOCKED
+        if account is not None and account.category is Category.STAFF and is_valid:
+            self._account, self._until_ms = account.id, entry.mono_ms + UNLOCKED_MS
+
+    def left_ms(self, moment: Moment) -> int | None:
+        """Return for how long it is unlocked, 0 while locked, None where no card is needed."""
+        if not self.is_needed:
+            return None
+        return max(0, self._until_ms - moment.mono_ms) if self._account is not None else 0
+
+    def person(self, moment: Moment) -> str | None:
+        """Return the staff account that unlocked it; None where no card is needed.
+
+        Raise `LockedError` while it is locked.
+        """
+        if not self.is_needed:
+            return None
+        if not self.left_ms(moment):
+            raise LockedError("locked: hold a staff card to the reader; it unlocks for 3 minutes")
+        return self._account
