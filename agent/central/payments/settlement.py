@@ -13,8 +13,8 @@ from agent.central.payments.receipt import receipt_key
 from agent.central.payments.xml import child, children, descendants, optional_text, parse, text
 from agent.errors import CentralError
 
-FLOW_BYTES_MAX = 128 * 1024 * 1024
-"""A flow of 100,000 payments has 50 MB."""
+FLOW_BYTES_MAX = 64 * 1024 * 1024
+"""A flow of 100,000 payments has 45 MB."""
 
 _PAID = ("0", "4", "8", "9")  # done; 4 and 8: in place of the node; 9: without a request
 _REVOKED = "3"

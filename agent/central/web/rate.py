@@ -1,7 +1,7 @@
 """How many numbers of notices a client may try. Pure: the time is an argument.
 
-A number that exists costs as much as one that does not: the answer's speed must not tell them
-apart. A number is one of 10 billion for each notice of a town with 1,000 of them.
+Every look counts, at numbers that exist and at others. In a town with 1,000 open notices one of 10
+billion numbers is a notice, so a client that tries 30 a minute meets none in a lifetime.
 """
 
 import ipaddress

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import urllib.request
 from contextlib import closing
 
 import pytest
@@ -14,7 +15,7 @@ from agent.central.web.app import ORDERS_MAX, Doors, security
 from agent.central.web.rate import REQUESTS_MAX
 from agent.errors import CentralError
 from tests.parts.asgi import request
-from tests.parts.bank import Answer, get, post
+from tests.parts.bank import Answer, answer_to, get, post
 from tests.parts.pay_site import PaySite
 from tests.parts.payment_messages import (
     Notification,
@@ -153,6 +154,8 @@ def test_numbers_cannot_be_enumerated(site: PaySite) -> None:
     assert statuses == [404] * REQUESTS_MAX + [429]
     notice = site.notice("a-1001=20.00")
     assert get(notice["link"]).status == 429, "a number that exists is answered like the others"
+    through_proxy = urllib.request.Request(notice["link"], headers={"X-Forwarded-For": "192.0.2.9"})
+    assert answer_to(through_proxy).status == 200, "clients of the proxy are counted each"
 
 
 def test_a_notice_has_at_most_orders_max(site: PaySite, books: Books) -> None:
