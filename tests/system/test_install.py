@@ -145,6 +145,31 @@ def test_a_central_starts_without_the_packages_of_a_terminal(
             assert process.stop() == 0, process.output()
 
 
+def test_an_installed_central_shows_the_payers_page(central: Environment, tmp_path: Path) -> None:
+    """The wheel has its templates, words and styles."""
+    db, port = tmp_path / "central.db", free_port()
+    assert central.run("canteen-central", "--db", db, "init", "--town", "x").returncode == 0
+    db.with_name("central.db.payments.toml").write_text(
+        'name = "Borgofiorito"\ncreditor = "80012345678"\nsegregation = "47"\n'
+        'public_url = "https://mensa.example"\n',
+        encoding="utf-8",
+    )
+    program = str(central.program("canteen-central"))
+    command = [program, "--db", str(db), "web", "--port", str(port)]
+    with Process(command, tmp_path / "web.log"):
+        wait_for(lambda: _page_of(port), "the page")
+        assert "Numero dell&#39;avviso" in _page_of(port) and "/static/page.css" in _page_of(port)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/static/page.css", timeout=5) as style:
+            assert style.status == 200
+
+
+def test_a_web_server_without_its_extra_names_the_extra(
+    terminal: Environment, tmp_path: Path
+) -> None:
+    done = terminal.run("canteen-central", "--db", tmp_path / "central.db", "web")
+    assert done.returncode == 1 and "pip install 'canteen-agent[central]'" in done.stderr
+
+
 def test_a_terminal_starts_without_the_packages_of_a_central(
     terminal: Environment, tmp_path: Path
 ) -> None:
