@@ -46,6 +46,18 @@ def yearly(db_path: Path, year: datetime, table_format: Format) -> None:
 
 
 @click.command()
+@click.argument("first", type=click.DateTime(["%Y-%m-%d"]))
+@click.argument("last", type=click.DateTime(["%Y-%m-%d"]), required=False)
+@table_format
+@click.pass_obj
+def meals(db_path: Path, first: datetime, last: datetime | None, table_format: Format) -> None:
+    """List meals of day FIRST, or to LAST, by site, service, class and dish, for the caterer."""
+    with open_books(db_path) as books:
+        rows = statements.meals_of_days(books, f"{first:%Y-%m-%d}", f"{last or first:%Y-%m-%d}")
+    show_rows([row._asdict() for row in rows], table_format)
+
+
+@click.command()
 @click.option("--below", default="0.00", show_default=True, help="In euro, as 10.00 or -5.00.")
 @table_format
 @click.pass_obj

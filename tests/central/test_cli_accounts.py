@@ -54,3 +54,7 @@ def test_a_repricing_without_meals_adjusts_nothing(db: Path) -> None:
     assert json.loads(run_central("--db", db, *words, "--dry-run")) == []
     assert json.loads(run_central("--db", db, *words)) == []
     assert "--reason" in run_central("--db", db, "reprice", "2026-01-01", code=2)
+
+
+def test_the_caterers_meals_are_counted(db: Path) -> None:
+    assert json.loads(run_central("--db", db, "meals", "2026-11-23", "2026-11-30", "--json")) == []

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from agent.central.books.file import Books
-from agent.domain.clock import Instant
+from agent.central.books.meals import STANDS
+from agent.domain.clock import Day, Instant
 
 
 class StatementLine(NamedTuple):
@@ -28,6 +29,17 @@ class PaidLine(NamedTuple):
     cents: int
     at: Instant
     paid_at: str | None
+
+
+class MealCount(NamedTuple):
+    """The meals of a day at a site by service, class and dish; of unknown cards without class."""
+
+    day: Day
+    site: str | None
+    service: str | None
+    group: str | None
+    dish: str | None
+    meals: int
 
 
 class LowBalance(NamedTuple):
@@ -66,6 +78,19 @@ def paid(books: Books) -> list[PaidLine]:
         " WHERE p.kind IN ('top_up', 'refund') ORDER BY p.account, p.n"
     )
     return [PaidLine(*row) for row in rows]
+
+
+def meals_of_days(books: Books, first: Day, last: Day) -> list[MealCount]:
+    """Return the standing meals of days, for the caterer's invoice; a second one is a meal too."""
+    rows = books.rows(
+        "SELECT m.true_day, coalesce(a.site, t.site), m.service, a.class, a.dish, count(*)"
+        " FROM entry m LEFT JOIN account a ON a.id = m.account"
+        " LEFT JOIN terminal t ON t.id = m.terminal"
+        " WHERE m.kind IN ('meal', 'unknown_meal') AND m.true_day BETWEEN ? AND ?"
+        f" AND {STANDS} GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5",
+        (first, last),
+    )
+    return [MealCount(*row) for row in rows]
 
 
 def below(books: Books, cents: int) -> list[LowBalance]:

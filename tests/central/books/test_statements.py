@@ -2,7 +2,8 @@
 
 from agent.central.books import statements
 from tests.conftest import CARD
-from tests.parts.wire import Wire
+from tests.parts.foreign_terminal import ForeignTerminal, meal
+from tests.parts.wire import SITE, TODAY, Wire
 
 
 def test_a_statement_has_the_balance_after_each_movement(wire: Wire) -> None:
@@ -32,3 +33,16 @@ def test_payments_are_without_meals(wire: Wire) -> None:
     wire.settle()
     (line,) = statements.paid(wire.central.books)
     assert (line.cents, line.paid_at) == (2_000, None)
+
+
+def test_standing_meals_are_counted_by_day_class_and_dish(foreign: ForeignTerminal) -> None:
+    """A meal that was undone is none; an unknown card's meal was eaten, and has no class."""
+    unknown = {"kind": "unknown_meal", "account": None, "cents": 0, "card": "ab" * 16}
+    foreign.send(meal(), meal(account="a-2"), meal(**unknown))
+    foreign.send(foreign.storno(2, account="a-2"))
+    counts = statements.meals_of_days(foreign.central.books, TODAY, TODAY)
+    assert counts == [
+        (TODAY, SITE, "lunch", None, None, 1),
+        (TODAY, SITE, "lunch", "1A", None, 1),
+    ]
+    assert statements.meals_of_days(foreign.central.books, "2026-11-24", "2026-11-30") == []
