@@ -55,7 +55,9 @@ def test_a_terminal_that_is_gone_is_never_shown_as_ready(tmp_path: Path) -> None
 
 def test_out_of_order_stands_until_it_is_over(tmp_path: Path) -> None:
     with shown(tmp_path) as at:
-        broken = msgspec.structs.replace(WELL, out_of_order="the disk is full")
+        reason = "the disk is full"
+        fault = FaultLine(code=FaultCode.FILE, since=WELL.at, words=reason)
+        broken = msgspec.structs.replace(WELL, out_of_order=reason, faults=[fault])
         at.far_end.send_condition(broken)
         expect(at.page.locator("#word")).to_have_text("Fuori servizio")
         expect(at.page.locator("#faults")).to_contain_text("Segnare i nomi su carta")

@@ -25,7 +25,7 @@ const OUTCOMES = {
 const IDLE_MS = 300_000;    // a screen left alone shows no names
 const CREDIT_MS = 8_000;
 const ARMED_MS = 4_000;     // a second touch undoes
-const FINGER_MS = 400;      // two touches nearer than this are one finger
+const FINGER_MS = 400;      // two touches of a finger nearer than this are one
 const SHOWN_MS = 6_000;
 const SAID_MS = 30_000;     // an answer may have a name
 const FAULTS = {
@@ -149,7 +149,7 @@ function undoOf(tap) {
 function undoButton(tap) {
   return button(text("Undo"), async (event) => {
     const touched = event.currentTarget;
-    if (armed !== touched) { arm(touched, `${text("Undo")} ${who(tap)}?`); return; }
+    if (armed !== touched) { arm(touched, `${text("Undo")} ${who(tap)}?`, event.detail > 0); return; }
     if (touched.ariaDisabled === "true") return;
     clearTimeout(arming);
     touched.disabled = true;  // a third touch asks nothing
@@ -159,14 +159,14 @@ function undoButton(tap) {
   });
 }
 
-function arm(button, question) {
+function arm(button, question, byFinger) {
   if (armed) { armed.textContent = text("Undo"); armed.parentNode.dataset.armed = ""; }
   armed = button;
   button.parentNode.dataset.armed = "true";
   button.textContent = question;
   clearTimeout(arming);
   arming = setTimeout(disarm, ARMED_MS);
-  button.ariaDisabled = "true";
+  button.ariaDisabled = String(byFinger);
   setTimeout(() => { button.ariaDisabled = "false"; }, FINGER_MS);
   legend();
 }

@@ -241,6 +241,7 @@ function action(key) {
 
 addEventListener("keydown", (event) => {
   document.body.dataset.by = "keys";
+  if (event.repeat && event.key === "Enter") { event.preventDefault(); return; }  // a key held down confirms nothing
   if (event.ctrlKey || event.altKey || event.metaKey || document.body.dataset.state !== "serving") return;
   const isKeypad = event.code.startsWith("Numpad");
   const key = event.code === "NumpadDecimal" ? "." : event.key;
