@@ -160,3 +160,22 @@ def test_a_reference_names_accounts_that_exist_and_their_sum(central: Central) -
         add_reference(central.books, Reference("R", None, "R", 5, ""), [Share("a-9", 5)], "")
     with pytest.raises(CentralError, match="do not sum to its amount"):
         add_reference(central.books, Reference("R", None, "R", 5, ""), [Share("a-1", 4)], "")
+
+
+def test_a_payment_is_taken_in_without_reading_whole_tables(
+    central: Central, notice: Reference
+) -> None:
+    """Every statement uses an index: a payment costs the same after ten years."""
+    statements: list[str] = []
+    central.books.sql.set_trace_callback(statements.append)
+    for external, body in (("c:1", b"1"), ("c:1", b"1"), ("c:2", b"2")):
+        take(central, report(central, notice.id, external), body)
+    central.books.sql.set_trace_callback(None)
+    plans = [
+        step[3]
+        for statement in statements
+        if statement.startswith(("SELECT", "UPDATE"))
+        for step in central.books.sql.execute(f"EXPLAIN QUERY PLAN {statement}")
+    ]
+    scans = {plan for plan in plans if plan.startswith("SCAN")}
+    assert plans and scans == {"SCAN central"}, "only the table of one row is read whole"
