@@ -26,6 +26,7 @@ from agent.store.standing import standing
 from agent.store.verify import verify, verify_deep
 from agent.store.viewing import view
 from agent.terminal import process
+from agent.terminal.cli_doctor import doctor
 from agent.terminal.cli_readers import profile, readers
 from agent.terminal.config import load_config, load_places
 from agent.terminal.export import write_export
@@ -244,7 +245,7 @@ def close_service(config_path: Path, trays: int) -> None:
     )
 
 
-for group in (readers, profile):
+for group in (readers, profile, doctor):
     cli.add_command(group)
 
 

@@ -41,7 +41,7 @@ def readers(context: click.Context, as_json: bool) -> None:
     """List the readers that are plugged in, the profile of each, and what must be fixed."""
     if context.invoked_subcommand is not None:
         return
-    devices = _devices()
+    devices = plugged_devices()
     if as_json:
         print_json([_row(device) for device in devices])
     else:
@@ -263,7 +263,8 @@ def _matches(profile: Profile) -> str:
     return ", ".join(parts) or "no device; set its profile and port in agent.toml"
 
 
-def _devices() -> list[Device]:
+def plugged_devices() -> list[Device]:
+    """Return everything plugged in that may be a reader."""
     profiles = all_profiles()
     devices = [*plugged.usb_readers(profiles), *plugged.serial_ports(profiles)]
     try:

@@ -126,25 +126,31 @@ def load_readers(path: Path) -> tuple[ReaderConfig, ...]:
     return _readers(path, load_toml(path, File, ConfigError).reader)
 
 
-def load_config(path: Path) -> Config:
-    """Return the whole configuration. Raise `ConfigError`: file, key, and what to write instead."""
+def load_file(path: Path) -> File:
+    """Return agent.toml as written, with its identity and zone checked. Raise `ConfigError`."""
     file = load_toml(path, File, ConfigError)
     fault = identity_fault(Topics(file.town).identity(file.terminal))
     if fault is not None and file.broker.certificate_file is not None:
         raise ConfigError(f"{path}: key 'terminal': {fault}")
     try:
-        zone = ZoneInfo(file.zone)
+        ZoneInfo(file.zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ConfigError(
             f"{path}: key 'zone': no time zone {file.zone!r}; write one like Europe/Rome"
         ) from None
+    return file
+
+
+def load_config(path: Path) -> Config:
+    """Return the whole configuration. Raise `ConfigError`: file, key, and what to write instead."""
+    file = load_file(path)
     return Config(
         town=file.town,
         terminal=file.terminal,
-        zone=zone,
+        zone=ZoneInfo(file.zone),
         state_dir=_state_dir(path, file.state_dir),
         card_key=_card_key(path, file.card_key_file),
-        broker=_broker(path, file.broker),
+        broker=broker_of(path, file.broker),
         readers=_readers(path, file.reader),
         mirror=path.parent / file.mirror if file.mirror is not None else None,
         watch_group=file.watch_group,
@@ -152,7 +158,8 @@ def load_config(path: Path) -> Config:
     )
 
 
-def _broker(path: Path, table: BrokerTable) -> Broker:
+def broker_of(path: Path, table: BrokerTable) -> Broker:
+    """Return how the broker of a file is reached. Raise `ConfigError`."""
     broker = Broker(
         url=table.url,
         ca_file=_file(path, "broker.ca_file", table.ca_file),

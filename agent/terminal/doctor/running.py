@@ -1,0 +1,48 @@
+"""What the running agent says of itself over its control socket."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from agent.errors import AgentError
+from agent.ops.control_client import ask
+from agent.terminal.doctor.finding import Finding, fault, hidden, ok, warning
+
+
+def status_of(socket: Path) -> dict[str, object] | Finding:
+    """Return the agent's status, or the finding that it does not answer."""
+    check = "agent.answer"
+    try:
+        return ask(socket, "status")
+    except AgentError as error:
+        if not socket.parent.exists() or "Permission denied" in str(error):
+            return hidden(check, f"{socket}: root and the group canteen-agent may ask it")
+        return fault(check, str(error), "sudo systemctl restart canteen-agent")
+
+
+def judge(status: Mapping[str, object]) -> Iterator[Finding]:
+    """Yield the findings about a status. Pure."""
+    yield ok("agent.answer", f"the agent answers; version {status.get('software')}")
+    for name, text in msgspec.convert(status["readers"], dict[str, str]).items():
+        if text.startswith("ready"):
+            yield ok("agent.reader", f"{name}: {text}")
+        else:
+            yield fault("agent.reader", f"{name}: {text}", "canteen-agent readers")
+    link = str(status["link"])
+    if link == "up":
+        yield ok("agent.link", "the link to the broker is up")
+    elif link.startswith("up, but"):
+        mend = "compare the broker's access list with docs/broker/acl, and restart the broker"
+        yield fault("agent.link", link, mend)
+    else:
+        yield warning("agent.link", link, "see broker.name, broker.port and broker.tls above")
+    if status["not_booked"] is not None:
+        mend = "look at the central: canteen-central incidents; systemctl status there"
+        yield fault("agent.booked", str(status["not_booked"]), mend)
+    else:
+        yield ok("agent.booked", f"{status['pending']} entries wait for the central")
+    if status["clock_fault"] is not None:
+        yield warning("agent.clock", str(status["clock_fault"]), "timedatectl status")
+    else:
+        yield ok("agent.clock", f"{status['clock']}, by {status['clock_source']}")

@@ -1,0 +1,52 @@
+"""Whether agent.toml and the secrets that systemd hands over are right."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from agent.errors import AgentError
+from agent.terminal.config import File, load_file, load_readers
+from agent.terminal.doctor.finding import Finding, fault, hidden, ok
+
+SECRETS = Path("/etc/canteen-agent")
+_CREDENTIAL = "credential:"
+
+
+def look_at_file(path: Path) -> Iterator[Finding]:
+    """Yield the findings about agent.toml. Secrets are not read."""
+    try:
+        load_file(path)
+        readers = load_readers(path)
+    except AgentError as error:
+        mend = f"sudo nano {path}  # then: sudo systemctl restart canteen-agent"
+        yield fault("configuration.file", str(error), mend)
+        return
+    names = ", ".join(reader.name for reader in readers)
+    yield ok("configuration.file", f"{path} is right; readers: {names}")
+
+
+def look_at_credentials(file: File, secrets: Path = SECRETS) -> Iterator[Finding]:
+    """Yield the findings about the files that the unit hands over (`LoadCredential`)."""
+    broker = file.broker
+    named = (file.card_key_file, broker.key_file, broker.password_file)
+    for name in named:
+        if name is not None and name.startswith(_CREDENTIAL):
+            yield _secret(secrets / name.removeprefix(_CREDENTIAL))
+
+
+def _secret(path: Path) -> Finding:
+    check = "credential.file"
+    mend = f"sudo install -m 600 -o root -g root FILE {path}"
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return fault(check, f"{path} is missing", mend)
+    except PermissionError:
+        return hidden(check, f"{path}: root may see it; run sudo canteen-agent doctor")
+    if status.st_size == 0:
+        return fault(check, f"{path} is empty", mend)
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        mode = f"{stat.S_IMODE(status.st_mode):04o}"
+        return fault(check, f"{path} has mode {mode}: others may read it", f"sudo chmod 600 {path}")
+    return ok(check, f"{path} is there, for its owner alone")

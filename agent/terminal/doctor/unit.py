@@ -1,0 +1,77 @@
+"""Whether systemd runs the agent, from what `systemctl show` prints."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from agent.terminal.doctor.finding import Finding, fault, hidden, ok, warning
+
+UNIT = "canteen-agent.service"
+SYSTEMCTL_S = 10.0
+RESTARTS_MAX = 3
+"""More restarts since the machine started are no accident."""
+_MEMBERS = "LoadState,ActiveState,SubState,Result,ExecMainStatus,NRestarts,UnitFileState"
+# Exit codes of the set-up (systemd.exec(5), "Process Exit Codes"), and what mends each.
+_SET_UP = {
+    "78": (
+        "the configuration is wrong",
+        "sudo canteen-agent doctor; journalctl -u canteen-agent -n 20",
+    ),
+    "203": ("the program is missing", "sudo apt-get install --reinstall canteen-agent"),
+    "216": ("a group of the unit is missing", "sudo systemd-sysusers"),
+    "217": ("the user canteen-agent is missing", "sudo systemd-sysusers"),
+    "243": ("a secret of the unit is missing", "sudo canteen-agent doctor  # see credential.file"),
+}
+
+
+def look_at_unit() -> Iterator[Finding]:
+    """Yield the findings about the unit."""
+    if shutil.which("systemctl") is None or not Path("/run/systemd/system").exists():
+        yield hidden("service.state", "systemd does not run on this machine")
+        return
+    command = ["systemctl", "show", UNIT, f"--property={_MEMBERS}"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=SYSTEMCTL_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        yield hidden("service.state", f"systemctl does not answer: {error}")
+        return
+    lines = (line.partition("=") for line in done.stdout.splitlines())
+    yield from judge({name: value for name, _, value in lines})
+
+
+def judge(shown: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield the findings about the members that `systemctl show` printed. Pure."""
+    state = shown.get("ActiveState", "")
+    if shown.get("LoadState") != "loaded":
+        mend = "sudo apt-get install canteen-agent"
+        yield fault("service.state", f"there is no unit {UNIT}", mend)
+        return
+    if state == "active":
+        yield _restarts(shown)
+    else:
+        yield _stopped(shown)
+    if shown.get("UnitFileState") in ("enabled", "static"):
+        yield ok("service.enabled", "the agent starts with the machine")
+    else:
+        seen = f"{UNIT} is {shown.get('UnitFileState') or 'not enabled'}"
+        yield fault("service.enabled", seen, f"sudo systemctl enable {UNIT}")
+
+
+def _restarts(shown: Mapping[str, str]) -> Finding:
+    restarts = shown.get("NRestarts", "0")
+    if restarts.isdigit() and int(restarts) > RESTARTS_MAX:
+        seen = f"{UNIT} runs, but was started {restarts} times again"
+        return warning("service.state", seen, "journalctl -u canteen-agent -p warning")
+    return ok("service.state", f"{UNIT} runs")
+
+
+def _stopped(shown: Mapping[str, str]) -> Finding:
+    code = shown.get("ExecMainStatus", "")
+    if shown.get("ActiveState") == "failed" and code in _SET_UP:
+        why, mend = _SET_UP[code]
+        return fault("service.state", f"{UNIT} failed with {code}: {why}", mend)
+    state = f"{shown.get('ActiveState')} ({shown.get('SubState')}, {shown.get('Result')})"
+    return fault("service.state", f"{UNIT} is {state}", f"sudo systemctl restart {UNIT}")

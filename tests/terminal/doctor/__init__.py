@@ -1,0 +1,1 @@
+"""Faults that are planted, and what the doctor says of each."""
