@@ -20,6 +20,7 @@ import msgspec
 from bench.chain import chain
 from bench.compare import compare
 from bench.measure import Row
+from bench.payments import payments
 from bench.process import backlog, block_device, start_memory_and_idling
 from bench.readers import readers
 from bench.screen import screen
@@ -62,6 +63,7 @@ MEASURES = {
     "chain": Measure(chain),
     "readers": Measure(readers),
     "screen": Measure(screen),
+    "payments": Measure(payments),
 }
 
 

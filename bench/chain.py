@@ -119,7 +119,7 @@ def credit_to_terminal(folder: Path) -> Row:
         terminal.wait_for_account("a-1")
         books = Books(town.central.db)
         seen = sqlite3.connect(f"file:{terminal.db}?mode=ro", uri=True)
-        hop = _Hop(broker.port)
+        hop = Hop(broker.port)
         took, floor = Series(), Series()
         source = random.Random(1)
         for n in range(CREDITS):
@@ -228,7 +228,7 @@ def light_us(card: VirtualCard) -> float:
     return (card.shown_ns[-1] - card.answered_ns[-1]) / 1_000
 
 
-class _Hop:
+class Hop:
     """One MQTT message through the broker back to its sender."""
 
     def __init__(self, port: int) -> None:

@@ -3,7 +3,8 @@
 It starts a mosquitto, the reference central, and two terminals of one school, each with its screen.
 One terminal reads contactless cards through pcscd and a virtual reader, the other reads 125 kHz
 tags through a pty. In the middle the broker stops while children eat and parents pay, and one agent
-is killed with kill -9. Six moments of the screens are kept as pictures.
+is killed with kill -9. A mother pays a notice on a phone-sized page, at a bank. Eight moments of
+the screens and of her page are kept as pictures.
 At the end it compares every balance on both sides. Exits with 0 if all are equal, else 1.
 """
 
@@ -23,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.domain.money import format_euro
+from demo.online import Online
 from demo.screens import Screens, settings
 from tests.parts.broker import Mosquitto
 from tests.parts.pcsc import Pcscd, VirtualCard
@@ -52,6 +54,8 @@ class Lunch:
         self.broker = stack.enter_context(Mosquitto(folder / "broker"))
         access = Access(self.broker.url)
         self.central = Central(folder / "central", access)
+        self.online = Online(self.central, self.screens, self.say)
+        self._stack = stack
         self.card = VirtualCard()
         stack.callback(self.card.take_away)
         self.pcscd = stack.enter_context(Pcscd(folder / "pcscd", self.card.port))
@@ -91,6 +95,7 @@ class Lunch:
         self.say("broker, central, readers are up; both terminals have 42 accounts")
         for terminal in (self.a, self.b):
             self.say(f"screen of {terminal.name}: {self.screens.open(terminal)}")
+        self.online.open(self._stack)
 
     def pay(self, accounts: list[str], euro: str, batch: str) -> None:
         for account in accounts:
@@ -136,6 +141,8 @@ class Lunch:
             lambda: self.eat_tags(TAGS[:8]),
             lambda: self.pay(["a-1002", "a-1030"], "10.00", "during"),
         )
+        self.online.pay(self.a)
+        self.online.pay_again()
         wait_for(lambda: self.a.pending() == 0, "the acknowledgement of all entries of t-a")
         self.say("[bold red]the broker stops[/]: children still eat, parents still pay")
         self.broker.stop()
@@ -144,6 +151,7 @@ class Lunch:
             lambda: self.eat_tags(TAGS[8:12]),
             lambda: self.pay(["a-1004", "a-1011", "a-1032"], "15.00", "outage"),
         )
+        self.online.pay_in_the_outage()
         self.screens.waiting(self.a, len(CONTACTLESS[6:]), "offline")
         self.say("[bold red]kill -9[/] of t-b's agent; it restarts without a network")
         assert self.b.process is not None
@@ -168,6 +176,7 @@ class Lunch:
 
     def end(self) -> None:
         """Undo a meal, hold a terminal's file for a while, and close a service."""
+        self.online.decide()
         (seq,) = self.a.rows("SELECT max(seq) FROM entry WHERE kind = 'meal'")[0]
         self.say("t-a  storno: " + run_agent("storno", "-c", self.a.config, str(seq)).strip())
         self.say("[bold red]another program holds t-b's file[/]: out of order")

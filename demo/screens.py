@@ -9,8 +9,8 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.parts.broker import free_port
-from tests.parts.browser import kept_browser, listens
-from tests.parts.process import AGENT, Process, wait_for
+from tests.parts.browser import kept_browser
+from tests.parts.process import AGENT, Process, listens, wait_for
 from tests.parts.town import Terminal
 
 SIZE = (800, 480)  # the display of 7 inches of a Raspberry Pi
@@ -66,6 +66,10 @@ class Screens:
         expect(page.locator("#answer")).not_to_be_empty(timeout=15_000)
         self._take(page, picture)
         return page.locator("#answer").inner_text()
+
+    def new_page(self) -> Page:
+        """Open an empty page in the browser."""
+        return self._browser.new_page()
 
     def _take(self, page: Page, picture: str) -> None:
         page.screenshot(path=self.pictures / f"{picture}.png")

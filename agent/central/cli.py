@@ -12,7 +12,15 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.central import cli_office, cli_roster
+from agent.central import (
+    cli_accounts,
+    cli_credits,
+    cli_office,
+    cli_payments,
+    cli_roster,
+    cli_settlements,
+    cli_web,
+)
 from agent.central.books import accounts as books_accounts
 from agent.central.books import entries, lists
 from agent.central.books.checks import require_whole
@@ -53,12 +61,24 @@ def cli(context: click.Context, db_path: Path) -> None:
 
 
 for _command in (
+    cli_accounts.arrears,
+    cli_accounts.export_hledger,
+    cli_accounts.meals,
+    cli_accounts.reprice_meals,
+    cli_accounts.statement,
+    cli_accounts.yearly,
+    cli_credits.import_credits,
+    cli_credits.takings,
     cli_office.card,
     cli_office.policy,
     cli_office.service,
     cli_office.terminals,
+    cli_payments.payments,
     cli_roster.export_roster,
     cli_roster.import_roster,
+    cli_settlements.reconcile,
+    cli_settlements.settlements,
+    cli_web.web,
 ):
     cli.add_command(_command)
 

@@ -17,6 +17,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("agent/central/books/",),
     "starlette": ("agent/screen/", "agent/central/web/"),
     "openpyxl": ("agent/central/office/roster_xlsx.py",),
+    "defusedxml": ("agent/central/payments/xml.py",),
     "tenacity": ("agent/readers/thread.py",),
 }
 _LIMIT = re.compile(r"[A-Z][A-Z0-9_]*_(?:MAX|MIN)")

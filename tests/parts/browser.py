@@ -1,6 +1,5 @@
 """Debian's Chromium, driven by Playwright, and the screen of a terminal as a process."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +8,7 @@ from playwright.sync_api import BrowserContext, Page, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from tests.parts.broker import free_port
-from tests.parts.process import AGENT, Process, require, wait_for
+from tests.parts.process import AGENT, Process, listens, require, wait_for
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -48,15 +47,6 @@ def screen_of(
     """Run the screen of the terminal with this state folder; yield its address."""
     with screen_process(state, folder, language, port) as (url, _):
         yield url
-
-
-def listens(port: int) -> bool:
-    """Return whether a program on this machine takes connections at a port."""
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except OSError:
-        return False
-    return True
 
 
 @contextmanager

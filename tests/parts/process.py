@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -33,6 +34,7 @@ def package_of(tool: str) -> str:
         "umount": "mount",
         "node": "nodejs",
         "chromium": "chromium",
+        "hledger": "hledger",
     }[tool]
 
 
@@ -53,6 +55,15 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 20) ->
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {seconds:.0f} s for: {what}")
         time.sleep(0.02)
+
+
+def listens(port: int) -> bool:
+    """Return whether a program on this machine takes connections at a port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 class Process:

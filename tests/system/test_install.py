@@ -21,6 +21,8 @@ UNIT = ROOT / "systemd" / "canteen-agent.service"
 WHEELS = ROOT / ".make" / "wheels"
 TERMINAL_ONLY = {"evdev", "pyscard", "pyserial"}
 CENTRAL_ONLY = {"defusedxml", "et_xmlfile", "openpyxl"}
+# Of the pages that a screen and a central serve.
+WEB = {"anyio", "babel", "h11", "idna", "jinja2", "markupsafe", "starlette", "uvicorn"}
 # The modules by which those packages are imported.
 TERMINAL_MODULES = ("evdev", "smartcard", "serial")
 CENTRAL_MODULES = ("defusedxml", "openpyxl")
@@ -115,7 +117,9 @@ def test_neither_product_installs_what_only_the_other_needs(
     terminal: Environment, central: Environment
 ) -> None:
     assert terminal.packages() - central.packages() == TERMINAL_ONLY
-    assert central.packages() - terminal.packages() == CENTRAL_ONLY
+    # Python before 3.13 needs typing_extensions for the web
+    more = central.packages() - terminal.packages() - {"typing_extensions"}
+    assert more == CENTRAL_ONLY | WEB
     for module in TERMINAL_MODULES:
         assert terminal.can_import(module) and not central.can_import(module)
     for module in CENTRAL_MODULES:
@@ -139,6 +143,31 @@ def test_a_central_starts_without_the_packages_of_a_terminal(
         with Process(command, tmp_path / "central.log") as process:
             wait_for(lambda: b'"online":true' in b"".join(listener.on("/state")), "its state")
             assert process.stop() == 0, process.output()
+
+
+def test_an_installed_central_shows_the_payers_page(central: Environment, tmp_path: Path) -> None:
+    """The wheel has its templates, words and styles."""
+    db, port = tmp_path / "central.db", free_port()
+    assert central.run("canteen-central", "--db", db, "init", "--town", "x").returncode == 0
+    db.with_name("central.db.payments.toml").write_text(
+        'name = "Borgofiorito"\ncreditor = "80012345678"\nsegregation = "47"\n'
+        'public_url = "https://mensa.example"\n',
+        encoding="utf-8",
+    )
+    program = str(central.program("canteen-central"))
+    command = [program, "--db", str(db), "web", "--port", str(port)]
+    with Process(command, tmp_path / "web.log"):
+        wait_for(lambda: _page_of(port), "the page")
+        assert "Numero dell&#39;avviso" in _page_of(port) and "/static/page.css" in _page_of(port)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/static/page.css", timeout=5) as style:
+            assert style.status == 200
+
+
+def test_a_web_server_without_its_extra_names_the_extra(
+    terminal: Environment, tmp_path: Path
+) -> None:
+    done = terminal.run("canteen-central", "--db", tmp_path / "central.db", "web")
+    assert done.returncode == 1 and "pip install 'canteen-agent[central]'" in done.stderr
 
 
 def test_a_terminal_starts_without_the_packages_of_a_central(

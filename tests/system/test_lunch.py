@@ -49,13 +49,15 @@ def test_the_demonstration_ends_with_equal_balances(lunch: Process) -> None:
     assert lunch.child.wait(200) == 0, lunch.output()
     output = lunch.output()
     assert output.rstrip().endswith("all equal")
+    assert "a mother pays 20.00" in output and "parked now: 0" in output
     assert "kill -9" in output and "the broker stops" in output
     counts = re.findall(r"PC/SC reader: (\d+), meals\s+recorded: (\d+)", output)[0]
     assert [int(count) for count in counts] == [19, 19]
     assert left_behind(folder) == []
     pictures = {path.stem for path in Path(folder, "pictures").glob("*.png")}
     assert pictures == {
-        "served", "already-served", "unknown-card", "offline", "out-of-order", "closing"
+        "served", "already-served", "unknown-card", "offline", "out-of-order", "closing",
+        "payer-notice", "payer-paid",
     }  # fmt: skip
     assert len(re.findall(r"screen of t-[ab]: http://127\.0\.0\.1:\d+/", output)) == 2
 

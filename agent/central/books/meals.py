@@ -41,6 +41,34 @@ class Meal(NamedTuple):
     given_back_cents: int
 
 
+class ChargedMeal(NamedTuple):
+    """A booked meal with a day. `counts` is false for one that was undone or given back."""
+
+    key: EntryKey
+    account: str
+    service: str
+    day: Day
+    cents: int
+    counts: bool
+
+
+def charged_since(books: Books, since: Day) -> list[ChargedMeal]:
+    """Return the booked meals of a day and later that do not wait for a price."""
+    rows = books.rows(
+        "SELECT m.terminal, m.epoch, m.seq, m.hash, m.account, m.service, m.true_day, m.cents,"
+        f" {STANDS} AND NOT EXISTS (SELECT 1 FROM posting p WHERE (p.terminal, p.epoch, p.seq,"
+        " p.hash) = (m.terminal, m.epoch, m.seq, m.hash) AND p.kind = 'double_meal')"
+        " FROM entry m WHERE m.true_day >= ? AND m.account IS NOT NULL AND m.service IS NOT NULL"
+        " AND m.kind IN ('meal', 'unknown_meal') AND m.cents IS NOT NULL"
+        " AND instr(m.reason, 'no_price') = 0 ORDER BY m.account, m.true_day",
+        (since,),
+    )
+    return [
+        ChargedMeal(EntryKey(*row[:4]), row[4], row[5], row[6], row[7], bool(row[8]))
+        for row in rows
+    ]
+
+
 def of_serving(books: Books, serving: Serving) -> list[Meal]:
     """Return the booked meals of a serving, the earliest first."""
     rows = books.rows(

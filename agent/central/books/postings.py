@@ -35,6 +35,24 @@ class Posting(NamedTuple):
     entry: EntryKey | None = None
 
 
+class HandPosting(NamedTuple):
+    """A credit that the office booked by the command credit."""
+
+    channel: str
+    external: str
+    at: Instant
+    cents: int
+
+
+class Takings(NamedTuple):
+    """What a channel booked of a kind in some time."""
+
+    channel: str
+    kind: str
+    number: int
+    amount_cents: int
+
+
 def post(books: Books, posting: Posting) -> None:
     """Add a posting and move its account's balance."""
     add(books, posting)
@@ -56,5 +74,44 @@ def add(books: Books, posting: Posting) -> None:
 
 def find_payment(books: Books, key: PaymentKey) -> Payment | None:
     """Return a payment that was booked, None if it was not."""
-    row = books.row("SELECT account, cents FROM posting WHERE channel = ? AND external = ?", key)
-    return Payment(row[0], row[1], key) if row else None
+    return next(iter(find_payments(books, key)), None)
+
+
+def by_hand(books: Books) -> list[HandPosting]:
+    """Return the top-ups that the office booked, and no door reported."""
+    rows = books.rows(
+        "SELECT channel, external, at, cents FROM posting WHERE kind = 'top_up' AND NOT EXISTS"
+        " (SELECT 1 FROM payment p WHERE p.channel = posting.channel"
+        " AND p.external = posting.external) ORDER BY n"
+    )
+    return [HandPosting(*row) for row in rows]
+
+
+def takings(books: Books, begin: Instant, end: Instant) -> list[Takings]:
+    """Return number and sum of what was booked in [`begin`, `end`), by channel and kind."""
+    rows = books.rows(
+        "SELECT channel, kind, count(*), sum(cents) FROM posting WHERE channel IS NOT NULL"
+        " AND at >= ? AND at < ? GROUP BY channel, kind ORDER BY channel, kind",
+        (begin, end),
+    )
+    return [Takings(*row) for row in rows]
+
+
+def of_prefix(books: Books, channel: str, prefix: str) -> list[Payment]:
+    """Return the payments of a channel whose id begins with a text."""
+    rows = books.rows(
+        "SELECT account, cents, external FROM posting WHERE channel = ? AND external >= ?"
+        " AND external < ? ORDER BY n",
+        (channel, prefix, prefix + chr(0x10FFFF)),
+    )
+    return [
+        Payment(account, cents, PaymentKey(channel, external)) for account, cents, external in rows
+    ]
+
+
+def find_payments(books: Books, key: PaymentKey) -> list[Payment]:
+    """Return the parts of a payment that was booked, several if it was split over accounts."""
+    rows = books.rows(
+        "SELECT account, cents FROM posting WHERE channel = ? AND external = ? ORDER BY n", key
+    )
+    return [Payment(account, cents, key) for account, cents in rows]

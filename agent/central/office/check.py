@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from agent.central.booking import HASH_REASON
-from agent.central.books import checks, town
+from agent.central.books import checks, payments, town
 from agent.central.books.checks import BrokenEpoch
 from agent.central.books.entries import BookedEntry
 from agent.central.books.file import Books
@@ -30,6 +30,7 @@ def check(books: Books) -> Iterator[str]:
     with books.reading():
         yield from _balances(books)
         yield from _postings(books)
+        yield from _payments(books)
         yield from _chains(books)
 
 
@@ -54,6 +55,17 @@ def _postings(books: Books) -> Iterator[str]:
         is_priced_later = Flag.NO_PRICE in sent.flags and sent.cents == 0
         if is_same_day and not is_priced_later and entry.cents != sent.cents:
             yield f"{_name(entry)}: {entry.cents} cents are booked, the terminal sent {sent.cents}"
+
+
+def _payments(books: Books) -> Iterator[str]:
+    """Compare each payment with its postings: a credited one has its cents, others have none."""
+    for payment, posted in payments.sums(books):
+        expected = payment.cents if payment.state == "credited" else None
+        if posted != expected:
+            yield (
+                f"payment {payment.n} of {payment.channel} is {payment.state} with {payment.cents}"
+                f" cents, its postings sum to {posted or 0}"
+            )
 
 
 def _chains(books: Books) -> Iterator[str]:

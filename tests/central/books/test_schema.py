@@ -1,11 +1,14 @@
 """What the tables themselves refuse."""
 
 import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from agent.central.books import incidents
 from agent.central.books.file import Books
+from agent.central.books.schema import APPLICATION_ID, MIGRATIONS
 from agent.domain.ledger import SEQ_MAX
 from tests.conftest import CARD
 from tests.parts.wire import Wire
@@ -51,3 +54,22 @@ def test_a_posting_has_a_known_kind(books: Books) -> None:
 def test_an_incident_needs_no_terminal(books: Books) -> None:
     incidents.add(books, incidents.Incident("at", "kind", "detail"))
     assert books.rows("SELECT terminal, epoch FROM incident")[0] == (None, None)
+
+
+def test_postings_of_an_older_schema_are_kept(tmp_path: Path) -> None:
+    """The migration that adds kinds writes the table again."""
+    path = tmp_path / "older.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as older:
+        for script in MIGRATIONS[:3]:
+            older.executescript(script)
+        older.executescript(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 3")
+        for kind in ("top_up", "refund"):
+            older.execute(POSTING, (kind,))
+    with closing(Books(path)) as books:
+        assert books.rows("SELECT n, account, kind FROM posting") == [
+            (1, "a", "top_up"),
+            (2, "a", "refund"),
+        ]
+        books.sql.execute(POSTING, ("voucher",))
+        with pytest.raises(sqlite3.IntegrityError, match="never"):
+            books.sql.execute("DELETE FROM posting")

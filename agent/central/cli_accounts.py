@@ -1,0 +1,96 @@
+"""The office's commands for what accounts hold: statements, a year, low balances, the export."""
+
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+
+from agent.central.books import statements, town
+from agent.central.command import now, open_books
+from agent.central.office.credit import require_account
+from agent.central.office.hledger import hledger_lines
+from agent.central.office.repricing import by_account, plan_repricing, reprice
+from agent.central.office.yearly import yearly as yearly_of
+from agent.console import Format, show_rows, table_format
+from agent.domain.money import parse_euro
+
+
+@click.command()
+@click.argument("account")
+@table_format
+@click.pass_obj
+def statement(db_path: Path, account: str, table_format: Format) -> None:
+    """List every movement of ACCOUNT with its kind, source and reason, and the balance after it."""
+    with open_books(db_path) as books:
+        require_account(books, account)
+        lines = statements.of_account(books, account)
+    rows = []
+    for line in lines:
+        members = line._asdict()
+        members["amount_cents"] = members.pop("cents")
+        del members["n"], members["account"]
+        rows.append(members)
+    show_rows(rows, table_format)
+
+
+@click.command()
+@click.argument("year", type=click.DateTime(["%Y"]))
+@table_format
+@click.pass_obj
+def yearly(db_path: Path, year: datetime, table_format: Format) -> None:
+    """List what was paid in YEAR for each account, less refunds, without vouchers and transfers."""
+    with open_books(db_path) as books:
+        rows = yearly_of(books, year.year, ZoneInfo(town.find(books).zone))
+    show_rows([row._asdict() for row in rows], table_format)
+
+
+@click.command()
+@click.argument("first", type=click.DateTime(["%Y-%m-%d"]))
+@click.argument("last", type=click.DateTime(["%Y-%m-%d"]), required=False)
+@table_format
+@click.pass_obj
+def meals(db_path: Path, first: datetime, last: datetime | None, table_format: Format) -> None:
+    """List meals of day FIRST, or to LAST, by site, service, class and dish, for the caterer."""
+    with open_books(db_path) as books:
+        rows = statements.meals_of_days(books, f"{first:%Y-%m-%d}", f"{last or first:%Y-%m-%d}")
+    show_rows([row._asdict() for row in rows], table_format)
+
+
+@click.command()
+@click.option("--below", default="0.00", show_default=True, help="In euro, as 10.00 or -5.00.")
+@table_format
+@click.pass_obj
+def arrears(db_path: Path, below: str, table_format: Format) -> None:
+    """List accounts with a low balance, as data for letters: one for each family, never a list."""
+    with open_books(db_path) as books:
+        rows = statements.below(books, parse_euro(below))
+    show_rows([row._asdict() for row in rows], table_format)
+
+
+@click.command("reprice")
+@click.argument("since", type=click.DateTime(["%Y-%m-%d"]))
+@click.option("--reason", required=True, help="Why, in the office's words.")
+@click.option("--dry-run", is_flag=True, help="Show the adjustments, and book nothing.")
+@table_format
+@click.pass_obj
+def reprice_meals(
+    db_path: Path, since: datetime, reason: str, dry_run: bool, table_format: Format
+) -> None:
+    """Adjust the meals of day SINCE and later to the prices that the roster has now."""
+    day = f"{since:%Y-%m-%d}"
+    with open_books(db_path) as books:
+        if dry_run:
+            credits = plan_repricing(books, day, reason)
+        else:
+            credits = reprice(books, day, reason, now())
+    show_rows([row._asdict() for row in by_account(credits)], table_format)
+
+
+@click.command("export-hledger")
+@click.pass_obj
+def export_hledger(db_path: Path) -> None:
+    """Print every movement in the form of hledger, with the balance after each."""
+    with open_books(db_path) as books, books.reading():
+        for line in hledger_lines(books, ZoneInfo(town.find(books).zone)):
+            click.echo(line)

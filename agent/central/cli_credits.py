@@ -1,0 +1,43 @@
+"""The office's commands for credits from a file, and for the totals of a day."""
+
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+
+from agent.central.books import town
+from agent.central.command import now, open_books
+from agent.central.office.credit_file import book_credits, plan_credits
+from agent.central.office.takings import takings as takings_of
+from agent.console import Format, show_rows, table_format
+from agent.domain.clock import day_of
+from agent.domain.money import format_euro
+
+
+@click.command("import-credits")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Show what would be booked, and book nothing.")
+@click.pass_obj
+def import_credits(db_path: Path, file: Path, dry_run: bool) -> None:
+    """Book credits, vouchers, transfers and refunds from a CSV or .xlsx FILE, each once."""
+    with open_books(db_path) as books:
+        plan = plan_credits(books, file) if dry_run else book_credits(books, file, now())
+    cents = sum(credit.payment.cents for credit in plan.new)
+    state = "would be booked" if dry_run else "booked"
+    click.echo(
+        f"{file}: {len(plan.new)} credits {state}, {format_euro(cents)} euro;"
+        f" {plan.booked_before} were booked before"
+    )
+
+
+@click.command()
+@click.argument("day", type=click.DateTime(["%Y-%m-%d"]), required=False)
+@table_format
+@click.pass_obj
+def takings(db_path: Path, day: datetime | None, table_format: Format) -> None:
+    """List what was booked on DAY by each channel, today if not given: a cash desk's close."""
+    with open_books(db_path) as books:
+        zone = ZoneInfo(town.find(books).zone)
+        rows = takings_of(books, f"{day:%Y-%m-%d}" if day else day_of(now(), zone), zone)
+    show_rows([row._asdict() for row in rows], table_format)

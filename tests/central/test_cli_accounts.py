@@ -1,0 +1,60 @@
+"""Statements, a year, low balances and the export, as the office uses them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.parts.process import ROOT
+from tests.parts.town import run_central
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    path = tmp_path / "central.db"
+    run_central("--db", path, "init", "--town", "borgofiorito")
+    hours = ("--opens", "12:00", "--closes", "14:15")
+    run_central("--db", path, "service", "primaria", "lunch", *hours)
+    run_central("--db", path, "import-roster", ROOT / "demo" / "borgofiorito.csv")
+    run_central("--db", path, "credit", "a-1001", "20.00", "--id", "1", "--reason", "cash")
+    run_central("--db", path, "credit", "--id", "2", "--", "a-1002", "-5.00")
+    return path
+
+
+def test_an_account_has_a_statement(db: Path) -> None:
+    (line,) = json.loads(run_central("--db", db, "statement", "a-1001", "--json"))
+    assert (line["kind"], line["channel"], line["reason"]) == ("top_up", "desk", "cash")
+    assert (line["amount_cents"], line["balance_cents"]) == (2_000, 2_000)
+    assert "does not exist" in run_central("--db", db, "statement", "a-9", code=1)
+
+
+def test_a_year_is_listed_for_the_tax_return(db: Path) -> None:
+    (line,) = json.loads(run_central("--db", db, "statement", "a-1001", "--json"))
+    rows = json.loads(run_central("--db", db, "yearly", line["at"][:4], "--json"))
+    assert [(row["account"], row["net_cents"]) for row in rows] == [
+        ("a-1001", 2_000),
+        ("a-1002", -500),
+    ]
+    assert json.loads(run_central("--db", db, "yearly", "2020", "--json")) == []
+
+
+def test_low_balances_are_listed(db: Path) -> None:
+    rows = json.loads(run_central("--db", db, "arrears", "--json"))
+    assert [(row["account"], row["balance_cents"]) for row in rows] == [("a-1002", -500)]
+    assert len(json.loads(run_central("--db", db, "arrears", "--below", "20.01", "--json"))) > 10
+
+
+def test_every_movement_is_exported(db: Path) -> None:
+    printed = run_central("--db", db, "export-hledger")
+    assert "accounts:a-1001  20.00 EUR = 20.00 EUR" in printed
+
+
+def test_a_repricing_without_meals_adjusts_nothing(db: Path) -> None:
+    words = ("reprice", "2026-01-01", "--reason", "new fares", "--json")
+    assert json.loads(run_central("--db", db, *words, "--dry-run")) == []
+    assert json.loads(run_central("--db", db, *words)) == []
+    assert "--reason" in run_central("--db", db, "reprice", "2026-01-01", code=2)
+
+
+def test_the_caterers_meals_are_counted(db: Path) -> None:
+    assert json.loads(run_central("--db", db, "meals", "2026-11-23", "2026-11-30", "--json")) == []
