@@ -57,9 +57,9 @@ class CounterWords(Words):
         self.engine.send_event(self._box(step), event)
 
     def storno(self, step: Step) -> None:
-        """The staff undo the newest meal, or one of the last entries, whatever its kind."""
+        """The staff undo one of the last entries, whatever its kind."""
         box = self._box(step)
-        seq = max(1, box.disk.end.seq - step.b % 4) if step.c % 2 else None
+        seq = max(1, box.disk.end.seq - step.b % 4)
         self.engine.send_event(box, Request(Storno(seq=seq)))
 
     def late(self, step: Step) -> None:
