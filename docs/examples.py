@@ -28,7 +28,7 @@ def texts() -> dict[Path, str]:
         wire.box.tap(CARD)
         wire.box.tap(UNKNOWN)
         wire.box.tap(CARD)
-        wire.box.ask("storno")
+        wire.box.ask("storno", seq=2)
         wire.box.ask("closing", trays=1)
         wire.settle()
         wire.pass_time(300_000)

@@ -176,9 +176,12 @@ class Status(Struct, frozen=True, forbid_unknown_fields=True, tag="status", tag_
 
 
 class Storno(Struct, frozen=True, forbid_unknown_fields=True, tag="storno", tag_field="do"):
-    """Undo the meal `seq` of an epoch, None for the present one; without `seq` the newest meal."""
+    """Undo the meal `seq` of an epoch, None for the present one.
 
-    seq: Seq | None = None
+    A meal is always named: after a lost answer the newest meal may be another child's.
+    """
+
+    seq: Seq
     epoch: Epoch | None = None
 
 

@@ -199,9 +199,9 @@ def terminal_incidents(config_path: Path, table_format: Format) -> None:
 
 @cli.command()
 @CONFIG
-@click.argument("seq", type=click.IntRange(1, SEQ_MAX), required=False)
-def storno(config_path: Path, seq: int | None) -> None:
-    """Undo meal SEQ of this terminal, or its newest meal."""
+@click.argument("seq", type=click.IntRange(1, SEQ_MAX))
+def storno(config_path: Path, seq: int) -> None:
+    """Undo the meal of entry SEQ of this terminal; `ledger` lists the entries."""
     answer = ask(load_places(config_path).control_socket, "storno", seq=seq)
     click.echo(
         f"undone: account {answer['account']}, {_euro(answer)} euro back (entry {answer['seq']})"

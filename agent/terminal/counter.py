@@ -48,8 +48,6 @@ from agent.store.rows import Holder, Incident, MealsWanted
 from agent.store.standing import newest_epoch, standing
 from agent.terminal.staff_lock import StaffLock
 
-UNDO_LOOKS_BACK = 50  # entries among which "the newest meal" is searched
-
 UNDO_SENTENCES = {
     UndoRefusal.NOT_A_MEAL: "is not a meal; only a meal can be undone",
     UndoRefusal.ALREADY_UNDONE: "was undone already",
@@ -126,7 +124,7 @@ class Counter:
         else:
             entry = _append(self.db, outcome)
             _log_tap(event, outcome, entry)
-        self.lock.tapped(facts.account, outcome.entry)
+        self.lock.tapped(facts)
         return _signal_of(entry), entry
 
     def _earlier(self, outcome: Outcome, moment: Moment) -> Entry | None:
@@ -156,16 +154,14 @@ class Counter:
                 extra=_fields(entry, "out of order"),
             )
 
-    def undo(self, seq: int | None, moment: Moment, *, epoch: str | None = None) -> Recorded:
-        """Record the storno of entry `seq`, None for the newest meal, and return it.
+    def undo(self, seq: int, moment: Moment, *, epoch: str | None = None) -> Recorded:
+        """Record the storno of entry `seq`, and return it.
 
         `epoch` is that of the entry, None for the present one. A meal that was undone before has
         its first storno: a request that is repeated after a lost answer undoes no other meal.
         Raise `AgentError` when it is refused.
         """
-        if seq is None:
-            epoch, seq = self._newest_meal()
-        elif epoch is None:
+        if epoch is None:
             epoch = newest_epoch(self.db)
         by = self.lock.person(moment)
         own = reads.entry(self.db, epoch, seq)
@@ -285,16 +281,6 @@ class Counter:
 
     def _today(self, moment: Moment) -> Day:
         return moment.day or day_of(moment.at, self.zone)
-
-    def _newest_meal(self) -> tuple[str, int]:
-        meals = [
-            (listed.epoch, listed.entry.seq)
-            for listed in reads.entries(self.db, newest=UNDO_LOOKS_BACK)
-            if listed.entry.kind in (Kind.MEAL, Kind.UNKNOWN_MEAL)
-        ]
-        if not meals:
-            raise AgentError("there is no meal to undo")
-        return meals[-1]
 
     def _late_service(self, late: LateMeal, moment: Moment) -> ServiceNow:
         """Return the service of a meal typed in later.

@@ -5,9 +5,9 @@ tapped last is recorded in each entry that the staff make. The time is monotonic
 neither locks nor unlocks. A restart locks.
 """
 
-from agent.domain.canteen import AccountRecord, Category
+from agent.domain.canteen import AccountStatus, CardStatus, Category
 from agent.domain.clock import Moment
-from agent.domain.ledger import Entry, RefusalReason
+from agent.domain.tap import Facts
 from agent.errors import AgentError
 
 UNLOCKED_MS = 180_000
@@ -26,11 +26,16 @@ class StaffLock:
         self._account: str | None = None
         self._until_ms = 0
 
-    def tapped(self, account: AccountRecord | None, entry: Entry) -> None:
-        """Note a tap. A staff card unlocks, with or without a meal, unless it is blocked."""
-        is_valid = entry.reason is not RefusalReason.BLOCKED
-        if account is not None and account.category is Category.STAFF and is_valid:
-            self._account, self._until_ms = account.id, entry.mono_ms + UNLOCKED_MS
+    def tapped(self, facts: Facts) -> None:
+        """Note a tap. An active staff card unlocks, with or without a meal.
+
+        The reason of a refusal does not tell: outside serving times it is the hour, for any card.
+        """
+        card, account = facts.card, facts.account
+        if card is None or card.status is not CardStatus.ACTIVE or account is None:
+            return
+        if account.category is Category.STAFF and account.status is AccountStatus.ACTIVE:
+            self._account, self._until_ms = account.id, facts.moment.mono_ms + UNLOCKED_MS
 
     def left_ms(self, moment: Moment) -> int | None:
         """Return for how long it is unlocked, 0 while locked, None where no card is needed."""

@@ -262,11 +262,19 @@ TERMINAL_BUGS = (
         "a refusal is recorded twice",
         Change(
             "agent/terminal/counter.py",
-            "        entry = _append(self.db, outcome)\n        _log_tap",
-            "        entry = _append(self.db, outcome)\n"
-            "        if entry.kind == 'refusal':\n"
+            "            entry = _append(self.db, outcome)\n            _log_tap",
             "            entry = _append(self.db, outcome)\n"
-            "        _log_tap",
+            "            if entry.kind == 'refusal':\n"
+            "                entry = _append(self.db, outcome)\n"
+            "            _log_tap",
+        ),
+    ),
+    Bug(
+        "a storno does not name the staff account that allowed it",
+        Change(
+            "agent/domain/tap.py",
+            "        by=by,\n        account=meal.account,",
+            "        account=meal.account,",
         ),
     ),
     Bug(

@@ -4,6 +4,7 @@ from agent.domain.card import CardId
 from agent.ops.control_messages import Closing, Meal, SetDay, Storno
 from agent.readers.events import CardPresented, CardUnreadable
 from agent.terminal.control import Request
+from tests.counter_invariants import STAFF
 from tests.simulation.parts import Box
 from tests.simulation.script import Step
 from tests.simulation.words import Words
@@ -57,9 +58,9 @@ class CounterWords(Words):
         self.engine.send_event(self._box(step), event)
 
     def storno(self, step: Step) -> None:
-        """The staff undo the newest meal, or one of the last entries, whatever its kind."""
+        """The staff undo one of the last entries, whatever its kind."""
         box = self._box(step)
-        seq = max(1, box.disk.end.seq - step.b % 4) if step.c % 2 else None
+        seq = max(1, box.disk.end.seq - step.b % 4)
         self.engine.send_event(box, Request(Storno(seq=seq)))
 
     def late(self, step: Step) -> None:
@@ -80,6 +81,14 @@ class CounterWords(Words):
     def closing(self, step: Step) -> None:
         """The staff close the service with the number of trays."""
         self.engine.send_event(self._box(step), Request(Closing(trays=step.b % 300)))
+
+    def staff_card(self, step: Step) -> None:
+        """A person of the staff taps, and then corrects, serves by name or closes."""
+        known = zip(self.office.cards, self.office.owners, strict=True)
+        cards = [card for card, owner in known if owner in STAFF]
+        if cards:
+            self._tap(self._box(step), cards[step.b % len(cards)])
+        (self.storno, self.by_name, self.late, self.closing)[step.c % 4](step)
 
     def wait(self, step: Step) -> None:
         """Time passes: from 10 ms to an hour, and after lunch to the next day's lunch."""

@@ -40,8 +40,9 @@ class Step(NamedTuple):
 # Word -> weight, for what happens in every town.
 EVERY_DAY = {
     "tap": 24.0, "double_tap": 2.0, "unreadable": 0.3, "storno": 4.0, "late": 0.6, "by_name": 0.6,
-    "closing": 0.2, "deliver": 30.0, "deliver_central": 30.0, "turn": 6.0, "turn_central": 6.0,
-    "wait": 6.0, "next_day": 1.5, "credit": 5.0, "credit_again": 0.6, "credit_taken_back": 0.5,
+    "closing": 0.2, "staff_card": 4.0, "deliver": 30.0, "deliver_central": 30.0, "turn": 6.0,
+    "turn_central": 6.0, "wait": 6.0, "next_day": 1.5, "credit": 5.0, "credit_again": 0.6,
+    "credit_taken_back": 0.5,
 }  # fmt: skip
 # Family -> its words and weights. Each run draws a factor for each family.
 FAULTS: dict[str, dict[str, float]] = {

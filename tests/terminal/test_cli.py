@@ -143,8 +143,12 @@ def test_a_storno_beyond_seq_max_is_refused_before_the_agent_is_asked(
 def test_a_storno_reports_what_was_undone(requests: list[Request], tmp_path: Path) -> None:
     output = run_agent("storno", "-c", tmp_path / "agent.toml", str(SEQ_MAX))
     assert output == "undone: account a-1, 3.66 euro back (entry 7)\n"
-    run_agent("storno", "-c", tmp_path / "agent.toml")
-    assert [request.ask for request in requests] == [Storno(seq=SEQ_MAX), Storno()]
+    assert [request.ask for request in requests] == [Storno(seq=SEQ_MAX)]
+
+
+def test_a_storno_names_its_meal(requests: list[Request], tmp_path: Path) -> None:
+    assert "SEQ" in run_agent("storno", "-c", tmp_path / "agent.toml", code=2)
+    assert requests == []
 
 
 def test_a_closing_counts_at_most_trays_max(requests: list[Request], tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_a_request_without_an_answer_is_abandoned_after_answer_wait_s(listen: Li
 
     path = listen(keep)
     began = time.monotonic()
-    answer = answer_to(path, line_of("storno"))
+    answer = answer_to(path, line_of("storno", seq=1))
     assert answer["error"] == f"nothing was done: no answer within {ANSWER_WAIT_S:.0f} s"
     assert time.monotonic() - began >= ANSWER_WAIT_S
     assert not requests[0].claim()

@@ -13,7 +13,7 @@ from agent.errors import AgentError, StoreError
 from agent.readers.events import CardPresented, CardUnreadable, Signal
 from agent.readers.presence import OUTAGE_MS_MAX
 from agent.store import writes
-from agent.terminal.counter import UNDO_LOOKS_BACK, Counter, LateMeal
+from agent.terminal.counter import Counter, LateMeal
 from agent.terminal.staff_lock import StaffLock
 from tests.conftest import CARD, OTHER_CARD
 from tests.parts.wire import KEY, SITE, TODAY, ZONE, Wire
@@ -112,7 +112,7 @@ def test_no_log_line_of_a_tap_or_storno_holds_an_amount(
     """Paid, exempt and on credit look the same, also in the log."""
     caplog.set_level(logging.DEBUG)
     tap(wire, counter, CARD)
-    counter.undo(None, wire.box.moment())
+    counter.undo(1, wire.box.moment())
     text = logged(caplog)
     assert "storno of entry 1: account a-1" in text
     assert not any(word in text for word in ("cents", "euro", "366", "3.66", "3,66"))
@@ -143,19 +143,6 @@ def test_unanswered_taps_are_recorded_all_or_none(wire: Wire, counter: Counter) 
 
 
 # Requests of the staff
-
-
-def test_the_newest_meal_is_searched_among_so_many_entries(wire: Wire, counter: Counter) -> None:
-    tap(wire, counter)
-    phone = CardUnreadable(reader="counter", fault="random", sentence="a phone", tap=1)
-    for _ in range(UNDO_LOOKS_BACK - 1):
-        counter.tap(phone, wire.box.moment())
-    assert counter.undo(None, wire.box.moment()).entry.reverses is not None
-    wire.box.handle(CardPresented(reader="counter", card=parse_card_id(CARD), tap=1))
-    for _ in range(UNDO_LOOKS_BACK):
-        counter.tap(phone, wire.box.moment())
-    with pytest.raises(AgentError, match="there is no meal to undo"):
-        counter.undo(None, wire.box.moment())
 
 
 def test_a_late_meal_has_its_true_day(wire: Wire, counter: Counter) -> None:

@@ -24,7 +24,7 @@ def test_a_class_tells_who_has_eaten(wire: Wire) -> None:
         ("a-1", True),
         ("a-2", False),
     ]
-    wire.box.ask("storno")
+    wire.box.ask("storno", seq=1)
     eaters = wire.box.ask("class", **{"class": "1A"})["eaters"]
     assert isinstance(eaters, list) and not any(eater.get("eaten") for eater in eaters)
 

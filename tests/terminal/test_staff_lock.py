@@ -8,7 +8,7 @@ from agent.central.books import accounts
 from agent.central.books.accounts import Account
 from agent.central.office.cards import block_card
 from agent.domain.card import card_token, parse_card_id
-from agent.domain.ledger import Kind
+from agent.domain.ledger import Kind, RefusalReason
 from agent.readers.events import Signal
 from agent.terminal.staff_lock import UNLOCKED_MS
 from tests.conftest import CARD
@@ -119,3 +119,13 @@ def test_the_person_is_in_the_centrals_books(locked: Wire) -> None:
         "SELECT kind, body ->> '$.by' FROM entry ORDER BY seq"
     ).fetchall()
     assert rows == [("meal", None), ("meal", None), (Kind.STORNO.value, "cook")]
+
+
+def test_a_blocked_staff_card_unlocks_nothing_outside_serving_times_either(locked: Wire) -> None:
+    """The reason of that refusal is the hour, and not the card."""
+    block_card(locked.central.books, card_token(KEY, parse_card_id(STAFF_CARD)))
+    locked.settle()
+    locked.clock.pass_ms(18 * 3_600_000)
+    assert locked.box.tap(STAFF_CARD) is Signal.REFUSED
+    assert locked.box.entries()[-1].reason is RefusalReason.NO_SERVICE
+    assert locked.box.ask("credit", account="a-1")["locked"]

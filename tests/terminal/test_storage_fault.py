@@ -291,7 +291,7 @@ def test_a_damaged_own_entry_replaces_the_file(wire: Wire, event: str) -> None:
     if event == "a tap":
         assert tap(wire, CARD) is Signal.OUT_OF_ORDER
     else:
-        request = Request(Storno())
+        request = Request(Storno(seq=1))
         turn(wire, request)
         assert "out of order" in str(request.answers.get_nowait()["error"])
     wire.clock.pass_ms(REOPEN_MS_MAX)
