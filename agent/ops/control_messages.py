@@ -57,11 +57,13 @@ class Tap(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Counters(Struct, frozen=True, kw_only=True):
     """The standing meals of a service and day at this terminal.
 
-    `classes` and `dishes` count pupils; `others` are staff, guests and unknown cards.
+    `classes` and `dishes` count pupils; `others` are staff, guests and unknown cards. `name` is the
+    service's name, None where the central sent none.
     """
 
     day: str | None
     service: str | None
+    name: str | None = None
     total: int
     others: int
     classes: dict[str, int]

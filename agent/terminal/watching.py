@@ -141,7 +141,7 @@ class Watching:
         for number, line in enumerate(listed, start=1):
             if (tap := self._take(db, line)) is not None and len(listed) - number < TAPS_KEPT_MAX:
                 yield Tapped(number=self._next(), tap=tap)
-        counters = self._count()
+        counters = self._count(db)
         if counters != self._counters:
             self._counters = counters
             yield Counted(number=self._next(), counters=counters)
@@ -191,9 +191,10 @@ class Watching:
                 return self._taps[at]
         return None
 
-    def _count(self) -> Counters:
+    def _count(self, db: Database) -> Counters:
         if self._service is None:
             return _NO_COUNTERS
+        names = {record.id: record.name for record in reads.services(db)}
         eaten = self._meals.values()
         classes = Counter(meal.group for meal in eaten if meal.is_pupil and meal.group)
         dishes = Counter(meal.dish for meal in eaten if meal.dish)
@@ -201,6 +202,7 @@ class Watching:
         return Counters(
             day=self._service.day,
             service=self._service.service,
+            name=names.get(self._service.service or ""),
             total=len(eaten),
             others=len(eaten) - pupils,
             classes=dict(sorted(classes.items())),

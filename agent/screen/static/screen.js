@@ -197,7 +197,7 @@ function pairs(id, values) {
 function count(counters) {
   at("total").textContent = counters.total;
   const isToday = !counters.day || counters.day === today;
-  at("service").textContent = [counters.service, isToday ? "" : inWords(counters.day)].filter(Boolean).join(", ");
+  at("service").textContent = [counters.name || counters.service, isToday ? "" : inWords(counters.day)].filter(Boolean).join(", ");
   pairs("classes", counters.classes);
   pairs("dishes", counters.dishes);
 }
