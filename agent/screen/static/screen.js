@@ -54,6 +54,7 @@ let refusal = "";           // why the terminal does not let this page watch
 let lasting = 0;
 let armed = null;           // the undo button that waits for its second touch
 let arming = 0;
+let lifting = 0;            // of the finger that armed it
 let today = "";             // as the terminal knows it
 let stream = null;
 let beat = 0;
@@ -167,7 +168,8 @@ function arm(button, question, byFinger) {
   clearTimeout(arming);
   arming = setTimeout(disarm, ARMED_MS);
   button.ariaDisabled = String(byFinger);
-  setTimeout(() => { button.ariaDisabled = "false"; }, FINGER_MS);
+  clearTimeout(lifting);
+  lifting = setTimeout(() => { button.ariaDisabled = "false"; }, FINGER_MS);
   legend();
 }
 
