@@ -161,7 +161,7 @@ function undoButton(tap) {
 }
 
 function arm(button, question, byFinger) {
-  if (armed) { armed.textContent = text("Undo"); armed.parentNode.dataset.armed = ""; }
+  if (armed) { armed.textContent = text("Undo"); armed.parentNode.dataset.armed = ""; armed.ariaDisabled = "false"; }
   armed = button;
   button.parentNode.dataset.armed = "true";
   button.textContent = question;
