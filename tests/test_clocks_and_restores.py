@@ -177,7 +177,7 @@ def test_17_a_storno_on_a_restored_sd_card_undoes_the_meal_of_its_own_chain(
         wire.clock.pass_ms(DAY_MS if n else 0)
         box.tap(CARD)
         wire.settle()
-        box.ask("storno")
+        box.ask("storno", seq=box.entries()[-1].seq)
         wire.settle()
         wire.disconnect()
         put_image(box, tmp_path / "image.db")
