@@ -9,6 +9,7 @@ from agent.central.office.terminals import new_generation, order
 from agent.domain.clock import ClockTrust
 from agent.domain.ledger import Flag
 from agent.readers.events import Signal
+from agent.store import reads
 from agent.store.standing import standing
 from agent.sync.session import CONFIRM_EVERY_MS, HEARTBEAT_MS
 from agent.terminal.brakes import EPOCH_EVERY_MS
@@ -117,7 +118,7 @@ def test_16_a_wrong_day_from_the_staff_gives_nobody_a_second_meal(wire: Wire) ->
         assert box.tap(OTHER_CARD) is Signal.ALREADY_SERVED
     enter_day(box, "2026-11-25")
     late = box.ask("meal", account="a-1", day="2026-11-24")
-    assert late["error"] == "no meal for account a-1: already served"
+    assert late["error"] == "no meal for account a-1: already served on 2026-11-24"
     enter_day(box, "2026-11-24")
     assert sum(entry.kind == "meal" for entry in box.entries()) == 2
 
@@ -176,8 +177,9 @@ def test_17_a_storno_on_a_restored_sd_card_undoes_the_meal_of_its_own_chain(
     for n in range(2):
         wire.clock.pass_ms(DAY_MS if n else 0)
         box.tap(CARD)
+        (meal,) = reads.entries(box.db, newest=1)
         wire.settle()
-        box.ask("storno", seq=box.entries()[-1].seq)
+        assert "error" not in box.ask("storno", epoch=meal.epoch, seq=meal.entry.seq)
         wire.settle()
         wire.disconnect()
         put_image(box, tmp_path / "image.db")
