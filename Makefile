@@ -133,6 +133,7 @@ traces: setup ## record tests/traces/ again from the simulated readers
 lock: ## resolve requirements/*.lock again (needs uv)
 	$(COMPILE) requirements/build.in -o requirements/build.lock
 	$(COMPILE) --extra terminal --extra screen --extra central --extra dev pyproject.toml -o requirements/dev.lock
+	$(COMPILE) -c requirements/dev.lock --extra terminal --extra screen pyproject.toml -o requirements/terminal.lock
 	$(COMPILE) requirements/brokers.in -o requirements/brokers.lock
 	$(COMPILE) requirements/fuzz.in -o requirements/fuzz.lock
 	cd tests/brokers && npm install --package-lock-only --omit-lockfile-registry-resolved \

@@ -2,6 +2,7 @@
 
     make test-debian13                    both commands, both users
     make test-debian13 ONLY="demo"        one command; also "test", "root", "tester", "demo root"
+    make test-debian12 ONLY="install root"    packaging/install-venv.sh, which is for Debian 12
 
 It needs root, debootstrap, systemd-nspawn, git, and this machine's package mirror. The minimal
 root stays in .make/debian, so a second run starts at once. Each user gets a fresh copy of it.
@@ -14,7 +15,7 @@ import sys
 from tests.debian13 import host
 from tests.debian13.machine import USER, MachineError, Release, Result
 
-COMMANDS = {"demo": "make demo", "test": "make test"}
+COMMANDS = {"demo": "make demo", "test": "make test", "install": "packaging/try-venv.sh"}
 USERS = ("root", USER)
 RELEASES = ("bookworm", "trixie")
 
@@ -31,7 +32,7 @@ def main(codename: str, only: list[str]) -> int:
     if packages := host.missing_packages():
         print(f"missing on this machine: apt-get install {' '.join(packages)}")
         return 1
-    commands = [word for word in COMMANDS if word in only] or list(COMMANDS)
+    commands = [word for word in COMMANDS if word in only] or ["demo", "test"]
     users = [user for user in USERS if user in only] or list(USERS)
     release = Release(codename)
     results: list[Result] = []
