@@ -12,7 +12,7 @@ PRINTED := schemas examples vectors rules readers bound commands configuration c
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url
 
-.PHONY: help setup demo pictures test check docs figures sim sim-replay sim-bite crash rot bench \
+.PHONY: help setup demo play pictures test check docs figures sim sim-replay sim-bite crash rot bench \
 	bench-compare deb test-debian12 test-debian13 test-brokers fuzz traces lock clean
 
 help: ## list these commands
@@ -48,8 +48,12 @@ $(VENV)/.installed: requirements/build.lock requirements/dev.lock pyproject.toml
 demo: setup ## play one lunch with real parts, from card to central and back (a minute)
 	@$(BIN)/python -m demo.lunch
 
-pictures: setup ## play that lunch, and put its pictures of the screen into docs/operate/screen
+play: setup ## a town to play with in a browser: cards, a wallet, and plugs to pull (Ctrl-C ends it)
+	@$(BIN)/python -m demo.play
+
+pictures: setup ## play that lunch and that town, and put their pictures into docs
 	@$(BIN)/python -m demo.lunch --pictures docs/operate/screen
+	@$(BIN)/python -m demo.play_picture docs/start/play.png
 
 test: setup check ## run all checks, all tests in random order, and a minute of new seeds
 	@$(BIN)/python -m tests.halves

@@ -13,7 +13,7 @@ INTO=/opt/canteen-agent
 export DEBIAN_FRONTEND=noninteractive
 # The compiler is for pyscard and evdev, which have no Linux wheels.
 apt-get install -y -qq --no-install-recommends python3-venv python3-dev gcc libc6-dev swig \
-    pkg-config libpcsclite-dev pcscd udev kmod >/dev/null
+    pkg-config libpcsclite-dev pcscd systemd udev kmod >/dev/null
 
 # The wheels are built apart, so that nothing that only builds is left on the terminal.
 build=$(mktemp -d)

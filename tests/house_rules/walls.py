@@ -15,7 +15,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     "sqlite3": ("agent/sqlite_file.py", "agent/store/", "agent/central/books/"),
     "sqlite_utils": ("agent/store/", "agent/central/books/lists.py"),
     "sqlalchemy": ("agent/central/books/",),
-    "starlette": ("agent/screen/", "agent/central/web/"),
+    "starlette": ("agent/screen/", "agent/central/web/", "demo/"),
     "openpyxl": ("agent/central/office/roster_xlsx.py",),
     "defusedxml": ("agent/central/payments/xml.py",),
     "tenacity": ("agent/readers/thread.py",),

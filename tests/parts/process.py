@@ -66,6 +66,18 @@ def listens(port: int) -> bool:
     return True
 
 
+def clock_of(time: str) -> list[str]:
+    """Return a command prefix under which a process sees another wall clock.
+
+    It names faketime's library. The command faketime would stay between the test and the agent, and
+    a kill would not reach the agent.
+    """
+    command = [require("faketime"), "-f", time, "sh", "-c", "echo $LD_PRELOAD"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    library = done.stdout.strip()
+    return ["env", f"LD_PRELOAD={library}", f"FAKETIME={time}", "FAKETIME_DONT_FAKE_MONOTONIC=1"]
+
+
 class Process:
     """A child in a process group of its own. `log` receives stdout and stderr.
 

@@ -91,7 +91,7 @@ class Central:
     def serve_lunch_all_day(self) -> None:
         """Make lunch last from midnight to midnight, so a test may run at any hour."""
         hours = ("--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567")
-        self.office("service", SITE, "lunch", *hours)
+        self.office("service", SITE, "lunch", "--name", "Pranzo", *hours)
 
     def start(self) -> None:
         command: list[str | Path] = [CENTRAL, "--db", self.db, "serve"]

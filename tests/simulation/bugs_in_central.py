@@ -77,8 +77,9 @@ CENTRAL_BUGS = (
         ),
         Change(
             "agent/central/office/credit.py",
-            "kind, at, reason, payment.key)",
-            "kind, at, reason, payment.key._replace(external=str(books.sql.total_changes)))",
+            "new.kind, at, new.reason, payment.key)",
+            "new.kind, at, new.reason,"
+            " payment.key._replace(external=str(books.sql.total_changes)))",
         ),
     ),
     Bug(

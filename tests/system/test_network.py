@@ -5,7 +5,6 @@ Each test ends with the invariants of tests/invariants.py on the real files.
 
 import os
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 
 from tests.parts.broker import Mosquitto
 from tests.parts.canteen import Canteen, canteen
-from tests.parts.process import require, wait_for
+from tests.parts.process import clock_of, require, wait_for
 from tests.parts.proxy import Proxy
 
 KBIT_100 = 12_500  # bytes a second
@@ -104,18 +103,6 @@ def test_both_sides_end_equal_after_repeated_kills(broker: Mosquitto, town: Cant
     wait_for(lambda: town.all_equal("a-1"), "equal balances", 30)
     town.stop()
     town.check()
-
-
-def clock_of(time: str) -> list[str]:
-    """Return a command prefix under which a process sees another wall clock.
-
-    It names faketime's library. The command faketime would stay between the test and the agent, and
-    a kill would not reach the agent.
-    """
-    command = [require("faketime"), "-f", time, "sh", "-c", "echo $LD_PRELOAD"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-    library = done.stdout.strip()
-    return ["env", f"LD_PRELOAD={library}", f"FAKETIME={time}", "FAKETIME_DONT_FAKE_MONOTONIC=1"]
 
 
 def test_an_agent_without_a_network_and_with_a_1970_clock_serves_and_recovers(
