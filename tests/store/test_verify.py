@@ -69,7 +69,7 @@ def test_a_balance_that_is_not_the_sum_of_the_entries_is_reported(disk: Disk) ->
 def test_a_deep_look_beside_a_busy_writer_reports_no_damage(tmp_path: Path) -> None:
     path = tmp_path / "t.db"
     with writing(path):
-        looks = [list(verify_deep(path)) for _ in range(60)]
+        looks = [list(verify_deep(path)) for _ in range(20)]
     # On a busy machine the log may begin again during each of its tries.
     assert all("changes while it is read" in line for look in looks for line in look)
     assert [] in looks
