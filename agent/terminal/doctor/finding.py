@@ -9,6 +9,7 @@ CHECKS = {
     "agent.clock": "what contradicts the agent's clock",
     "agent.link": "what the agent says of its link to the broker",
     "agent.reader": "what the agent says of each reader",
+    "agent.version": "whether the agent runs the version that is installed",
     "broker.certificate": "when the own certificate ends",
     "broker.name": "whether the broker's name has an address",
     "broker.port": "whether the broker's port takes a connection",

@@ -1,6 +1,7 @@
 """All looks in the order in which a person would take them. A look that fails stops no other."""
 
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -40,7 +41,7 @@ def look(config_path: Path, devices: Sequence[Device]) -> Iterator[Finding]:
     if isinstance(status, Finding):
         yield status
     else:
-        yield from judge(status)
+        yield from judge(status, version("canteen-agent"))
 
 
 def _with_secrets(table: BrokerTable) -> BrokerTable:

@@ -21,9 +21,15 @@ def status_of(socket: Path) -> dict[str, object] | Finding:
         return fault(check, str(error), "sudo systemctl restart canteen-agent")
 
 
-def judge(status: Mapping[str, object]) -> Iterator[Finding]:
-    """Yield the findings about a status. Pure."""
-    yield ok("agent.answer", f"the agent answers; version {status.get('software')}")
+def judge(status: Mapping[str, object], installed: str) -> Iterator[Finding]:
+    """Yield the findings about a status. `installed` is this program's version. Pure."""
+    yield ok("agent.answer", "the agent answers")
+    running = str(status["software"])
+    if running == installed:
+        yield ok("agent.version", f"the agent runs version {running}, which is installed")
+    else:
+        seen = f"the agent runs version {running}, and {installed} is installed"
+        yield warning("agent.version", seen, "sudo systemctl restart canteen-agent")
     for name, text in msgspec.convert(status["readers"], dict[str, str]).items():
         if text.startswith("ready"):
             yield ok("agent.reader", f"{name}: {text}")

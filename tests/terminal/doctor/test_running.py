@@ -10,12 +10,12 @@ from tests.parts.wire import Wire
 
 
 def found(status: dict[str, object]) -> dict[str, Finding]:
-    return {finding.id: finding for finding in judge(status)}
+    return {finding.id: finding for finding in judge(status, "test")}
 
 
 def test_a_terminal_that_works_is_well(wire: Wire) -> None:
     status = wire.box.ask("status") | {"readers": {"counter": "ready"}}
-    levels = {finding.id: finding.level for finding in judge(status)}
+    levels = {finding.id: finding.level for finding in judge(status, "test")}
     assert set(levels.values()) == {Level.OK}
 
 
@@ -23,6 +23,7 @@ def test_a_terminal_that_works_is_well(wire: Wire) -> None:
     ("change", "check", "level"),
     [
         ({"readers": {"counter": "down since 12:00: unplugged"}}, "agent.reader", Level.FAULT),
+        ({"software": "0.0.9"}, "agent.version", Level.WARNING),
         ({"link": "up, but the broker denies entries"}, "agent.link", Level.FAULT),
         ({"link": "down since 12:00: no route"}, "agent.link", Level.WARNING),
         ({"not_booked": "nothing booked since 12:00"}, "agent.booked", Level.FAULT),
