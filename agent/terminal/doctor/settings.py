@@ -1,6 +1,7 @@
 """Whether agent.toml and the secrets that systemd hands over are right."""
 
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from agent.terminal.config import File, load_file, load_readers
 from agent.terminal.doctor.finding import Finding, fault, hidden, ok
 
 SECRETS = Path("/etc/canteen-agent")
+USER = "canteen-agent"
 _CREDENTIAL = "credential:"
 
 
@@ -22,8 +24,26 @@ def look_at_file(path: Path) -> Iterator[Finding]:
         mend = f"sudo nano {path}  # then: sudo systemctl restart canteen-agent"
         yield fault("configuration.file", str(error), mend)
         return
+    if not _agent_may_read(path):
+        seen = f"{path}: the user {USER} may not read it"
+        yield fault("configuration.file", seen, f"sudo chmod 644 {path}")
+        return
     names = ", ".join(reader.name for reader in readers)
     yield ok("configuration.file", f"{path} is right; readers: {names}")
+
+
+def _agent_may_read(path: Path) -> bool:
+    """Return whether the unit's user may read a file, as far as its mode says."""
+    status = os.stat(path)
+    try:
+        user = pwd.getpwnam(USER)
+    except KeyError:
+        return True  # no such user: an agent that somebody runs by hand
+    if status.st_uid == user.pw_uid:
+        return bool(status.st_mode & stat.S_IRUSR)
+    if status.st_gid == user.pw_gid:
+        return bool(status.st_mode & stat.S_IRGRP)
+    return bool(status.st_mode & stat.S_IROTH)
 
 
 def look_at_credentials(file: File, secrets: Path = SECRETS) -> Iterator[Finding]:

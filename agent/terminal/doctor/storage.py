@@ -11,8 +11,8 @@ from agent.store.reserve import LEFT_BYTES, Reserve
 from agent.store.verify import verify
 from agent.store.viewing import view
 from agent.terminal.doctor.finding import Finding, fault, hidden, ok, warning
+from agent.terminal.doctor.settings import USER
 
-USER = "canteen-agent"
 _IN_MEMORY = frozenset({"tmpfs", "ramfs", "overlay"})
 DIFFERENCES_SHOWN = 3
 
