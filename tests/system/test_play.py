@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from demo.play_picture import playing, row
@@ -50,6 +51,8 @@ def test_every_click_goes_through_the_real_parts(
     row(page, 1, "pay")
     expect(euros).to_have_text(["6.34", "6.34", "6.34"])
     expect(way).to_have_text("equal")
+
+    assert [rule["id"] for rule in Axe().run(page).response["violations"]] == []
 
     page.click("button:has-text('network of t-b: on')")
     row(page, 2, "t-b")
