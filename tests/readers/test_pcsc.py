@@ -298,9 +298,9 @@ def test_five_hundred_taps_leave_no_context_behind(tmp_path: Path) -> None:
             for card, uid in zip(bench.cards, uids, strict=True):
                 card.present(uid)
             for card, uid in zip(bench.cards, uids, strict=True):
-                bench.wait_for_light(card, uid)
+                bench.hold_until_light(card, uid)
             before = descriptors(bench) if n == 4 else before
-        assert [len(bench.taps(name)) for name in names] == [72] * len(names)
+        assert [len(set(bench.taps(name))) for name in names] == [72] * len(names)
         assert descriptors(bench) <= before
 
 

@@ -37,9 +37,7 @@ def tap_until_debited(page: Page, child: int) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_every_click_goes_through_the_real_parts(
-    town: tuple[Process, Page], tmp_path: Path
-) -> None:
+def test_every_click_goes_through_the_real_parts(town: tuple[Process, Page]) -> None:
     process, page = town
     page.set_default_timeout(30_000)
     expect.set_options(timeout=30_000)
