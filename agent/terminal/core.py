@@ -165,7 +165,10 @@ class Terminal:
             yield from self._fail(error, event, reading)
 
     def take_fault(self, error: StoreError, reading: Reading) -> list[Effect]:
-        """Take a fault of the file that a reader of it met between two turns."""
+        """Take a fault of the file, or a damaged record, that was met between two turns."""
+        if isinstance(error, RecordError):
+            self._working().replication.drop_record(error, self.moment(reading))
+            return []
         return self._fail(error, None, reading)
 
     def handle(self, event: Event, moment: Moment) -> list[Effect]:
@@ -266,15 +269,10 @@ class Terminal:
             raise
         lock = StaffLock(is_needed=setup.needs_staff_card)
         counter = Counter(db, setup.zone, setup.card_key, self._time, lock, self._started_ms)
-        self._ledger = _Ledger(
-            db,
-            counter,
-            replication,
-            Housekeeping(db, setup.zone),
-            Backlog(db, self.outages, replication),
-            Requests(counter, Lookups(counter), self._time, self.status),
-            wrong_times,
-        )
+        backlog = Backlog(db, self.outages, replication)
+        requests = Requests(counter, Lookups(counter), self._time, self.status)
+        keeping = Housekeeping(db, setup.zone)
+        self._ledger = _Ledger(db, counter, replication, keeping, backlog, requests, wrong_times)
         self._damage = None
 
     def _working(self) -> _Ledger:

@@ -195,8 +195,7 @@ class App:
             request.answer(**msgspec.to_builtins(snapshot))
         except StoreError as error:
             request.answer(error=f"out of order: {error}")
-            for effect in self._terminal.take_fault(error, reading):
-                self._perform(effect)
+            self._take_fault(error, reading)
 
     def _send_news(self, reading: Reading) -> None:
         """Send what is new to the watchers, after the lights."""
@@ -208,8 +207,15 @@ class App:
             for news in self._watching.news(moment):
                 self._watchers.send(msgspec.json.encode(news) + b"\n")
         except StoreError as error:
-            for effect in self._terminal.take_fault(error, reading):
-                self._perform(effect)
+            self._take_fault(error, reading)
+
+    def _take_fault(self, error: StoreError, reading: Reading) -> None:
+        try:
+            effects = self._terminal.take_fault(error, reading)
+        except StoreError as failed:  # the damaged record could not be deleted
+            effects = self._terminal.take_fault(failed, reading)
+        for effect in effects:
+            self._perform(effect)
 
     def _log_start(self) -> None:
         config = self._config
@@ -237,8 +243,7 @@ class App:
                 for piece in itertools.islice(pieces(db, mirror.at), 1):
                     mirror.put(piece)
             except StoreError as error:
-                for effect in self._terminal.take_fault(error, self._reading()):
-                    self._perform(effect)
+                self._take_fault(error, self._reading())
 
     def _perform(self, effect: Effect) -> None:
         match effect:

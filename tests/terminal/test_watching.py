@@ -7,6 +7,7 @@ import pytest
 
 from agent.domain.clock import Moment
 from agent.domain.ledger import RefusalReason
+from agent.errors import RecordError
 from agent.ops.control_messages import (
     Changed,
     Counted,
@@ -16,12 +17,13 @@ from agent.ops.control_messages import (
     Tapped,
     Word,
 )
-from agent.readers.events import ReaderDown, ReaderUp
+from agent.readers.events import ReaderDown, ReaderUp, Signal
 from agent.terminal.watching import (
     _WORDS,
     CONDITION_EVERY_MS,
     LOOK_BACK_ENTRIES,
     TAPS_KEPT_MAX,
+    UNWATCHED_EVERY_MS,
     Watching,
 )
 from tests.conftest import CARD, OTHER_CARD
@@ -180,3 +182,21 @@ def test_a_fault_has_its_code_its_reader_and_since_when_it_lasts(
     assert snapshot(wire, watching).condition.faults == [fault]
     turn(ReaderUp(reader="counter", location="/dev/ttyUSB0"))
     assert snapshot(wire, watching).condition.faults == []
+
+
+@pytest.mark.parametrize("is_watched", [True, False])
+def test_a_damaged_rule_that_a_page_needs_puts_no_terminal_out_of_order(
+    wire: Wire, *, is_watched: bool
+) -> None:
+    """It is deleted and requested again, as after a tap that needs it."""
+    wire.box.db.sql.execute("PRAGMA ignore_check_constraints = ON")
+    wire.box.db.sql.execute("UPDATE record SET body = 'no record' WHERE kind = 'policy'")
+    wire.box.restart()
+    watching, core = Watching(wire.box.core), wire.box.core
+    wire.clock.pass_ms(UNWATCHED_EVERY_MS)
+    look = watching.snapshot if is_watched else watching.look
+    with pytest.raises(RecordError) as raised:
+        look(moment(wire))
+    assert core.take_fault(raised.value, wire.box.reading()) == [] and core.fault is None
+    look(moment(wire))
+    assert wire.box.tap(CARD) is Signal.SERVED
