@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tarfile
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -49,7 +50,7 @@ def parts(config_path: Path, devices: Callable[[], list[Device]]) -> list[Part]:
         Part("doctor.json", lambda: _doctor(config_path, devices())),
         Part("status.json", lambda: _status(config_path)),
         Part("incidents.json", lambda: _incidents(config_path)),
-        Part("agent.toml", lambda: withheld(config_path.read_text(encoding="utf-8"))),
+        Part("agent.toml.json", lambda: withheld(config_path.read_text(encoding="utf-8"))),
         Part("units.txt", lambda: _printed("systemctl", "status", "--no-pager", "-n", "0", *UNITS)),
         Part("journal-this-boot.txt", lambda: _printed(*printed, "-b", "0")),
         Part("journal-last-boot.txt", lambda: _printed(*printed, "-b", "-1")),
@@ -77,12 +78,25 @@ def bundle(files: list[Part]) -> Iterator[bytes]:
 
 
 def withheld(toml: str) -> str:
-    """Return agent.toml without the values that name a person or belong to a password. Pure."""
-    lines = []
-    for line in toml.splitlines():
-        key = line.partition("=")[0].strip()
-        lines.append(f'{key} = "(withheld)"' if key in _WITHHELD else line.partition("#")[0])
-    return "\n".join(lines) + "\n"
+    """Return agent.toml as JSON, without values that name a person or belong to a password.
+
+    It is parsed, since TOML has many ways to write a key; so comments are gone, too. Raise
+    `ValueError` for a text that is no TOML: then nothing of it is sent. Pure.
+    """
+    return json.dumps(_withheld(tomllib.loads(toml)), indent=1)
+
+
+def _withheld(value: object) -> object:
+    match value:
+        case dict():
+            return {
+                key: "(withheld)" if key in _WITHHELD else _withheld(inner)
+                for key, inner in value.items()
+            }
+        case list():
+            return [_withheld(inner) for inner in value]
+        case _:
+            return value if isinstance(value, str | int | float) else str(value)
 
 
 def _made(part: Part) -> str:

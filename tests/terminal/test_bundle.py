@@ -79,7 +79,7 @@ def test_a_bundle_has_no_child_no_person_and_no_secret(config: Path, tmp_path: P
         forbidden += [card_token(KEY, card), card.uid.hex(), card.uid.hex(":"), card.uid.hex(" ")]
     lowered = text.lower()
     assert [word for word in forbidden if word.lower() in lowered] == []
-    assert 'town = "borgofiorito"' in files["canteen-bundle/agent.toml"]
+    assert '"town": "borgofiorito"' in files["canteen-bundle/agent.toml.json"]
 
 
 def test_a_bundle_has_the_doctors_findings_and_a_reason_for_what_is_missing(config: Path) -> None:
@@ -121,6 +121,21 @@ def test_a_part_has_at_most_part_bytes_max_and_its_end() -> None:
     assert len(text) == PART_BYTES_MAX and text.endswith("xend")
 
 
-def test_values_that_name_a_person_and_comments_are_withheld() -> None:
-    toml = 'url = "mqtt://h" # ask Anna\n  username = "anna"\nhelp="Anna"\n'
-    assert withheld(toml) == 'url = "mqtt://h" \nusername = "(withheld)"\nhelp = "(withheld)"\n'
+@pytest.mark.parametrize(
+    "toml",
+    [
+        '[broker]\nurl = "mqtt://h" # ask Anna\n  username = "anna"',
+        '[broker]\nurl = "mqtt://h"\n"username" = "anna"',
+        'broker = { url = "mqtt://h", username = "anna" }',
+        'broker.url = "mqtt://h"\nbroker.username = """an\nna"""',
+    ],
+)
+def test_values_that_name_a_person_and_comments_are_withheld(toml: str) -> None:
+    broker = {"url": "mqtt://h", "username": "(withheld)"}
+    assert json.loads(withheld(toml)) == {"broker": broker}
+
+
+def test_nothing_of_a_text_that_is_no_toml_is_sent() -> None:
+    *_, archive = bundle([Part("agent.toml.json", lambda: withheld('help = "Anna'))])
+    text = files_of(archive)["canteen-bundle/agent.toml.json"]
+    assert text.startswith("not made: ") and "Anna" not in text

@@ -13,7 +13,7 @@ from agent.store.viewing import view
 from agent.terminal.doctor.finding import Finding, fault, hidden, ok, warning
 from agent.terminal.doctor.settings import USER
 
-_IN_MEMORY = frozenset({"tmpfs", "ramfs", "overlay"})
+_IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 DIFFERENCES_SHOWN = 3
 
 
@@ -30,7 +30,7 @@ def look_at_storage(database: Path) -> Iterator[Finding]:
         yield hidden("storage.folder", f"{folder}: root and {USER} may see it")
         return
     yield _owner(folder, status)
-    yield _medium(folder)
+    yield look_at_medium(folder)
     yield from _space(folder, Reserve(database))
     yield _ledger(database)
 
@@ -46,7 +46,8 @@ def _owner(folder: Path, status: os.stat_result) -> Finding:
     return ok("storage.folder", f"{folder} is there, and the agent's own")
 
 
-def _medium(folder: Path, mounts: Path = Path("/proc/mounts")) -> Finding:
+def look_at_medium(folder: Path, mounts: Path = Path("/proc/mounts")) -> Finding:
+    """Return whether a folder is on a disk, by the machine's table of mounts."""
     try:
         lines = [line.split() for line in mounts.read_text(encoding="utf-8").splitlines()]
     except OSError as error:
@@ -58,6 +59,10 @@ def _medium(folder: Path, mounts: Path = Path("/proc/mounts")) -> Finding:
     if kind in _IN_MEMORY:
         seen = f"{folder} is in memory ({kind} at {point}): a power cut takes every meal"
         return fault("storage.medium", seen, "write a folder on a disk as state_dir in agent.toml")
+    if kind == "overlay":
+        seen = f"{folder} is on an overlay at {point}: what is written there may be in memory"
+        mend = "write a folder on a partition of its own as state_dir in agent.toml"
+        return warning("storage.medium", seen, mend)
     return ok("storage.medium", f"{folder} is on {kind}")
 
 

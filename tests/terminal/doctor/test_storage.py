@@ -11,7 +11,7 @@ from agent.store import writes
 from agent.store.database import Database
 from agent.store.reserve import LEFT_BYTES
 from agent.terminal.doctor.finding import Finding, Level
-from agent.terminal.doctor.storage import look_at_storage
+from agent.terminal.doctor.storage import look_at_medium, look_at_storage
 from tests.parts.disks import fill, run_again_as_namespace_root, tmpfs_at
 
 
@@ -29,8 +29,9 @@ def database(tmp_path: Path) -> Path:
 
 def test_a_good_ledger_is_well_and_is_not_touched(database: Path) -> None:
     before = {path.name: path.read_bytes() for path in database.parent.iterdir()}
-    finding = findings_of(database)["storage.database"]
-    assert finding.level is Level.OK, finding
+    found = findings_of(database)
+    assert found["storage.database"].level is Level.OK, found
+    assert "a reserve for about 0 taps" in found["storage.space"].seen
     assert {path.name: path.read_bytes() for path in database.parent.iterdir()} == before
 
 
@@ -77,3 +78,13 @@ def test_a_full_disk_and_used_up_inodes_are_faults(
         for n in range(2):
             (folder / str(n)).touch()
         assert findings_of(folder / "terminal.db")["storage.inodes"].level is Level.FAULT
+
+
+def test_a_folder_on_an_overlay_is_a_warning_and_no_fault(tmp_path: Path) -> None:
+    """Its upper layer may be in memory, as with a read-only root, or on a disk."""
+    mounts = tmp_path / "mounts"
+    mounts.write_text("overlay / overlay rw 0 0\n")
+    finding = look_at_medium(tmp_path, mounts)
+    assert finding.level is Level.WARNING and "may be in memory" in finding.seen
+    mounts.write_text(f"overlay / overlay rw 0 0\n/dev/sda1 {tmp_path} ext4 rw 0 0\n")
+    assert look_at_medium(tmp_path, mounts).level is Level.OK
