@@ -7,7 +7,8 @@ import contextlib
 import os
 from pathlib import Path
 
-PROC = Path("/proc")
+from agent.file_locks import PROC, locks_on, program
+
 # Of pseudo-terminals (Linux, Documentation/admin-guide/devices.txt). Each mount has its own.
 _TERMINAL_MAJORS = range(136, 144)
 
@@ -19,8 +20,8 @@ def users_of(port: str, proc: Path = PROC) -> list[str]:
     """
     target = os.path.realpath(port)
     pids = {pid for pid in _pids(proc) if _has_open(proc / str(pid), target)}
-    pids |= _lockers(proc, target)
-    return [f"{_name(proc, pid)} (pid {pid})" for pid in sorted(pids - {os.getpid()})]
+    pids |= {lock.pid for lock in locks_on(target, proc)}
+    return [program(pid, proc) for pid in sorted(pids - {0, os.getpid()})]
 
 
 def _pids(proc: Path) -> list[int]:
@@ -48,24 +49,3 @@ def _is_same(file: os.stat_result, other: os.stat_result) -> bool:
     if os.major(other.st_rdev) in _TERMINAL_MAJORS:
         return os.path.samestat(file, other)
     return file.st_rdev == other.st_rdev
-
-
-def _lockers(proc: Path, target: str) -> set[int]:
-    """Return who holds a lock, from lines as in `1: FLOCK ADVISORY WRITE 7 00:05:131 0 EOF`."""
-    try:
-        device = os.stat(target)
-        lines = (proc / "locks").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return set()
-    major, minor = os.major(device.st_dev), os.minor(device.st_dev)
-    file = f"{major:02x}:{minor:02x}:{device.st_ino}"
-    fields = [line.split() for line in lines]
-    return {int(words[4]) for words in fields if words[5:6] == [file] and words[4].isdigit()}
-
-
-def _name(proc: Path, pid: int) -> str:
-    try:
-        name = (proc / str(pid) / "comm").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return "a program"
-    return "".join(letter for letter in name if letter.isprintable())
