@@ -11,7 +11,7 @@ from agent.domain.tap import Facts
 from agent.errors import AgentError
 
 UNLOCKED_MS = 180_000
-"""A correction takes seconds, a paper list of a class some minutes: a further tap goes on."""
+"""A correction takes seconds, a paper list of a class some minutes: another tap prolongs it."""
 
 
 class LockedError(AgentError):
