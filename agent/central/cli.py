@@ -15,6 +15,7 @@ import msgspec
 from agent.central import (
     cli_accounts,
     cli_credits,
+    cli_enrol,
     cli_office,
     cli_payments,
     cli_roster,
@@ -27,7 +28,13 @@ from agent.central.books.checks import require_whole
 from agent.central.books.file import Books
 from agent.central.books.postings import Payment, PaymentKey
 from agent.central.books.town import Town, initialise
-from agent.central.command import checked_id, checked_zone, now, open_books
+from agent.central.command import (
+    authority_folder,
+    checked_id,
+    checked_zone,
+    now,
+    open_books,
+)
 from agent.central.office.card_key import card_key_path, create_card_key
 from agent.central.office.check import check as check_books
 from agent.central.office.credit import credit as book_credit
@@ -69,6 +76,9 @@ for _command in (
     cli_accounts.yearly,
     cli_credits.import_credits,
     cli_credits.takings,
+    cli_enrol.broker_config,
+    cli_enrol.ca,
+    cli_enrol.enrol,
     cli_office.card,
     cli_office.policy,
     cli_office.service,
@@ -130,7 +140,13 @@ def serve(
     username: str | None,
     password_file: Path | None,
 ) -> None:
-    """Book what terminals send, and send them changes, until stopped by a signal."""
+    """Book what terminals send, and send them changes, until stopped by a signal.
+
+    Over mqtts without --ca, --certificate and --key it uses those of canteen-central ca init.
+    """
+    own = authority_folder(db_path)
+    if broker.startswith("mqtts:") and not (ca or certificate or key) and own.is_dir():
+        ca, certificate, key = own / "ca.crt", own / "central.pem", own / "central.pem"
     link = Broker(
         url=broker,
         ca_file=ca,

@@ -35,7 +35,7 @@ def _run(program: Path, *words: str | Path, code: int) -> str:
 class Access:
     """How a town reaches its broker.
 
-    `pki` is a folder of certificates from docs/broker/certificates.sh. Without it there is no TLS.
+    `pki` is a folder of certificates (`tests/parts/certificates.py`). Without it there is no TLS.
     """
 
     url: str
