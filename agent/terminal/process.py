@@ -25,6 +25,7 @@ from agent.errors import AgentError, StoreError
 from agent.ops.clock import boot_id, read_clock
 from agent.ops.control_messages import Watch
 from agent.ops.notify import Notifier
+from agent.ops.temperature import temperature_c
 from agent.readers.events import CardPresented, CardUnreadable, Show
 from agent.readers.open import reader_thread
 from agent.readers.presence import RecentTaps
@@ -132,6 +133,7 @@ class App:
             spread=random.random,
             epoch_bits=new_epoch_bits,
             open_ledger=self._open_ledger,
+            temperature_c=temperature_c,
         )
 
     def _open_ledger(self, known_damage: str | None) -> Database:

@@ -197,6 +197,7 @@ class Box:
             spread=lambda: 0.0,
             epoch_bits=self._bits,
             open_ledger=self._open_ledger,
+            temperature_c=lambda: 47,
         )
 
     def ledger_file(self) -> LedgerFile:
