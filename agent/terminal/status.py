@@ -111,7 +111,11 @@ def state_without_file(reason: str, outages: Outages) -> TerminalState:
 def with_machine(
     state: TerminalState, outages: Outages, time: Timekeeper, moment: Moment
 ) -> TerminalState:
-    """Return a `state` with what is known without the file: time, readers and link."""
+    """Return a `state` with what is known without the file: time, readers and link.
+
+    A reader that has not reported yet is no fault: else each start would be a line at the central.
+    """
+    unreported = outages.unreported()
     return msgspec.structs.replace(
         state,
         at=moment.at,
@@ -119,6 +123,7 @@ def with_machine(
         clock_fault=time.fault or None,
         readers=outages.reader_words(),
         link_fault=outages.link_fault(),
+        faults=[fault for fault in state.faults if fault.subject not in unreported],
     )
 
 

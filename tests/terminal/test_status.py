@@ -106,6 +106,11 @@ def test_the_state_message_names_each_fault_with_its_id_and_words(wire: Wire) ->
     assert decode(effect.payload, TerminalState).faults == []
 
 
+def test_a_reader_that_has_not_reported_since_the_start_is_no_fault_yet(wire: Wire) -> None:
+    state = newest_state(wire)
+    assert (state.readers, state.faults) == ({"counter": "down"}, [])
+
+
 def test_a_fault_of_the_mirror_is_sent_when_it_begins_and_when_it_ends(wire: Wire) -> None:
     report_reader(wire)
     wire.box.core.mirror = "no space left"
