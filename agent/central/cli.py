@@ -1,6 +1,6 @@
 """The command line of the central, `canteen-central`: one function a subcommand.
 
-`--db` names the central's database. The office's commands are in `cli_office` and `cli_roster`.
+`--db` names the central's database. The office's commands are in the files `cli_*`.
 """
 
 import logging
@@ -19,6 +19,7 @@ from agent.central import (
     cli_payments,
     cli_roster,
     cli_settlements,
+    cli_terminals,
     cli_web,
 )
 from agent.central.books import accounts as books_accounts
@@ -72,12 +73,12 @@ for _command in (
     cli_office.card,
     cli_office.policy,
     cli_office.service,
-    cli_office.terminals,
     cli_payments.payments,
     cli_roster.export_roster,
     cli_roster.import_roster,
     cli_settlements.reconcile,
     cli_settlements.settlements,
+    cli_terminals.terminals,
     cli_web.web,
 ):
     cli.add_command(_command)
