@@ -49,6 +49,7 @@ ZONE = ZoneInfo("Europe/Rome")
 KEY = bytes(range(32))
 NOON = datetime(2026, 11, 23, 11, 5, tzinfo=UTC)  # five past twelve in the town
 TODAY = "2026-11-23"
+USER = "1000 maria"  # whose program asks a terminal
 
 
 POLICY = PolicyRecord(
@@ -250,7 +251,7 @@ class Box:
 
     def ask(self, do: str, **arguments: object) -> dict[str, object]:
         try:
-            request = Request(parse_ask(do, arguments))
+            request = Request(parse_ask(do, arguments), USER)
         except AgentError as error:
             return {"error": str(error)}  # as the control socket does
         self.handle(request)
