@@ -120,9 +120,9 @@ class Exchange:
                     yield DropLink()
                     return
                 self._fault = ""
+                self._note_contact(topic, at)
                 yield Acknowledge(receipt)
                 yield from answers
-                self._note_contact(topic, at)
                 yield from self._push_after_booking(at)
             case None:
                 yield from self._look(at)

@@ -88,7 +88,7 @@ class Setup:
     spread: Callable[[], float]
     epoch_bits: Callable[[], str]
     open_ledger: Callable[[str | None], Database]
-    temperature_c: Callable[[], int | None] = lambda: None
+    machine: Callable[[], status.Machine] = status.Machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,7 +385,7 @@ class Terminal:
         self._state_ms = moment.mono_ms
         ledger = self._working()
         broken = faults(status_of(self.status(moment)), self.outages)
-        parts = ledger.backlog.fault(), ledger.housekeeping.disk, broken
+        parts = ledger.backlog.fault(), ledger.housekeeping.disk.fault, broken
         return self._publish_state(status.state(ledger.db, *parts), moment)
 
     def _publish_state(self, state: TerminalState, moment: Moment) -> Publish:
@@ -394,7 +394,7 @@ class Terminal:
             status.with_machine(state, self.outages, self._time, moment),
             software=self._setup.software,
             mirror=self.mirror,
-            temperature_c=self._setup.temperature_c(),
+            **self._setup.machine()._asdict(),
         )
         topic = self._topics.of(self._setup.terminal, Leaf.STATE)
         return Publish(topic=topic, payload=encode(state), retain=True)

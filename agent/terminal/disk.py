@@ -44,13 +44,6 @@ class Disk:
         was, self._was_fault = self._was_fault, bool(self.fault)
         return was != self._was_fault
 
-    def free_mb(self) -> int | None:
-        """Return what is free in millions of bytes, None where the disk does not answer."""
-        try:
-            return free_bytes(self._folder) // 1_000_000
-        except OSError:
-            return None
-
     def words(self) -> str:
         """Return what is free and in reserve, or what is wrong, for `status`."""
         if self.fault:

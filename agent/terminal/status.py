@@ -3,6 +3,8 @@
 `cli.py` prints them.
 """
 
+from typing import NamedTuple
+
 import msgspec
 
 from agent.domain.clock import Moment
@@ -14,9 +16,15 @@ from agent.sync.messages import StateFault, TerminalState, encode
 from agent.sync.topics import Leaf, Topics
 from agent.terminal.backlog import Backlog, NotBooked
 from agent.terminal.control import Answer
-from agent.terminal.disk import Disk
 from agent.terminal.faults import FILE, Fault, reader_faults
 from agent.terminal.outages import Outages
+
+
+class Machine(NamedTuple):
+    """What is known of the machine: degrees Celsius, and millions of bytes free for the ledger."""
+
+    temperature_c: int | None = None
+    disk_free_mb: int | None = None
 
 
 def summary(
@@ -79,7 +87,7 @@ def status(
 
 
 def state(
-    db: Database, not_booked: NotBooked | None, disk: Disk, faults: dict[Fault, str]
+    db: Database, not_booked: NotBooked | None, disk_fault: str, faults: dict[Fault, str]
 ) -> TerminalState:
     """Return what the file adds to the `state` message, and the faults."""
     own = standing(db)
@@ -94,8 +102,7 @@ def state(
         incidents=kept["incident"],
         wrong_times=kept["wrong_time"],
         wiped=own.is_wiped,
-        disk_free_mb=disk.free_mb(),
-        disk_fault=disk.fault or None,
+        disk_fault=disk_fault or None,
         not_booked_since=not_booked.since if not_booked is not None else None,
         not_booked_reason=not_booked.reason if not_booked is not None else None,
         faults=_state_faults(faults),

@@ -42,6 +42,7 @@ from agent.terminal.core import Setup
 from agent.terminal.core import Terminal as Core
 from agent.terminal.events import Effect, Event
 from agent.terminal.export import write_export
+from agent.terminal.status import Machine
 
 TOWN = "borgofiorito"
 SITE = "primaria"
@@ -198,7 +199,7 @@ class Box:
             spread=lambda: 0.0,
             epoch_bits=self._bits,
             open_ledger=self._open_ledger,
-            temperature_c=lambda: 47,
+            machine=lambda: Machine(temperature_c=47, disk_free_mb=24_310),
         )
 
     def ledger_file(self) -> LedgerFile:

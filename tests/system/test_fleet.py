@@ -1,5 +1,6 @@
 """What a town's technician sees of a terminal with a fault, silent, and back: on a real broker."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +41,8 @@ def test_a_fault_a_silence_and_both_ends_have_a_line_each_and_lunch_without_it_a
 ) -> None:
     (terminal,), (reader,) = town.terminals, town.lines
     town.tap(0)
+    listed = json.loads(town.central.office("terminals", "--json"))
+    assert listed[0]["condition"] == "ok" and listed[0]["disk_free_mb"] > 0
     reader.unplug()
     wait_for_line(town, "reader counter: down: ")
     reader.plug()
