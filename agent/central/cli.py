@@ -1,12 +1,12 @@
 """The command line of the central, `canteen-central`: one function a subcommand.
 
-`--db` names the central's database. The office's commands are in `cli_office` and `cli_roster`.
+`--db` names the central's database. The office's commands are in the files `cli_*`.
 """
 
 import logging
 import secrets
 import sys
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 
 import click
@@ -20,6 +20,7 @@ from agent.central import (
     cli_payments,
     cli_roster,
     cli_settlements,
+    cli_terminals,
     cli_web,
 )
 from agent.central.books import accounts as books_accounts
@@ -32,6 +33,7 @@ from agent.central.command import (
     authority_folder,
     checked_id,
     checked_zone,
+    needs_extra,
     now,
     open_books,
 )
@@ -82,12 +84,12 @@ for _command in (
     cli_office.card,
     cli_office.policy,
     cli_office.service,
-    cli_office.terminals,
     cli_payments.payments,
     cli_roster.export_roster,
     cli_roster.import_roster,
     cli_settlements.reconcile,
     cli_settlements.settlements,
+    cli_terminals.terminals,
     cli_web.web,
 ):
     cli.add_command(_command)
@@ -130,6 +132,12 @@ def init(db_path: Path, town: str, zone: str) -> None:
 @click.option(
     "--password-file", type=click.Path(path_type=Path), help="The file with its password."
 )
+@click.option(
+    "--metrics",
+    "metrics_port",
+    type=click.IntRange(1024, 65_535),
+    help="Answer Prometheus at this port of 127.0.0.1.",
+)
 @click.pass_obj
 def serve(
     db_path: Path,
@@ -139,6 +147,7 @@ def serve(
     key: Path | None,
     username: str | None,
     password_file: Path | None,
+    metrics_port: int | None,
 ) -> None:
     """Book what terminals send, and send them changes, until stopped by a signal.
 
@@ -157,7 +166,16 @@ def serve(
     )
     with open_books(db_path) as books, sole_server(db_path):
         require_whole(books)
-        serve_central(books, link, now=now)
+        with _metrics(db_path, metrics_port):
+            serve_central(books, link, now=now)
+
+
+def _metrics(db_path: Path, port: int | None) -> AbstractContextManager[None]:
+    if port is None:
+        return nullcontext()
+    with needs_extra("--metrics"):
+        from agent.central.metrics import exported
+    return exported(db_path, port, now)
 
 
 @cli.command("import-ledger")

@@ -25,10 +25,12 @@ from agent.errors import AgentError, StoreError
 from agent.ops.clock import boot_id, read_clock
 from agent.ops.control_messages import Watch
 from agent.ops.notify import Notifier
+from agent.ops.temperature import temperature_c
 from agent.readers.events import CardPresented, CardUnreadable, Show
 from agent.readers.open import reader_thread
 from agent.readers.presence import RecentTaps
 from agent.store.database import Database
+from agent.store.disk_space import free_bytes
 from agent.store.recovery import LedgerFile
 from agent.store.viewing import LOCK_NAME
 from agent.sync.events import Acknowledge, DropLink, Publish
@@ -42,7 +44,7 @@ from agent.terminal.events import Effect, Event
 from agent.terminal.export import pieces, write_export
 from agent.terminal.inbox import Inbox
 from agent.terminal.mirror import Mirror
-from agent.terminal.status import last_will
+from agent.terminal.status import Machine, last_will
 from agent.terminal.watching import Watching
 
 IDLE_MS_MAX = 1_000
@@ -135,7 +137,15 @@ class App:
             spread=random.random,
             epoch_bits=new_epoch_bits,
             open_ledger=self._open_ledger,
+            machine=self._machine,
         )
+
+    def _machine(self) -> Machine:
+        try:
+            free_mb = free_bytes(self._config.state_dir) // 1_000_000
+        except OSError:
+            free_mb = None  # the folder is not there yet, or its medium is not
+        return Machine(temperature_c(), free_mb)
 
     def _open_ledger(self, known_damage: str | None) -> Database:
         """Open the terminal's file.
