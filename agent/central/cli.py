@@ -6,7 +6,7 @@
 import logging
 import secrets
 import sys
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 
 import click
@@ -38,7 +38,7 @@ from agent.central.server import serve as serve_central
 from agent.central.sole_server import sole_server
 from agent.console import Format, run_command, show_rows, table_format
 from agent.domain.money import format_euro, parse_euro
-from agent.errors import AgentError
+from agent.errors import AgentError, CentralError
 from agent.ops import journal
 from agent.sync.broker import Broker
 from agent.sync.ledger_file import read_export
@@ -121,6 +121,12 @@ def init(db_path: Path, town: str, zone: str) -> None:
 @click.option(
     "--password-file", type=click.Path(path_type=Path), help="The file with its password."
 )
+@click.option(
+    "--metrics",
+    "metrics_port",
+    type=click.IntRange(1024, 65_535),
+    help="Answer Prometheus at this port of 127.0.0.1.",
+)
 @click.pass_obj
 def serve(
     db_path: Path,
@@ -130,6 +136,7 @@ def serve(
     key: Path | None,
     username: str | None,
     password_file: Path | None,
+    metrics_port: int | None,
 ) -> None:
     """Book what terminals send, and send them changes, until stopped by a signal."""
     link = Broker(
@@ -142,7 +149,21 @@ def serve(
     )
     with open_books(db_path) as books, sole_server(db_path):
         require_whole(books)
-        serve_central(books, link, now=now)
+        with _metrics(db_path, metrics_port):
+            serve_central(books, link, now=now)
+
+
+def _metrics(db_path: Path, port: int | None) -> AbstractContextManager[None]:
+    if port is None:
+        return nullcontext()
+    try:
+        from agent.central.metrics import exported  # its library is in the extra `central`
+    except ImportError as error:
+        raise CentralError(
+            f"--metrics needs {error.name}; install the central with its extra:"
+            " pip install 'canteen-agent[central]'"
+        ) from None
+    return exported(db_path, port, now)
 
 
 @cli.command("import-ledger")

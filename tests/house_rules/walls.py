@@ -18,6 +18,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     "starlette": ("agent/screen/", "agent/central/web/", "demo/"),
     "openpyxl": ("agent/central/office/roster_xlsx.py",),
     "defusedxml": ("agent/central/payments/xml.py",),
+    "prometheus_client": ("agent/central/metrics.py",),
     "tenacity": ("agent/readers/thread.py",),
 }
 _LIMIT = re.compile(r"[A-Z][A-Z0-9_]*_(?:MAX|MIN)")

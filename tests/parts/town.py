@@ -93,8 +93,8 @@ class Central:
         hours = ("--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567")
         self.office("service", SITE, "lunch", "--name", "Pranzo", *hours)
 
-    def start(self) -> None:
-        command: list[str | Path] = [CENTRAL, "--db", self.db, "serve"]
+    def start(self, *options: str) -> None:
+        command: list[str | Path] = [CENTRAL, "--db", self.db, "serve", *options]
         command += self._access.central_options
         self.process = Process(command, self.folder / "central.log")
 

@@ -43,6 +43,11 @@ def add(books: Books, incident: Incident) -> None:
     )
 
 
+def count(books: Books) -> int:
+    """Return the number of incidents."""
+    return int(books.only_row("SELECT count(*) FROM incident")[0])
+
+
 def is_recent(books: Books, incident: Incident, within_s: int) -> bool:
     """Return whether its terminal has an incident of its kind around its time."""
     return _newest(books, incident, within_s) is not None
@@ -56,10 +61,10 @@ def add_or_count(books: Books, incident: Incident) -> bool:
         return True
     n, detail = newest
     counted = _COUNTED.fullmatch(detail)
-    count = int(counted[2]) + 1 if counted else 2
+    times = int(counted[2]) + 1 if counted else 2
     books.sql.execute(
         "UPDATE incident SET detail = ? WHERE n = ?",
-        (f"{incident.detail} ({count} times, last {incident.at})", n),
+        (f"{incident.detail} ({times} times, last {incident.at})", n),
     )
     return False
 
