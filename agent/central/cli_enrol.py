@@ -3,6 +3,7 @@
 What the extra `central` brings is imported late: other commands work without it.
 """
 
+import os
 import secrets
 import sys
 from datetime import datetime
@@ -23,8 +24,8 @@ from agent.central.command import (
 )
 from agent.central.office.terminals import add_terminal
 from agent.console import Format, show_rows, table_format
-from agent.domain.clock import parse_instant
-from agent.errors import CentralError
+from agent.domain.clock import OLDEST_PLAUSIBLE_YEAR, parse_instant
+from agent.errors import AgentError, CentralError
 from agent.sync.broker import Broker
 from agent.sync.enrolment import SECRET_BYTES, format_code
 from agent.sync.topics import Topics
@@ -55,16 +56,19 @@ def ca_init(db_path: Path, enrol_at: str, broker: str) -> None:
             store_authority,
         )
     folder = authority_folder(db_path)
-    require_no_authority(folder)
+    if _present().year < OLDEST_PLAUSIBLE_YEAR:
+        raise AgentError("the clock of this machine is not set; set it: timedatectl")
     with open_books(db_path) as books:
         name = town.find(books).name
     authority = new_authority(f"Canteens of {name}"[:64], _present())
     own = authority.make_client(Topics(name).central_identity, _present())
     try:
+        require_no_authority(folder)
         folder.mkdir(mode=0o700, exist_ok=True)
         write_addresses(folder, enrol_at, broker)
         write_whole(folder / "central.pem", own, SECRET_MODE)
         store_authority(folder, authority)
+        _give_to_owner_of(db_path, folder)
     except OSError as error:
         raise CentralError(f"{folder}: cannot be written: {error.strerror}") from error
     click.echo(
@@ -75,8 +79,14 @@ def ca_init(db_path: Path, enrol_at: str, broker: str) -> None:
 @click.command("broker-config")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=MOSQUITTO)
 @click.option("--user", default="mosquitto", show_default=True, help="Who runs the broker.")
+@click.option(
+    "--as",
+    "installed_as",
+    type=click.Path(path_type=Path),
+    help="Where FOLDER will be, when it is copied to another machine.",
+)
 @click.pass_obj
-def broker_config(db_path: Path, folder: Path, user: str) -> None:
+def broker_config(db_path: Path, folder: Path, user: str, installed_as: Path | None) -> None:
     """Write settings, access list and certificates of mosquitto, which includes FOLDER.
 
     Call it again after enrol revoke.
@@ -87,7 +97,13 @@ def broker_config(db_path: Path, folder: Path, user: str) -> None:
         from agent.central.enrolment.broker_files import BrokerPlace, write_broker_files
     own = authority_folder(db_path)
     authority, broker = load_authority(own), Broker(url=load_addresses(own).broker).address()
-    place = BrokerPlace(settings=folder, host=broker.host, port=broker.port, user=user)
+    place = BrokerPlace(
+        settings=folder,
+        host=broker.host,
+        port=broker.port,
+        user=user,
+        installed_as=installed_as or folder.resolve(),
+    )
     with open_books(db_path) as books:
         name, revoked = town.find(books).name, enrolments.revoked(books, at=now())
     for path in write_broker_files(place, authority, name, revoked, _present()):
@@ -147,9 +163,9 @@ def enrol_revoke(db_path: Path, terminal: str) -> None:
 
 
 @enrol.command("serve")
-@click.option("--host", default="0.0.0.0", show_default=True, help="The address to listen at.")
+@click.option("--host", help="The address to listen at; every one if not given.")
 @click.pass_obj
-def enrol_serve(db_path: Path, host: str) -> None:
+def enrol_serve(db_path: Path, host: str | None) -> None:
     """Answer boxes that enrol and terminals that renew, over HTTPS, until stopped."""
     with needs_extra("enrol"):
         import uvicorn
@@ -163,7 +179,7 @@ def enrol_serve(db_path: Path, host: str) -> None:
         click.echo(f"enrolment: https://{office.address}/")
         uvicorn.run(
             make_enrolment_app(EnrolmentDoors(books, office, now)),
-            host=host,
+            host=host or ("::" if ":" in office.address.host else "0.0.0.0"),
             port=office.address.port,
             ssl_certfile=own,
             log_config=None,
@@ -171,6 +187,15 @@ def enrol_serve(db_path: Path, host: str) -> None:
             server_header=False,
             timeout_graceful_shutdown=5,
         )
+
+
+def _give_to_owner_of(db_path: Path, folder: Path) -> None:
+    """Give what root made to the user whose database it is: a service may be that user."""
+    if os.geteuid() != 0:
+        return
+    owner = db_path.stat()
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def _office(db_path: Path) -> "Office":

@@ -106,7 +106,7 @@ class FleetHealth:
         for fault in [fault for fault in troubles if fault not in faults]:
             passed = duration(age_ms(troubles.pop(fault).since, at))
             back = "online again" if fault == SILENT else f"{fault} is well again"
-            log.info("%s: %s after %s.", name, back, passed)
+            log.info("%s: %s after %s.", name, back, passed, extra=_fields(contact, fault))
         for fault, words in faults.items():
             began = last if fault == SILENT else at
             is_new = fault not in troubles
@@ -114,7 +114,8 @@ class FleetHealth:
             # numbers that only grow are no new reason
             if trouble.reminder.is_due(_ms(at), _NUMBER.sub("", words)):
                 lasts = "" if is_new else f" for {duration(age_ms(trouble.since, at))}"
-                log.warning("%s: %s%s: %s.", name, fault, lasts, words)
+                extra = _fields(contact, fault)
+                log.warning("%s: %s%s: %s.", name, fault, lasts, words, extra=extra)
         if SILENT in troubles:
             self._look_at_serving(contact, troubles[SILENT], at)
 
@@ -132,6 +133,11 @@ class FleetHealth:
             " Its taps need no network, and their entries come later"
         )
         self._add_incident(Incident(at, "silent_at_serving", detail, contact.terminal))
+
+
+def _fields(contact: Contact, fault: str) -> dict[str, dict[str, str]]:
+    """Return the structured fields of a log line."""
+    return {"fields": {"terminal": contact.terminal, "fault": fault}}
 
 
 def _ms(at: Instant) -> int:

@@ -17,7 +17,7 @@ from agent.sync.certificate import valid_until
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 WARN_DAYS = 30  # before an own certificate ends
-RENEW = "make a new one (docs/broker)"
+RENEW = "enrol again with a new code (canteen-central enrol new)"
 PASSWORD_BYTES_MAX = 65_535  # the length field of MQTT
 
 

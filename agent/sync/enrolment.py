@@ -7,6 +7,7 @@ secret. So who listens, or answers in the central's place, learns no secret.
 
 import base64
 import binascii
+import ipaddress
 import re
 import zlib
 from typing import Annotated, NamedTuple
@@ -25,9 +26,11 @@ SECRET_BYTES = 16
 ADDRESS_CHARACTERS_MAX = 100
 GROUP = 5
 """Characters between two hyphens of a code: so much a person copies at once."""
+_NO_ADDRESS = "is no address; write HOST:PORT, as central.example.org:8884"
 _CHECKSUM_BYTES = 4
 _VERSION = 1
 _ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):(?P<port>[0-9]{1,5})")
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")  # RFC 1123
 
 Pem = Annotated[str, Meta(max_length=MESSAGE_BYTES_MAX)]
 
@@ -79,7 +82,7 @@ class RenewRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
     certificate: Pem
     request: Pem
-    signature: Annotated[str, Meta(pattern=r"^[0-9a-f]{2,200}$")]
+    signature: Annotated[str, Meta(pattern=r"^([0-9a-f]{2}){1,100}$")]
 
 
 class Renewal(Struct, frozen=True):
@@ -99,8 +102,16 @@ def parse_address(text: str) -> Address:
     """Return host and port of HOST:PORT. Raise `SyncError`."""
     parts = _ADDRESS.fullmatch(text)
     if parts is None or len(text) > ADDRESS_CHARACTERS_MAX or not 0 < int(parts["port"]) < 65_536:
-        raise SyncError(f"{text!r} is no address; write HOST:PORT, as central.example.org:8884")
-    return Address(parts["host"].strip("[]"), int(parts["port"]))
+        raise SyncError(f"{text!r} {_NO_ADDRESS}")
+    host = parts["host"].strip("[]")
+    if ":" in host:
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            raise SyncError(f"{text!r} {_NO_ADDRESS}") from None
+    elif not all(_LABEL.fullmatch(label) for label in host.split(".")):
+        raise SyncError(f"{text!r} {_NO_ADDRESS}")
+    return Address(host, int(parts["port"]))
 
 
 def format_code(code: Code) -> str:

@@ -4,6 +4,7 @@ They import late what a serving agent never needs: it takes 8 MiB.
 """
 
 import os
+import pwd
 import subprocess
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from agent.terminal.doctor.look import look
 
 UNIT = "canteen-agent"
 USER = "canteen-agent"
+STATE_DIR = Path("/var/lib/canteen-agent")
 START_S_MAX = 120
 """The unit may take so long to start: a large file is read whole."""
 # What must be right before the service starts.
@@ -28,24 +30,27 @@ _CHECKED = ("configuration.", "credential.", "reader.", "broker.", "clock.")
 @click.option(
     "--state-dir",
     type=click.Path(path_type=Path),
-    default=Path("/var/lib/canteen-agent"),
+    default=STATE_DIR,
     show_default=True,
     help="The folder of the terminal's ledger.",
 )
 @click.option("--start/--no-start", default=True, help="Start the service at the end.")
-@click.argument("code", nargs=-1, required=True)
+@click.argument("code", nargs=-1)
 def enrol(config_path: Path, state_dir: Path, start: bool, code: tuple[str, ...]) -> int:
     """Make this box a terminal with the CODE that canteen-central enrol new has printed.
 
-    The code is good for a day and for one box. After a power cut give it again.
+    The code is good for a day and for one box. After a power cut give it again. Without CODE the
+    command asks for it, and it stands in no list of processes.
     """
-    from agent.terminal.enrolling import Box
+    from agent.terminal.enrolling import Box, forget_key
     from agent.terminal.enrolling import enrol as enrol_box
 
-    user = USER if os.geteuid() == 0 and start else None
-    box = Box(config=config_path, state_dir=state_dir, user=user)
+    if start and state_dir != STATE_DIR:
+        raise AgentError(f"the service has its files in {STATE_DIR}; write --no-start, too")
+    words = " ".join(code) or click.prompt("Code")
+    box = Box(config=config_path, state_dir=state_dir, user=_service_user(start=start))
     devices = plugged_devices()
-    answer = enrol_box(parse_code(" ".join(code)), box, devices)
+    answer = enrol_box(parse_code(words), box, devices)
     click.echo(f"{config_path}: this box is terminal {answer.terminal} of {answer.town}")
     faults = 0
     for finding in look(config_path, devices):
@@ -56,6 +61,7 @@ def enrol(config_path: Path, state_dir: Path, start: bool, code: tuple[str, ...]
     if start:
         _start()
         click.echo(f"{UNIT} is running; look at it with: canteen-agent doctor")
+    forget_key(box)
     return 1 if faults else 0
 
 
@@ -67,6 +73,16 @@ def renew(config_path: Path) -> None:
     from agent.terminal.enrolling import renew as renew_certificate
 
     click.echo(renew_certificate(config_path, present()))
+
+
+def _service_user(*, start: bool) -> str | None:
+    """Return who is to own the files: the service's user, if root calls and there is a service."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(USER).pw_name
+    except KeyError:
+        return USER if start else None
 
 
 def _start() -> None:

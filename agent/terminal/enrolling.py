@@ -6,6 +6,7 @@ code gives the same certificate again. `agent.toml` is written last: the service
 
 import json
 import pwd
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +31,7 @@ from agent.terminal.config import load_file
 from agent.terminal.enrolment_server import fetch_authority, post
 from agent.whole_file import PUBLIC_MODE, SECRET_MODE, write_whole
 
+KEY_NAME = "terminal.key"
 RENEW_DAYS = 120
 """Before the end: a terminal that is locked away over the summer renews in time."""
 PROFILE_DEFAULT = "pcsc-generic"
@@ -67,30 +69,58 @@ class Box:
 
 
 def enrol(code: Code, box: Box, devices: list[Device]) -> Enrolment:
-    """Make this box a terminal. Raise `AgentError`; the same code may then be tried again."""
-    if box.config.exists():
-        raise AgentError(
-            f"{box.config}: this box is a terminal already. To make it another, move this file away"
-        )
+    """Make this box a terminal, or give the terminal that it is new certificates.
+
+    Raise `AgentError`; the same code may then be tried again. `forget_key` ends the enrolment.
+    """
+    present = load_file(box.config) if box.config.exists() else None
     owner, group = _owner(box.user)
-    key_path, authority_path = box.state_dir / "terminal.key", box.state_dir / "ca.crt"
     authority = fetch_authority(code)
     try:
         box.config.parent.mkdir(parents=True, exist_ok=True)
         box.state_dir.mkdir(mode=0o710, parents=True, exist_ok=True)
-        if not key_path.exists():
-            write_whole(key_path, new_key(), SECRET_MODE)
-        key = key_path.read_text(encoding="ascii")
+        key = _key(box.state_dir / KEY_NAME)
         message = EnrolRequest(code.secret.hex(), certificate_request(key))
         answer = post(code.address, ENROL_PATH, message, authority, Enrolment)
-        write_whole(authority_path, answer.authority, PUBLIC_MODE, owner=owner, group=group)
-        _write_certificate(box.state_dir, key + answer.certificate, owner, group)
+        if present is not None and (present.town, present.terminal) != (
+            answer.town,
+            answer.terminal,
+        ):
+            raise AgentError(
+                f"{box.config}: this box is {present.terminal} of {present.town}, and the code is"
+                f" for {answer.terminal} of {answer.town}. To make it that, move this file away,"
+                " and give the same code again"
+            )
+        certificate = box.state_dir / "ca.crt"
+        write_whole(certificate, answer.authority, PUBLIC_MODE, owner=owner, group=group)
+        own = box.state_dir / "terminal.pem"
+        write_whole(own, key + answer.certificate, SECRET_MODE, owner=owner, group=group)
         write_whole(box.config.parent / "card-key", answer.card_key + "\n", SECRET_MODE)
-        write_whole(box.config, _toml(answer, box, devices), PUBLIC_MODE)
-        key_path.unlink()
+        if present is None:
+            write_whole(box.config, _toml(answer, box, devices), PUBLIC_MODE)
     except OSError as error:
         raise _denied(error) from error
     return answer
+
+
+def forget_key(box: Box) -> None:
+    """Delete the enrolment's own copy of the key, once the service is started.
+
+    Until then the same code gives the same certificate.
+    """
+    (box.state_dir / KEY_NAME).unlink(missing_ok=True)
+
+
+def _key(path: Path) -> str:
+    """Return the key of this enrolment, which is on the disk before the central has its name."""
+    if path.exists():
+        key = path.read_text(encoding="ascii", errors="replace")
+        with suppress(AgentError):
+            certificate_request(key)
+            return key
+    key = new_key()
+    write_whole(path, key, SECRET_MODE)
+    return key
 
 
 def renew(config: Path, now: datetime) -> str:
@@ -101,10 +131,15 @@ def renew(config: Path, now: datetime) -> str:
     file = load_file(config)
     if file.enrolment is None or file.broker.certificate_file is None:
         raise ConfigError(f"{config}: key 'enrolment': missing; this terminal was not enrolled")
+    if file.broker.key_file != file.broker.certificate_file or file.broker.ca_file is None:
+        raise ConfigError(
+            f"{config}: key 'broker': renew needs ca_file, and the same file as certificate_file"
+            " and key_file, as enrol writes them"
+        )
     path = config.parent / file.broker.certificate_file
     try:
         present = path.read_text(encoding="ascii")
-        authority = (config.parent / (file.broker.ca_file or "")).read_text(encoding="ascii")
+        authority = (config.parent / file.broker.ca_file).read_text(encoding="ascii")
     except OSError as error:
         raise _denied(error) from error
     until = valid_until(present)
@@ -118,23 +153,23 @@ def renew(config: Path, now: datetime) -> str:
     message = RenewRequest(present[present.index("-----BEGIN CERT") :], request, signature)
     address = parse_address(file.enrolment.address)
     answer = post(address, RENEW_PATH, message, authority, Renewal)
-    status = path.stat()
-    _write_certificate(path.parent, key + answer.certificate, status.st_uid, status.st_gid)
+    text, before = key + answer.certificate, path.stat()
+    try:
+        # One file, replaced in one step: key and certificate always fit.
+        write_whole(path, text, SECRET_MODE, owner=before.st_uid, group=before.st_gid)
+    except OSError as error:
+        raise _denied(error) from error
     return f"renewed: the certificate ends on {valid_until(answer.certificate):%Y-%m-%d}"
 
 
 def _denied(error: OSError) -> AgentError:
-    return AgentError(f"{error.filename}: {error.strerror}; call this command with sudo")
+    hint = "; call this command with sudo" if isinstance(error, PermissionError) else ""
+    return AgentError(f"{error.filename}: {error.strerror}{hint}")
 
 
 def present() -> datetime:
     """Return the time of this machine."""
     return datetime.now(UTC)
-
-
-def _write_certificate(folder: Path, text: str, owner: int, group: int) -> None:
-    """Write key and certificate in one step: two files would differ after a power cut."""
-    write_whole(folder / "terminal.pem", text, SECRET_MODE, owner=owner, group=group)
 
 
 def _owner(user: str | None) -> tuple[int, int]:

@@ -41,7 +41,8 @@ def fetch_authority(code: Code) -> str:
             f"{code.address}: another authority than the code's answers. Somebody may stand between"
             " this box and the central. Nothing was sent; make a new code, or tell the town"
         )
-    return pem
+    # Not `pem`: after the authority it may have another, which a stranger put there.
+    return ssl.DER_cert_to_PEM_cert(der)
 
 
 def post(
@@ -79,7 +80,7 @@ def _request(address: Address, path: str, body: bytes, context: ssl.SSLContext) 
         raise AgentError(
             f"{address}: its certificate is not accepted: {error.verify_message}{hint}"
         ) from error
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, UnicodeError, http.client.HTTPException) as error:
         raise AgentError(
             f"{address}: no answer: {error}; check the network, and canteen-central enrol serve"
         ) from error

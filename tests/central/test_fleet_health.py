@@ -118,6 +118,16 @@ def test_a_fault_that_a_terminal_names_has_a_line_and_its_end_a_line(watched: Wa
     assert watched.lines() == ["reader counter is well again after 2 min."]
 
 
+def test_both_lines_have_terminal_and_fault_as_fields_of_systemds_journal(
+    watched: Watched,
+) -> None:
+    watched.log.clear()
+    watched.state(online=True, faults=[UNPLUGGED])
+    watched.state(online=True)
+    fields = [record.fields for record in watched.log.records if hasattr(record, "fields")]
+    assert fields == 2 * [{"terminal": NAME, "fault": "reader counter"}]
+
+
 def test_a_reason_that_only_counts_on_is_no_new_line_and_another_reason_is(
     watched: Watched,
 ) -> None:

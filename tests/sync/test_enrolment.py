@@ -54,7 +54,21 @@ def test_a_code_with_one_other_letter_or_a_part_missing_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "host", "host:", "host:0", "host:65536", "ho st:1", "https://host:1", "a@b:1", "::1:8884"],
+    [
+        "",
+        "host",
+        "host:",
+        "host:0",
+        "host:65536",
+        "ho st:1",
+        "https://host:1",
+        "a@b:1",
+        "::1:8884",
+        "a..b:1",
+        ".:1",
+        "-a:1",
+        "[:::::]:1",
+    ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(SyncError, match="write HOST:PORT"):
@@ -62,7 +76,8 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 
 def test_an_address_has_a_limit() -> None:
-    longest = "h" * (ADDRESS_CHARACTERS_MAX - 5) + ":8884"
+    longest = "h." * ((ADDRESS_CHARACTERS_MAX - 6) // 2) + "h:8884"
+    longest = "h" * (ADDRESS_CHARACTERS_MAX - len(longest)) + longest
     assert parse_address(longest).port == 8884
     with pytest.raises(SyncError):
         parse_address("h" + longest)

@@ -95,7 +95,13 @@ def pki(tmp_path: Path) -> Path:
 def broker(pki: Path, tmp_path: Path) -> Iterator[Mosquitto]:
     """A mosquitto with the settings that a central writes, for two towns."""
     (tmp_path / "conf.d").mkdir()
-    place = BrokerPlace(settings=tmp_path / "conf.d", host="127.0.0.1", port=1, user=None)
+    place = BrokerPlace(
+        settings=tmp_path / "conf.d",
+        host="127.0.0.1",
+        port=1,
+        user=None,
+        installed_as=tmp_path / "conf.d",
+    )
     *_, settings = write_broker_files(place, load_authority(pki), TOWN, [], datetime.now(UTC))
     (place.folder / "acl").write_text(access_list([TOWN, OTHER_TOWN]), encoding="utf-8")
     extra = settings.read_text(encoding="utf-8").replace("listener 1\n", "")

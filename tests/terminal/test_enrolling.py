@@ -17,7 +17,7 @@ from agent.readers.profile_rules import load_profile
 from agent.sync.certificate import valid_until
 from agent.sync.enrolment import parse_code
 from agent.terminal.config import load_config
-from agent.terminal.enrolling import PROFILE_DEFAULT, RENEW_DAYS, Box, enrol, renew
+from agent.terminal.enrolling import PROFILE_DEFAULT, RENEW_DAYS, Box, enrol, forget_key, renew
 from tests.parts.enrolment import EnrolmentSite, enrol_box, enrolment_site
 from tests.parts.process import AGENT, Process, wait_for
 
@@ -60,7 +60,9 @@ def test_the_files_are_a_terminals_and_the_secrets_are_for_their_owner(
     assert mode(box.config) == mode(box.state_dir / "ca.crt") == 0o644
     assert mode(box.state_dir) == 0o710
     names = sorted(os.listdir(box.state_dir)) + sorted(os.listdir(box.config.parent))
-    assert names == ["ca.crt", "terminal.pem", "agent.toml", "card-key"]
+    assert names == ["ca.crt", "terminal.key", "terminal.pem", "agent.toml", "card-key"]
+    forget_key(box)
+    assert "terminal.key" not in os.listdir(box.state_dir)
 
 
 def test_readers_that_are_plugged_in_are_in_the_configuration(
@@ -91,12 +93,51 @@ def test_without_a_reader_the_configuration_is_right_and_waits_for_one(
     assert [reader.profile.id for reader in load_config(box.config).readers] == [PROFILE_DEFAULT]
 
 
-def test_a_box_that_is_a_terminal_stays_that_terminal(site: EnrolmentSite, box: Box) -> None:
+def test_a_terminal_that_is_enrolled_again_keeps_its_configuration(
+    site: EnrolmentSite, box: Box
+) -> None:
+    """Its certificate has ended, or was taken back. Readers and mirror are as before."""
     enrol_with(site, box)
-    before = box.config.read_bytes()
-    with pytest.raises(AgentError, match="is a terminal already"):
-        enrol_with(site, box)
-    assert box.config.read_bytes() == before
+    forget_key(box)
+    box.config.write_text(box.config.read_text() + "\n[screen]\nport = 8081\n")
+    before = box.config.read_text(), (box.state_dir / "terminal.pem").read_text()
+    enrol_with(site, box)
+    after = box.config.read_text(), (box.state_dir / "terminal.pem").read_text()
+    assert after[0] == before[0] and after[1] != before[1]
+    load_config(box.config).broker.tls_context()
+
+
+def test_a_terminal_does_not_become_another_and_the_code_stays_good(
+    site: EnrolmentSite, box: Box
+) -> None:
+    enrol_with(site, box)
+    forget_key(box)
+    before = (box.state_dir / "terminal.pem").read_text()
+    code = parse_code(site.new_code("t-2"))
+    with pytest.raises(AgentError, match="the code is for t-2"):
+        enrol(code, box, [])
+    assert (box.state_dir / "terminal.pem").read_text() == before
+    box.config.rename(box.config.with_suffix(".before"))
+    enrol(code, box, [])
+    assert load_config(box.config).terminal == "t-2"
+
+
+def test_a_power_cut_before_the_service_is_started_leaves_a_good_code(
+    site: EnrolmentSite, box: Box
+) -> None:
+    code = parse_code(site.new_code())
+    first = enrol(code, box, [])
+    assert enrol(code, box, []) == first
+
+
+@pytest.mark.parametrize("rest", [b"", b"\xff", b"-----BEGIN"])
+def test_a_key_that_a_power_cut_left_unreadable_is_replaced(
+    site: EnrolmentSite, box: Box, rest: bytes
+) -> None:
+    box.state_dir.mkdir()
+    (box.state_dir / "terminal.key").write_bytes(rest)
+    enrol_with(site, box)
+    load_config(box.config).broker.tls_context()
 
 
 def test_a_refused_box_has_no_configuration(site: EnrolmentSite, box: Box) -> None:
@@ -109,7 +150,7 @@ def test_a_refused_box_has_no_configuration(site: EnrolmentSite, box: Box) -> No
 
 def test_a_folder_that_cannot_be_written_is_named(site: EnrolmentSite, box: Box) -> None:
     box.config.parent.parent.joinpath("etc").write_text("a file")
-    with pytest.raises(AgentError, match="call this command with sudo"):
+    with pytest.raises(AgentError, match="etc: File exists"):
         enrol_with(site, box)
 
 
@@ -183,4 +224,14 @@ def test_a_terminal_that_was_not_enrolled_is_a_sentence(site: EnrolmentSite, box
         renew(box.config, NOW)
     box.config.write_text(text.replace('address = "127', 'address = "https://127'))
     with pytest.raises(ConfigError, match=r"enrolment\.address"):
+        renew(box.config, NOW)
+
+
+def test_a_key_in_another_file_is_not_renewed_beside_it(site: EnrolmentSite, box: Box) -> None:
+    """Else the new certificate would never be used."""
+    enrol_with(site, box)
+    text = box.config.read_text()
+    own = f'key_file = "{box.state_dir}/terminal.pem"'
+    box.config.write_text(text.replace(own, 'key_file = "credential:tls-key"'))
+    with pytest.raises(ConfigError, match="the same file as certificate_file"):
         renew(box.config, NOW)

@@ -61,6 +61,19 @@ def test_an_impostor_who_shows_the_towns_authority_gets_no_secret(tmp_path: Path
         assert central.posted == []
 
 
+def test_an_impostor_who_adds_his_authority_to_the_towns_gets_no_secret(tmp_path: Path) -> None:
+    """Where the encoded certificate ends with padding, a reader may stop there."""
+    impostor = new_authority("An impostor", NOW)
+    towns = (new_authority("A town" + "n" * length, NOW) for length in range(20))
+    town = next(made for made in towns if "=\n" in made.pem)
+    with false_central(server_file(tmp_path, impostor), town.pem + impostor.pem) as central:
+        pem = fetch_authority(code(central.address, town))
+        assert pem.count("BEGIN") == 1
+        with pytest.raises(AgentError, match="its certificate is not accepted"):
+            post(central.address, ENROL_PATH, MESSAGE, pem, Refusal)
+        assert central.posted == []
+
+
 def test_a_certificate_for_another_name_is_not_accepted(tmp_path: Path) -> None:
     """A terminal's or another server's key must not be enough to collect secrets."""
     town = new_authority("A town", NOW)

@@ -69,6 +69,15 @@ def add_certificate(books: Books, certificate: Certificate) -> None:
     books.sql.execute("INSERT INTO certificate VALUES (?, ?, ?, ?, ?, ?)", certificate)
 
 
+def count_certificates(books: Books, terminal: str, *, since: Instant) -> int:
+    """Return how many certificates a terminal received since a time."""
+    return int(
+        books.only_row(
+            "SELECT count(*) FROM certificate WHERE terminal = ? AND at >= ?", (terminal, since)
+        )[0]
+    )
+
+
 def find_certificate(books: Books, serial: str) -> Certificate | None:
     """Return a certificate by its number, None if it was never made here."""
     row = books.row("SELECT * FROM certificate WHERE serial = ?", (serial,))

@@ -1,21 +1,24 @@
 """`addresses.toml` in the authority's folder: where boxes enrol, and the broker they then use."""
 
+import json
 from pathlib import Path
 
 from msgspec import Struct
 
-from agent.errors import AgentError, CentralError, ConfigError
+from agent.errors import AgentError, ConfigError
 from agent.sync.broker import Broker
 from agent.sync.enrolment import Address, parse_address
 from agent.toml_file import load_toml
 from agent.whole_file import PUBLIC_MODE, write_whole
 
+PORT_MIN = 1_024
+"""Below, a server needs to be root."""
 _NAME = "addresses.toml"
 _TEXT = """\
 # Where a new box finds canteen-central enrol serve. The host stands in its certificate.
-enrol = "{enrol}"
+enrol = {enrol}
 # The broker as terminals reach it.
-broker = "{broker}"
+broker = {broker}
 """
 
 
@@ -32,12 +35,10 @@ class Addresses(Struct, frozen=True):
 
 
 def write_addresses(folder: Path, enrol: str, broker: str) -> None:
-    """Write the file. Raise `AgentError` for what is no address, or a broker without TLS."""
+    """Write the file. Raise `AgentError` for a wrong address or a broker without TLS, `OSError`."""
     _checked(_File(enrol, broker))
-    try:
-        write_whole(folder / _NAME, _TEXT.format(enrol=enrol, broker=broker), PUBLIC_MODE)
-    except OSError as error:
-        raise CentralError(f"{folder}: cannot be written: {error.strerror}") from error
+    text = _TEXT.format(enrol=json.dumps(enrol), broker=json.dumps(broker))
+    write_whole(folder / _NAME, text, PUBLIC_MODE)
 
 
 def load_addresses(folder: Path) -> Addresses:
@@ -53,4 +54,7 @@ def load_addresses(folder: Path) -> Addresses:
 def _checked(file: _File) -> Addresses:
     if not Broker(url=file.broker).address().is_tls:
         raise ConfigError("broker: write mqtts://host:8883; certificates need TLS")
-    return Addresses(parse_address(file.enrol), file.broker)
+    address = parse_address(file.enrol)
+    if address.port < PORT_MIN:
+        raise ConfigError(f"enrol: the server may not open port {address.port}; write 8884")
+    return Addresses(address, file.broker)

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from agent.errors import CentralError
+from agent.errors import CentralError, ConfigError
 from agent.whole_file import PUBLIC_MODE, SECRET_MODE, write_whole
 
 AUTHORITY_DAYS = 7_300
@@ -147,6 +147,16 @@ class Authority:
             )
         return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
+    def revoked_serials(self, pem: str) -> list[str]:
+        """Return the numbers in a list of this authority; none for another list."""
+        try:
+            listed = x509.load_pem_x509_crl(pem.encode("ascii"))
+        except ValueError:
+            return []
+        if not listed.is_signature_valid(self.key.public_key()):
+            return []
+        return [f"{revoked.serial_number:x}" for revoked in listed]
+
     def serial_of(self, pem: str) -> str:
         """Return the number of a certificate that this authority signed. Raise `CentralError`."""
         certificate = _certificate(pem)
@@ -157,6 +167,8 @@ class Authority:
         return f"{certificate.serial_number:x}"
 
     def _signed_leaf(self, leaf: _Leaf, now: datetime) -> x509.Certificate:
+        if leaf.until <= now:
+            raise CentralError("the authority has ended: make another, and enrol all boxes again")
         extensions: list[_Extension] = [
             (x509.BasicConstraints(ca=False, path_length=None), True),
             (_usage(digital_signature=True), True),
@@ -177,20 +189,20 @@ class Authority:
 
 
 def load_authority(folder: Path) -> Authority:
-    """Return the authority in a folder. Raise `CentralError`."""
+    """Return the authority in a folder. Raise `ConfigError`."""
     try:
         certificate = _certificate((folder / "ca.crt").read_text(encoding="ascii"))
         key = load_pem_private_key((folder / "ca.key").read_bytes(), password=None)
     except FileNotFoundError:
-        raise CentralError(
+        raise ConfigError(
             f"{folder}: has no authority; make it with: canteen-central ca init"
         ) from None
-    except (OSError, ValueError, TypeError) as error:
-        raise CentralError(f"{folder}: the authority cannot be read: {error}") from error
+    except (OSError, ValueError, TypeError, CentralError) as error:
+        raise ConfigError(f"{folder}: the authority cannot be read: {error}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or (
         key.public_key() != certificate.public_key()
     ):
-        raise CentralError(f"{folder}: ca.key is not the key of ca.crt; restore both")
+        raise ConfigError(f"{folder}: ca.key is not the key of ca.crt; restore both")
     return Authority(certificate, key)
 
 

@@ -31,6 +31,7 @@ keyfile {folder}/broker.pem
 crlfile {folder}/revoked.pem
 acl_file {folder}/acl
 """
+FOLDER = "canteen"
 ACCESS = """\
 # Written by canteen-central broker-config, which overwrites it: change nothing here.
 # %u is the common name of the client's certificate, its identity: TOWN/central or TOWN/t/TERMINAL.
@@ -53,17 +54,19 @@ pattern read {root}/+/central/state
 class BrokerPlace:
     """Where a mosquitto is: its folder of settings, the name that clients use, its port, its user.
 
-    `settings` is a folder that mosquitto includes. `user` is None where nobody but this user reads.
+    `settings` is a folder that mosquitto includes, and `installed_as` where it will be then.
+    `user` is None where nobody but this user reads.
     """
 
     settings: Path
     host: str
     port: int
     user: str | None
+    installed_as: Path
 
     @property
     def folder(self) -> Path:
-        return self.settings.resolve().parent / "canteen"
+        return self.settings.parent / FOLDER
 
 
 def write_broker_files(
@@ -74,20 +77,22 @@ def write_broker_files(
     Raise `CentralError` for a folder or user that does not exist.
     """
     owner = _owner(place.user)
-    secret = {
-        "broker.pem": authority.make_server(place.host, now),
-        "acl": access_list([town]),
-        "revoked.pem": authority.revocations(revoked, now),
-    }
-    files = [place.folder / "ca.crt", *(place.folder / name for name in secret)]
     settings = place.settings / "canteen.conf"
     try:
+        secret = {
+            "broker.pem": authority.make_server(place.host, now),
+            "acl": access_list([town]),
+            "revoked.pem": authority.revocations(_all_revoked(place, authority, revoked), now),
+        }
+        files = [place.folder / "ca.crt", *(place.folder / name for name in secret)]
+        place.settings.mkdir(parents=True, exist_ok=True)
         place.folder.mkdir(exist_ok=True)
+        place.folder.chmod(0o755)  # whatever root's umask is: mosquitto passes through
         write_whole(files[0], authority.pem, PUBLIC_MODE)
         for name, text in secret.items():
             write_whole(place.folder / name, text, SECRET_MODE, owner=owner)
         # The settings last: they name the others.
-        text = SETTINGS.format(port=place.port, folder=place.folder)
+        text = SETTINGS.format(port=place.port, folder=place.installed_as.parent / FOLDER)
         write_whole(settings, text, PUBLIC_MODE)
     except OSError as error:
         raise CentralError(
@@ -115,6 +120,13 @@ def access_list(towns: list[str]) -> str:
             f"user {topics.central_identity}\n{reads}topic write {changes}\n"
         )
     return text
+
+
+def _all_revoked(place: BrokerPlace, authority: Authority, revoked: list[str]) -> list[str]:
+    """Add what the present list has: a restored database lacks what came after its backup."""
+    present = place.folder / "revoked.pem"
+    before = authority.revoked_serials(present.read_text()) if present.exists() else []
+    return sorted({*revoked, *before})
 
 
 def _owner(user: str | None) -> int:

@@ -27,6 +27,8 @@ from agent.sync.enrolment import (
 from agent.sync.topics import Topics
 
 CODE_HOURS = 24
+RENEWALS_MAX, RENEWALS_DAYS = 10, 30
+"""Of a terminal: a clock that is years ahead, or a thief, must not fill the books."""
 REFUSED = "enrolment_refused"
 
 
@@ -108,6 +110,10 @@ def renew(books: Books, office: Office, request: RenewRequest, *, at: Instant) -
         known = terminals.find(books, present.terminal)
         if present.revoked_at is not None or known is None or known.site is None:
             return _refuse(books, present.terminal, "the certificate was taken back", at)
+        month_ago = format_instant(parse_instant(at) - timedelta(days=RENEWALS_DAYS))
+        if enrolments.count_certificates(books, present.terminal, since=month_ago) >= RENEWALS_MAX:
+            words = f"{RENEWALS_MAX} certificates in {RENEWALS_DAYS} days; look at its clock"
+            return _refuse(books, present.terminal, words, at)
         if present.until <= at:
             return _refuse(
                 books, present.terminal, "the certificate has ended; make a new code", at

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -72,8 +72,13 @@ class EnrolmentDoors:
             return _json(Refusal("too many attempts; wait a minute"), 429)
         try:
             data = await read_body(request, MESSAGE_BYTES_MAX)
+        except CentralError as error:
+            return _json(Refusal(str(error)), 413)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
+        try:
             answer = rule(msgspec.json.decode(data, type=shape))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return _json(Refusal("the request cannot be read: another version?"), 400)
         except CentralError as error:
             log.error("Request not answered: %s.", error)

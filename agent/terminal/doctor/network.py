@@ -4,6 +4,7 @@ It connects and ends the connection before any MQTT: a second client of the term
 end the agent's own link. What the broker grants is what the running agent says.
 """
 
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -45,8 +46,11 @@ def _certificate(broker: Broker) -> Iterator[Finding]:
     check, mend = "broker.certificate", "sudo systemctl start canteen-agent-renew"
     if broker.certificate_file is None:
         return
-    if (sentence := broker.expired()) is not None:
-        yield fault(check, sentence, mend)
+    if broker.certificate_file.exists() and not os.access(broker.certificate_file, os.R_OK):
+        yield hidden(check, f"{broker.certificate_file}: root and the agent may read it")
+    elif (sentence := broker.expired()) is not None:
+        code = "at the central: canteen-central enrol new TERMINAL; then: canteen-agent enrol CODE"
+        yield fault(check, sentence, code)
     elif (sentence := broker.expires_soon()) is not None:
         yield warning(check, sentence, mend)
     else:

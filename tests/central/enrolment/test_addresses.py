@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.central.enrolment.addresses import Addresses, load_addresses, write_addresses
+from agent.central.enrolment.addresses import (
+    PORT_MIN,
+    Addresses,
+    load_addresses,
+    write_addresses,
+)
 from agent.errors import AgentError, ConfigError
 from agent.sync.enrolment import Address
 
@@ -21,8 +26,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     ("enrol", "broker", "words"),
     [
         ("central", BROKER, "write HOST:PORT"),
-        ("a:1", "mqtt://broker.example.org", "certificates need TLS"),
-        ("a:1", "broker", "write mqtts://host:8883"),
+        ("central:443", BROKER, f"write 8884|{PORT_MIN}"),
+        ("a:8884", "mqtt://broker.example.org", "certificates need TLS"),
+        ("a:8884", "broker", "write mqtts://host:8883"),
     ],
 )
 def test_wrong_addresses_are_not_written_and_not_read(

@@ -22,7 +22,7 @@ from agent.central.enrolment.authority import (
     require_no_authority,
     store_authority,
 )
-from agent.errors import CentralError
+from agent.errors import CentralError, ConfigError
 from agent.ops.keypair import certificate_request, new_key, sign
 from tests.parts.process import require
 
@@ -168,14 +168,26 @@ def test_a_folder_that_misses_a_part_names_what_to_do(tmp_path: Path, authority:
     other.mkdir()
     store_authority(other, new_authority("Other", NOW))
     (tmp_path / "ca.crt").write_text((other / "ca.crt").read_text())
-    with pytest.raises(CentralError, match="restore both"):
+    with pytest.raises(ConfigError, match="restore both"):
         load_authority(tmp_path)
     (tmp_path / "ca.key").write_text("no key")
-    with pytest.raises(CentralError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot be read"):
         load_authority(tmp_path)
     (tmp_path / "ca.key").unlink()
-    with pytest.raises(CentralError, match="ca init"):
+    with pytest.raises(ConfigError, match="ca init"):
         load_authority(tmp_path)
+
+
+def test_an_authority_that_has_ended_signs_nothing(authority: Authority) -> None:
+    with pytest.raises(CentralError, match="has ended"):
+        authority.make_server("127.0.0.1", authority.until)
+
+
+def test_a_list_of_another_authority_is_not_read(authority: Authority) -> None:
+    other = new_authority("Other", NOW)
+    assert authority.revoked_serials(authority.revocations(["a1", "b2"], NOW)) == ["a1", "b2"]
+    assert authority.revoked_serials(other.revocations(["a1"], NOW)) == []
+    assert authority.revoked_serials("no list") == []
 
 
 def test_a_name_has_a_limit() -> None:

@@ -26,8 +26,13 @@ def authority(tmp_path: Path) -> Authority:
 
 def written(folder: Path, authority: Authority, *, user: str | None = None) -> dict[str, Path]:
     settings = folder / "conf.d"
-    settings.mkdir(exist_ok=True)
-    place = BrokerPlace(settings=settings, host="127.0.0.1", port=free_port(), user=user)
+    place = BrokerPlace(
+        settings=settings,
+        host="127.0.0.1",
+        port=free_port(),
+        user=user,
+        installed_as=settings.resolve(),
+    )
     return {path.name: path for path in write_broker_files(place, authority, TOWN, [], NOW)}
 
 
@@ -70,13 +75,26 @@ def test_a_second_call_replaces_all_files(tmp_path: Path, authority: Authority) 
     assert names == ["acl", "broker.pem", "ca.crt", "revoked.pem"]
 
 
-def test_a_folder_or_user_that_is_missing_is_named(tmp_path: Path, authority: Authority) -> None:
-    place = BrokerPlace(settings=tmp_path / "no" / "conf.d", host="h", port=1, user=None)
+def test_a_folder_that_cannot_be_written_or_a_user_that_is_missing_is_named(
+    tmp_path: Path, authority: Authority
+) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(CentralError, match=r"mosquitto\.conf includes"):
-        write_broker_files(place, authority, TOWN, [], NOW)
+        written(tmp_path / "file", authority)
     if os.geteuid() == 0:
         with pytest.raises(CentralError, match="no user nobody-here"):
             written(tmp_path, authority, user="nobody-here")
+
+
+def test_mosquitto_reads_its_folder_whatever_the_umask_was(
+    tmp_path: Path, authority: Authority
+) -> None:
+    before = os.umask(0o077)
+    try:
+        files = written(tmp_path, authority)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(files["acl"].parent.stat().st_mode) == 0o755
 
 
 def test_a_second_town_has_a_block_of_its_own() -> None:

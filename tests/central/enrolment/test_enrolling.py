@@ -9,6 +9,8 @@ from agent.central.books.file import Books
 from agent.central.enrolment.enrolling import (
     CODE_HOURS,
     REFUSED,
+    RENEWALS_DAYS,
+    RENEWALS_MAX,
     Office,
     enrol,
     new_code,
@@ -224,6 +226,20 @@ def test_a_certificate_that_has_ended_is_not_renewed(books: Books, office: Offic
     certificate = enrolled(books, office, key).certificate
     answer = renew(books, office, renewal(key, certificate), at=later(days=366))
     assert "has ended" in refusal(books, answer)
+
+
+def test_a_terminal_that_renews_again_and_again_is_refused(books: Books, office: Office) -> None:
+    code(books, office)
+    key = new_key()
+    certificate = enrolled(books, office, key).certificate
+    answers = [
+        renew(books, office, renewal(key, certificate), at=later(hours=hour))
+        for hour in range(RENEWALS_MAX)
+    ]
+    assert all(isinstance(answer, Renewal) for answer in answers[:-1])
+    assert "look at its clock" in refusal(books, answers[-1])
+    after = later(days=RENEWALS_DAYS + 1)
+    assert isinstance(renew(books, office, renewal(key, certificate), at=after), Renewal)
 
 
 def test_a_retired_terminal_is_not_renewed_and_an_added_one_is(

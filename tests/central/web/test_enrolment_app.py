@@ -44,7 +44,9 @@ def test_it_shows_the_authoritys_certificate_and_no_key(server: EnrolmentSite) -
         (b"{}", "cannot be read"),
         (b'{"secret":"00","request":"x"}', "cannot be read"),
         (b"\xff" * 100, "cannot be read"),
-        (b"x" * (MESSAGE_BYTES_MAX + 1), "try again later"),
+        (b"x" * (MESSAGE_BYTES_MAX + 1), "more than"),
+        (b'{"secret":"\xff', "cannot be read"),
+        (b'{"certificate":"","request":"","signature":"abc"}', "cannot be read"),
     ],
 )
 def test_what_is_no_request_is_answered_with_a_sentence(
