@@ -69,6 +69,7 @@ for _command in (
     cli_accounts.yearly,
     cli_credits.import_credits,
     cli_credits.takings,
+    cli_credits.transfer,
     cli_office.card,
     cli_office.policy,
     cli_office.service,

@@ -10,10 +10,11 @@ from agent.central.books import statements, town
 from agent.central.command import now, open_books
 from agent.central.office.credit import require_account
 from agent.central.office.hledger import hledger_lines
+from agent.central.office.letters import Letter, letters
 from agent.central.office.repricing import by_account, plan_repricing, reprice
 from agent.central.office.yearly import yearly as yearly_of
 from agent.console import Format, show_rows, table_format
-from agent.domain.money import parse_euro
+from agent.domain.money import format_euro, parse_euro
 
 
 @click.command()
@@ -62,10 +63,12 @@ def meals(db_path: Path, first: datetime, last: datetime | None, table_format: F
 @table_format
 @click.pass_obj
 def arrears(db_path: Path, below: str, table_format: Format) -> None:
-    """List accounts with a low balance, as data for letters: one for each family, never a list."""
+    """List families with a low balance, as data for letters: one for each, never the list."""
     with open_books(db_path) as books:
-        rows = statements.below(books, parse_euro(below))
-    show_rows([row._asdict() for row in rows], table_format)
+        rows = letters(books, parse_euro(below))
+    as_text = table_format is not Format.JSON
+    shown = [{**row._asdict(), "accounts": _accounts(row, as_text=as_text)} for row in rows]
+    show_rows(shown, table_format)
 
 
 @click.command("reprice")
@@ -94,3 +97,14 @@ def export_hledger(db_path: Path) -> None:
     with open_books(db_path) as books, books.reading():
         for line in hledger_lines(books, ZoneInfo(town.find(books).zone)):
             click.echo(line)
+
+
+def _accounts(letter: Letter, *, as_text: bool) -> object:
+    """Return a letter's accounts: for people `a-1021 Anna B. 1A: -5.00; …`."""
+    if not as_text:
+        return [account._asdict() for account in letter.accounts]
+    return "; ".join(
+        f"{' '.join(filter(None, (account.account, account.label, account.group)))}:"
+        f" {format_euro(account.balance_cents)}"
+        for account in letter.accounts
+    )

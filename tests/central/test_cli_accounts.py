@@ -39,8 +39,10 @@ def test_a_year_is_listed_for_the_tax_return(db: Path) -> None:
 
 
 def test_low_balances_are_listed(db: Path) -> None:
-    rows = json.loads(run_central("--db", db, "arrears", "--json"))
-    assert [(row["account"], row["balance_cents"]) for row in rows] == [("a-1002", -500)]
+    (letter,) = json.loads(run_central("--db", db, "arrears", "--json"))
+    assert (letter["family"], letter["owed_cents"]) == (None, 500)
+    assert [account["account"] for account in letter["accounts"]] == ["a-1002"]
+    assert "a-1002 Bruno B. 1A: -5.00" in run_central("--db", db, "arrears")
     assert len(json.loads(run_central("--db", db, "arrears", "--below", "20.01", "--json"))) > 10
 
 

@@ -333,4 +333,9 @@ CREATE TRIGGER arrival_never_changed BEFORE UPDATE ON arrival BEGIN
     SELECT RAISE(ABORT, 'an arrival is never changed');
 END;
 """,
+    """
+-- Accounts of one family get one letter and one yearly statement.
+ALTER TABLE account ADD COLUMN family TEXT;
+CREATE INDEX account_by_family ON account (family) WHERE family IS NOT NULL;
+""",
 )

@@ -8,7 +8,7 @@ from agent.central.books.file import Books
 from agent.domain.canteen import Price
 from agent.errors import CentralError
 
-A1 = Account("a-1", "primaria", "pupil", "active", "1A", "Nora K.", "no-pork")
+A1 = Account("a-1", "primaria", "pupil", "active", "1A", "Nora K.", "no-pork", "f-1")
 
 
 @pytest.fixture(autouse=True)
