@@ -67,6 +67,7 @@ for _command in (
     cli_accounts.reprice_meals,
     cli_accounts.statement,
     cli_accounts.yearly,
+    cli_accounts.yearly_pdfs,
     cli_credits.import_credits,
     cli_credits.takings,
     cli_credits.transfer,

@@ -1,5 +1,6 @@
 """The office's commands for what accounts hold: statements, a year, low balances, the export."""
 
+import sys
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -11,10 +12,16 @@ from agent.central.command import now, open_books
 from agent.central.office.credit import require_account
 from agent.central.office.hledger import hledger_lines
 from agent.central.office.letters import Letter, letters
+from agent.central.office.private_file import make_folder, write_private
 from agent.central.office.repricing import by_account, plan_repricing, reprice
+from agent.central.office.yearly import families_of
 from agent.central.office.yearly import yearly as yearly_of
+from agent.central.office.yearly_pdf import Print, yearly_pdf
+from agent.central.payments.settings import load_settings, settings_path
 from agent.console import Format, show_rows, table_format
+from agent.domain.clock import day_of
 from agent.domain.money import format_euro, parse_euro
+from agent.errors import CentralError
 
 
 @click.command()
@@ -42,8 +49,41 @@ def statement(db_path: Path, account: str, table_format: Format) -> None:
 def yearly(db_path: Path, year: datetime, table_format: Format) -> None:
     """List what was paid in YEAR for each account, less refunds, without vouchers and transfers."""
     with open_books(db_path) as books:
-        rows = yearly_of(books, year.year, ZoneInfo(town.find(books).zone))
-    show_rows([row._asdict() for row in rows], table_format)
+        years = yearly_of(books, year.year, ZoneInfo(town.find(books).zone))
+    show_rows([part.row._asdict() for part in years], table_format)
+
+
+@click.command("yearly-pdf")
+@click.argument("year", type=click.DateTime(["%Y"]))
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--family", help="Only the statement of FAMILY.")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The day on it; today if not given.")
+@click.pass_obj
+def yearly_pdfs(
+    db_path: Path, year: datetime, folder: Path, family: str | None, day: datetime | None
+) -> None:
+    """Write the statements of YEAR into FOLDER as PDF, a file for each family.
+
+    An account without a family gets a file of its own. Files of the same name are replaced.
+    """
+    with open_books(db_path) as books:
+        place = town.find(books)
+        years = yearly_of(books, year.year, ZoneInfo(place.zone))
+    name, language = place.name, "it"
+    if settings_path(db_path).exists():
+        settings = load_settings(db_path)
+        name, language = settings.name, settings.language
+    printed = f"{day:%Y-%m-%d}" if day else day_of(now(), ZoneInfo(place.zone))
+    chosen = [part for part in years if family in (None, part.account.family)]
+    if family is not None and not chosen:
+        raise CentralError(f"family {family!r} has no payment in {year.year}")
+    make_folder(folder)
+    statements_of_year = families_of(chosen, year.year)
+    with click.progressbar(statements_of_year, label="writing", file=sys.stderr) as bar:
+        for family_year in bar:
+            pdf = yearly_pdf(family_year, Print(name, language, printed))
+            write_private(folder / f"{year.year}-{family_year.name}.pdf", pdf)
+    click.echo(f"{folder}: {len(statements_of_year)} statements; they have children's names")
 
 
 @click.command()

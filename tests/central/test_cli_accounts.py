@@ -60,3 +60,22 @@ def test_a_repricing_without_meals_adjusts_nothing(db: Path) -> None:
 
 def test_the_caterers_meals_are_counted(db: Path) -> None:
     assert json.loads(run_central("--db", db, "meals", "2026-11-23", "2026-11-30", "--json")) == []
+
+
+def test_each_family_gets_its_statement_as_pdf(db: Path, tmp_path: Path) -> None:
+    roster = tmp_path / "families.csv"
+    roster.write_text("account,family\na-1001,f-1\na-1003,f-1\n")
+    run_central("--db", db, "import-roster", roster)
+    (line,) = json.loads(run_central("--db", db, "statement", "a-1001", "--json"))
+    year, folder = line["at"][:4], tmp_path / "statements"
+    words = ("yearly-pdf", year, folder, "--day", "2027-01-15")
+    assert "2 statements" in run_central("--db", db, *words)
+    assert sorted(file.name for file in folder.iterdir()) == [
+        f"{year}-account-a-1002.pdf",
+        f"{year}-family-f-1.pdf",
+    ]
+    first = (folder / f"{year}-family-f-1.pdf").read_bytes()
+    assert "1 statements" in run_central("--db", db, *words, "--family", "f-1")
+    assert (folder / f"{year}-family-f-1.pdf").read_bytes() == first
+    refused = run_central("--db", db, *words, "--family", "f-2", code=1)
+    assert "family 'f-2' has no payment in" in refused

@@ -20,12 +20,12 @@ from tests.parts.serial_line import SerialLine
 UNIT = ROOT / "systemd" / "canteen-agent.service"
 WHEELS = ROOT / ".make" / "wheels"
 TERMINAL_ONLY = {"evdev", "pyscard", "pyserial"}
-CENTRAL_ONLY = {"defusedxml", "et_xmlfile", "openpyxl"}
+CENTRAL_ONLY = {"defusedxml", "et_xmlfile", "fonttools", "fpdf2", "openpyxl", "pillow"}
 # Of the pages that a screen and a central serve.
 WEB = {"anyio", "babel", "h11", "idna", "jinja2", "markupsafe", "starlette", "uvicorn"}
 # The modules by which those packages are imported.
 TERMINAL_MODULES = ("evdev", "smartcard", "serial")
-CENTRAL_MODULES = ("defusedxml", "openpyxl")
+CENTRAL_MODULES = ("defusedxml", "fpdf", "openpyxl")
 SCREEN_MODULES = ("starlette", "uvicorn", "jinja2", "babel")
 
 

@@ -29,6 +29,8 @@ class PaidLine(NamedTuple):
     cents: int
     at: Instant
     paid_at: str | None
+    channel: str | None
+    external: str | None
 
 
 class MealCount(NamedTuple):
@@ -74,7 +76,8 @@ def of_all(books: Books) -> Iterator[StatementLine]:
 def paid(books: Books) -> list[PaidLine]:
     """Return payments and refunds, without vouchers, transfers and adjustments."""
     rows = books.rows(
-        "SELECT p.account, p.cents, p.at, payment.paid_at FROM posting p LEFT JOIN payment"
+        "SELECT p.account, p.cents, p.at, payment.paid_at, p.channel, p.external"
+        " FROM posting p LEFT JOIN payment"
         " ON payment.channel = p.channel AND payment.external = p.external"
         " WHERE p.kind IN ('top_up', 'refund') ORDER BY p.account, p.n"
     )
