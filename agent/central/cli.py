@@ -14,6 +14,7 @@ import msgspec
 
 from agent.central import (
     cli_accounts,
+    cli_balances,
     cli_credits,
     cli_office,
     cli_payments,
@@ -68,6 +69,8 @@ for _command in (
     cli_accounts.statement,
     cli_accounts.yearly,
     cli_accounts.yearly_pdfs,
+    cli_balances.close_out,
+    cli_balances.import_balances,
     cli_credits.import_credits,
     cli_credits.takings,
     cli_credits.transfer,

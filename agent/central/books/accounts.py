@@ -126,6 +126,11 @@ def balance_cents(books: Books, account: str) -> int:
     return int(books.only_row("SELECT balance FROM account WHERE id = ?", (account,))[0])
 
 
+def balances(books: Books) -> dict[str, int]:
+    """Return the balance of every account, by id."""
+    return {row[0]: int(row[1]) for row in books.rows("SELECT id, balance FROM account")}
+
+
 def prices(books: Books, account: str) -> list[Price]:
     """Return an account's prices, ascending by service and day."""
     rows = books.rows(

@@ -27,6 +27,11 @@ def test_an_account_is_found_as_it_was_added(books: Books) -> None:
     assert (accounts.balance_cents(books, "a-1"), accounts.count(books)) == (0, 1)
 
 
+def test_all_balances_are_read_at_once(books: Books) -> None:
+    accounts.move_balance(books, "a-1", 5)
+    assert accounts.balances(books) == {"a-1": 5}
+
+
 def test_particulars_change_but_the_site_does_not(books: Books) -> None:
     accounts.update_all(books, [A1._replace(site="media", status="closed", dish=None)])
     assert accounts.find(books, "a-1") == A1._replace(status="closed", dish=None)
