@@ -63,6 +63,7 @@ def cli(context: click.Context, db_path: Path) -> None:
 
 for _command in (
     cli_accounts.arrears,
+    cli_accounts.export_all,
     cli_accounts.export_hledger,
     cli_accounts.meals,
     cli_accounts.reprice_meals,

@@ -1,6 +1,8 @@
 """The office's commands for what accounts hold: statements, a year, low balances, the export."""
 
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -8,12 +10,15 @@ from zoneinfo import ZoneInfo
 import click
 
 from agent.central.books import statements, town
+from agent.central.books.statements import MealCount
 from agent.central.command import now, open_books
 from agent.central.office.credit import require_account
+from agent.central.office.export_csv import export_csv
 from agent.central.office.hledger import hledger_lines
 from agent.central.office.letters import Letter, letters
 from agent.central.office.private_file import make_folder, write_private
 from agent.central.office.repricing import by_account, plan_repricing, reprice
+from agent.central.office.roster_xlsx import write_xlsx
 from agent.central.office.yearly import families_of
 from agent.central.office.yearly import yearly as yearly_of
 from agent.central.office.yearly_pdf import Print, yearly_pdf
@@ -82,20 +87,28 @@ def yearly_pdfs(
     with click.progressbar(statements_of_year, label="writing", file=sys.stderr) as bar:
         for family_year in bar:
             pdf = yearly_pdf(family_year, Print(name, language, printed))
-            write_private(folder / f"{year.year}-{family_year.name}.pdf", pdf)
+            write_private(folder / f"{year.year}-{family_year.name}.pdf", [pdf])
     click.echo(f"{folder}: {len(statements_of_year)} statements; they have children's names")
 
 
 @click.command()
 @click.argument("first", type=click.DateTime(["%Y-%m-%d"]))
 @click.argument("last", type=click.DateTime(["%Y-%m-%d"]), required=False)
+@click.option("--xlsx", type=click.Path(path_type=Path), help="Write them into this .xlsx file.")
 @table_format
 @click.pass_obj
-def meals(db_path: Path, first: datetime, last: datetime | None, table_format: Format) -> None:
+def meals(
+    db_path: Path, first: datetime, last: datetime | None, xlsx: Path | None, table_format: Format
+) -> None:
     """List meals of day FIRST, or to LAST, by site, service, class and dish, for the caterer."""
     with open_books(db_path) as books:
         rows = statements.meals_of_days(books, f"{first:%Y-%m-%d}", f"{last or first:%Y-%m-%d}")
-    show_rows([row._asdict() for row in rows], table_format)
+    if xlsx is None:
+        show_rows([row._asdict() for row in rows], table_format)
+        return
+    cells = [[cell if cell is not None else "" for cell in row] for row in rows]
+    write_private(xlsx, [write_xlsx([list(MealCount._fields), *cells], "meals")])
+    click.echo(f"{xlsx}: {sum(row.meals for row in rows)} meals in {len(rows)} rows")
 
 
 @click.command()
@@ -128,6 +141,23 @@ def reprice_meals(
         else:
             credits = reprice(books, day, reason, now())
     show_rows([row._asdict() for row in by_account(credits)], table_format)
+
+
+@click.command("export-csv")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.pass_obj
+def export_all(db_path: Path, folder: Path) -> None:
+    """Write every table into FOLDER as CSV, a file each; files of the same name are replaced."""
+    with ExitStack() as stack:
+        books = stack.enter_context(open_books(db_path))
+
+        def count(rows: int) -> Callable[[int], None]:
+            bar = click.progressbar(length=rows, label="writing", file=sys.stderr)
+            return stack.enter_context(bar).update
+
+        written = export_csv(books, folder, count)
+    rows = sum(table.rows for table in written)
+    click.echo(f"{folder}: {len(written)} files, {rows} rows; they have children's names")
 
 
 @click.command("export-hledger")

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from openpyxl import load_workbook
 
 from tests.parts.process import ROOT
 from tests.parts.town import run_central
@@ -79,3 +80,17 @@ def test_each_family_gets_its_statement_as_pdf(db: Path, tmp_path: Path) -> None
     assert (folder / f"{year}-family-f-1.pdf").read_bytes() == first
     refused = run_central("--db", db, *words, "--family", "f-2", code=1)
     assert "family 'f-2' has no payment in" in refused
+
+
+def test_the_caterers_meals_are_written_as_a_workbook(db: Path, tmp_path: Path) -> None:
+    book = tmp_path / "meals.xlsx"
+    shown = run_central("--db", db, "meals", "2026-11-23", "--xlsx", book)
+    assert "0 meals in 0 rows" in shown
+    (header,) = load_workbook(book).worksheets[0].iter_rows(values_only=True)
+    assert header == ("day", "site", "service", "group", "dish", "meals")
+
+
+def test_everything_is_exported_as_csv(db: Path, tmp_path: Path) -> None:
+    shown = run_central("--db", db, "export-csv", tmp_path / "out")
+    assert "18 files" in shown and "children's names" in shown
+    assert "Alba A." in (tmp_path / "out" / "account.csv").read_text("utf-8-sig")

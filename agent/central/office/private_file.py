@@ -2,13 +2,14 @@
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from agent.errors import CentralError
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Write a file, in place of an earlier one of that name, all of it or nothing.
+def write_private(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a file of its parts, in place of an earlier one of that name, all of it or nothing.
 
     Raise `CentralError` if it cannot be written.
     """
@@ -17,9 +18,9 @@ def write_private(path: Path, data: bytes) -> None:
         descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
+                file.writelines(parts)
             os.replace(name, path)
-        except OSError:
+        except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
