@@ -20,6 +20,7 @@ from agent.central import (
     cli_payments,
     cli_roster,
     cli_settlements,
+    cli_watch,
     cli_web,
 )
 from agent.central.books import accounts as books_accounts
@@ -84,6 +85,7 @@ for _command in (
     cli_roster.import_roster,
     cli_settlements.reconcile,
     cli_settlements.settlements,
+    cli_watch.watch_folder,
     cli_web.web,
 ):
     cli.add_command(_command)

@@ -267,6 +267,7 @@ def test_an_installed_terminal_finds_its_profiles(terminal: Environment) -> None
         ("canteen-agent", "/opt/canteen-agent/bin/canteen-agent"),
         ("canteen-screen", "/opt/canteen-agent/bin/canteen-agent"),
         ("canteen-kiosk", "/usr/bin/cage"),
+        ("canteen-central-web", "/opt/canteen-central/bin/canteen-central"),
     ],
 )
 def test_systemd_accepts_the_unit(name: str, program: str, tmp_path: Path) -> None:
