@@ -38,12 +38,18 @@ def statement(db_path: Path, account: str, table_format: Format) -> None:
     with open_books(db_path) as books:
         require_account(books, account)
         lines = statements.of_account(books, account)
-    rows = []
-    for line in lines:
-        members = line._asdict()
-        members["amount_cents"] = members.pop("cents")
-        del members["n"], members["account"]
-        rows.append(members)
+    rows = [
+        {
+            "at": line.at,
+            "kind": line.kind,
+            "channel": line.channel,
+            "external": line.external,
+            "amount_cents": line.cents,
+            "balance_cents": line.balance_cents,
+            "reason": line.reason,
+        }
+        for line in lines
+    ]
     show_rows(rows, table_format)
 
 

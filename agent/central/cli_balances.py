@@ -67,9 +67,9 @@ def close_out(
     else:
         done = [left for left in plan if left.kind is not None]
         cents = sum(left.balance_cents for left in done)
-        state = "would be booked" if dry_run else "booked"
+        state = "would come to 0, they hold" if dry_run else "came to 0, they held"
         click.echo(
-            f"{len(done)} accounts {state}, {format_euro(cents)} euro;"
+            f"{len(done)} accounts {state} {format_euro(cents)} euro in sum;"
             f" {len(plan) - len(done)} stay as they are"
         )
 

@@ -10,7 +10,14 @@ import click
 
 from agent.central.books import town
 from agent.central.command import now, open_books
-from agent.central.payments.folder import SETTLED_S, Taken, complete_files, sole_watcher, take
+from agent.central.payments.folder import (
+    SETTLED_S,
+    Taken,
+    complete_files,
+    left_files,
+    sole_watcher,
+    take,
+)
 from agent.central.payments.receipt import Whose
 from agent.central.payments.settings import load_settings
 
@@ -47,9 +54,19 @@ def watch_folder(db_path: Path, folder: Path, once: bool, settled_s: int) -> int
                 refused += taken is not None and _show(taken)
                 if stopped.is_set():
                     break
+            if once:
+                _show_left(folder, settled_s)
             if once or stopped.wait(LOOK_S):
                 break
     return 1 if once and refused else 0
+
+
+def _show_left(folder: Path, settled_s: int) -> None:
+    if left := left_files(folder):
+        click.echo(
+            f"{len(left)} files stay: they changed in the last {settled_s} s,"
+            " or have the name of an unfinished file"
+        )
 
 
 def _show(taken: Taken) -> bool:

@@ -43,11 +43,14 @@ def test_a_pupil_who_leaves_is_closed_out(db: Path, tmp_path: Path) -> None:
     (left,) = json.loads(run_central("--db", db, "close-out", "--json"))
     assert (left["account"], left["balance_cents"], left["why"]) == ("a-1001", 820, "it has credit")
     refund = ("close-out", "--how", "refund")
-    assert "1 accounts would be booked, 8.20 euro" in run_central("--db", db, *refund, "--dry-run")
+    shown = run_central("--db", db, *refund, "--dry-run")
+    assert "1 accounts would come to 0, they hold 8.20 euro in sum" in shown
     assert "write why, with --reason" in run_central("--db", db, *refund, code=1)
     reason = ("--reason", "left school")
-    assert "1 accounts booked, 8.20 euro; 0 stay" in run_central("--db", db, *refund, *reason)
-    assert "0 accounts booked, 0.00 euro" in run_central("--db", db, *refund, *reason)
+    assert "1 accounts came to 0, they held 8.20 euro in sum; 0 stay" in run_central(
+        "--db", db, *refund, *reason
+    )
+    assert "0 accounts came to 0" in run_central("--db", db, *refund, *reason)
     lines = json.loads(run_central("--db", db, "statement", "a-1001", "--json"))
     assert [(line["kind"], line["amount_cents"]) for line in lines] == [
         ("top_up", 820),

@@ -79,4 +79,13 @@ def test_a_look_ends_with_1_if_a_file_is_refused(db: Path, tmp_path: Path) -> No
     assert run_central("--db", db, *words) == ""
     (folder / "x.xml").write_bytes(b"<a/>")
     assert "x.xml: moved to refused" in run_central("--db", db, *words, code=1)
-    assert "watched folder" in run_central("--db", db, "incidents")
+    assert "watched folder, x.xml" in run_central("--db", db, "incidents")
+
+
+def test_a_look_names_the_files_that_it_leaves(db: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "x.xml").write_bytes(b"<")
+    (folder / "y.xml.part").write_bytes(b"<")
+    shown = run_central("--db", db, "watch-folder", folder, "--once", "--settled-s", "3600")
+    assert shown.startswith("2 files stay: they changed in the last 3600 s, or have the name")

@@ -28,8 +28,13 @@ def read_document(data: bytes, whose: Whose) -> Document:
     is_xml = data.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0").startswith(b"<")
     if is_xml and _names(data, "FlussoRiversamento"):
         return read_flow(data, whose.creditor)
-    if not is_xml or _names(data, "flusso_giornale_di_cassa"):
+    if _names(data, "flusso_giornale_di_cassa"):
         return read_treasury(data)
+    if not is_xml:
+        try:
+            return read_treasury(data)
+        except CentralError as error:
+            raise CentralError(f"it is no XML; read as the treasury's CSV: {error}") from error
     if not _names(data, "RT"):  # the end of paSendRT, and the name of the older form
         raise CentralError("it is no receipt, no settlement flow and no cash book")
     return read_receipt_file(data, whose)

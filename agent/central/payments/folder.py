@@ -87,6 +87,11 @@ def complete_files(folder: Path, now_s: int, settled_s: int = SETTLED_S) -> list
     return files
 
 
+def left_files(folder: Path) -> list[Path]:
+    """Return the files that a look has left: they are not complete."""
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and path.name != LOCK]
+
+
 def take(books: Books, path: Path, whose: Whose, at: Instant) -> Taken | None:
     """Take in a file and move it. Return None for a file that changed meanwhile.
 
@@ -99,7 +104,7 @@ def take(books: Books, path: Path, whose: Whose, at: Instant) -> Taken | None:
     except FileNotFoundError:
         return None
     except (CentralError, OSError) as error:
-        return _moved(Taken(path.name, True, [str(error)]), path)
+        return _moved(Taken(_shown(path.name), True, [str(error)]), path)
     if not is_same:
         return None
     lines, is_refused = [], not files
@@ -108,12 +113,14 @@ def take(books: Books, path: Path, whose: Whose, at: Instant) -> Taken | None:
             document = read_document(file.data, whose)
         except CentralError as error:
             is_refused = True
-            set_aside(books, Arrival(at, file.data), "watched folder", error)
-            lines.append(f"{file.name}: refused: {error}")
+            set_aside(books, Arrival(at, file.data), f"watched folder, {_shown(path.name)}", error)
+            lines.append(f"{_shown(file.name)}: refused: {error}")
         else:
             words = book_document(books, document, Arrival(at, file.data))
-            lines.append(f"{file.name}: {words}")
-    return _moved(Taken(path.name, is_refused, lines or ["the archive has no XML file"]), path)
+            lines.append(f"{_shown(file.name)}: {words}")
+    return _moved(
+        Taken(_shown(path.name), is_refused, lines or ["the archive has no XML file"]), path
+    )
 
 
 def _files(path: Path) -> list[ReceiptFile]:
@@ -140,6 +147,11 @@ def _moved(taken: Taken, path: Path) -> Taken:
     except OSError as error:
         raise CentralError(f"{path}: cannot be moved to {folder}: {error.strerror}") from error
     return taken
+
+
+def _shown(name: str) -> str:
+    """Return a file's name for people: one that is no text, or has line ends, would break a log."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
 def _names(path: Path) -> Iterator[str]:

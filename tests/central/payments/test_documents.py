@@ -47,7 +47,7 @@ def test_a_parked_receipt_says_why(central: Central) -> None:
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [(b"", "columns year,number"), (b"<a/>", "it is no receipt"), (b"<RT", "not well-formed"),
-     (b"\xff\x00\x01", "no CSV")],
+     (b"\xff\x00\x01", "no XML; read as the treasury's CSV: the file is no CSV")],
 )  # fmt: skip
 def test_what_is_no_document_is_refused(data: bytes, sentence: str) -> None:
     with pytest.raises(CentralError, match=sentence):

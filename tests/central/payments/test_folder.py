@@ -16,6 +16,7 @@ from agent.central.payments.folder import (
     UNFINISHED,
     Taken,
     complete_files,
+    left_files,
     sole_watcher,
     take,
 )
@@ -105,6 +106,17 @@ def test_of_an_archive_every_file_is_taken_and_the_bad_ones_are_named(
     assert [taken.is_refused for taken in look(central, folder) if taken] == [True]
 
 
+def test_a_name_that_is_no_text_is_shown_with_question_marks(
+    central: Central, notice: Reference, folder: Path
+) -> None:
+    (folder / os.fsdecode(b"\xff\n.xml")).write_bytes(soap_receipt(Receipt(notice.id)))
+    assert look(central, folder) == [Taken("??.xml", False, ["??.xml: credited"])]
+    (folder / os.fsdecode(b"\xfe.xml")).write_bytes(b"<a/>")
+    (taken,) = look(central, folder)
+    assert taken is not None and taken.is_refused
+    assert central.value("SELECT topic FROM set_aside") == "watched folder, ?.xml"
+
+
 def test_unfinished_hidden_and_other_files_are_left_alone(central: Central, folder: Path) -> None:
     for name in [".hidden.xml", *(f"r.xml{end}" for end in UNFINISHED)]:
         (folder / name).write_bytes(b"<")
@@ -112,6 +124,7 @@ def test_unfinished_hidden_and_other_files_are_left_alone(central: Central, fold
     os.symlink("/etc/passwd", folder / "link.xml")
     before = names(folder)
     assert look(central, folder) == [] and names(folder) == before
+    assert len(left_files(folder)) == len(UNFINISHED) + 2, "all but the folder, for a person"
 
 
 def test_a_file_is_complete_when_nothing_changed_it_for_settled_s(folder: Path) -> None:
