@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from agent.central.books import accounts, postings
+from agent.central.books import accounts, meals, postings
 from agent.central.books.accounts import Account
 from agent.central.books.file import Books
 from agent.central.books.postings import Payment, PaymentKey
@@ -55,9 +55,15 @@ def plan_close_out(books: Books, choice: Choice) -> list[Left]:
     if choice.only:
         closed = [row for row in closed if row.id in choice.only]
     balances = accounts.balances(books)
-    held = [row for row in closed if balances[row.id]]
+    unpriced = set(meals.accounts_without_price(books))
     siblings = _siblings(books, balances)
-    return [_left(row, balances[row.id], choice.how, siblings) for row in held]
+    return [
+        _unpriced(row, balances[row.id])
+        if row.id in unpriced
+        else _left(row, balances[row.id], choice.how, siblings)
+        for row in closed
+        if balances[row.id] or row.id in unpriced
+    ]
 
 
 def close_out(books: Books, choice: Choice, reason: str, at: Instant) -> list[Left]:
@@ -78,6 +84,12 @@ def _siblings(books: Books, balances: dict[str, int]) -> dict[str, str]:
         if row.family:
             siblings.setdefault(row.family, row.id)
     return siblings
+
+
+def _unpriced(row: Account, cents: int) -> Left:
+    """Return an account whose balance is not final: a refund would give away the meals' price."""
+    why = "meals wait for their price; write it into the roster first"
+    return Left(row.id, row.family, cents, None, None, why)
 
 
 def _left(row: Account, cents: int, how: How | None, siblings: dict[str, str]) -> Left:

@@ -97,3 +97,18 @@ def test_an_account_that_is_not_closed_is_refused(wire: Wire) -> None:
     with pytest.raises(CentralError, match="account 'a-99' does not exist"):
         run(wire, How.REFUND, "a-99")
     assert balances(wire) == BALANCES
+
+
+def test_an_account_whose_meals_wait_for_a_price_stays(wire: Wire, tmp_path: Path) -> None:
+    """Its balance is not final: the meal is charged when the office writes the price."""
+    card = "a:04aaaaaa112233"
+    new = "account,site,prices,cards\n"
+    load_roster(wire, tmp_path / "n.csv", f"{new}a-20,primaria,none,{card}\n")
+    wire.settle()
+    wire.box.tap(card)
+    wire.settle()
+    wire.central.credit("a-20", 500, "a-20")
+    load_roster(wire, tmp_path / "c.csv", "account,status\na-20,closed\n")
+    assert run(wire, How.REFUND, "a-20") == [("a-20", 500, None, None)]
+    load_roster(wire, tmp_path / "p.csv", "account,prices\na-20,lunch 2026-09-01 4.00\n")
+    assert run(wire, How.REFUND, "a-20") == [("a-20", 100, "refund", None)]
