@@ -314,6 +314,23 @@ def test_the_kiosk_starts_at_boot_again_and_again_and_reaches_this_machine_only(
         assert line in unit
 
 
+def test_the_server_of_payments_has_its_own_user_and_reaches_this_machine_only() -> None:
+    text = UNIT.with_name("canteen-central-web.service").read_text(encoding="utf-8")
+    for line in (
+        "User=canteen-central",
+        "StateDirectory=canteen-central",
+        "StateDirectoryMode=0700",
+        "Restart=always",
+        "RestartPreventExitStatus=78 203 216 217",
+        "ProtectSystem=strict",
+        "CapabilityBoundingSet=",
+        "IPAddressDeny=any",
+        "IPAddressAllow=localhost",
+        "UMask=0077",
+    ):
+        assert line in text.splitlines()
+
+
 def test_the_unit_allows_the_system_calls_that_read_the_clock_status() -> None:
     unit = UNIT.read_text(encoding="utf-8").splitlines()
     assert "ProtectClock=yes" not in unit
