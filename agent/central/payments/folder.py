@@ -97,37 +97,44 @@ def take(books: Books, path: Path, whose: Whose, at: Instant) -> Taken | None:
 
     Raise `CentralError` if it cannot be booked or moved now: it stays where it is.
     """
+    name, lines, is_refused = _shown(path.name), [], False
     try:
         before = _signature(path)
-        files = _files(path)
-        is_same = _signature(path) == before
+        for file in _files(path):
+            if _signature(path) != before:
+                return None
+            if isinstance(file, CentralError):
+                is_refused = True
+                lines.append(f"refused: {file}")
+                continue
+            arrival = Arrival(at, file.data)
+            try:
+                document = read_document(file.data, whose)
+            except CentralError as error:
+                is_refused = True
+                set_aside(books, arrival, f"watched folder, {name}", error)
+                lines.append(f"{_shown(file.name)}: refused: {error}")
+            else:
+                lines.append(f"{_shown(file.name)}: {book_document(books, document, arrival)}")
     except FileNotFoundError:
         return None
-    except (CentralError, OSError) as error:
-        return _moved(Taken(_shown(path.name), True, [str(error)]), path)
-    if not is_same:
-        return None
-    lines, is_refused = [], not files
-    for file in files:
-        try:
-            document = read_document(file.data, whose)
-        except CentralError as error:
-            is_refused = True
-            set_aside(books, Arrival(at, file.data), f"watched folder, {_shown(path.name)}", error)
-            lines.append(f"{_shown(file.name)}: refused: {error}")
+    if not lines:
+        return _moved(Taken(name, True, ["the archive has no XML file"]), path)
+    return _moved(Taken(name, is_refused, lines), path)
+
+
+def _files(path: Path) -> Iterator[ReceiptFile | CentralError]:
+    """Yield what a path holds, of an archive one file at a time, or why it cannot be read on."""
+    try:
+        if zipfile.is_zipfile(path):
+            yield from receipt_files(path)
         else:
-            words = book_document(books, document, Arrival(at, file.data))
-            lines.append(f"{_shown(file.name)}: {words}")
-    return _moved(
-        Taken(_shown(path.name), is_refused, lines or ["the archive has no XML file"]), path
-    )
-
-
-def _files(path: Path) -> list[ReceiptFile]:
-    if zipfile.is_zipfile(path):
-        return list(receipt_files(path))
-    with open(path, "rb") as file:
-        return [ReceiptFile(path.name, file.read(FLOW_BYTES_MAX + 1))]
+            with open(path, "rb") as file:
+                yield ReceiptFile(path.name, file.read(FLOW_BYTES_MAX + 1))
+    except FileNotFoundError:
+        raise
+    except (CentralError, OSError) as error:
+        yield CentralError(str(error))
 
 
 def _signature(path: Path) -> _Signature:
@@ -140,7 +147,7 @@ def _moved(taken: Taken, path: Path) -> Taken:
     folder = path.parent / (REFUSED if taken.is_refused else DONE)
     target = next(folder / name for name in _names(path) if not (folder / name).exists())
     if taken.is_refused:
-        reason = "\n".join([*taken.lines, ""]).encode()
+        reason = "\n".join([*taken.lines, ""]).encode("utf-8", "replace")
         write_private(target.with_name(f"{target.name}.reason.txt"), [reason])
     try:
         path.rename(target)

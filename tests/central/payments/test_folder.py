@@ -1,6 +1,7 @@
 """A watched folder: complete files only, each once, and nothing lost."""
 
 import os
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from agent.central.payments.folder import (
     sole_watcher,
     take,
 )
+from agent.central.payments.xml import DOCUMENT_BYTES_MAX
 from agent.errors import CentralError
 from tests.parts.payment_messages import WHOSE, Receipt, soap_receipt
 from tests.parts.wire import Central
@@ -104,6 +106,43 @@ def test_of_an_archive_every_file_is_taken_and_the_bad_ones_are_named(
     ]
     (folder / "torn.zip").write_bytes((folder / REFUSED / "x.zip").read_bytes()[:-30])
     assert [taken.is_refused for taken in look(central, folder) if taken] == [True]
+
+
+def test_an_archive_does_not_fill_the_memory(central: Central, folder: Path) -> None:
+    with zipfile.ZipFile(folder / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for n in range(50):
+            archive.writestr(f"{n}.xml", b" " * DOCUMENT_BYTES_MAX)
+    tracemalloc.start()
+    try:
+        (taken,) = look(central, folder)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken is not None and len(taken.lines) == 50
+    assert peak < 10 * DOCUMENT_BYTES_MAX
+
+
+def test_a_file_that_is_written_while_it_is_taken_stays_and_is_taken_later(
+    central: Central, notice: Reference, folder: Path
+) -> None:
+    path = folder / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.xml", soap_receipt(Receipt(notice.id)))
+        archive.writestr("b.xml", soap_receipt(Receipt(notice.id)))
+    with open(path, "ab") as file:
+
+        def write(_statement: str) -> None:
+            file.write(b" ")
+            file.flush()
+
+        central.books.sql.set_trace_callback(write)
+        assert look(central, folder) == [None]
+        central.books.sql.set_trace_callback(None)
+    assert names(folder) == [DONE, REFUSED, "x.zip"]
+    assert look(central, folder) == [
+        Taken("x.zip", False, ["a.xml: duplicate", "b.xml: duplicate"])
+    ]
+    assert central.balance("a-1") == 2_000
 
 
 def test_a_name_that_is_no_text_is_shown_with_question_marks(
