@@ -9,12 +9,15 @@ import io
 import json
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import TypeVar
 
 import click
 from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -123,16 +126,31 @@ def print_json(value: object) -> None:
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     """Print a table as wide as the terminal, else `WIDTH_WITHOUT_TERMINAL` columns."""
-    table = Table(*columns)
-    for row in rows:
-        # Text: rich would take [/x] in a sentence for markup, and stop or swallow it
-        table.add_row(*map(Text, row))
-    Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL).print(table)
+    width = None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
+    Console(width=width).print(_table(columns, rows))
+
+
+def watch_table(
+    columns: Sequence[str], rows: Callable[[], Iterable[Iterable[str]]], every_s: int
+) -> None:
+    """Show a table on the whole screen, and renew its rows, until Ctrl-C."""
+    with suppress(KeyboardInterrupt), Live(screen=True, auto_refresh=False) as live:
+        while True:
+            live.update(_table(columns, rows()), refresh=True)
+            time.sleep(every_s)
 
 
 def text_of(value: object) -> str:
     """Return a value as a cell of a table; a missing one is `-`."""
     return "-" if value is None else str(value)
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
+    table = Table(*columns)
+    for row in rows:
+        # Text: rich would take [/x] in a sentence for markup, and stop or swallow it
+        table.add_row(*map(Text, row))
+    return table
 
 
 def _print_csv(rows: Sequence[Mapping[str, object]]) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 
 from agent.ops.screen_settings import ScreenTable
-from agent.terminal.config import BrokerTable, File, ReaderTable
+from agent.terminal.config import BrokerTable, EnrolmentTable, File, ReaderTable
 from docs import printed
 
 PAGE = printed.ROOT / "docs" / "reference" / "configuration.md"
@@ -57,6 +57,7 @@ TABLES: tuple[tuple[str, type, dict[str, str]], ...] = (
             "card_key_file": "The town's card key, a copy of the file that the central writes.",
             "mirror": "A folder on another medium, for a second copy of the ledger.",
             "screen": "The table `[screen]`, where staff have a page.",
+            "enrolment": "The table `[enrolment]`, which `canteen-agent enrol` writes.",
             "watch_group": "The group whose programs may look at the terminal, over `watch.sock`.",
         },
     ),
@@ -70,6 +71,13 @@ TABLES: tuple[tuple[str, type, dict[str, str]], ...] = (
             "key_file": "The key of that certificate, PEM. All files are read at each connection.",
             "username": "The user name, for a broker that wants one.",
             "password_file": "The file with its password. A password in the url is an error.",
+        },
+    ),
+    (
+        "[enrolment]",
+        EnrolmentTable,
+        {
+            "address": "Where the terminal renews its certificate: `HOST:PORT` of the central.",
         },
     ),
     (

@@ -39,6 +39,9 @@ install -D -m 644 systemd/canteen-agent.modprobe.conf /etc/modprobe.d/canteen-ag
 for unit in canteen-agent canteen-screen canteen-kiosk; do
     install -D -m 644 "systemd/$unit.service" "/etc/systemd/system/$unit.service"
 done
+for unit in canteen-agent-renew.service canteen-agent-renew.timer; do
+    install -D -m 644 "systemd/$unit" "/etc/systemd/system/$unit"
+done
 systemd-sysusers
 install -d -m 755 /etc/canteen-agent
 if [ -d /run/systemd/system ]; then
@@ -46,4 +49,4 @@ if [ -d /run/systemd/system ]; then
     udevadm control --reload
 fi
 du -sh "$INTO"
-echo "next: write /etc/canteen-agent/agent.toml, then: sudo canteen-agent doctor"
+echo "next: sudo canteen-agent enrol CODE, with the code of canteen-central enrol new"

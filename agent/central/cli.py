@@ -1,12 +1,12 @@
 """The command line of the central, `canteen-central`: one function a subcommand.
 
-`--db` names the central's database. The office's commands are in `cli_office` and `cli_roster`.
+`--db` names the central's database. The office's commands are in the files `cli_*`.
 """
 
 import logging
 import secrets
 import sys
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 
 import click
@@ -16,10 +16,12 @@ from agent.central import (
     cli_accounts,
     cli_balances,
     cli_credits,
+    cli_enrol,
     cli_office,
     cli_payments,
     cli_roster,
     cli_settlements,
+    cli_terminals,
     cli_watch,
     cli_web,
 )
@@ -29,7 +31,14 @@ from agent.central.books.checks import require_whole
 from agent.central.books.file import Books
 from agent.central.books.postings import Payment, PaymentKey
 from agent.central.books.town import Town, initialise
-from agent.central.command import checked_id, checked_zone, now, open_books
+from agent.central.command import (
+    authority_folder,
+    checked_id,
+    checked_zone,
+    needs_extra,
+    now,
+    open_books,
+)
 from agent.central.office.card_key import card_key_path, create_card_key
 from agent.central.office.check import check as check_books
 from agent.central.office.credit import credit as book_credit
@@ -76,15 +85,18 @@ for _command in (
     cli_credits.import_credits,
     cli_credits.takings,
     cli_credits.transfer,
+    cli_enrol.broker_config,
+    cli_enrol.ca,
+    cli_enrol.enrol,
     cli_office.card,
     cli_office.policy,
     cli_office.service,
-    cli_office.terminals,
     cli_payments.payments,
     cli_roster.export_roster,
     cli_roster.import_roster,
     cli_settlements.reconcile,
     cli_settlements.settlements,
+    cli_terminals.terminals,
     cli_watch.watch_folder,
     cli_web.web,
 ):
@@ -128,6 +140,12 @@ def init(db_path: Path, town: str, zone: str) -> None:
 @click.option(
     "--password-file", type=click.Path(path_type=Path), help="The file with its password."
 )
+@click.option(
+    "--metrics",
+    "metrics_port",
+    type=click.IntRange(1024, 65_535),
+    help="Answer Prometheus at this port of 127.0.0.1.",
+)
 @click.pass_obj
 def serve(
     db_path: Path,
@@ -137,8 +155,15 @@ def serve(
     key: Path | None,
     username: str | None,
     password_file: Path | None,
+    metrics_port: int | None,
 ) -> None:
-    """Book what terminals send, and send them changes, until stopped by a signal."""
+    """Book what terminals send, and send them changes, until stopped by a signal.
+
+    Over mqtts without --ca, --certificate and --key it uses those of canteen-central ca init.
+    """
+    own = authority_folder(db_path)
+    if broker.startswith("mqtts:") and not (ca or certificate or key) and own.is_dir():
+        ca, certificate, key = own / "ca.crt", own / "central.pem", own / "central.pem"
     link = Broker(
         url=broker,
         ca_file=ca,
@@ -149,7 +174,16 @@ def serve(
     )
     with open_books(db_path) as books, sole_server(db_path):
         require_whole(books)
-        serve_central(books, link, now=now)
+        with _metrics(db_path, metrics_port):
+            serve_central(books, link, now=now)
+
+
+def _metrics(db_path: Path, port: int | None) -> AbstractContextManager[None]:
+    if port is None:
+        return nullcontext()
+    with needs_extra("--metrics"):
+        from agent.central.metrics import exported
+    return exported(db_path, port, now)
 
 
 @cli.command("import-ledger")

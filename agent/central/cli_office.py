@@ -1,4 +1,4 @@
-"""The office's commands: cards, rules, serving times, terminals."""
+"""The office's commands: cards, rules, serving times."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,11 +7,10 @@ from zoneinfo import ZoneInfo
 import click
 import msgspec
 
-from agent.central.books import lists, rules, town
+from agent.central.books import rules, town
 from agent.central.command import card_key, checked_id, now, open_books, token_of
 from agent.central.office.cards import assign_card, block_card, find_cards, replace_card
 from agent.central.office.rules import set_policy, set_service
-from agent.central.office.terminals import add_terminal, order, retire_terminal
 from agent.console import Format, print_table, show_rows, table_format, text_of
 from agent.domain.canteen import PolicyRecord, ServiceRecord
 from agent.domain.clock import day_of, format_instant
@@ -202,49 +201,3 @@ def service(
     with open_books(db_path) as books:
         set_service(books, checked_id(site), record)
     click.echo(f"{service_id} at {site}: {record.opens} to {record.closes}")
-
-
-@click.group(invoke_without_command=True)
-@table_format
-@click.pass_context
-def terminals(context: click.Context, table_format: Format) -> None:
-    """List the terminals, and how far each is booked."""
-    if context.invoked_subcommand is not None:
-        return
-    with open_books(context.obj) as books:
-        rows = lists.terminals(books)
-    show_rows(msgspec.to_builtins(rows), table_format)
-
-
-@terminals.command("add")
-@click.argument("terminal")
-@click.argument("site")
-@click.pass_obj
-def terminal_add(db_path: Path, terminal: str, site: str) -> None:
-    """Register TERMINAL at SITE, or move it there; a wiped one gets work again."""
-    with open_books(db_path) as books:
-        add_terminal(books, checked_id(terminal), checked_id(site))
-    click.echo(f"terminal {terminal} at site {site}")
-
-
-@terminals.command("retire")
-@click.argument("terminal")
-@click.pass_obj
-def terminal_retire(db_path: Path, terminal: str) -> None:
-    """Retire TERMINAL, also a stolen one: it deletes all accounts once its entries are booked."""
-    with open_books(db_path) as books:
-        retire_terminal(books, terminal)
-    click.echo(f"terminal {terminal} retired")
-
-
-@terminals.command("order")
-@click.argument("terminal")
-@click.argument("do", type=click.Choice(["resync", "new_epoch"]))
-@click.pass_obj
-def terminal_order(db_path: Path, terminal: str, do: str) -> None:
-    """Order TERMINAL to compare all records again, or to begin a new epoch.
-
-    A resync also gives work to a wiped terminal again.
-    """
-    with open_books(db_path) as books:
-        click.echo(f"order {order(books, terminal, do)} for terminal {terminal}: {do}")

@@ -5,9 +5,8 @@ from pathlib import Path
 import click
 
 from agent.central.books.checks import require_whole
-from agent.central.command import now, open_books
+from agent.central.command import needs_extra, now, open_books
 from agent.central.payments.settings import load_settings
-from agent.errors import CentralError
 
 LOOPBACK = "127.0.0.1"
 
@@ -18,15 +17,10 @@ LOOPBACK = "127.0.0.1"
 @click.pass_obj
 def web(db_path: Path, host: str, port: int) -> None:
     """Take payments over HTTP, and show notices to payers, behind a reverse proxy with TLS."""
-    try:
-        import uvicorn  # imported late: it is in the extra `central`
+    with needs_extra("web"):
+        import uvicorn
 
         from agent.central.web.app import Doors, make_app
-    except ImportError as error:
-        raise CentralError(
-            f"web needs more libraries ({error.name});"
-            " install the central with its extra: pip install 'canteen-agent[central]'"
-        ) from None
     settings = load_settings(db_path)
     with open_books(db_path) as books:
         require_whole(books)

@@ -14,7 +14,7 @@ from agent.central.office.card_key import card_key_path, read_card_key
 from agent.domain.canteen import Id
 from agent.domain.card import Token, card_token, parse_card_id
 from agent.domain.clock import Instant, format_instant
-from agent.errors import AgentError
+from agent.errors import AgentError, CentralError
 
 
 @contextmanager
@@ -29,6 +29,18 @@ def open_books(db_path: Path) -> Iterator[Books]:
             yield books
         except msgspec.ValidationError as error:
             raise AgentError(str(error)) from None
+
+
+@contextmanager
+def needs_extra(command: str) -> Iterator[None]:
+    """Import what only the extra `central` brings. Raise `CentralError` where it is missing."""
+    try:
+        yield
+    except ImportError as error:
+        raise CentralError(
+            f"{command} needs more libraries ({error.name});"
+            " install the central with its extra: pip install 'canteen-agent[central]'"
+        ) from None
 
 
 def now() -> Instant:
@@ -52,6 +64,11 @@ def checked_zone(name: str) -> str:
         return ZoneInfo(name).key
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise AgentError(f"time zone {name!r} does not exist; write one like Europe/Rome") from None
+
+
+def authority_folder(db_path: Path) -> Path:
+    """Return where the authority of a central's db_path is."""
+    return db_path.with_name(db_path.name + ".ca")
 
 
 def card_key(db_path: Path) -> bytes:

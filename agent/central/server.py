@@ -22,6 +22,7 @@ from agent.central.books.file import Books
 from agent.central.books.incidents import Incident, UnusableMessage
 from agent.central.dating import Now
 from agent.central.feed import Dispatch, FeedCursor, changes
+from agent.central.fleet_health import FleetHealth
 from agent.central.hello import Greeting, greet
 from agent.central.identities import Identities
 from agent.central.labels import apply_label_rule
@@ -87,6 +88,7 @@ class Exchange:
         self._generation = town.standing(books).generation
         self._limits = Limits()
         self._health = LinkHealth(books)
+        self._fleet = FleetHealth(books, self._zone, self._health.add_incident)
         self._identities = Identities()
         self._fault = ""  # the last that was logged; empty while the file works
 
@@ -96,13 +98,18 @@ class Exchange:
         A message is booked, then acknowledged, then answered. One that could not be written is not
         acknowledged: the link is dropped, and the broker delivers it again.
         """
+        with contextlib.suppress(CentralError):  # what the turn itself does reports it
+            self._fleet.look(at)
         match event:
             case LinkUp(limits=limits):
                 self._health.note(event, at)
+                self._fleet.link_up(at)
                 self._limits = limits
                 yield self.state(at, online=True)
             case LinkDown() | Denied() | Taken():
                 self._health.note(event, at)
+                if isinstance(event, LinkDown):
+                    self._fleet.link_down()
             case Arrived(topic=topic, payload=payload, receipt=receipt):
                 try:
                     answers = self.receive(topic, payload, at)
@@ -113,6 +120,7 @@ class Exchange:
                     yield DropLink()
                     return
                 self._fault = ""
+                self._note_contact(topic, at)
                 yield Acknowledge(receipt)
                 yield from answers
                 yield from self._push_after_booking(at)
@@ -278,10 +286,18 @@ class Exchange:
         state = decode(payload, TerminalState)
         with self._books.transaction():
             self._require_known(terminal)
-            terminals.set_state(self._books, terminal, payload)
+            if state.online:
+                terminals.set_state(self._books, terminal, payload)
+            else:
+                terminals.set_offline(self._books, terminal)
         if not state.online:
             self._cursors.pop(terminal, None)  # it sends a hello when it is online again
-            log.info("Terminal %s is offline.", terminal)
+
+    def _note_contact(self, topic: str, at: Instant) -> None:
+        address = self.topics.parse(topic)
+        if address is not None:
+            with contextlib.suppress(CentralError):  # the next look finds it
+                self._fleet.note(address[0], at)
 
     def _require_known(self, terminal: str) -> str | None:
         """Return the site of a terminal, None for a retired one. Raise `SyncError`."""

@@ -30,6 +30,8 @@ MONO_MS_MAX = 10**12
 """Thirty years without a restart."""
 TRAYS_MAX = 100_000
 """More trays than any service has; a larger number is a typing mistake."""
+USER_CHARACTERS_MAX = 64
+"""A number of ten digits, and a name of 32 characters."""
 Seq = Annotated[int, Meta(ge=1, le=SEQ_MAX, description="an entry's number in its epoch")]
 Count = Annotated[int, Meta(ge=0, le=SEQ_MAX)]
 MonoMs = Annotated[int, Meta(ge=0, le=MONO_MS_MAX, description="milliseconds since the boot")]
@@ -127,7 +129,8 @@ class Reversed(Struct, frozen=True, kw_only=True):
 class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One row of the ledger. A draft has `seq` 0 and no `hash`. `cents` is added to the balance.
 
-    `by` is the staff account whose card allowed it, where a terminal needs such a card.
+    `by` is the staff account whose card allowed it, where a terminal needs such a card. `user` is
+    the machine's user whose program requested it, as `1000 maria`.
     """
 
     seq: Count = 0
@@ -139,6 +142,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     mono_ms: MonoMs
     how: How
     by: Id | None = None
+    user: Annotated[str, Meta(max_length=USER_CHARACTERS_MAX)] | None = None
     account: Id | None = None
     card: TokenText | None = None
     service: Id | None = None

@@ -11,7 +11,7 @@ from agent.store.rows import Incident
 
 _MEMBERS = (
     *("seq", "at", "kind", "reason", "account", "card", "cents", "day", "service", "how"),
-    *("by", "assurance", "reverses", "trays", "served", "clock", "boot", "mono_ms"),
+    *("by", "user", "assurance", "reverses", "trays", "served", "clock", "boot", "mono_ms"),
 )
 
 
@@ -34,6 +34,7 @@ class LedgerRow(Struct, frozen=True, kw_only=True):
     flags: str
     how: str
     by: str | None
+    user: str | None
     assurance: str | None
     reverses: str | None
     trays: int | None

@@ -228,6 +228,15 @@ def oldest_pending_at(db: Database) -> str | None:
     return str(row[0]) if row else None
 
 
+def last_tap_at(db: Database) -> str | None:
+    """Return when a card was presented last, None where no recent entry is of a card."""
+    row = db.row(
+        f"SELECT body ->> '$.at' FROM {_RECENT} WHERE body ->> '$.how' = 'card'"
+        " ORDER BY n DESC LIMIT 1"
+    )
+    return str(row[0]) if row else None
+
+
 def served(db: Database, service: str, day: str) -> int:
     """Return the number of standing meals of a service and day at this terminal."""
     (count,) = db.only_row(

@@ -170,10 +170,23 @@ class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
     nonce: Nonce | None = None
 
 
+class StateFault(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A fault of a terminal: `reader`, `clock`, `disk`, `file` and so on, with words.
+
+    An `id` of a later version is shown as it is. `subject` is the reader's name, for a reader.
+    """
+
+    id: Id
+    words: str
+    subject: str | None = None
+
+
 class TerminalState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Retained, for people and monitoring; no program relies on it.
 
-    The last will is `online` false alone.
+    The last will is `online` false alone. `last_tap_at` is when a card was presented last.
+    `disk_free_mb` is free on the ledger's disk, in millions of bytes. `temperature_c` is the
+    machine's, in degrees Celsius, where it shows one. `faults` are all that the terminal knows.
 
     `clock_fault` is what is wrong with the clocks, and what to do; absent if nothing is known.
     `wrong_times` counts kept entries whose time was found to be wrong.
@@ -205,6 +218,10 @@ class TerminalState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     link_fault: str | None = None
     not_booked_since: Instant | None = None
     not_booked_reason: str | None = None
+    last_tap_at: Instant | None = None
+    disk_free_mb: Count | None = None
+    temperature_c: int | None = None
+    faults: list[StateFault] = []
 
 
 class CentralState(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -27,7 +27,7 @@ _CODES: dict[int, tuple[str, str]] = {
     ),
     135: (
         "not authorised",
-        "compare the broker's access list with docs/broker/acl, and the identity with the"
+        "compare the broker's access list with docs/broker, and the identity with the"
         " certificate or user name",
     ),
     136: ("the broker is not available", "look whether the broker starts, and into its log"),

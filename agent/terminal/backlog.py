@@ -108,7 +108,7 @@ def _doubt(replication: Replication, now_ms: int) -> str:
     if replication.limits.version < 5:
         silence = (
             "; this broker has only MQTT 3.1.1, which denies in silence: compare its access list"
-            " with docs/broker/acl"
+            " (docs/broker)"
         )
     session = replication.session
     if not session.is_answered or session.silent_ms(now_ms) >= SILENT_MS:

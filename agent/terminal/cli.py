@@ -28,6 +28,7 @@ from agent.store.viewing import view
 from agent.terminal import process
 from agent.terminal.cli_bundle import bundle
 from agent.terminal.cli_doctor import doctor
+from agent.terminal.cli_enrol import enrol, renew
 from agent.terminal.cli_readers import profile, readers
 from agent.terminal.config import load_config, load_places
 from agent.terminal.export import write_export
@@ -246,7 +247,7 @@ def close_service(config_path: Path, trays: int) -> None:
     )
 
 
-for group in (readers, profile, doctor, bundle):
+for group in (readers, profile, doctor, bundle, enrol, renew):
     cli.add_command(group)
 
 

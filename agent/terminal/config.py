@@ -14,11 +14,12 @@ from msgspec import Meta, Struct
 
 from agent.domain.canteen import Id
 from agent.domain.card import parse_card_key
-from agent.errors import CardError, ConfigError
+from agent.errors import CardError, ConfigError, SyncError
 from agent.ops.screen_settings import ScreenTable
 from agent.readers.open import ReaderConfig
 from agent.readers.profile_rules import load_profile, read_profile
 from agent.sync.broker import Broker
+from agent.sync.enrolment import parse_address
 from agent.sync.topics import Topics, identity_fault
 from agent.toml_file import load_toml
 
@@ -42,6 +43,12 @@ class BrokerTable(Struct, frozen=True, forbid_unknown_fields=True):
     key_file: str | None = None
     username: str | None = None
     password_file: str | None = None
+
+
+class EnrolmentTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[enrolment]`: where the terminal renews its certificate, HOST:PORT. Written by `enrol`."""
+
+    address: str
 
 
 class ReaderTable(Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,6 +81,7 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
     mirror: str | None = None
     watch_group: str | None = None
     screen: ScreenTable = ScreenTable()
+    enrolment: EnrolmentTable | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +140,11 @@ def load_file(path: Path) -> File:
     fault = identity_fault(Topics(file.town).identity(file.terminal))
     if fault is not None and file.broker.certificate_file is not None:
         raise ConfigError(f"{path}: key 'terminal': {fault}")
+    if file.enrolment is not None:
+        try:
+            parse_address(file.enrolment.address)
+        except SyncError as error:
+            raise ConfigError(f"{path}: key 'enrolment.address': {error}") from None
     try:
         ZoneInfo(file.zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):

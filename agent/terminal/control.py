@@ -21,6 +21,7 @@ from pathlib import Path
 from agent.errors import AgentError
 from agent.ops.control_client import ANSWER_WAIT_S, VERSION
 from agent.ops.control_messages import Ask, Watch, parse_ask
+from agent.ops.peer import user_of
 from agent.sync.brake import Brake
 
 REQUEST_BYTES_MAX = 4_096
@@ -48,12 +49,13 @@ Answer = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A person's request. `answers` takes one answer.
+    """A person's request. `answers` takes one answer. `user` is whose program sent it.
 
     The first claim decides: the loop claims it and does it, or the socket after a time-out.
     """
 
     ask: Ask
+    user: str | None = None
     answers: "queue.Queue[Answer]" = field(
         default_factory=lambda: queue.Queue(maxsize=1), compare=False
     )
@@ -210,7 +212,7 @@ class ControlSocket:
                 raise AgentError(f"this agent speaks version {VERSION} of the control interface")
             if self._allowed is not None and do not in self._allowed:
                 raise AgentError(f"this socket is for looking; {do} needs control.sock")
-            request = Request(parse_ask(do, arguments))
+            request = Request(parse_ask(do, arguments), user_of(peer))
         except AgentError as error:
             _send(peer, {"id": number, "error": str(error)})
             return True

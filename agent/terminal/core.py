@@ -51,6 +51,7 @@ from agent.terminal.backlog import Backlog
 from agent.terminal.control import Answer, Request
 from agent.terminal.counter import Counter
 from agent.terminal.events import Effect, Event
+from agent.terminal.faults import faults, status_of
 from agent.terminal.housekeeping import Housekeeping
 from agent.terminal.lookups import Lookups
 from agent.terminal.outages import Outages
@@ -87,6 +88,7 @@ class Setup:
     spread: Callable[[], float]
     epoch_bits: Callable[[], str]
     open_ledger: Callable[[str | None], Database]
+    machine: Callable[[], status.Machine] = status.Machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ class Terminal:
         self._damage: str | None = None
         self._tapped_ms = 0
         self._state_ms: int | None = None
+        self._reported: tuple[bool, str | None] | None = None  # of clock and mirror
         self.fault: StorageFault | None = None
         self.mirror: str | None = None  # state of the second copy of the ledger; None: not wanted
         self._clock_fault, self._clock_logged_ms = "", -CLOCK_LOG_EVERY_MS
@@ -211,6 +214,7 @@ class Terminal:
         effects = ledger.replication.due(moment)
         is_due = last_ms is None or moment.mono_ms - last_ms >= STATE_EVERY_MS
         is_due |= ledger.backlog.look(moment) | ledger.housekeeping.disk.is_news()
+        is_due |= self._reported != (bool(self._time.fault), self.mirror)
         is_due = is_due and self.outages.link is None
         return [*effects, self._state(moment)] if is_due else [*effects]
 
@@ -345,7 +349,8 @@ class Terminal:
         effects = fault.answer(event, reading, self._setup.card_key)
         is_news = is_news or isinstance(event, LinkUp | ReaderUp | ReaderDown)
         if is_news and self.outages.link is None:
-            effects.append(self._publish_state(TerminalState(online=True), self.moment(reading)))
+            state = status.state_without_file(fault.reason, self.outages)
+            effects.append(self._publish_state(state, self.moment(reading)))
         return effects
 
     def _recover(self, fault: StorageFault, reading: Reading) -> None:
@@ -379,20 +384,17 @@ class Terminal:
     def _state(self, moment: Moment) -> Publish:
         self._state_ms = moment.mono_ms
         ledger = self._working()
-        faults = ledger.backlog.fault(), ledger.housekeeping.disk.fault
-        return self._publish_state(status.state(ledger.db, *faults), moment)
+        broken = faults(status_of(self.status(moment)), self.outages)
+        parts = ledger.backlog.fault(), ledger.housekeeping.disk.fault, broken
+        return self._publish_state(status.state(ledger.db, *parts), moment)
 
     def _publish_state(self, state: TerminalState, moment: Moment) -> Publish:
+        self._reported = bool(self._time.fault), self.mirror
         state = msgspec.structs.replace(
-            state,
-            at=moment.at,
-            clock=moment.trust,
-            clock_fault=self._time.fault or None,
+            status.with_machine(state, self.outages, self._time, moment),
             software=self._setup.software,
-            readers=self.outages.reader_words(),
             mirror=self.mirror,
-            fault=self.fault.reason if self.fault is not None else None,
-            link_fault=self.outages.link_fault(),
+            **self._setup.machine()._asdict(),
         )
         topic = self._topics.of(self._setup.terminal, Leaf.STATE)
         return Publish(topic=topic, payload=encode(state), retain=True)

@@ -11,6 +11,8 @@ from datetime import timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from msgspec import structs
+
 from agent.domain.canteen import PolicyRecord, ServiceNow, any_service, policy_on, service_now
 from agent.domain.card import Token, card_token
 from agent.domain.clock import (
@@ -154,8 +156,10 @@ class Counter:
                 extra=_fields(entry, "out of order"),
             )
 
-    def undo(self, seq: int, moment: Moment, *, epoch: str | None = None) -> Recorded:
-        """Record the storno of entry `seq`, and return it.
+    def undo(
+        self, seq: int, moment: Moment, *, epoch: str | None = None, user: str | None = None
+    ) -> Recorded:
+        """Record the storno of entry `seq`, and return it. `user` is whose program requested it.
 
         `epoch` is that of the entry, None for the present one. A meal that was undone before has
         its first storno: a request that is repeated after a lost answer undoes no other meal.
@@ -174,17 +178,13 @@ class Counter:
         draft = undo(own, epoch=epoch, policy=policy, moment=moment, by=by)
         if isinstance(draft, UndoRefusal):
             raise AgentError(f"entry {seq} {UNDO_SENTENCES[draft]}")
-        entry = writes.append(self.db, draft)
-        log.info(
-            "storno of entry %d: account %s",
-            seq,
-            entry.account,
-            extra=_fields(entry, "storno"),
-        )
+        entry = writes.append(self.db, structs.replace(draft, user=user))
+        words = "storno of entry %d%s: account %s"
+        log.info(words, seq, _by(user), entry.account, extra=_fields(entry, "storno"))
         return Recorded(entry)
 
     def meal_by_name(
-        self, account: str, late: LateMeal | None, moment: Moment
+        self, account: str, late: LateMeal | None, moment: Moment, *, user: str | None = None
     ) -> tuple[Outcome, Recorded]:
         """Record a meal of an account that the staff chose: now, or `late` (story 5).
 
@@ -215,12 +215,13 @@ class Counter:
             if first is None or first.how is not How.LATE:
                 raise AgentError(f"no meal for account {account}: already served on {late.day}")
             return outcome, Recorded(first, is_new=False)
+        outcome = structs.replace(outcome, entry=structs.replace(outcome.entry, user=user))
         entry = _append(self.db, outcome)
-        words = _words(outcome)
-        log.info("%s by the staff: account %s", words, account, extra=_fields(entry, words))
+        words, fields = _words(outcome), _fields(entry, _words(outcome))
+        log.info("%s by the staff%s: account %s", words, _by(user), account, extra=fields)
         return outcome, Recorded(entry)
 
-    def close(self, trays: int, moment: Moment) -> Recorded:
+    def close(self, trays: int, moment: Moment, *, user: str | None = None) -> Recorded:
         """Record the staff's count of trays beside the terminal's own count of meals.
 
         The same counts again, as after a lost answer, are the first closing.
@@ -233,9 +234,9 @@ class Counter:
         if before is not None and (before.trays, before.served) == (trays, served):
             return Recorded(before, is_new=False)
         draft = closing(moment=moment, service=service, trays=trays, served=served, by=by)
-        entry = writes.append(self.db, draft)
-        fields = _fields(entry, "closing")
-        log.info("closing: %d trays counted, %d meals served", trays, served, extra=fields)
+        entry = writes.append(self.db, structs.replace(draft, user=user))
+        words, fields = "closing%s: %d trays counted, %d meals served", _fields(entry, "closing")
+        log.info(words, _by(user), trays, served, extra=fields)
         return Recorded(entry)
 
     def service_of(self, day: Day | None, moment: Moment) -> ServiceNow:
@@ -363,6 +364,10 @@ def _card_words(entry: Entry) -> str:
     return f"card {entry.card[:8]}" if entry.card else "no card"
 
 
+def _by(user: str | None) -> str:
+    return f" (user {user})" if user else ""
+
+
 def _log_tap(event: CardPresented | CardUnreadable, outcome: Outcome, entry: Entry) -> None:
     card = _card_words(entry)
     if isinstance(event, CardUnreadable):
@@ -383,4 +388,5 @@ def _fields(entry: Entry, outcome: str) -> dict[str, dict[str, object]]:
     """Return the structured fields of a log line. A card is the first 8 digits of its token."""
     card = entry.card[:8] if entry.card else None
     members = {"outcome": outcome, "seq": entry.seq, "account": entry.account, "card": card}
+    members["user"] = entry.user
     return {"fields": {name: value for name, value in members.items() if value is not None}}

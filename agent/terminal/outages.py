@@ -96,6 +96,14 @@ class Outages:
             for name, health in self.readers.items()
         }
 
+    def unreported(self) -> set[str]:
+        """Return the readers that have not reported since the start: some moments, as a rule."""
+        return {
+            name
+            for name, health in self.readers.items()
+            if health.outage is not None and health.outage.since_ms == 0
+        }
+
     def reader_summary(self) -> str:
         down = [name for name, health in self.readers.items() if health.outage]
         return f"readers down: {', '.join(down)}" if down else f"{len(self.readers)} readers ready"

@@ -25,10 +25,12 @@ from agent.errors import AgentError, StoreError
 from agent.ops.clock import boot_id, read_clock
 from agent.ops.control_messages import Watch
 from agent.ops.notify import Notifier
+from agent.ops.temperature import temperature_c
 from agent.readers.events import CardPresented, CardUnreadable, Show
 from agent.readers.open import reader_thread
 from agent.readers.presence import RecentTaps
 from agent.store.database import Database
+from agent.store.disk_space import free_bytes
 from agent.store.recovery import LedgerFile
 from agent.store.viewing import LOCK_NAME
 from agent.sync.events import Acknowledge, DropLink, Publish
@@ -42,10 +44,12 @@ from agent.terminal.events import Effect, Event
 from agent.terminal.export import pieces, write_export
 from agent.terminal.inbox import Inbox
 from agent.terminal.mirror import Mirror
-from agent.terminal.status import last_will
+from agent.terminal.status import Machine, last_will
 from agent.terminal.watching import Watching
 
 IDLE_MS_MAX = 1_000
+NEWS_AFTER_MS = 3
+"""How long the news of a tap wait: until the reader's thread has shown the light."""
 # A busy thread must not block a tap: every sqlite3 call gives up the interpreter's lock.
 SWITCH_INTERVAL_S = 0.0001
 
@@ -59,6 +63,7 @@ class App:
         self._config = config
         self._inbox = Inbox()
         self._stopping = False
+        self._waits_for_light = False  # the news of the last tap are still to be sent
         self._bug: BaseException | None = None
         self._boot = boot_id()
         self._notifier = Notifier()
@@ -132,7 +137,15 @@ class App:
             spread=random.random,
             epoch_bits=new_epoch_bits,
             open_ledger=self._open_ledger,
+            machine=self._machine,
         )
+
+    def _machine(self) -> Machine:
+        try:
+            free_mb = free_bytes(self._config.state_dir) // 1_000_000
+        except OSError:
+            free_mb = None  # the folder is not there yet, or its medium is not
+        return Machine(temperature_c(), free_mb)
 
     def _open_ledger(self, known_damage: str | None) -> Database:
         """Open the terminal's file.
@@ -160,6 +173,8 @@ class App:
         while not self._stopping:
             wake_ms = self._terminal.wake_ms(self._reading())
             wait_ms = IDLE_MS_MAX if wake_ms is None else wake_ms
+            if self._waits_for_light:
+                wait_ms = min(wait_ms, NEWS_AFTER_MS)
             event = self._inbox.get(min(IDLE_MS_MAX, every_ms, wait_ms))
             if self._bug is not None:
                 raise self._bug
@@ -179,7 +194,9 @@ class App:
             event = None
         for effect in self._terminal.turn(event, reading):
             self._perform(effect)
-        self._send_news(reading)
+        self._waits_for_light = isinstance(event, CardPresented | CardUnreadable)
+        if not self._waits_for_light:
+            self._send_news(reading)
         for thread in self._readers.values():
             thread.watch()
         if self._terminal.fault is not None or self._mirror is None:
@@ -198,7 +215,7 @@ class App:
             self._take_fault(error, reading)
 
     def _send_news(self, reading: Reading) -> None:
-        """Send what is new to the watchers, after the lights."""
+        """Send what is new to the watchers. Not in a tap's turn: it would slow the light."""
         moment = self._terminal.moment(reading)
         try:
             if not self._watchers:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
-from agent.domain.clock import Moment
+from agent.domain.clock import Day, Moment
 from agent.domain.ledger import Entry
 from agent.domain.tap import Refused, Served
 from agent.domain.timekeeper import Timekeeper
@@ -23,6 +23,8 @@ from agent.ops.control_messages import (
     Storno,
     Watch,
 )
+from agent.store import writes
+from agent.store.rows import Incident
 from agent.terminal.control import Answer, Request
 from agent.terminal.counter import Counter, LateMeal, Recorded
 from agent.terminal.lookups import Lookups
@@ -55,7 +57,7 @@ class Requests:
         nothing was done.
         """
         try:
-            return self._do(request.ask, moment)
+            return self._do(request.ask, request.user, moment)
         except RefusedEntryError as error:
             return Answered({"error": str(error)})
         except StoreError:
@@ -65,20 +67,18 @@ class Requests:
         except AgentError as error:
             return Answered({"error": str(error)})
 
-    def _do(self, ask: Ask, moment: Moment) -> Answered:
+    def _do(self, ask: Ask, user: str | None, moment: Moment) -> Answered:
         match ask:
             case Status():
                 return Answered(self.status(moment))
             case SetDay(day=day):
-                self.time.take_staff_day(day, moment)
-                log.warning("The staff say that today is %s.", day)
-                return Answered({"day": day, "clock": moment.trust.value, "at": moment.at})
+                return self._set_day(day, user, moment)
             case Storno(seq=seq, epoch=epoch):
-                return _recorded(self.counter.undo(seq, moment, epoch=epoch))
+                return _recorded(self.counter.undo(seq, moment, epoch=epoch, user=user))
             case Meal():
-                return self._meal(ask, moment)
+                return self._meal(ask, user, moment)
             case Closing(trays=trays):
-                return _recorded(self.counter.close(trays, moment))
+                return _recorded(self.counter.close(trays, moment, user=user))
             case Classes():
                 return Answered(self.lookups.classes())
             case OfClass(group=group, day=day):
@@ -92,9 +92,17 @@ class Requests:
             case _:
                 assert_never(ask)
 
-    def _meal(self, ask: Meal, moment: Moment) -> Answered:
+    def _set_day(self, day: Day, user: str | None, moment: Moment) -> Answered:
+        """Take the staff's day. It makes no entry, so an incident says who set it."""
+        self.time.take_staff_day(day, moment)
+        words = f"the day was set to {day} by user {user or 'unknown'}"
+        log.warning("Clock: %s.", words, extra={"fields": {"user": user}} if user else None)
+        writes.add_incident(self.counter.db, Incident(at=moment.at, kind="day_set", detail=words))
+        return Answered({"day": day, "clock": moment.trust.value, "at": moment.at})
+
+    def _meal(self, ask: Meal, user: str | None, moment: Moment) -> Answered:
         late = LateMeal(ask.day, ask.service) if ask.day is not None else None
-        outcome, recorded = self.counter.meal_by_name(ask.account, late, moment)
+        outcome, recorded = self.counter.meal_by_name(ask.account, late, moment, user=user)
         if isinstance(outcome, Served) or not recorded.is_new:
             return _recorded(recorded)
         reason = outcome.reason.value if isinstance(outcome, Refused) else "already served"

@@ -3,16 +3,28 @@
 `cli.py` prints them.
 """
 
+from typing import NamedTuple
+
+import msgspec
+
 from agent.domain.clock import Moment
 from agent.domain.timekeeper import Timekeeper
 from agent.store import reads
 from agent.store.database import Database
 from agent.store.standing import standing
-from agent.sync.messages import TerminalState, encode
+from agent.sync.messages import StateFault, TerminalState, encode
 from agent.sync.topics import Leaf, Topics
 from agent.terminal.backlog import Backlog, NotBooked
 from agent.terminal.control import Answer
+from agent.terminal.faults import FILE, Fault, reader_faults
 from agent.terminal.outages import Outages
+
+
+class Machine(NamedTuple):
+    """What is known of the machine: degrees Celsius, and millions of bytes free for the ledger."""
+
+    temperature_c: int | None = None
+    disk_free_mb: int | None = None
 
 
 def summary(
@@ -74,8 +86,10 @@ def status(
     }
 
 
-def state(db: Database, not_booked: NotBooked | None, disk_fault: str) -> TerminalState:
-    """Return what the file adds to the `state` message."""
+def state(
+    db: Database, not_booked: NotBooked | None, disk_fault: str, faults: dict[Fault, str]
+) -> TerminalState:
+    """Return what the file adds to the `state` message, and the faults."""
     own = standing(db)
     kept = reads.counts(db)
     return TerminalState(
@@ -83,6 +97,7 @@ def state(db: Database, not_booked: NotBooked | None, disk_fault: str) -> Termin
         pending=own.pending,
         oldest_pending_at=reads.oldest_pending_at(db),
         last_contact_at=own.last_contact_at,
+        last_tap_at=reads.last_tap_at(db),
         set_aside=kept["set_aside"],
         incidents=kept["incident"],
         wrong_times=kept["wrong_time"],
@@ -90,9 +105,42 @@ def state(db: Database, not_booked: NotBooked | None, disk_fault: str) -> Termin
         disk_fault=disk_fault or None,
         not_booked_since=not_booked.since if not_booked is not None else None,
         not_booked_reason=not_booked.reason if not_booked is not None else None,
+        faults=_state_faults(faults),
+    )
+
+
+def state_without_file(reason: str, outages: Outages) -> TerminalState:
+    """Return the same of a terminal whose file does not work."""
+    faults = {FILE: reason} | reader_faults(outages)
+    return TerminalState(online=True, fault=reason, faults=_state_faults(faults))
+
+
+def with_machine(
+    state: TerminalState, outages: Outages, time: Timekeeper, moment: Moment
+) -> TerminalState:
+    """Return a `state` with what is known without the file: time, readers and link.
+
+    A reader that has not reported yet is no fault: else each start would be a line at the central.
+    """
+    unreported = outages.unreported()
+    return msgspec.structs.replace(
+        state,
+        at=moment.at,
+        clock=moment.trust,
+        clock_fault=time.fault or None,
+        readers=outages.reader_words(),
+        link_fault=outages.link_fault(),
+        faults=[fault for fault in state.faults if fault.subject not in unreported],
     )
 
 
 def last_will(town: str, terminal: str) -> tuple[str, bytes]:
     """Return topic and payload of the message that the broker sends when this terminal is gone."""
     return Topics(town).of(terminal, Leaf.STATE), encode(TerminalState(online=False))
+
+
+def _state_faults(faults: dict[Fault, str]) -> list[StateFault]:
+    return [
+        StateFault(id=fault.code.value, subject=fault.subject, words=words)
+        for fault, words in faults.items()
+    ]

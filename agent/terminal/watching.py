@@ -33,6 +33,7 @@ from agent.store.database import Database
 from agent.store.rows import ListedEntry, MealsWanted
 from agent.store.standing import standing
 from agent.terminal.core import Terminal
+from agent.terminal.faults import FILE, Fault, faults, reader_faults, status_of
 
 TAPS_KEPT_MAX = 20  # lines of a screen
 # Entries among which the meals of the present service are: a day of a large school.
@@ -52,14 +53,6 @@ _WORDS = {
 }
 _SAME_TIME = timedelta(seconds=2)
 _NO_COUNTERS = Counters(day=None, service=None, total=0, others=0, classes={}, dishes={})
-
-
-class _Fault(NamedTuple):
-    code: FaultCode
-    subject: str | None = None
-
-
-_FILE = _Fault(FaultCode.FILE)
 
 
 class _Service(NamedTuple):
@@ -93,7 +86,7 @@ class Watching:
         self._meals: dict[_Key, _Meal] = {}  # that service's standing meals
         self._condition: Condition | None = None
         self._looked_ms = 0
-        self._faults: dict[_Fault, int] = {}  # since when, in monotonic ms
+        self._faults: dict[Fault, int] = {}  # since when, in monotonic ms
 
     def snapshot(self, moment: Moment) -> Snapshot:
         """Return all that a new watcher must know."""
@@ -214,10 +207,11 @@ class Watching:
         if db is None:
             fault = terminal.fault
             assert fault is not None
-            self._faults[_FILE] = fault.began_ms
-            lines = self._fault_lines({_FILE: fault.reason}, moment)
+            self._faults[FILE] = fault.began_ms
+            words = reader_faults(terminal.outages) | {FILE: fault.reason}
+            lines = self._fault_lines(words, moment)
             return Condition(at=moment.at, clock=clock, out_of_order=fault.reason, faults=lines)
-        status = msgspec.convert(terminal.status(moment), _Status)
+        status = status_of(terminal.status(moment))
         policy = policy_on(reads.policies(db), status.day or moment.at[:10])
         serve_all = policy.serve_all_until
         return Condition(
@@ -230,7 +224,7 @@ class Watching:
             serve_all_until=serve_all if serve_all and serve_all > moment.at else None,
             needs_staff_card=status.unlocked_ms is not None,
             unlocked_until=self._unlocked_until(status.unlocked_ms or 0, moment),
-            faults=self._fault_lines(status.faults(), moment),
+            faults=self._fault_lines(faults(status, terminal.outages), moment),
         )
 
     def _unlocked_until(self, left_ms: int, moment: Moment) -> str | None:
@@ -243,19 +237,17 @@ class Watching:
             return before
         return format_instant(until)
 
-    def _fault_lines(self, faults: dict[_Fault, str], moment: Moment) -> list[FaultLine]:
+    def _fault_lines(self, broken: dict[Fault, str], moment: Moment) -> list[FaultLine]:
         """Return the faults as they are now, each with the time when it began.
 
         A reader's and the file's are known to the terminal. Others begin when they were seen first.
         """
         readers = self._terminal.outages.readers
-        words = {_Fault(FaultCode.READER, name): health.fault() for name, health in readers.items()}
         began = {
-            _Fault(FaultCode.READER, name): health.outage.since_ms
+            Fault(FaultCode.READER, name): health.outage.since_ms
             for name, health in readers.items()
             if health.outage is not None and health.outage.since_ms
         }
-        broken = {fault: text for fault, text in (words | faults).items() if text}
         self._faults = {
             fault: began.get(fault, self._faults.get(fault, moment.mono_ms)) for fault in broken
         }
@@ -269,34 +261,6 @@ class Watching:
             )
             for fault, since_ms in self._faults.items()
         ]
-
-
-class _Status(msgspec.Struct):
-    """What a screen shows of `status`."""
-
-    day: str | None
-    pending: int
-    last_contact_s: int | None
-    clock_fault: str | None
-    not_booked: str | None
-    disk_fault: str | None
-    mirror: str | None
-    unlocked_ms: int | None
-    wiped: bool
-    link: str
-
-    def faults(self) -> dict[_Fault, str]:
-        """Return the terminal's other faults, each with the words for a technician."""
-        words = {
-            FaultCode.CLOCK: self.clock_fault,
-            FaultCode.DISK: self.disk_fault,
-            FaultCode.MIRROR: self.mirror if self.mirror not in (None, "ready") else None,
-            FaultCode.NOT_BOOKED: self.not_booked,
-            # A dead network is the age of the data. What a broker denies is a fault.
-            FaultCode.LINK: self.link.removeprefix("up, but ") if "up, but " in self.link else None,
-            FaultCode.WIPED: "wiped by the central: nobody is served" if self.wiped else None,
-        }
-        return {_Fault(code): text for code, text in words.items() if text}
 
 
 def _tap(db: Database, line: ListedEntry) -> Tap:

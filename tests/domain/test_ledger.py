@@ -66,6 +66,15 @@ def test_a_hash_covers_the_previous_one_and_the_canonical_json() -> None:
     assert sealed.hash == hashlib.sha256(bytes.fromhex(START) + plain).hexdigest()
 
 
+def test_an_entry_without_a_user_has_the_hash_that_it_had_before_there_were_users() -> None:
+    """Else every ledger would be broken by the upgrade."""
+    sealed, body = seal(meal(), seq=1, previous=START)
+    assert sealed.hash == "d88ba37f5845f0f6ed717ac283f4d2ba9009c8a949e12e9259033e9b31b58280"
+    by_hand, named = seal(replace(meal(), user="1000 maria"), seq=1, previous=START)
+    assert json.loads(named) == {**json.loads(body), "user": "1000 maria"}
+    assert received_hash(START, json.loads(canonical(by_hand))) == by_hand.hash
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),

@@ -19,6 +19,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     "fpdf": ("agent/central/office/yearly_pdf.py",),
     "openpyxl": ("agent/central/office/roster_xlsx.py",),
     "defusedxml": ("agent/central/payments/xml.py",),
+    "prometheus_client": ("agent/central/metrics.py",),
     "tenacity": ("agent/readers/thread.py",),
 }
 _LIMIT = re.compile(r"[A-Z][A-Z0-9_]*_(?:MAX|MIN)")

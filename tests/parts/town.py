@@ -35,7 +35,7 @@ def _run(program: Path, *words: str | Path, code: int) -> str:
 class Access:
     """How a town reaches its broker.
 
-    `pki` is a folder of certificates from docs/broker/certificates.sh. Without it there is no TLS.
+    `pki` is a folder of certificates (`tests/parts/certificates.py`). Without it there is no TLS.
     """
 
     url: str
@@ -93,8 +93,8 @@ class Central:
         hours = ("--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567")
         self.office("service", SITE, "lunch", "--name", "Pranzo", *hours)
 
-    def start(self) -> None:
-        command: list[str | Path] = [CENTRAL, "--db", self.db, "serve"]
+    def start(self, *options: str) -> None:
+        command: list[str | Path] = [CENTRAL, "--db", self.db, "serve", *options]
         command += self._access.central_options
         self.process = Process(command, self.folder / "central.log")
 

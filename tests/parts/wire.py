@@ -42,6 +42,7 @@ from agent.terminal.core import Setup
 from agent.terminal.core import Terminal as Core
 from agent.terminal.events import Effect, Event
 from agent.terminal.export import write_export
+from agent.terminal.status import Machine
 
 TOWN = "borgofiorito"
 SITE = "primaria"
@@ -49,6 +50,7 @@ ZONE = ZoneInfo("Europe/Rome")
 KEY = bytes(range(32))
 NOON = datetime(2026, 11, 23, 11, 5, tzinfo=UTC)  # five past twelve in the town
 TODAY = "2026-11-23"
+USER = "1000 maria"  # whose program asks a terminal
 
 
 POLICY = PolicyRecord(
@@ -197,6 +199,7 @@ class Box:
             spread=lambda: 0.0,
             epoch_bits=self._bits,
             open_ledger=self._open_ledger,
+            machine=lambda: Machine(temperature_c=47, disk_free_mb=24_310),
         )
 
     def ledger_file(self) -> LedgerFile:
@@ -249,7 +252,7 @@ class Box:
 
     def ask(self, do: str, **arguments: object) -> dict[str, object]:
         try:
-            request = Request(parse_ask(do, arguments))
+            request = Request(parse_ask(do, arguments), USER)
         except AgentError as error:
             return {"error": str(error)}  # as the control socket does
         self.handle(request)

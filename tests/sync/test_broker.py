@@ -7,7 +7,7 @@ import pytest
 
 from agent.errors import ConfigError, SyncError
 from agent.sync.broker import PASSWORD_BYTES_MAX, WARN_DAYS, Broker
-from tests.parts.certificates import make_certificate
+from tests.parts.certificates import make_authority, make_client_certificate
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_files_that_are_no_certificates_have_a_sentence(tmp_path: Path) -> None:
 
 
 def test_an_own_certificate_that_has_ended_is_named(tmp_path: Path) -> None:
-    make_certificate(tmp_path, "ca", "A town")
-    make_certificate(tmp_path, "client", "borgofiorito/t/t-1", days=10)
+    make_authority(tmp_path, "A town")
+    make_client_certificate(tmp_path, "borgofiorito/t/t-1", days=10)
     own = tmp_path / "borgofiorito" / "t"
     broker = Broker(url="mqtts://host", certificate_file=own / "t-1.crt", key_file=own / "t-1.key")
     assert broker.expired() is None

@@ -17,7 +17,7 @@ from agent.sync.messages import MESSAGE_BYTES_MAX
 from agent.sync.mqtt import PACKET_BYTES_MAX, RECEIVE_MAX
 from agent.sync.topics import Topics
 from tests.parts.broker import Listener, Mosquitto, free_port
-from tests.parts.certificates import make_certificate
+from tests.parts.certificates import make_authority
 from tests.parts.links import Reported
 from tests.parts.packets import Kind, PacketProxy
 from tests.parts.process import wait_for
@@ -257,7 +257,7 @@ def test_every_failed_attempt_reports_its_own_reason(tmp_path: Path) -> None:
     port = free_port()
     with Reported(Broker(url=f"mqtts://127.0.0.1:{port}", ca_file=ca_file)) as own:
         assert "cannot be used as the CA's certificate" in own.down().reason
-        make_certificate(tmp_path, "ca", "A town")
+        make_authority(tmp_path, "A town")
         wait_for(lambda: "nothing listens there" in own.down().reason, "the refused connection")
 
 

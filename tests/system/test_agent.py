@@ -1,5 +1,8 @@
 """One agent as a process on a pty, with a real broker and the reference central."""
 
+import json
+import os
+import pwd
 import signal
 import socket
 from collections.abc import Iterator
@@ -162,6 +165,10 @@ def test_the_staff_can_undo_a_meal_enter_a_late_one_and_close_the_day(school: Sc
     late = ("meal", "-c", config, "a-2", "--day")
     assert f"a-2, {day}" in run_agent(*late, day)
     assert "(entry 3)" in run_agent(*late, day)  # the first late meal again
+    own = pwd.getpwuid(os.getuid())
+    listed = json.loads(run_agent("ledger", "--json", "-c", config))
+    user = f"{own.pw_uid} {own.pw_name}"
+    assert [row["user"] for row in listed] == [None, user, user]
     assert "a terminal keeps its meals for" in run_agent(*late, "2026-01-02", code=1)
     assert "no account nobody" in run_agent("meal", "-c", config, "nobody", code=1)
     assert "0 meals served" in run_agent("close", "-c", config, "1")

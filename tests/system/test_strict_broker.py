@@ -16,7 +16,11 @@ import pytest
 from agent.terminal.backlog import NOTHING_BOOKED_MS
 from tests.parts.broker import Mosquitto
 from tests.parts.canteen import Canteen, canteen, write_backlog
-from tests.parts.certificates import make_certificate
+from tests.parts.certificates import (
+    make_authority,
+    make_broker_certificate,
+    make_client_certificate,
+)
 from tests.parts.packets import Kind, Packet, PacketProxy
 from tests.parts.process import require, wait_for
 from tests.parts.town import TOWN, Access, Central, Terminal
@@ -214,9 +218,9 @@ def test_an_expired_certificate_is_named_and_a_renewed_one_is_used_without_a_res
 ) -> None:
     pki, name = tmp_path / "pki", f"{TOWN}/t/t-1"
     pki.mkdir()
-    make_certificate(pki, "ca", "A town")
-    make_certificate(pki, "broker", "127.0.0.1")
-    make_certificate(pki, "client", name, days=0)
+    make_authority(pki, "A town")
+    make_broker_certificate(pki)
+    make_client_certificate(pki, name, days=0)
     settings = (
         f"require_certificate true\nuse_identity_as_username true\ncafile {pki}/ca.crt\n"
         f"certfile {pki}/broker.crt\nkeyfile {pki}/broker.key"
@@ -235,7 +239,7 @@ def test_an_expired_certificate_is_named_and_a_renewed_one_is_used_without_a_res
             "the expired certificate by name",
             40,
         )
-        make_certificate(pki, "client", name, days=10)
+        make_client_certificate(pki, name, days=10)
         wait_for(lambda: terminal.status()["link"] == "up", "the link with the new certificate", 60)
         log = terminal.folder / "agent.log"
         wait_for(lambda: ".crt ends on" in log.read_text(encoding="utf-8"), "the warning")

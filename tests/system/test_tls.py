@@ -1,25 +1,30 @@
-"""The broker as a town runs it: TLS, a certificate per client, and the files of docs/broker."""
+"""The broker as a town runs it: TLS, a certificate per client, and the central's files for it."""
 
 import queue
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from agent.central.enrolment.authority import load_authority
+from agent.central.enrolment.broker_files import (
+    BrokerPlace,
+    access_list,
+    write_broker_files,
+)
 from agent.sync.topics import Leaf, Topics
 from tests.parts.broker import Mosquitto
-from tests.parts.process import ROOT, require, wait_for
+from tests.parts.certificates import make_authority, make_client_certificate
+from tests.parts.process import wait_for
 from tests.parts.serial_line import SerialLine
 from tests.parts.town import SITE, TOWN, Access, Central, Terminal
 
-DOCS = ROOT / "docs" / "broker"
 OTHER_TOWN = "valfiorita"
 TAG = bytes.fromhex("010063e9ae")
 NOT_AUTHORISED = 0x87
@@ -27,33 +32,20 @@ NOT_AUTHORISED = 0x87
 ACCEPTED = (0, 0x10)
 
 
-@dataclass(frozen=True, slots=True)
-class Authority:
-    """The certificates of a broker and its clients, made by docs/broker/certificates.sh."""
-
-    folder: Path
-
-    def make(self, kind: str, name: str) -> subprocess.CompletedProcess[str]:
-        require("openssl")
-        command = ["sh", str(DOCS / "certificates.sh"), kind, name]
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=60)
-
-    def context(self, identity: str | None) -> ssl.SSLContext:
-        """Return a client's settings; Python 3.13's strict verification on every Python."""
-        context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
-        context.verify_flags |= ssl.VERIFY_X509_STRICT
-        if identity is not None:
-            own = self.folder / identity
-            context.load_cert_chain(f"{own}.crt", f"{own}.key")
-        return context
+def context(pki: Path, identity: str | None) -> ssl.SSLContext:
+    """Return a client's settings; Python 3.13's strict verification on every Python."""
+    context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    if identity is not None:
+        own = pki / identity
+        context.load_cert_chain(f"{own}.crt", f"{own}.key")
+    return context
 
 
 class Client:
     """An MQTT client with the certificate of `identity`. It records what the broker answers."""
 
-    def __init__(
-        self, authority: Authority, port: int, identity: str | None, *, client_id: str = ""
-    ) -> None:
+    def __init__(self, pki: Path, port: int, identity: str | None, *, client_id: str = "") -> None:
         self.answers: queue.Queue[int] = queue.Queue()
         self.received: list[str] = []
         self.connections: list[str] = []
@@ -64,7 +56,7 @@ class Client:
             protocol=paho.MQTTv5,
             reconnect_on_failure=False,
         )
-        client.tls_set_context(authority.context(identity))
+        client.tls_set_context(context(pki, identity))
         client.on_subscribe = lambda _c, _d, _m, reasons, _p: self.answers.put(reasons[0].value)
         client.on_publish = lambda _c, _d, _m, reason, _p: self.answers.put(reason.value)
         client.on_connect = lambda _c, _d, _f, reason, _p: self.connections.append(str(reason))
@@ -88,30 +80,26 @@ class Client:
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    authority = Authority(tmp_path / "pki")
-    authority.folder.mkdir()
-    clients = [f"{TOWN}/central", f"{TOWN}/t/t-1", f"{TOWN}/t/t-2"]
-    clients += [f"{OTHER_TOWN}/central", f"{OTHER_TOWN}/t/t-1", f"{OTHER_TOWN}/t/t-2"]
-    wanted = [("ca", "Two towns"), ("broker", "127.0.0.1"), *(("client", one) for one in clients)]
-    for kind, name in wanted:
-        done = authority.make(kind, name)
-        assert done.returncode == 0, done.stderr
-    return authority
+def pki(tmp_path: Path) -> Path:
+    """A folder with the certificates of two towns."""
+    folder = tmp_path / "pki"
+    folder.mkdir()
+    make_authority(folder, "Two towns")
+    for town in (TOWN, OTHER_TOWN):
+        for identity in (f"{town}/central", f"{town}/t/t-1", f"{town}/t/t-2"):
+            make_client_certificate(folder, identity)
+    return folder
 
 
 @pytest.fixture
-def broker(authority: Authority, tmp_path: Path) -> Iterator[Mosquitto]:
-    """A mosquitto with the settings of docs/broker, for two towns."""
-    settings = (DOCS / "mosquitto.conf").read_text(encoding="utf-8")
-    access = (DOCS / "acl").read_text(encoding="utf-8")
-    block = access[access.index(f"user {TOWN}/central") :]
-    (authority.folder / "acl").write_text(
-        f"{access}\n{block.replace(TOWN, OTHER_TOWN)}", encoding="utf-8"
-    )
-    for word in ("ca.crt", "broker.crt", "broker.key", "acl"):
-        settings = settings.replace(f" {word}\n", f" {authority.folder / word}\n")
-    with Mosquitto(tmp_path / "broker", extra=settings) as mosquitto:
+def broker(pki: Path, tmp_path: Path) -> Iterator[Mosquitto]:
+    """A mosquitto with the settings that a central writes, for two towns."""
+    (tmp_path / "conf.d").mkdir()
+    place = BrokerPlace(settings=tmp_path / "conf.d", host="127.0.0.1", port=1, user=None)
+    *_, settings = write_broker_files(place, load_authority(pki), TOWN, [], datetime.now(UTC))
+    (place.folder / "acl").write_text(access_list([TOWN, OTHER_TOWN]), encoding="utf-8")
+    extra = settings.read_text(encoding="utf-8").replace("listener 1\n", "")
+    with Mosquitto(tmp_path / "broker", extra=extra) as mosquitto:
         yield mosquitto
 
 
@@ -159,9 +147,9 @@ class Town:
 
 
 def test_a_meal_and_a_top_up_are_replicated_over_tls(
-    authority: Authority, broker: Mosquitto, tmp_path: Path
+    pki: Path, broker: Mosquitto, tmp_path: Path
 ) -> None:
-    access = Access(f"mqtts://127.0.0.1:{broker.port}", TOWN, authority.folder)
+    access = Access(f"mqtts://127.0.0.1:{broker.port}", TOWN, pki)
     with ExitStack() as stack:
         town = Town(tmp_path, access, "t-1")
         stack.callback(town.stop)
@@ -206,15 +194,15 @@ IDENTITIES = [
 
 
 def test_two_towns_with_one_terminal_name_share_a_broker_over_tls(
-    authority: Authority, broker: Mosquitto, tmp_path: Path
+    pki: Path, broker: Mosquitto, tmp_path: Path
 ) -> None:
     url = f"mqtts://127.0.0.1:{broker.port}"
     with ExitStack() as stack:
-        spies = [Client(authority, broker.port, f"{town}/t/t-2") for town in (TOWN, OTHER_TOWN)]
+        spies = [Client(pki, broker.port, f"{town}/t/t-2") for town in (TOWN, OTHER_TOWN)]
         for spy in spies:
             stack.callback(spy.close)
             spy.subscribe("canteen/v1/#")
-        accesses = [Access(url, town, authority.folder) for town in (TOWN, OTHER_TOWN)]
+        accesses = [Access(url, town, pki) for town in (TOWN, OTHER_TOWN)]
         _eat_and_pay_in_two_towns(tmp_path, accesses)
         both = {Topics(TOWN).central_state, Topics(OTHER_TOWN).central_state}
         for spy in spies:
@@ -237,13 +225,13 @@ def test_two_towns_with_one_terminal_name_share_a_broker_without_certificates(
 # C3
 @pytest.mark.parametrize("intruder", [f"{TOWN}/t/t-2", f"{OTHER_TOWN}/t/t-1"])
 def test_a_terminal_cannot_read_or_write_the_topics_of_another(
-    authority: Authority, broker: Mosquitto, intruder: str
+    pki: Path, broker: Mosquitto, intruder: str
 ) -> None:
     topics = Topics(TOWN)
     changes = topics.of("t-1", Leaf.CHANGES)
     with ExitStack() as stack:
         thief, owner, central = (
-            Client(authority, broker.port, identity)
+            Client(pki, broker.port, identity)
             for identity in (intruder, f"{TOWN}/t/t-1", f"{TOWN}/central")
         )
         for client in (thief, owner, central):
@@ -265,12 +253,12 @@ def test_a_terminal_cannot_read_or_write_the_topics_of_another(
 
 
 def test_a_central_cannot_read_or_write_the_topics_of_another_town(
-    authority: Authority, broker: Mosquitto
+    pki: Path, broker: Mosquitto
 ) -> None:
     topics = Topics(TOWN)
     with ExitStack() as stack:
         central, terminal = (
-            Client(authority, broker.port, identity)
+            Client(pki, broker.port, identity)
             for identity in (f"{OTHER_TOWN}/central", f"{TOWN}/t/t-1")
         )
         for client in (central, terminal):
@@ -288,53 +276,24 @@ def test_a_central_cannot_read_or_write_the_topics_of_another_town(
 
 
 # C2
-def test_a_client_cannot_take_the_client_id_of_another(
-    authority: Authority, broker: Mosquitto
-) -> None:
+def test_a_client_cannot_take_the_client_id_of_another(pki: Path, broker: Mosquitto) -> None:
     with ExitStack() as stack:
-        owner = Client(authority, broker.port, f"{TOWN}/t/t-1", client_id=f"{TOWN}/t/t-1")
+        owner = Client(pki, broker.port, f"{TOWN}/t/t-1", client_id=f"{TOWN}/t/t-1")
         stack.callback(owner.close)
         wait_for(lambda: owner.connections, "the owner's connection")
-        thief = Client(authority, broker.port, f"{TOWN}/t/t-2", client_id=f"{TOWN}/t/t-1")
+        thief = Client(pki, broker.port, f"{TOWN}/t/t-2", client_id=f"{TOWN}/t/t-1")
         stack.callback(thief.close)
         wait_for(lambda: thief.connections, "the thief's connection")
         assert owner.publish(Topics(TOWN).of("t-1", Leaf.HELLO)) in ACCEPTED
         assert not owner.ended.is_set()
 
 
-def test_a_client_without_a_certificate_cannot_connect(
-    authority: Authority, broker: Mosquitto
-) -> None:
+def test_a_client_without_a_certificate_cannot_connect(pki: Path, broker: Mosquitto) -> None:
     try:
-        stranger = Client(authority, broker.port, None)
+        stranger = Client(pki, broker.port, None)
     except OSError:
         # The broker refused within connect().
         return
     wait_for(stranger.ended.is_set, "the refusal")
     assert stranger.connections == []
     stranger.close()
-
-
-@pytest.mark.parametrize(
-    ("kind", "name", "reason"),
-    [
-        ("client", "t-1", "no identity"),
-        ("client", f"{TOWN}/t/t-1/x", "no identity"),
-        ("client", f"{TOWN}/t/{'x' * 50}", "at most 64"),
-        ("ca", "A second authority", "ca.key exists"),
-    ],
-)
-def test_no_certificate_is_made_for(
-    authority: Authority, kind: str, name: str, reason: str
-) -> None:
-    before = sorted(authority.folder.rglob("*"))
-    done = authority.make(kind, name)
-    assert done.returncode == 1 and reason in done.stderr
-    assert sorted(authority.folder.rglob("*")) == before
-
-
-def test_a_common_name_of_64_characters_is_accepted(authority: Authority) -> None:
-    identity = f"{TOWN}/t/{'x' * 49}"
-    assert len(identity) == 64
-    assert authority.make("client", identity).returncode == 0
-    assert (authority.folder / f"{identity}.crt").exists()

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import pwd
 import socket
 import stat
 import threading
@@ -302,3 +304,12 @@ def test_a_request_that_cannot_be_done_has_a_sentence(
     with pytest.raises(AgentError) as raised:
         ask(path, do, **arguments)
     assert sentence in str(raised.value)
+
+
+def test_a_request_carries_the_user_whose_program_sent_it(listen: Listen) -> None:
+    def answer_user(request: Request) -> bool:
+        request.answer(user=request.user)
+        return True
+
+    own = pwd.getpwuid(os.getuid())
+    assert ask(listen(answer_user), "status") == {"user": f"{own.pw_uid} {own.pw_name}"}

@@ -1,6 +1,7 @@
 """The real process: one agent per state directory, and an end of the process after a bug."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -14,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from agent.errors import AgentError, StoreError
-from agent.ops.control_client import ask
+from agent.ops.clock import boot_id, read_clock
+from agent.ops.control_client import VERSION, ask
+from agent.readers.events import CardUnreadable
 from agent.terminal.config import Config, load_config
-from agent.terminal.process import IDLE_MS_MAX, App, lock_state_dir, new_epoch_bits
+from agent.terminal.process import IDLE_MS_MAX, NEWS_AFTER_MS, App, lock_state_dir, new_epoch_bits
 from tests.parts.process import wait_for
 from tests.parts.town import run_agent
 
@@ -33,6 +36,7 @@ name = "counter"
 profile = "rdm6300"
 port = "no-such-port"
 """
+NO_NUMBER = CardUnreadable(reader="counter", fault="no_uid", sentence="No number.", tap=1)
 
 
 @pytest.fixture
@@ -222,3 +226,50 @@ def test_while_nothing_happens_the_loop_turns_every_idle_ms_max(
     with meanwhile(work):
         app.run()
     assert times[3] - times[1] < 10 * IDLE_MS_MAX / 1_000
+
+
+def test_the_news_of_a_tap_are_sent_after_its_turn(app: App) -> None:
+    """In its turn they would slow the light: reading them takes the interpreter's lock."""
+    added = app._watchers.add()
+    assert added is not None
+    _, lines = added
+    reading = read_clock(boot_id())
+    app._turn(None, reading)
+    while not lines.empty():
+        lines.get()
+    app._turn(NO_NUMBER, reading)
+    assert lines.empty()
+    app._turn(None, reading)
+    assert b'"tapped"' in (lines.get_nowait() or b"")
+    for control in app._sockets:
+        control.close()
+    app._terminal.close()
+    assert app._lock is not None
+    app._lock.close()
+
+
+def test_the_news_of_a_tap_do_not_wait_for_an_idle_turn(app: App, config: Config) -> None:
+    """The fastest of five counts: a busy machine may be late."""
+    took_ms: list[float] = []
+
+    def work() -> None:
+        try:
+            wait_for(config.control_socket.exists, "the socket")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+                peer.settimeout(20)
+                peer.connect(str(config.control_socket))
+                ask_line = {"v": VERSION, "id": "1", "do": "watch", "arguments": {}}
+                peer.sendall(json.dumps(ask_line).encode() + b"\n")
+                with peer.makefile("rb") as lines:
+                    next(lines)  # the snapshot
+                    for _ in range(5):
+                        began = time.monotonic()
+                        app._inbox.put(NO_NUMBER)
+                        next(line for line in lines if json.loads(line)["kind"] == "tapped")
+                        took_ms.append((time.monotonic() - began) * 1_000)
+        finally:
+            stop_this_process()
+
+    with meanwhile(work):
+        app.run()
+    assert min(took_ms) < 10 * NEWS_AFTER_MS

@@ -4,13 +4,14 @@ from datetime import timedelta
 
 import pytest
 
+from agent.central.books import lists as central_lists
 from agent.central.office.terminals import order
 from agent.domain.ledger import SEQ_MAX, Kind
 from agent.ops.control_messages import Storno
-from agent.store import reads
+from agent.store import lists, reads
 from agent.terminal.control import Request
 from tests.conftest import CARD, OTHER_CARD
-from tests.parts.wire import TODAY, Wire
+from tests.parts.wire import TODAY, USER, Wire
 
 
 def refusal(wire: Wire, do: str, **arguments: object) -> str:
@@ -133,6 +134,42 @@ def test_a_request_that_cannot_be_done_is_refused_with_a_sentence(
     wire: Wire, do: str, arguments: dict[str, object], sentence: str
 ) -> None:
     assert sentence in refusal(wire, do, **arguments)
+
+
+def test_every_entry_that_a_command_makes_has_the_user_at_both_ends(
+    wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    wire.box.tap(CARD)
+    wire.box.ask("storno", seq=1)
+    wire.box.ask("meal", account="a-2")
+    wire.box.ask("meal", account="a-2")  # a refusal: already served
+    wire.box.ask("meal", account="a-1", day="2026-11-20")
+    wire.box.ask("closing", trays=1)
+    wire.settle()
+    expected = [None, *[USER] * 5]
+    assert [entry.user for entry in wire.box.entries()] == expected
+    assert [row.user for row in lists.entries(wire.box.db, newest=9)] == expected
+    assert [row.user for row in central_lists.entries(wire.central.books, newest=9)] == expected
+    fields = [record.fields for record in caplog.records if hasattr(record, "fields")]
+    assert [line["user"] for line in fields if "user" in line] == expected[1:]
+    assert f"storno of entry 1 (user {USER}): account a-1" in caplog.messages
+
+
+def test_who_set_the_day_is_an_incident_and_in_the_log(
+    wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire.box.ask("day", day="2026-11-24")
+    (incident,) = lists.incidents(wire.box.db)
+    assert (incident.kind, incident.detail) == (
+        "day_set", f"the day was set to 2026-11-24 by user {USER}",
+    )  # fmt: skip
+    assert f"Clock: {incident.detail}." in caplog.messages
+
+
+def test_a_day_that_is_none_is_no_incident(wire: Wire) -> None:
+    assert "error" in wire.box.ask("day", day="2026-02-30")
+    assert lists.incidents(wire.box.db) == []
 
 
 def test_a_request_whose_client_has_timed_out_is_not_done(

@@ -48,3 +48,8 @@ def advance(books: Books, terminal: str, end: ChainEnd, *, or_back: bool) -> Non
         " AND (?5 OR seq < ?1)",
         (end.seq, end.hash, terminal, end.epoch, or_back),
     )
+
+
+def booked(books: Books) -> int:
+    """Return how many entries are booked, over all epochs. It does not read the entries."""
+    return int(books.only_row("SELECT coalesce(sum(seq), 0) FROM chain")[0])

@@ -44,6 +44,11 @@ def add(books: Books, incident: Incident) -> None:
     )
 
 
+def count(books: Books) -> int:
+    """Return the number of incidents."""
+    return int(books.only_row("SELECT count(*) FROM incident")[0])
+
+
 def old_payloads(books: Books, before: Instant) -> list[int]:
     """Return the messages set aside before a time whose text is still kept."""
     rows = books.rows("SELECT n FROM set_aside WHERE at < ? AND payload <> x''", (before,))
@@ -70,10 +75,10 @@ def add_or_count(books: Books, incident: Incident) -> bool:
         return True
     n, detail = newest
     counted = _COUNTED.fullmatch(detail)
-    count = int(counted[2]) + 1 if counted else 2
+    times = int(counted[2]) + 1 if counted else 2
     books.sql.execute(
         "UPDATE incident SET detail = ? WHERE n = ?",
-        (f"{incident.detail} ({count} times, last {incident.at})", n),
+        (f"{incident.detail} ({times} times, last {incident.at})", n),
     )
     return False
 

@@ -52,7 +52,8 @@ class IncidentRow(Struct, frozen=True, kw_only=True):
 class EntryRow(Struct, frozen=True, kw_only=True):
     """An entry of a terminal. `cents` is what was booked, None while nothing is.
 
-    `by` is the staff account that allowed it. `reason` says why it is flagged or set aside.
+    `by` is the staff account that allowed it, `user` the terminal's user whose program requested
+    it. `reason` says why it is flagged or set aside.
     """
 
     at: str | None
@@ -65,6 +66,7 @@ class EntryRow(Struct, frozen=True, kw_only=True):
     service: str | None
     how: str | None
     by: str | None
+    user: str | None
     status: str
     reason: str
 
@@ -108,7 +110,7 @@ def entries(
         EntryRow,
         "SELECT coalesce(true_at, at) AS at, terminal, seq, kind, account, cents,"
         " coalesce(true_day, body ->> '$.day') AS day, service, body ->> '$.how' AS how,"
-        " body ->> '$.by' AS by, status, reason FROM entry"
+        " body ->> '$.by' AS by, body ->> '$.user' AS user, status, reason FROM entry"
         " WHERE coalesce(account = :account, :account IS NULL)"
         " AND coalesce(terminal = :terminal, :terminal IS NULL)"
         " ORDER BY 1 DESC, terminal, epoch DESC, seq DESC LIMIT :newest",

@@ -56,6 +56,11 @@ class PaymentSum(NamedTuple):
     posted_cents: int | None
 
 
+def count(books: Books) -> int:
+    """Return the number of payments."""
+    return int(books.only_row("SELECT count(*) FROM payment")[0])
+
+
 def add(books: Books, payment: NewPayment, at: Instant, state: str, reason: str) -> int:
     """Add a payment and return its number."""
     (n,) = books.sql.execute(

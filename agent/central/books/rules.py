@@ -69,6 +69,15 @@ def services(books: Books) -> dict[str, list[str]]:
     return sites
 
 
+def site_services(books: Books, site: str) -> list[ServiceRecord]:
+    """Return the services of a site. Their position is 0."""
+    rows = books.rows("SELECT body FROM service WHERE site = ? ORDER BY id", (site,))
+    return [
+        msgspec.convert({**msgspec.json.decode(body), "k": "service", "p": 0}, ServiceRecord)
+        for (body,) in rows
+    ]
+
+
 def _body(record: PolicyRecord | ServiceRecord) -> str:
     members = msgspec.to_builtins(record)
     return msgspec.json.encode(

@@ -334,6 +334,26 @@ CREATE TRIGGER arrival_never_changed BEFORE UPDATE ON arrival BEGIN
 END;
 """,
     """
+CREATE TABLE certificate (                    -- every certificate that a terminal received
+    serial     TEXT PRIMARY KEY,              -- hex digits
+    terminal   TEXT NOT NULL,
+    pem        TEXT NOT NULL,
+    at         TEXT NOT NULL,
+    until      TEXT NOT NULL,
+    revoked_at TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX certificate_by_terminal ON certificate (terminal, at);
+CREATE TABLE enrolment (                      -- one-time codes; the secret itself is not kept
+    secret   TEXT PRIMARY KEY,                -- its SHA-256 in hex digits
+    terminal TEXT NOT NULL,
+    at       TEXT NOT NULL,
+    until    TEXT NOT NULL,
+    used_at  TEXT,
+    key      TEXT,                            -- SHA-256 of the key of the box that used it
+    serial   TEXT                             -- of the certificate that it gave
+) STRICT, WITHOUT ROWID;
+""",
+    """
 -- Accounts of one family get one letter and one yearly statement.
 ALTER TABLE account ADD COLUMN family TEXT;
 CREATE INDEX account_by_family ON account (family) WHERE family IS NOT NULL;

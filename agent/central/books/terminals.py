@@ -16,6 +16,24 @@ class Terminal(NamedTuple):
     order_do: str | None
 
 
+class Contact(NamedTuple):
+    """What a terminal sent last: the time of its newest hello, and its newest state as JSON."""
+
+    terminal: str
+    site: str | None
+    hello_at: Instant | None
+    state: str | None
+
+
+def contacts(books: Books, terminal: str | None = None) -> list[Contact]:
+    """Return what all terminals sent last, or that of a single terminal."""
+    rows = books.rows(
+        "SELECT id, site, hello_at, state FROM terminal WHERE id = coalesce(?, id) ORDER BY id",
+        (terminal,),
+    )
+    return [Contact(*row) for row in rows]
+
+
 def find(books: Books, terminal: str) -> Terminal | None:
     """Return a terminal, None if it was never added."""
     row = books.row(
@@ -61,6 +79,15 @@ def set_hello(books: Books, terminal: str, hello: bytes, *, at: Instant) -> None
 def set_state(books: Books, terminal: str, state: bytes) -> None:
     """Keep a terminal's newest state, as JSON."""
     books.sql.execute("UPDATE terminal SET state = ? WHERE id = ?", (state.decode(), terminal))
+
+
+def set_offline(books: Books, terminal: str) -> None:
+    """Note that the broker has lost a terminal. What its state had before is kept beside that."""
+    books.sql.execute(
+        "UPDATE terminal SET state = json_set(coalesce(state, '{}'), '$.online', json('false'))"
+        " WHERE id = ?",
+        (terminal,),
+    )
 
 
 # -- the order that waits ----------------------------------------------------------------------

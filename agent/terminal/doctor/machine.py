@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.ops.clock import read_clock
+from agent.ops.temperature import temperature_c
 from agent.terminal.doctor.finding import Finding, fault, hidden, ok, warning
 
 MEMORY_MB_MIN = 50
@@ -54,10 +55,8 @@ def _memory(root: Path) -> Finding:
 
 
 def _temperature(root: Path) -> Finding:
-    try:
-        text = (root / "sys/class/thermal/thermal_zone0/temp").read_text(encoding="ascii")
-        degrees = int(text) // 1000
-    except (OSError, ValueError):
+    degrees = temperature_c(root)
+    if degrees is None:
         return hidden("machine.temperature", "this machine does not show its temperature")
     if degrees >= HOT_C:
         mend = "give it air, or a heat sink; keep it off the hot counter"

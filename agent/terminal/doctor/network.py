@@ -16,7 +16,7 @@ from agent.terminal.doctor.finding import Finding, fault, hidden, ok, warning
 CONNECT_S = 5.0
 REFUSED_S = 0.5
 """A broker that refuses a certificate says so at once; one that accepts waits for us."""
-_CERTIFICATES = "docs/broker: sh certificates.sh broker NAME; then restart the broker"
+_CERTIFICATES = "on the central's machine: canteen-central broker-config; then restart the broker"
 
 
 def look_at_broker(broker: Broker) -> Iterator[Finding]:
@@ -42,7 +42,7 @@ def look_at_broker(broker: Broker) -> Iterator[Finding]:
 
 
 def _certificate(broker: Broker) -> Iterator[Finding]:
-    check, mend = "broker.certificate", "docs/broker: sh certificates.sh client IDENTITY"
+    check, mend = "broker.certificate", "sudo systemctl start canteen-agent-renew"
     if broker.certificate_file is None:
         return
     if (sentence := broker.expired()) is not None:
@@ -69,7 +69,7 @@ def _tls(broker: Broker, address: Address) -> Iterator[Finding]:
     else:
         seen = f"Python 3.13, as in Debian 13, refuses these certificates: {strict}"
         yield warning(
-            "broker.strict", seen, "make the authority and its certificates again: docs/broker"
+            "broker.strict", seen, "make new certificates: canteen-central ca init (docs/broker)"
         )
 
 

@@ -39,7 +39,7 @@ def judge(status: Mapping[str, object], installed: str) -> Iterator[Finding]:
     if link == "up":
         yield ok("agent.link", "the link to the broker is up")
     elif link.startswith("up, but"):
-        mend = "compare the broker's access list with docs/broker/acl, and restart the broker"
+        mend = "on the central's machine: canteen-central broker-config, and restart the broker"
         yield fault("agent.link", link, mend)
     else:
         yield warning("agent.link", link, "see broker.name, broker.port and broker.tls above")

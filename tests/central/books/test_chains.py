@@ -37,3 +37,11 @@ def test_a_batch_with_a_new_entry_and_a_hello_move_the_end_back(books: Books) ->
     assert chains.find(books, "t-1", EPOCH) == Chain(3, f"{3:064x}", 1)
     chains.set_end(books, "t-1", end(2), oldest=2)
     assert chains.find(books, "t-1", EPOCH) == Chain(2, f"{2:064x}", 2)
+
+
+def test_what_is_booked_is_added_up_over_terminals_and_epochs(books: Books) -> None:
+    assert chains.booked(books) == 0
+    chains.begin(books, "t-1", end(7))
+    chains.begin(books, "t-1", end(2, "2-00000000000000aa"))
+    chains.begin(books, "t-2", end(3))
+    assert chains.booked(books) == 12

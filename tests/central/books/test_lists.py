@@ -63,12 +63,12 @@ def test_entries_are_listed_by_account_and_terminal_with_who_allowed_them(
 ) -> None:
     books = foreign.central.books
     foreign.send(meal(), meal(day="2026-11-24"))
-    foreign.send({**foreign.storno(1), "by": "cook"})
+    foreign.send({**foreign.storno(1), "by": "cook", "user": "1000 maria"})
     rows = lists.entries(books, newest=10)
-    assert [(row.seq, row.kind, row.cents, row.by) for row in rows] == [
-        (1, "meal", -366, None),
-        (2, "meal", -366, None),
-        (3, "storno", 366, "cook"),
+    assert [(row.seq, row.kind, row.cents, row.by, row.user) for row in rows] == [
+        (1, "meal", -366, None, None),
+        (2, "meal", -366, None, None),
+        (3, "storno", 366, "cook", "1000 maria"),
     ]
     assert [row.seq for row in lists.entries(books, newest=2)] == [2, 3]
     assert len(lists.entries(books, newest=10, account="a-1", terminal=NAME)) == 3

@@ -11,7 +11,11 @@ from agent.sync.broker import Broker
 from agent.terminal.doctor.finding import Finding, Level
 from agent.terminal.doctor.network import look_at_broker
 from tests.parts.broker import Mosquitto, free_port
-from tests.parts.certificates import make_certificate
+from tests.parts.certificates import (
+    make_authority,
+    make_broker_certificate,
+    make_client_certificate,
+)
 from tests.parts.process import require
 
 
@@ -32,9 +36,9 @@ def broker_with(pki: Path, *, requires: bool = True) -> Iterator[str]:
 
 @pytest.fixture
 def pki(tmp_path: Path) -> Path:
-    make_certificate(tmp_path, "ca", "A town")
-    make_certificate(tmp_path, "broker", "127.0.0.1")
-    make_certificate(tmp_path, "client", "borgofiorito/t/t-1")
+    make_authority(tmp_path, "A town")
+    make_broker_certificate(tmp_path)
+    make_client_certificate(tmp_path, "borgofiorito/t/t-1")
     return tmp_path
 
 
@@ -74,7 +78,7 @@ def test_a_closed_port_is_a_fault_until_the_broker_runs(tmp_path: Path) -> None:
 def test_an_authority_of_another_town_is_a_fault(pki: Path) -> None:
     other = pki / "other"
     other.mkdir()
-    make_certificate(other, "ca", "Another town")
+    make_authority(other, "Another town")
     with broker_with(pki, requires=False) as url:
         finding = findings_of(Broker(url=url, ca_file=other / "ca.crt"))["broker.tls"]
     assert finding.level is Level.FAULT and "authority" in finding.seen
@@ -104,7 +108,7 @@ def test_a_broken_key_is_a_fault_with_its_file(pki: Path) -> None:
 
 @pytest.mark.parametrize(("days", "level"), [(29, Level.WARNING), (31, Level.OK)])
 def test_a_certificate_that_ends_soon_is_a_warning(pki: Path, days: int, level: Level) -> None:
-    make_certificate(pki, "client", "borgofiorito/t/t-1", days=days)
+    make_client_certificate(pki, "borgofiorito/t/t-1", days=days)
     with broker_with(pki) as url:
         finding = findings_of(own(pki, url))["broker.certificate"]
     assert finding.level is level
@@ -124,7 +128,7 @@ def test_an_authority_without_key_usage_is_a_warning_before_the_upgrade(tmp_path
         [*command, "-keyout", "ca.key", "-out", "ca.crt"],
         cwd=tmp_path, check=True, capture_output=True, timeout=60,
     )  # fmt: skip
-    make_certificate(tmp_path, "broker", "127.0.0.1")
+    make_broker_certificate(tmp_path)
     with broker_with(tmp_path, requires=False) as url:
         found = findings_of(Broker(url=url, ca_file=tmp_path / "ca.crt"))
     strict = found["broker.strict"] if "broker.strict" in found else found["broker.tls"]

@@ -1,0 +1,192 @@
+"""The commands by which a box becomes a terminal: authority, codes, the server for them, broker.
+
+What the extra `central` brings is imported late: other commands work without it.
+"""
+
+import secrets
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from agent.central.books import enrolments, town
+from agent.central.books.checks import require_whole
+from agent.central.command import (
+    authority_folder,
+    card_key,
+    checked_id,
+    needs_extra,
+    now,
+    open_books,
+)
+from agent.central.office.terminals import add_terminal
+from agent.console import Format, show_rows, table_format
+from agent.domain.clock import parse_instant
+from agent.errors import CentralError
+from agent.sync.broker import Broker
+from agent.sync.enrolment import SECRET_BYTES, format_code
+from agent.sync.topics import Topics
+from agent.whole_file import SECRET_MODE, write_whole
+
+if TYPE_CHECKING:
+    from agent.central.enrolment.enrolling import Office
+
+MOSQUITTO = Path("/etc/mosquitto/conf.d")
+
+
+@click.group()
+def ca() -> None:
+    """The town's certificate authority."""
+
+
+@ca.command("init")
+@click.option("--enrol", "enrol_at", required=True, help="Where boxes enrol: HOST:PORT.")
+@click.option("--broker", required=True, help="The broker for terminals: mqtts://HOST:8883.")
+@click.pass_obj
+def ca_init(db_path: Path, enrol_at: str, broker: str) -> None:
+    """Create the authority, and the central's own certificate. Back its folder up."""
+    with needs_extra("ca init"):
+        from agent.central.enrolment.addresses import write_addresses
+        from agent.central.enrolment.authority import (
+            new_authority,
+            require_no_authority,
+            store_authority,
+        )
+    folder = authority_folder(db_path)
+    require_no_authority(folder)
+    with open_books(db_path) as books:
+        name = town.find(books).name
+    authority = new_authority(f"Canteens of {name}"[:64], _present())
+    own = authority.make_client(Topics(name).central_identity, _present())
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        write_addresses(folder, enrol_at, broker)
+        write_whole(folder / "central.pem", own, SECRET_MODE)
+        store_authority(folder, authority)
+    except OSError as error:
+        raise CentralError(f"{folder}: cannot be written: {error.strerror}") from error
+    click.echo(
+        f"{folder}: the authority of {name}. With ca.key in it terminals can be made: keep it safe"
+    )
+
+
+@click.command("broker-config")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=MOSQUITTO)
+@click.option("--user", default="mosquitto", show_default=True, help="Who runs the broker.")
+@click.pass_obj
+def broker_config(db_path: Path, folder: Path, user: str) -> None:
+    """Write settings, access list and certificates of mosquitto, which includes FOLDER.
+
+    Call it again after enrol revoke.
+    """
+    with needs_extra("broker-config"):
+        from agent.central.enrolment.addresses import load_addresses
+        from agent.central.enrolment.authority import load_authority
+        from agent.central.enrolment.broker_files import BrokerPlace, write_broker_files
+    own = authority_folder(db_path)
+    authority, broker = load_authority(own), Broker(url=load_addresses(own).broker).address()
+    place = BrokerPlace(settings=folder, host=broker.host, port=broker.port, user=user)
+    with open_books(db_path) as books:
+        name, revoked = town.find(books).name, enrolments.revoked(books, at=now())
+    for path in write_broker_files(place, authority, name, revoked, _present()):
+        click.echo(path)
+    click.echo("Now: systemctl restart mosquitto")
+
+
+@click.group()
+def enrol() -> None:
+    """Make boxes terminals, by a one-time code."""
+
+
+@enrol.command("new")
+@click.argument("terminal")
+@click.option("--site", help="Where it stands; needed for a new terminal.")
+@click.pass_obj
+def enrol_new(db_path: Path, terminal: str, site: str | None) -> None:
+    """Print a code that makes one box TERMINAL, within a day."""
+    with needs_extra("enrol"):
+        import segno
+
+        from agent.central.enrolment.enrolling import CODE_HOURS, new_code
+    office = _office(db_path)
+    with open_books(db_path) as books:
+        if site is not None:
+            add_terminal(books, checked_id(terminal), checked_id(site))
+        secret = secrets.token_bytes(SECRET_BYTES)
+        text = format_code(new_code(books, office, terminal, secret, at=now()))
+    if sys.stdout.isatty():
+        segno.make_qr(text.replace("-", "")).terminal(compact=True)
+    click.echo(f"On the box, within {CODE_HOURS} hours:\n\n  sudo canteen-agent enrol {text}\n")
+
+
+@enrol.command("list")
+@table_format
+@click.pass_obj
+def enrol_list(db_path: Path, table_format: Format) -> None:
+    """List the terminals with their certificates, and the codes that wait."""
+    with open_books(db_path) as books:
+        rows = enrolments.standing(books)
+    show_rows([row._asdict() for row in rows], table_format)
+
+
+@enrol.command("revoke")
+@click.argument("terminal")
+@click.pass_obj
+def enrol_revoke(db_path: Path, terminal: str) -> None:
+    """Take back the certificates and codes of TERMINAL, of a stolen box for example."""
+    with needs_extra("enrol"):
+        from agent.central.enrolment.enrolling import revoke
+    with open_books(db_path) as books:
+        count = revoke(books, terminal, at=now())
+    click.echo(
+        f"{count} certificates of {terminal} are taken back."
+        " The broker learns it from: canteen-central broker-config"
+    )
+
+
+@enrol.command("serve")
+@click.option("--host", default="0.0.0.0", show_default=True, help="The address to listen at.")
+@click.pass_obj
+def enrol_serve(db_path: Path, host: str) -> None:
+    """Answer boxes that enrol and terminals that renew, over HTTPS, until stopped."""
+    with needs_extra("enrol"):
+        import uvicorn
+
+        from agent.central.web.enrolment_app import EnrolmentDoors, make_enrolment_app
+    office = _office(db_path)
+    own = authority_folder(db_path) / "server.pem"
+    write_whole(own, office.authority.make_server(office.address.host, _present()), SECRET_MODE)
+    with open_books(db_path) as books:
+        require_whole(books)
+        click.echo(f"enrolment: https://{office.address}/")
+        uvicorn.run(
+            make_enrolment_app(EnrolmentDoors(books, office, now)),
+            host=host,
+            port=office.address.port,
+            ssl_certfile=own,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+
+
+def _office(db_path: Path) -> "Office":
+    from agent.central.enrolment.addresses import load_addresses
+    from agent.central.enrolment.authority import load_authority
+    from agent.central.enrolment.enrolling import Office
+
+    folder = authority_folder(db_path)
+    authority, addresses = load_authority(folder), load_addresses(folder)
+    return Office(
+        authority=authority,
+        card_key=card_key(db_path).hex(),
+        broker=addresses.broker,
+        address=addresses.enrol,
+    )
+
+
+def _present() -> datetime:
+    return parse_instant(now())

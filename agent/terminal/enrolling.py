@@ -1,0 +1,183 @@
+"""How a box becomes a terminal, and how a terminal renews its certificate.
+
+The power may go at any line. The key is on the disk before it is named to the central, so the same
+code gives the same certificate again. `agent.toml` is written last: the service starts with it.
+"""
+
+import json
+import pwd
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from agent.domain.clock import OLDEST_PLAUSIBLE_YEAR
+from agent.errors import AgentError, ConfigError
+from agent.ops.keypair import certificate_request, new_key, sign
+from agent.readers.plugged import Device
+from agent.readers.profile import Profile
+from agent.sync.certificate import valid_until
+from agent.sync.enrolment import (
+    ENROL_PATH,
+    RENEW_PATH,
+    Code,
+    Enrolment,
+    EnrolRequest,
+    Renewal,
+    RenewRequest,
+    parse_address,
+)
+from agent.terminal.config import load_file
+from agent.terminal.enrolment_server import fetch_authority, post
+from agent.whole_file import PUBLIC_MODE, SECRET_MODE, write_whole
+
+RENEW_DAYS = 120
+"""Before the end: a terminal that is locked away over the summer renews in time."""
+PROFILE_DEFAULT = "pcsc-generic"
+"""Where no reader is plugged in yet: most of the readers to buy are PC/SC readers."""
+_TOML = """\
+# Written by canteen-agent enrol. Every key: docs/reference/configuration.md
+town = "{town}"
+terminal = "{terminal}"
+zone = "{zone}"
+state_dir = "{state_dir}"
+
+[broker]
+url = "{broker}"
+ca_file = "{state_dir}/ca.crt"
+certificate_file = "{state_dir}/terminal.pem"
+key_file = "{state_dir}/terminal.pem"
+
+[enrolment]
+address = "{address}"
+"""
+_READER = """
+[[reader]]
+name = "{name}"
+profile = "{profile}"
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """Where the files of a terminal go, and the user that runs its service; None: this user."""
+
+    config: Path
+    state_dir: Path
+    user: str | None
+
+
+def enrol(code: Code, box: Box, devices: list[Device]) -> Enrolment:
+    """Make this box a terminal. Raise `AgentError`; the same code may then be tried again."""
+    if box.config.exists():
+        raise AgentError(
+            f"{box.config}: this box is a terminal already. To make it another, move this file away"
+        )
+    owner, group = _owner(box.user)
+    key_path, authority_path = box.state_dir / "terminal.key", box.state_dir / "ca.crt"
+    authority = fetch_authority(code)
+    try:
+        box.config.parent.mkdir(parents=True, exist_ok=True)
+        box.state_dir.mkdir(mode=0o710, parents=True, exist_ok=True)
+        if not key_path.exists():
+            write_whole(key_path, new_key(), SECRET_MODE)
+        key = key_path.read_text(encoding="ascii")
+        message = EnrolRequest(code.secret.hex(), certificate_request(key))
+        answer = post(code.address, ENROL_PATH, message, authority, Enrolment)
+        write_whole(authority_path, answer.authority, PUBLIC_MODE, owner=owner, group=group)
+        _write_certificate(box.state_dir, key + answer.certificate, owner, group)
+        write_whole(box.config.parent / "card-key", answer.card_key + "\n", SECRET_MODE)
+        write_whole(box.config, _toml(answer, box, devices), PUBLIC_MODE)
+        key_path.unlink()
+    except OSError as error:
+        raise _denied(error) from error
+    return answer
+
+
+def renew(config: Path, now: datetime) -> str:
+    """Renew the certificate if it ends within `RENEW_DAYS`; return what was done.
+
+    The running agent uses the new file at its next connection. Raise `AgentError`.
+    """
+    file = load_file(config)
+    if file.enrolment is None or file.broker.certificate_file is None:
+        raise ConfigError(f"{config}: key 'enrolment': missing; this terminal was not enrolled")
+    path = config.parent / file.broker.certificate_file
+    try:
+        present = path.read_text(encoding="ascii")
+        authority = (config.parent / (file.broker.ca_file or "")).read_text(encoding="ascii")
+    except OSError as error:
+        raise _denied(error) from error
+    until = valid_until(present)
+    if now.year < OLDEST_PLAUSIBLE_YEAR:
+        return "the clock is not set yet: nothing was done"
+    if until - now > timedelta(days=RENEW_DAYS):
+        return f"the certificate ends on {until:%Y-%m-%d}: nothing to do yet"
+    key = new_key()
+    request = certificate_request(key)
+    signature = sign(present, request.encode("ascii")).hex()
+    message = RenewRequest(present[present.index("-----BEGIN CERT") :], request, signature)
+    address = parse_address(file.enrolment.address)
+    answer = post(address, RENEW_PATH, message, authority, Renewal)
+    status = path.stat()
+    _write_certificate(path.parent, key + answer.certificate, status.st_uid, status.st_gid)
+    return f"renewed: the certificate ends on {valid_until(answer.certificate):%Y-%m-%d}"
+
+
+def _denied(error: OSError) -> AgentError:
+    return AgentError(f"{error.filename}: {error.strerror}; call this command with sudo")
+
+
+def present() -> datetime:
+    """Return the time of this machine."""
+    return datetime.now(UTC)
+
+
+def _write_certificate(folder: Path, text: str, owner: int, group: int) -> None:
+    """Write key and certificate in one step: two files would differ after a power cut."""
+    write_whole(folder / "terminal.pem", text, SECRET_MODE, owner=owner, group=group)
+
+
+def _owner(user: str | None) -> tuple[int, int]:
+    if user is None:
+        return -1, -1
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise AgentError(f"there is no user {user}; install the package canteen-agent") from None
+    return entry.pw_uid, entry.pw_gid
+
+
+def _toml(answer: Enrolment, box: Box, devices: list[Device]) -> str:
+    text = _TOML.format(
+        town=answer.town,
+        terminal=answer.terminal,
+        zone=answer.zone,
+        state_dir=box.state_dir.resolve(),
+        broker=answer.broker,
+        address=answer.address,
+    )
+    readers = [
+        _reader(number, device.profile, device.location or "")
+        for number, device in enumerate(_usable(devices), start=1)
+        if device.profile is not None
+    ]
+    return text + "".join(readers or [_READER.format(name="counter", profile=PROFILE_DEFAULT)])
+
+
+def _usable(devices: list[Device]) -> list[Device]:
+    """Return the readers to configure. A PC/SC reader with two slots is there once."""
+    usable: list[Device] = []
+    for device in devices:
+        profile = device.profile
+        if profile is None or device.location is None:
+            continue
+        is_pcsc = profile.transport == "pcsc"
+        if not (is_pcsc and any(other.profile is profile for other in usable)):
+            usable.append(device)
+    return usable
+
+
+def _reader(number: int, profile: Profile, location: str) -> str:
+    name = "counter" if number == 1 else f"counter-{number}"
+    text = _READER.format(name=name, profile=profile.id)
+    return text + ("" if profile.transport == "pcsc" else f"port = {json.dumps(location)}\n")

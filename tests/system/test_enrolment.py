@@ -1,0 +1,145 @@
+"""From one code to a served child, over TLS with what the central wrote; then renewed, revoked."""
+
+import os
+import pwd
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from agent.sync.certificate import valid_until
+from tests.parts.enrolment import EnrolmentSite, enrol_box, enrolment_site
+from tests.parts.process import AGENT, CENTRAL, Process, clock_of, listens, require, wait_for
+from tests.parts.serial_line import SerialLine
+from tests.parts.town import SITE
+
+TAG = bytes.fromhex("010063e9ae")
+
+
+@contextmanager
+def broker_of(site: EnrolmentSite, folder: Path) -> Iterator[Process]:
+    """Run a mosquitto with what the central writes for it now."""
+    settings = folder / "conf.d"
+    settings.mkdir(parents=True, exist_ok=True)
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    site.office("broker-config", settings, "--user", user)
+    main = folder / "mosquitto.conf"
+    as_root = "user root\n" if os.geteuid() == 0 else ""
+    main.write_text(f"{as_root}include_dir {settings}\n")
+    with Process([require("mosquitto"), "-c", main], folder / "log") as broker:
+        wait_for(lambda: listens(site.broker_port) or not broker.is_running, "mosquitto")
+        assert broker.is_running, broker.output()
+        yield broker
+
+
+@contextmanager
+def serving(site: EnrolmentSite, folder: Path) -> Iterator[None]:
+    """Run the central with the certificate that `ca init` made."""
+    url = f"mqtts://127.0.0.1:{site.broker_port}"
+    command: list[str | Path] = [CENTRAL, "--db", site.db, "serve", "--broker", url]
+    with Process(command, folder / "serve.log"):
+        yield
+
+
+@contextmanager
+def agent_of(config: Path) -> Iterator[Process]:
+    """Run the agent of a box as systemd would, with its credential."""
+    environment = {"CREDENTIALS_DIRECTORY": str(config.parent)}
+    log = config.with_name("agent.log")
+    with Process([AGENT, "run", "-c", config], log, environment=environment) as agent:
+        yield agent
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Iterator[SerialLine]:
+    """A 125 kHz reader."""
+    line = SerialLine(tmp_path / "reader")
+    line.plug()
+    yield line
+    line.unplug()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[EnrolmentSite]:
+    """A central with one account, and lunch all day."""
+    with enrolment_site(tmp_path / "central") as site:
+        hours = ("--opens", "00:00", "--closes", "23:59", "--weekdays", "1234567")
+        site.office("service", SITE, "lunch", *hours)
+        roster = tmp_path / "roster.csv"
+        text = f"account,site,prices,cards\na-1,{SITE},lunch 2026-01-01 3.66,em:{TAG.hex()}\n"
+        roster.write_text(text, encoding="utf-8")
+        site.office("import-roster", roster)
+        yield site
+
+
+@pytest.fixture
+def config(tmp_path: Path, site: EnrolmentSite, line: SerialLine) -> Path:
+    """agent.toml of a box that was enrolled, with the reader."""
+    config = tmp_path / "box" / "agent.toml"
+    enrol_box(config.parent, site.new_code(), exit_code=1)  # 1: no broker runs yet
+    reader = f'profile = "rdm6300"\nport = "{line.path}"'
+    text = config.read_text(encoding="utf-8").replace('profile = "pcsc-generic"', reader)
+    config.write_text(text, encoding="utf-8")
+    return config
+
+
+def renew_in_300_days(config: Path) -> None:
+    command = [*clock_of("+300d"), str(AGENT), "renew", "-c", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "renewed" in done.stdout, done.stderr
+
+
+def rows(config: Path, table: str) -> int:
+    """Return how many rows a terminal's table has."""
+    path = config.parent / "state" / "terminal.db"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20)) as connection:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+def links(agent: Process) -> int:
+    return agent.output().count("Link up")
+
+
+def test_one_code_leads_to_a_meal_in_the_towns_books(
+    tmp_path: Path, site: EnrolmentSite, config: Path, line: SerialLine
+) -> None:
+    with broker_of(site, tmp_path / "broker"), serving(site, tmp_path), agent_of(config) as agent:
+        wait_for(lambda: links(agent), "the link")
+        wait_for(lambda: "Reader 'counter' up" in agent.output(), "the reader")
+        wait_for(lambda: rows(config, "record WHERE kind = 'account'"), "the roster")
+        line.hold(TAG)
+        wait_for(lambda: "-366" in site.office("statement", "a-1", "--json"), "the meal")
+
+
+def test_a_renewed_certificate_is_used_without_a_restart(
+    tmp_path: Path, site: EnrolmentSite, config: Path
+) -> None:
+    with agent_of(config) as agent:
+        with broker_of(site, tmp_path / "broker"):
+            wait_for(lambda: links(agent) == 1, "the link")
+            before = (config.parent / "state" / "terminal.pem").read_text()
+            renew_in_300_days(config)
+            after = (config.parent / "state" / "terminal.pem").read_text()
+            assert after != before
+            assert valid_until(after) >= valid_until(before)
+        # The broker is started again, and refuses the first certificate from now on.
+        with broker_of(site, tmp_path / "broker"):
+            wait_for(lambda: links(agent) == 2, "the link with the new certificate")
+
+
+def test_a_revoked_terminal_goes_on_serving_and_says_why_nothing_is_sent(
+    tmp_path: Path, site: EnrolmentSite, config: Path, line: SerialLine
+) -> None:
+    with agent_of(config) as agent:
+        with broker_of(site, tmp_path / "broker"), serving(site, tmp_path):
+            wait_for(lambda: links(agent), "the link")
+            wait_for(lambda: "Reader 'counter' up" in agent.output(), "the reader")
+        site.office("enrol", "revoke", "t-1")
+        with broker_of(site, tmp_path / "broker"):
+            wait_for(lambda: "certificate is revoked" in agent.output(), "the reason")
+            line.hold(TAG)
+            wait_for(lambda: rows(config, "entry") == 1, "the meal at the terminal")
+        assert links(agent) == 1

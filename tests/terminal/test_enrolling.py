@@ -1,0 +1,186 @@
+"""A box becomes a terminal: its files, in which order, and what a power cut leaves."""
+
+import os
+import stat
+import tomllib
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from agent.central.books.file import Books
+from agent.errors import AgentError, ConfigError
+from agent.readers.plugged import Device
+from agent.readers.profile_rules import load_profile
+from agent.sync.certificate import valid_until
+from agent.sync.enrolment import parse_code
+from agent.terminal.config import load_config
+from agent.terminal.enrolling import PROFILE_DEFAULT, RENEW_DAYS, Box, enrol, renew
+from tests.parts.enrolment import EnrolmentSite, enrol_box, enrolment_site
+from tests.parts.process import AGENT, Process, wait_for
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[EnrolmentSite]:
+    with enrolment_site(tmp_path / "central") as site:
+        yield site
+
+
+@pytest.fixture
+def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
+    folder = tmp_path / "etc"
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    return Box(config=folder / "agent.toml", state_dir=tmp_path / "state", user=None)
+
+
+def enrol_with(site: EnrolmentSite, box: Box, *devices: Device) -> None:
+    enrol(parse_code(site.new_code()), box, list(devices))
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# Enrolment
+
+
+def test_the_files_are_a_terminals_and_the_secrets_are_for_their_owner(
+    site: EnrolmentSite, box: Box
+) -> None:
+    enrol_with(site, box)
+    config = load_config(box.config)
+    assert (config.town, config.terminal) == ("borgofiorito", "t-1")
+    config.broker.tls_context()  # key and certificate fit
+    assert config.card_key.hex() == site.db.with_name("central.db.card-key").read_text().strip()
+    assert mode(box.state_dir / "terminal.pem") == mode(box.config.parent / "card-key") == 0o600
+    assert mode(box.config) == mode(box.state_dir / "ca.crt") == 0o644
+    assert mode(box.state_dir) == 0o710
+    names = sorted(os.listdir(box.state_dir)) + sorted(os.listdir(box.config.parent))
+    assert names == ["ca.crt", "terminal.pem", "agent.toml", "card-key"]
+
+
+def test_readers_that_are_plugged_in_are_in_the_configuration(
+    site: EnrolmentSite, box: Box
+) -> None:
+    pcsc, serial = load_profile("acs-acr1281u"), load_profile("rdm6300")
+    enrol_with(
+        site,
+        box,
+        Device("a USB device", None, pcsc, "by USB id"),
+        Device("first slot", "ACR1281 00 00", pcsc, "by name"),
+        Device("second slot", "ACR1281 00 01", pcsc, "by name"),
+        Device("a port", '/dev/serial/by-path/"x"', serial, "by USB id"),
+        Device("a stranger", "/dev/ttyUSB1", None, "no profile"),
+    )
+    tables = tomllib.loads(box.config.read_text())["reader"]
+    assert tables == [
+        {"name": "counter", "profile": "acs-acr1281u"},
+        {"name": "counter-2", "profile": "rdm6300", "port": '/dev/serial/by-path/"x"'},
+    ]
+    load_config(box.config)
+
+
+def test_without_a_reader_the_configuration_is_right_and_waits_for_one(
+    site: EnrolmentSite, box: Box
+) -> None:
+    enrol_with(site, box)
+    assert [reader.profile.id for reader in load_config(box.config).readers] == [PROFILE_DEFAULT]
+
+
+def test_a_box_that_is_a_terminal_stays_that_terminal(site: EnrolmentSite, box: Box) -> None:
+    enrol_with(site, box)
+    before = box.config.read_bytes()
+    with pytest.raises(AgentError, match="is a terminal already"):
+        enrol_with(site, box)
+    assert box.config.read_bytes() == before
+
+
+def test_a_refused_box_has_no_configuration(site: EnrolmentSite, box: Box) -> None:
+    code = parse_code(site.new_code())
+    site.new_code()
+    with pytest.raises(AgentError, match="the central refuses: no such code"):
+        enrol(code, box, [])
+    assert not box.config.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(site: EnrolmentSite, box: Box) -> None:
+    box.config.parent.parent.joinpath("etc").write_text("a file")
+    with pytest.raises(AgentError, match="call this command with sudo"):
+        enrol_with(site, box)
+
+
+def test_a_user_that_does_not_exist_stops_it_before_the_code_is_used(
+    site: EnrolmentSite, box: Box
+) -> None:
+    stranger = Box(config=box.config, state_dir=box.state_dir, user="no-such-user")
+    with pytest.raises(AgentError, match="install the package canteen-agent"):
+        enrol_with(site, stranger)
+    assert '"serial": null' in site.office("enrol", "list", "--json")
+
+
+@pytest.mark.parametrize(
+    "written", ["state/terminal.key", "state/ca.crt", "state/terminal.pem", "card-key"]
+)
+def test_after_a_kill_at_each_step_the_same_code_makes_the_terminal(
+    site: EnrolmentSite, tmp_path: Path, written: str
+) -> None:
+    """And the central has made one certificate for it."""
+    code, folder = site.new_code(), tmp_path / "box"
+    box = ("-c", folder / "agent.toml", "--state-dir", folder / "state", "--no-start")
+    process = Process([AGENT, "enrol", *box, code], tmp_path / "log")
+    wait_for((folder / written).exists, written)
+    process.kill()
+    if not (folder / "agent.toml").exists():
+        enrol_box(folder, code, exit_code=1)  # 1: faults of this machine's readers
+    assert valid_until((folder / "state" / "terminal.pem").read_text()) > NOW
+    assert (folder / "card-key").read_text() == site.db.with_name("central.db.card-key").read_text()
+    with closing(Books(site.db)) as books:
+        assert books.rows("SELECT count(*) FROM certificate") == [(1,)]
+
+
+# Renewal
+
+
+def test_a_certificate_is_renewed_when_its_end_is_near_and_not_before(
+    site: EnrolmentSite, box: Box
+) -> None:
+    enrol_with(site, box)
+    path = box.state_dir / "terminal.pem"
+    before = path.read_text()
+    until = valid_until(before)
+    early = until - timedelta(days=RENEW_DAYS, seconds=1)
+    assert "nothing to do yet" in renew(box.config, early)
+    assert path.read_text() == before
+    assert "renewed" in renew(box.config, early + timedelta(seconds=2))
+    assert path.read_text() != before and mode(path) == 0o600
+    load_config(box.config).broker.tls_context()
+    assert before.partition("-----BEGIN CERT")[0] not in path.read_text()  # a new key, too
+
+
+def test_a_clock_that_is_not_set_renews_nothing(site: EnrolmentSite, box: Box) -> None:
+    enrol_with(site, box)
+    assert "clock is not set" in renew(box.config, datetime(1970, 1, 1, tzinfo=UTC))
+
+
+def test_a_refused_renewal_leaves_the_certificate(site: EnrolmentSite, box: Box) -> None:
+    enrol_with(site, box)
+    before = (box.state_dir / "terminal.pem").read_text()
+    site.office("enrol", "revoke", "t-1")
+    with pytest.raises(AgentError, match="taken back"):
+        renew(box.config, valid_until(before) - timedelta(days=1))
+    assert (box.state_dir / "terminal.pem").read_text() == before
+
+
+def test_a_terminal_that_was_not_enrolled_is_a_sentence(site: EnrolmentSite, box: Box) -> None:
+    enrol_with(site, box)
+    text = box.config.read_text()
+    box.config.write_text(text.replace(text[text.index("[enrolment]") : text.index("[[")], ""))
+    with pytest.raises(ConfigError, match="was not enrolled"):
+        renew(box.config, NOW)
+    box.config.write_text(text.replace('address = "127', 'address = "https://127'))
+    with pytest.raises(ConfigError, match=r"enrolment\.address"):
+        renew(box.config, NOW)
