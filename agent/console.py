@@ -30,6 +30,9 @@ EXIT_BUG = 3
 CENTS = "_cents"
 """The end of the name of a column of money. A table shows it in euro; JSON and CSV keep cents."""
 
+FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the begin of a formula."""
+
 log = logging.getLogger("agent.console")
 
 JSON = click.option("--json", "as_json", is_flag=True, help="JSON for programs.")
@@ -154,7 +157,7 @@ def _print_csv(rows: Sequence[Mapping[str, object]]) -> None:
     columns = _columns(rows)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([columns, *([_csv_cell(row.get(name)) for name in columns] for row in rows)])
+    writer.writerows([columns, *([csv_cell(row.get(name)) for name in columns] for row in rows)])
     click.echo(text.getvalue(), nl=False)
 
 
@@ -162,8 +165,13 @@ def _columns(rows: Sequence[Mapping[str, object]]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row)) or ["nothing to list"]
 
 
-def _csv_cell(value: object) -> object:
-    return json.dumps(value) if isinstance(value, list | dict | bool) else value
+def csv_cell(value: object) -> object:
+    """Return a value as a cell of CSV. A spreadsheet would run a text like =1+1 as a formula."""
+    if isinstance(value, list | dict | bool):
+        return json.dumps(value)
+    if isinstance(value, str) and value.startswith(FORMULA_BEGINNINGS):
+        return f"'{value}"
+    return value
 
 
 def _cell(column: str, value: object) -> str:

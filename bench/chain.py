@@ -181,7 +181,8 @@ def _fill(wire: Wire) -> None:
         half = RECORDS // 2
         numbers = range(1, half + 1)
         sql.executemany(
-            "INSERT INTO account VALUES (?, 'primaria', 'pupil', 'active', '1A', NULL, NULL, 0, ?)",
+            "INSERT INTO account (id, site, category, status, class, balance, p)"
+            " VALUES (?, 'primaria', 'pupil', 'active', '1A', 0, ?)",
             ((f"a-{n}", n) for n in numbers),
         )
         sql.executemany(

@@ -7,7 +7,7 @@ export DEBIAN_FRONTEND=noninteractive
 
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends "$1"/*.deb mosquitto openssl faketime e2fsprogs \
-    gcc hledger libc6-dev pcscd vsmartcard-vpcd \
+    gcc hledger libc6-dev pcscd poppler-utils vsmartcard-vpcd \
     python3-pytest python3-pytest-timeout python3-hypothesis python3-jsonschema python3-yaml \
     > /dev/null
 python3 -m pip --version > /dev/null 2>&1 && exit 1 # nothing here may come from another index

@@ -26,10 +26,12 @@ claim "every profile passes its self-tests" canteen-agent profile check
 claim "the agent's user exists" getent passwd canteen-agent
 claim "the screen's user exists" getent passwd canteen-screen
 claim "the kiosk's user exists" getent passwd canteen-kiosk
+claim "the user of the server of payments exists" getent passwd canteen-central
 claim "the kiosk's first page is where its unit looks" sh -c \
     "test -e \$(grep -o '/usr/share/[^#]*' /usr/lib/systemd/system/canteen-kiosk.service)"
 claim "systemd accepts the units" systemd-analyze verify \
-    /usr/lib/systemd/system/canteen-agent.service /usr/lib/systemd/system/canteen-screen.service
+    /usr/lib/systemd/system/canteen-agent.service /usr/lib/systemd/system/canteen-screen.service \
+    /usr/lib/systemd/system/canteen-central-web.service
 claim "the manual pages are readable" man --warnings -l /usr/share/man/man8/canteen-agent.8.gz
 claim "bash completes words" sh -c \
     "COMP_WORDS='canteen-agent sta' COMP_CWORD=1 _CANTEEN_AGENT_COMPLETE=bash_complete \

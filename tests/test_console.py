@@ -13,9 +13,11 @@ from click.testing import CliRunner
 
 from agent.console import (
     EXIT_BUG,
+    FORMULA_BEGINNINGS,
     JSON,
     WIDTH_WITHOUT_TERMINAL,
     Format,
+    csv_cell,
     print_table,
     run_command,
     run_guarded,
@@ -96,6 +98,13 @@ def test_csv_has_a_header_and_cents_and_an_empty_missing_value() -> None:
     assert header == ["account", "balance_cents", "online", "flags", "note"]
     assert first == ["a-1", "-366", "true", '["stale"]', ""]
     assert second == ["a-2", "1000", "false", "[]", "x, [/y]"]
+
+
+@pytest.mark.parametrize("beginning", FORMULA_BEGINNINGS)
+def test_a_text_that_a_spreadsheet_would_run_gets_an_apostrophe(beginning: str) -> None:
+    assert csv_cell(f"{beginning}1+1") == f"'{beginning}1+1"
+    assert csv_cell(f"a{beginning}") == f"a{beginning}"
+    assert csv_cell(-366) == -366
 
 
 @pytest.mark.parametrize("form", list(Format))

@@ -14,6 +14,7 @@ import msgspec
 
 from agent.central import (
     cli_accounts,
+    cli_balances,
     cli_credits,
     cli_enrol,
     cli_office,
@@ -21,6 +22,7 @@ from agent.central import (
     cli_roster,
     cli_settlements,
     cli_terminals,
+    cli_watch,
     cli_web,
 )
 from agent.central.books import accounts as books_accounts
@@ -71,13 +73,18 @@ def cli(context: click.Context, db_path: Path) -> None:
 
 for _command in (
     cli_accounts.arrears,
+    cli_accounts.export_all,
     cli_accounts.export_hledger,
     cli_accounts.meals,
     cli_accounts.reprice_meals,
     cli_accounts.statement,
     cli_accounts.yearly,
+    cli_accounts.yearly_pdfs,
+    cli_balances.close_out,
+    cli_balances.import_balances,
     cli_credits.import_credits,
     cli_credits.takings,
+    cli_credits.transfer,
     cli_enrol.broker_config,
     cli_enrol.ca,
     cli_enrol.enrol,
@@ -90,6 +97,7 @@ for _command in (
     cli_settlements.reconcile,
     cli_settlements.settlements,
     cli_terminals.terminals,
+    cli_watch.watch_folder,
     cli_web.web,
 ):
     cli.add_command(_command)

@@ -6,13 +6,19 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from agent.central.books import town
+from agent.central.books import accounts, town
+from agent.central.books.postings import PaymentKey
 from agent.central.command import now, open_books
+from agent.central.office.credit import Transfer
+from agent.central.office.credit import transfer as book_transfer
 from agent.central.office.credit_file import book_credits, plan_credits
 from agent.central.office.takings import takings as takings_of
 from agent.console import Format, show_rows, table_format
 from agent.domain.clock import day_of
-from agent.domain.money import format_euro
+from agent.domain.money import format_euro, parse_euro
+
+TRANSFERS = "transfer"
+"""The channel of transfers: an id is one transfer's, at whatever desk it is booked."""
 
 
 @click.command("import-credits")
@@ -28,6 +34,35 @@ def import_credits(db_path: Path, file: Path, dry_run: bool) -> None:
     click.echo(
         f"{file}: {len(plan.new)} credits {state}, {format_euro(cents)} euro;"
         f" {plan.booked_before} were booked before"
+    )
+
+
+@click.command()
+@click.argument("source")
+@click.argument("target")
+@click.argument("euro")
+@click.option("--id", "external", required=True, help="The same id is booked once.")
+@click.option("--reason", required=True, help="Why, in the office's words.")
+@click.option("--any-family", is_flag=True, help="Also to an account of another family.")
+@click.pass_obj
+def transfer(
+    db_path: Path,
+    source: str,
+    target: str,
+    euro: str,
+    external: str,
+    reason: str,
+    any_family: bool,
+) -> None:
+    """Move EURO from account SOURCE to account TARGET, as to a sister."""
+    key = PaymentKey(TRANSFERS, external)
+    move = Transfer(source, target, parse_euro(euro), key, any_family)
+    with open_books(db_path) as books:
+        is_new = book_transfer(books, move, at=now(), reason=reason)
+        left, right = accounts.balance_cents(books, source), accounts.balance_cents(books, target)
+    click.echo(
+        f"{'booked' if is_new else 'was booked before'}: {source} has {format_euro(left)} euro,"
+        f" {target} has {format_euro(right)}"
     )
 
 

@@ -18,6 +18,7 @@ from agent.central.payments.intake import assign, close
 from agent.central.payments.receipt import Whose
 from agent.central.payments.receipt_files import receipt_files
 from agent.central.payments.reported import WORDS, Park
+from agent.central.payments.retention import old_messages, remove_old_messages
 from agent.central.payments.settings import load_settings
 from agent.console import JSON, Format, print_json, show_rows, table_format
 from agent.domain.money import format_euro, parse_euro
@@ -113,6 +114,17 @@ def payments_receipts(db_path: Path, path: Path) -> int:
             counts[word] = counts.get(word, 0) + 1
     click.echo(f"{path}: " + (", ".join(f"{n} {word}" for word, n in counts.items()) or "no XML"))
     return 1 if "set aside" in counts else 0
+
+
+@payments.command("prune")
+@click.option("--dry-run", is_flag=True, help="Count them, and remove nothing.")
+@click.pass_obj
+def payments_prune(db_path: Path, dry_run: bool) -> None:
+    """Remove the text of messages older than ten years; what they did stays."""
+    with open_books(db_path) as books:
+        old = (old_messages if dry_run else remove_old_messages)(books, now())
+    state = "would be removed" if dry_run else "removed"
+    click.echo(f"texts {state}: {len(old.arrivals)} of payments, {len(old.set_aside)} set aside")
 
 
 def _receive(books: Books, data: bytes, whose: Whose) -> str | CentralError:

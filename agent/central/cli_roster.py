@@ -162,9 +162,12 @@ def _tables(plan: Plan) -> Iterator[_Table]:
     change = ("line", "account", "what", "before", "after")
     yield _Table(
         "new accounts",
-        ("account", "site", "category", "class", "label"),
+        ("account", "site", "category", "class", "label", "family"),
         [
-            (new.id, new.site, new.category, text_of(new.group), text_of(new.label))
+            (
+                *(new.id, new.site, new.category),
+                *map(text_of, (new.group, new.label, new.family)),
+            )
             for new in plan.new
         ],
     )

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from openpyxl import load_workbook
 
 from tests.parts.process import ROOT
 from tests.parts.town import run_central
@@ -39,8 +40,10 @@ def test_a_year_is_listed_for_the_tax_return(db: Path) -> None:
 
 
 def test_low_balances_are_listed(db: Path) -> None:
-    rows = json.loads(run_central("--db", db, "arrears", "--json"))
-    assert [(row["account"], row["balance_cents"]) for row in rows] == [("a-1002", -500)]
+    (letter,) = json.loads(run_central("--db", db, "arrears", "--json"))
+    assert (letter["family"], letter["owed_cents"]) == (None, 500)
+    assert [account["account"] for account in letter["accounts"]] == ["a-1002"]
+    assert "a-1002 Bruno B. 1A: -5.00" in run_central("--db", db, "arrears")
     assert len(json.loads(run_central("--db", db, "arrears", "--below", "20.01", "--json"))) > 10
 
 
@@ -58,3 +61,36 @@ def test_a_repricing_without_meals_adjusts_nothing(db: Path) -> None:
 
 def test_the_caterers_meals_are_counted(db: Path) -> None:
     assert json.loads(run_central("--db", db, "meals", "2026-11-23", "2026-11-30", "--json")) == []
+
+
+def test_each_family_gets_its_statement_as_pdf(db: Path, tmp_path: Path) -> None:
+    roster = tmp_path / "families.csv"
+    roster.write_text("account,family\na-1001,f-1\na-1003,f-1\n")
+    run_central("--db", db, "import-roster", roster)
+    (line,) = json.loads(run_central("--db", db, "statement", "a-1001", "--json"))
+    year, folder = line["at"][:4], tmp_path / "statements"
+    words = ("yearly-pdf", year, folder, "--day", "2027-01-15")
+    assert "2 statements" in run_central("--db", db, *words)
+    assert sorted(file.name for file in folder.iterdir()) == [
+        f"{year}-account-a-1002.pdf",
+        f"{year}-family-f-1.pdf",
+    ]
+    first = (folder / f"{year}-family-f-1.pdf").read_bytes()
+    assert "1 statements" in run_central("--db", db, *words, "--family", "f-1")
+    assert (folder / f"{year}-family-f-1.pdf").read_bytes() == first
+    refused = run_central("--db", db, *words, "--family", "f-2", code=1)
+    assert "family 'f-2' has no payment in" in refused
+
+
+def test_the_caterers_meals_are_written_as_a_workbook(db: Path, tmp_path: Path) -> None:
+    book = tmp_path / "meals.xlsx"
+    shown = run_central("--db", db, "meals", "2026-11-23", "--xlsx", book)
+    assert "0 meals in 0 rows" in shown
+    (header,) = load_workbook(book).worksheets[0].iter_rows(values_only=True)
+    assert header == ("day", "site", "service", "group", "dish", "meals")
+
+
+def test_everything_is_exported_as_csv(db: Path, tmp_path: Path) -> None:
+    shown = run_central("--db", db, "export-csv", tmp_path / "out")
+    assert "18 files" in shown and "children's names" in shown
+    assert "Alba A." in (tmp_path / "out" / "account.csv").read_text("utf-8-sig")

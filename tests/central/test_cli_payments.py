@@ -92,3 +92,11 @@ def test_missing_settings_are_a_configuration_error(db: Path) -> None:
     db.with_name("central.db.payments.toml").unlink()
     printed = office(db, "payments", "notice", "a-1001=1.00", code=78)
     assert "central.db.payments.toml: cannot be read" in printed
+
+
+def test_texts_of_recent_messages_are_not_removed(db: Path, tmp_path: Path) -> None:
+    (tmp_path / "1.xml").write_bytes(soap_receipt(Receipt("nobody")))
+    office(db, "payments", "receipts", tmp_path / "1.xml")
+    shown = office(db, "payments", "prune", "--dry-run")
+    assert shown == "texts would be removed: 0 of payments, 0 set aside\n"
+    assert office(db, "payments", "prune") == "texts removed: 0 of payments, 0 set aside\n"

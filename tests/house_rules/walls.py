@@ -16,6 +16,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     "sqlite_utils": ("agent/store/", "agent/central/books/lists.py"),
     "sqlalchemy": ("agent/central/books/",),
     "starlette": ("agent/screen/", "agent/central/web/", "demo/"),
+    "fpdf": ("agent/central/office/yearly_pdf.py",),
     "openpyxl": ("agent/central/office/roster_xlsx.py",),
     "defusedxml": ("agent/central/payments/xml.py",),
     "prometheus_client": ("agent/central/metrics.py",),

@@ -20,12 +20,15 @@ from tests.parts.serial_line import SerialLine
 UNIT = ROOT / "systemd" / "canteen-agent.service"
 WHEELS = ROOT / ".make" / "wheels"
 TERMINAL_ONLY = {"evdev", "pyscard", "pyserial"}
-CENTRAL_ONLY = {"defusedxml", "et_xmlfile", "openpyxl", "prometheus_client"}
+CENTRAL_ONLY = {
+    *("defusedxml", "et_xmlfile", "fonttools", "fpdf2", "openpyxl", "pillow"),
+    *("prometheus_client", "segno"),
+}
 # Of the pages that a screen and a central serve.
 WEB = {"anyio", "babel", "h11", "idna", "jinja2", "markupsafe", "starlette", "uvicorn"}
 # The modules by which those packages are imported.
 TERMINAL_MODULES = ("evdev", "smartcard", "serial")
-CENTRAL_MODULES = ("defusedxml", "openpyxl", "prometheus_client")
+CENTRAL_MODULES = ("defusedxml", "fpdf", "openpyxl", "prometheus_client", "segno")
 SCREEN_MODULES = ("starlette", "uvicorn", "jinja2", "babel")
 
 
@@ -267,6 +270,7 @@ def test_an_installed_terminal_finds_its_profiles(terminal: Environment) -> None
         ("canteen-agent", "/opt/canteen-agent/bin/canteen-agent"),
         ("canteen-screen", "/opt/canteen-agent/bin/canteen-agent"),
         ("canteen-kiosk", "/usr/bin/cage"),
+        ("canteen-central-web", "/opt/canteen-central/bin/canteen-central"),
     ],
 )
 def test_systemd_accepts_the_unit(name: str, program: str, tmp_path: Path) -> None:
@@ -311,6 +315,23 @@ def test_the_kiosk_starts_at_boot_again_and_again_and_reaches_this_machine_only(
         "InaccessiblePaths=-/var/lib/canteen-agent -/etc/canteen-agent",
     ):
         assert line in unit
+
+
+def test_the_server_of_payments_has_its_own_user_and_reaches_this_machine_only() -> None:
+    text = UNIT.with_name("canteen-central-web.service").read_text(encoding="utf-8")
+    for line in (
+        "User=canteen-central",
+        "StateDirectory=canteen-central",
+        "StateDirectoryMode=0700",
+        "Restart=always",
+        "RestartPreventExitStatus=78 203 216 217",
+        "ProtectSystem=strict",
+        "CapabilityBoundingSet=",
+        "IPAddressDeny=any",
+        "IPAddressAllow=localhost",
+        "UMask=0077",
+    ):
+        assert line in text.splitlines()
 
 
 def test_the_unit_allows_the_system_calls_that_read_the_clock_status() -> None:

@@ -11,7 +11,10 @@ from agent.domain.canteen import Price
 
 
 class Account(NamedTuple):
-    """An account's particulars. `group` is the class, `label` a short name."""
+    """An account's particulars. `group` is the class, `label` a short name.
+
+    Accounts with one `family` get one letter; it never leaves the central.
+    """
 
     id: str
     site: str
@@ -20,6 +23,7 @@ class Account(NamedTuple):
     group: str | None = None
     label: str | None = None
     dish: str | None = None
+    family: str | None = None
 
 
 class AccountPrice(NamedTuple):
@@ -32,7 +36,7 @@ class AccountPrice(NamedTuple):
 def find(books: Books, account: str) -> Account | None:
     """Return an account, None if there is none."""
     row = books.row(
-        "SELECT id, site, category, status, class, label, dish FROM account WHERE id = ?",
+        "SELECT id, site, category, status, class, label, dish, family FROM account WHERE id = ?",
         (account,),
     )
     return Account(*row) if row else None
@@ -41,7 +45,7 @@ def find(books: Books, account: str) -> Account | None:
 def find_all(books: Books, ids: Iterable[str]) -> dict[str, Account]:
     """Return those of many accounts that the books have, by id."""
     rows = books.rows(
-        "SELECT id, site, category, status, class, label, dish FROM account"
+        "SELECT id, site, category, status, class, label, dish, family FROM account"
         " WHERE id IN (SELECT value FROM json_each(?))",
         (msgspec.json.encode(list(ids)).decode(),),
     )
@@ -56,7 +60,7 @@ def ids(books: Books) -> list[str]:
 def all_of_town(books: Books) -> list[Account]:
     """Return every account, by id."""
     rows = books.rows(
-        "SELECT id, site, category, status, class, label, dish FROM account ORDER BY id"
+        "SELECT id, site, category, status, class, label, dish, family FROM account ORDER BY id"
     )
     return [Account(*row) for row in rows]
 
@@ -70,7 +74,8 @@ def add_all(books: Books, new: Sequence[Account]) -> None:
     """Add accounts with balance 0."""
     positions = next_positions(books, len(new))
     books.sql.executemany(
-        "INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?)",
+        "INSERT INTO account (id, site, category, status, class, label, dish, family, balance, p)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
         ((*account, p) for account, p in zip(new, positions, strict=True)),
     )
 
@@ -79,8 +84,8 @@ def update_all(books: Books, changed: Sequence[Account]) -> None:
     """Write accounts' particulars, all but the site, with a new position."""
     positions = next_positions(books, len(changed))
     books.sql.executemany(
-        "UPDATE account SET category = ?, status = ?, class = ?, label = ?, dish = ?, p = ?"
-        " WHERE id = ?",
+        "UPDATE account SET category = ?, status = ?, class = ?, label = ?, dish = ?, family = ?,"
+        " p = ? WHERE id = ?",
         ((*account[2:], p, account.id) for account, p in zip(changed, positions, strict=True)),
     )
 
@@ -119,6 +124,11 @@ def move_balance(books: Books, account: str, cents: int) -> None:
 def balance_cents(books: Books, account: str) -> int:
     """Return the balance of an account that exists."""
     return int(books.only_row("SELECT balance FROM account WHERE id = ?", (account,))[0])
+
+
+def balances(books: Books) -> dict[str, int]:
+    """Return the balance of every account, by id."""
+    return {row[0]: int(row[1]) for row in books.rows("SELECT id, balance FROM account")}
 
 
 def prices(books: Books, account: str) -> list[Price]:

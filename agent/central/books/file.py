@@ -38,6 +38,10 @@ class Books(SqliteFile[tuple[Any, ...]]):
             raise CentralError(f"{path}: no such file; create it with: canteen-central init")
         super().__init__(path, FILE_KIND, "rwc" if create else "rw")
 
+    def erase_deleted(self) -> None:
+        """Let what is deleted from now on be overwritten in the file."""
+        self.sql.execute("PRAGMA secure_delete = ON")
+
     def version(self) -> int:
         """Return a number that changes when another process has committed."""
         return int(self.only_row("PRAGMA data_version")[0])

@@ -1,6 +1,7 @@
 """Incidents, and messages that could not be used."""
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -46,6 +47,19 @@ def add(books: Books, incident: Incident) -> None:
 def count(books: Books) -> int:
     """Return the number of incidents."""
     return int(books.only_row("SELECT count(*) FROM incident")[0])
+
+
+def old_payloads(books: Books, before: Instant) -> list[int]:
+    """Return the messages set aside before a time whose text is still kept."""
+    rows = books.rows("SELECT n FROM set_aside WHERE at < ? AND payload <> x''", (before,))
+    return [row[0] for row in rows]
+
+
+def remove_payloads(books: Books, messages: Sequence[int]) -> None:
+    """Remove the texts of messages set aside; topic, size and reason stay."""
+    books.sql.executemany(
+        "UPDATE set_aside SET payload = x'' WHERE n = ?", ((n,) for n in messages)
+    )
 
 
 def is_recent(books: Books, incident: Incident, within_s: int) -> bool:

@@ -33,6 +33,7 @@ class AccountRow(Struct, frozen=True, kw_only=True):
     id: str
     site: str
     group: str | None = field(name="class")
+    family: str | None
     status: str
     balance_cents: int
     meals: int
@@ -91,7 +92,7 @@ def accounts(books: Books) -> list[AccountRow]:
     return _rows(
         books,
         AccountRow,
-        "SELECT a.id, a.site, a.class, a.status, a.balance AS balance_cents,"
+        "SELECT a.id, a.site, a.class, a.family, a.status, a.balance AS balance_cents,"
         " (SELECT count(*) FROM entry m WHERE m.account = a.id"
         f" AND m.kind IN ('meal', 'unknown_meal') AND {STANDS}) AS meals,"
         " (SELECT count(*) FROM entry m WHERE m.account = a.id"

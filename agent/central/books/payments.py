@@ -1,6 +1,7 @@
 """Payments as the doors reported them, and every message that did, as it came."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from agent.central.books.file import Books
@@ -78,6 +79,21 @@ def add_arrival(books: Books, payment: int, arrival: Arrival, result: str) -> No
         "INSERT INTO arrival (payment, at, sha256, body, result) VALUES (?, ?, ?, ?, ?)",
         (payment, arrival.at, digest, None if is_known else arrival.body, result),
     )
+
+
+def old_bodies(books: Books, before: Instant) -> list[int]:
+    """Return the arrivals before a time that have a text which no later arrival needs."""
+    rows = books.rows(
+        "SELECT n FROM arrival a WHERE body IS NOT NULL AND at < ?1 AND NOT EXISTS"
+        " (SELECT 1 FROM arrival later WHERE later.sha256 = a.sha256 AND later.at >= ?1)",
+        (before,),
+    )
+    return [row[0] for row in rows]
+
+
+def remove_bodies(books: Books, arrivals: Sequence[int]) -> None:
+    """Remove the texts of arrivals, also from the file's free pages; hash and result stay."""
+    books.sql.executemany("UPDATE arrival SET body = NULL WHERE n = ?", ((n,) for n in arrivals))
 
 
 def find(books: Books, key: PaymentKey) -> StoredPayment | None:

@@ -353,4 +353,18 @@ CREATE TABLE enrolment (                      -- one-time codes; the secret itse
     serial   TEXT                             -- of the certificate that it gave
 ) STRICT, WITHOUT ROWID;
 """,
+    """
+-- Accounts of one family get one letter and one yearly statement.
+ALTER TABLE account ADD COLUMN family TEXT;
+CREATE INDEX account_by_family ON account (family) WHERE family IS NOT NULL;
+""",
+    """
+-- The raw text of an old message may be removed, and nothing else of it.
+DROP TRIGGER arrival_never_changed;
+CREATE TRIGGER arrival_never_changed BEFORE UPDATE ON arrival
+WHEN NEW.body IS NOT NULL OR (NEW.n, NEW.payment, NEW.at, NEW.sha256, NEW.result)
+    IS NOT (OLD.n, OLD.payment, OLD.at, OLD.sha256, OLD.result) BEGIN
+    SELECT RAISE(ABORT, 'an arrival is never changed');
+END;
+""",
 )

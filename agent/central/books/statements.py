@@ -29,6 +29,8 @@ class PaidLine(NamedTuple):
     cents: int
     at: Instant
     paid_at: str | None
+    channel: str | None
+    external: str | None
 
 
 class MealCount(NamedTuple):
@@ -42,10 +44,11 @@ class MealCount(NamedTuple):
     meals: int
 
 
-class LowBalance(NamedTuple):
-    """An account whose balance is low, with what a letter needs."""
+class FamilyBalance(NamedTuple):
+    """An account of a family with a low balance, with what a letter needs."""
 
     account: str
+    family: str | None
     site: str
     group: str | None
     label: str | None
@@ -73,7 +76,8 @@ def of_all(books: Books) -> Iterator[StatementLine]:
 def paid(books: Books) -> list[PaidLine]:
     """Return payments and refunds, without vouchers, transfers and adjustments."""
     rows = books.rows(
-        "SELECT p.account, p.cents, p.at, payment.paid_at FROM posting p LEFT JOIN payment"
+        "SELECT p.account, p.cents, p.at, payment.paid_at, p.channel, p.external"
+        " FROM posting p LEFT JOIN payment"
         " ON payment.channel = p.channel AND payment.external = p.external"
         " WHERE p.kind IN ('top_up', 'refund') ORDER BY p.account, p.n"
     )
@@ -93,11 +97,12 @@ def meals_of_days(books: Books, first: Day, last: Day) -> list[MealCount]:
     return [MealCount(*row) for row in rows]
 
 
-def below(books: Books, cents: int) -> list[LowBalance]:
-    """Return the active accounts whose balance is below an amount, the lowest first."""
+def below(books: Books, cents: int) -> list[FamilyBalance]:
+    """Return the active accounts below an amount, and all others of their families, by account."""
     rows = books.rows(
-        "SELECT id, site, class, label, balance FROM account WHERE status = 'active'"
-        " AND balance < ? ORDER BY balance, id",
+        "SELECT id, family, site, class, label, balance FROM account WHERE status = 'active'"
+        " AND (balance < ?1 OR family IN (SELECT family FROM account"
+        " WHERE status = 'active' AND balance < ?1)) ORDER BY id",
         (cents,),
     )
-    return [LowBalance(*row) for row in rows]
+    return [FamilyBalance(*row) for row in rows]

@@ -4,7 +4,7 @@ All rows are checked before any is booked, and a file with a fault books nothing
 booked before changes nothing, so the same file may come again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ class CreditPlan(NamedTuple):
 def plan_credits(books: Books, path: Path) -> CreditPlan:
     """Return what a file would book. Raise `CentralError` that names each faulty row."""
     credits, faults = [], []
-    for row in _rows(path):
+    for row in credit_rows(path, COLUMNS):
         try:
             credits.append(_credit(books, row))
         except AgentError as error:
@@ -65,7 +65,7 @@ def book_credits(books: Books, path: Path, at: Instant) -> CreditPlan:
     return plan
 
 
-def _rows(path: Path) -> list[Row]:
+def credit_rows(path: Path, columns: Sequence[str]) -> list[Row]:
     """Return the rows after the header, which names the columns in their order."""
     try:
         if path.stat().st_size > CREDIT_FILE_BYTES_MAX:
@@ -76,8 +76,8 @@ def _rows(path: Path) -> list[Row]:
     read = read_xlsx(data) if data.startswith(_XLSX) else read_csv(data)
     rows = [row for row in read if not row.is_blank]
     header = [cell.strip().lower() for cell in rows[0].cells] if rows else []
-    if tuple(header) != COLUMNS:
-        raise CentralError(f"{path}: does not begin with the columns {','.join(COLUMNS)}")
+    if header != list(columns):
+        raise CentralError(f"{path}: does not begin with the columns {','.join(columns)}")
     return rows[1:]
 
 

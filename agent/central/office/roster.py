@@ -40,7 +40,7 @@ _Value = TypeVar("_Value")
 class Line:
     """One account of a roster.
 
-    `given` has the stated particulars by column, from site to dish; None is empty. `prices` is
+    `given` has the stated particulars by column, from site to family; None is empty. `prices` is
     None if the file has no such column, and empty if no price is known. `place` is for people.
     """
 
@@ -104,6 +104,8 @@ def _line(place: str, cells: Mapping[str, str], card_key: bytes) -> Line:
     for column in TEXTS:
         if column in cells:
             given[column] = checked_text(column, cells[column])
+    if "family" in cells:
+        given["family"] = _id("family", cells["family"]) if cells["family"].strip() else None
     tokens = tuple(_token(card, card_key) for card in cells.get("cards", "").split())
     prices = _prices(cells["prices"].strip()) if "prices" in cells else None
     return Line(place, account, given, tokens, prices)

@@ -14,7 +14,9 @@ from agent.central.office.roster_xlsx import read_xlsx
 from agent.errors import CentralError
 from agent.spelling import did_you_mean
 
-COLUMNS = ("account", "site", "category", "status", "class", "label", "dish", "cards", "prices")
+COLUMNS = (
+    "account", "site", "category", "status", "class", "label", "dish", "family", "cards", "prices"
+)  # fmt: skip
 FILE_BYTES_MAX = 64 * 1024 * 1024
 """A roster of 150,000 accounts has 20 MB; a larger file is something else."""
 NAME_LENGTH_SHOWN_MAX = 20

@@ -33,6 +33,7 @@ FIELDS = {
     "class": "group",
     "label": "label",
     "dish": "dish",
+    "family": "family",
 }
 NAMES_LISTED_MAX = 10
 """Sites in an error: a city has hundreds, and the error may have two hundred lines."""

@@ -71,20 +71,21 @@ def read_xlsx(data: bytes) -> list[Row]:
     return sheets[0] if sheets else []
 
 
-def write_xlsx(rows: Iterable[Sequence[str]]) -> bytes:
-    """Return a workbook with one sheet, whose cells are all text."""
+def write_xlsx(rows: Iterable[Sequence[str | int]], title: str = "roster") -> bytes:
+    """Return a workbook with one sheet. A text stays text; a number is for sums."""
     _require_extra()
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
 
     workbook = Workbook(write_only=True)
-    sheet = workbook.create_sheet("roster")
+    sheet = workbook.create_sheet(title)
     for row in rows:
         cells = []
-        for text in row:
-            cell = WriteOnlyCell(sheet, value=text)
-            cell.data_type = "s"  # openpyxl would write a text that begins with = as a formula
-            cell.number_format = _TEXT_FORMAT
+        for value in row:
+            cell = WriteOnlyCell(sheet, value=value)
+            if isinstance(value, str):
+                cell.data_type = "s"  # openpyxl would write a text that begins with = as a formula
+                cell.number_format = _TEXT_FORMAT
             cells.append(cell)
         sheet.append(cells)
     file = io.BytesIO()

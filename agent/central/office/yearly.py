@@ -3,37 +3,77 @@
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from agent.central.books import statements
+from agent.central.books import accounts, statements
+from agent.central.books.accounts import Account
 from agent.central.books.file import Books
-from agent.domain.clock import day_of
+from agent.central.books.statements import PaidLine
+from agent.domain.clock import Day, day_of
 
 
 class YearlyRow(NamedTuple):
     """An account's year. `net_cents` is what its family may state."""
 
     account: str
+    family: str | None
     paid_cents: int
     refunded_cents: int
     net_cents: int
 
 
-def yearly(books: Books, year: int, zone: ZoneInfo) -> list[YearlyRow]:
+class YearlyLine(NamedTuple):
+    """A payment or, negative, a refund, on the day on which it was paid."""
+
+    day: Day
+    line: PaidLine
+
+
+class AccountYear(NamedTuple):
+    """An account's payments and refunds of a year, the oldest first."""
+
+    account: Account
+    lines: list[YearlyLine]
+
+    @property
+    def row(self) -> YearlyRow:
+        """Return its sums."""
+        cents = [line.cents for _, line in self.lines]
+        paid, refunded = sum(max(c, 0) for c in cents), sum(max(-c, 0) for c in cents)
+        return YearlyRow(self.account.id, self.account.family, paid, refunded, paid - refunded)
+
+
+class FamilyYear(NamedTuple):
+    """The statement of a family, or of an account without a family. `name` is that of its file."""
+
+    name: str
+    year: int
+    accounts: list[AccountYear]
+
+
+def yearly(books: Books, year: int, zone: ZoneInfo) -> list[AccountYear]:
     """Return the accounts for which something was paid or refunded in a year, by account.
 
     A payment counts in the year in which it was paid, in the town's zone, not in that of its
-    booking.
+    booking. Vouchers and transfers do not count.
     """
-    rows: dict[str, YearlyRow] = {}
-    for line in statements.paid(books):
+    with books.reading():
+        known = {account.id: account for account in accounts.all_of_town(books)}
+        paid = statements.paid(books)
+    lines: dict[str, list[YearlyLine]] = {}
+    for line in paid:
         when = line.paid_at or line.at
         day = when if len(when) == len("2026-11-23") else day_of(when, zone)
-        if not day.startswith(f"{year:04d}-"):
-            continue
-        before = rows.get(line.account, YearlyRow(line.account, 0, 0, 0))
-        rows[line.account] = YearlyRow(
-            line.account,
-            before.paid_cents + max(line.cents, 0),
-            before.refunded_cents + max(-line.cents, 0),
-            before.net_cents + line.cents,
-        )
-    return [rows[account] for account in sorted(rows)]
+        if day.startswith(f"{year:04d}-"):
+            lines.setdefault(line.account, []).append(YearlyLine(day, line))
+    return [
+        AccountYear(known[id], sorted(lines[id], key=lambda line: line.day)) for id in sorted(lines)
+    ]
+
+
+def families_of(years: list[AccountYear], year: int) -> list[FamilyYear]:
+    """Return the statements of a year, one for each family, by name."""
+    families: dict[str, FamilyYear] = {}
+    for part in years:
+        account, family = part.account, part.account.family
+        name = f"family-{family}" if family else f"account-{account.id}"
+        families.setdefault(name, FamilyYear(name, year, [])).accounts.append(part)
+    return [families[name] for name in sorted(families)]

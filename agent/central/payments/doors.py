@@ -55,7 +55,20 @@ def receive_soap(books: Books, data: bytes, whose: Whose, at: Instant) -> Soap:
 
 def receive_file(books: Books, data: bytes, whose: Whose, at: Instant) -> Ruling:
     """Take in a receipt from a file, of the newer or the older form. Raise `CentralError`."""
-    return take_in(books, _read_file(data, whose), Arrival(at, data))
+    return take_in(books, read_receipt_file(data, whose), Arrival(at, data))
+
+
+def read_receipt_file(data: bytes, whose: Whose) -> ReportedPayment:
+    """Return the payment of a receipt of the newer or the older form. Raise `CentralError`."""
+    try:
+        return read_receipt(data, whose).payment
+    except CentralError as error:
+        if b"FlussoRiversamento" in data or b"RT" not in data:
+            raise
+        try:
+            return read_old_receipt(data, whose)
+        except CentralError as older:
+            raise CentralError(f"{error}; read as an older receipt: {older}") from older
 
 
 def receive_notification(
@@ -93,15 +106,3 @@ def set_aside(books: Books, arrival: Arrival, door: str, error: CentralError) ->
     reason = cut_reason(str(error))
     with books.transaction():
         incidents.set_aside(books, UnusableMessage(arrival.at, door, arrival.body, reason))
-
-
-def _read_file(data: bytes, whose: Whose) -> ReportedPayment:
-    try:
-        return read_receipt(data, whose).payment
-    except CentralError as error:
-        if b"FlussoRiversamento" in data or b"RT" not in data:
-            raise
-        try:
-            return read_old_receipt(data, whose)
-        except CentralError as older:
-            raise CentralError(f"{error}; read as an older receipt: {older}") from older

@@ -17,7 +17,7 @@ from agent.central.payments.intake import take_in
 from agent.central.payments.receipt import CHANNEL
 from agent.central.payments.reported import ReportedPayment
 from agent.central.payments.ruling import Ruling
-from agent.central.payments.settlement import read_flow
+from agent.central.payments.settlement import SettlementFlow, read_flow
 from agent.central.payments.treasury import CashBook, read_treasury
 from agent.domain.clock import Instant
 from agent.domain.money import format_euro
@@ -35,9 +35,14 @@ class Settled(NamedTuple):
 
 def take_flow(books: Books, data: bytes, creditor: str, at: Instant) -> Settled:
     """Take in a settlement flow; a known revision changes nothing. Raise `CentralError`."""
-    flow, rows = read_flow(data, creditor)
+    return book_flow(books, read_flow(data, creditor), Arrival(at, data))
+
+
+def book_flow(books: Books, read: SettlementFlow, arrival: Arrival) -> Settled:
+    """Book a settlement flow in one transaction. Raise `CentralError`."""
+    (flow, rows), at = read, arrival.at
     with books.transaction():
-        digest = hashlib.sha256(data).hexdigest()
+        digest = hashlib.sha256(arrival.body).hexdigest()
         is_new = settlements.add_flow(books, flow, rows, at, digest)
         count = sum(_revoke(books, row, at) for row in settlements.revoked(books))
     return Settled(flow.id, is_new, len(rows), count)
@@ -62,10 +67,15 @@ def credit_missing(books: Books, external: str, at: Instant) -> Ruling:
 def take_treasury(books: Books, data: bytes) -> CashBook:
     """Take in the treasury's sums, each once by year and number. Raise `CentralError`."""
     book = read_treasury(data)
+    book_sums(books, book)
+    return book
+
+
+def book_sums(books: Books, book: CashBook) -> None:
+    """Book the treasury's sums in one transaction. Raise `CentralError`."""
     with books.transaction():
         for new in book.sums:
             settlements.set_sum(books, new)
-    return book
 
 
 def _revoke(books: Books, row: Revoked, at: Instant) -> bool:

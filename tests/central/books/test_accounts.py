@@ -8,7 +8,7 @@ from agent.central.books.file import Books
 from agent.domain.canteen import Price
 from agent.errors import CentralError
 
-A1 = Account("a-1", "primaria", "pupil", "active", "1A", "Nora K.", "no-pork")
+A1 = Account("a-1", "primaria", "pupil", "active", "1A", "Nora K.", "no-pork", "f-1")
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +25,11 @@ def test_an_account_is_found_as_it_was_added(books: Books) -> None:
     assert accounts.find(books, "a-1") == A1
     assert accounts.find(books, "a-2") is None
     assert (accounts.balance_cents(books, "a-1"), accounts.count(books)) == (0, 1)
+
+
+def test_all_balances_are_read_at_once(books: Books) -> None:
+    accounts.move_balance(books, "a-1", 5)
+    assert accounts.balances(books) == {"a-1": 5}
 
 
 def test_particulars_change_but_the_site_does_not(books: Books) -> None:

@@ -63,3 +63,10 @@ def test_two_towns_have_two_files(tmp_path: Path, books: Books) -> None:
     with closing(Books(tmp_path / "other.db", create=True)) as other:
         town.initialise(other, Town("altrove", "Europe/Rome"), "ab" * 16, at="")
         assert town.find(other).name != town.find(books).name
+
+
+def test_what_is_deleted_can_be_erased_from_the_file(books: Books) -> None:
+    books.sql.execute("INSERT INTO set_aside VALUES (1, '', '', 0, x'', 'a name of a payer')")
+    books.erase_deleted()
+    books.sql.execute("DELETE FROM set_aside")
+    assert b"a name of a payer" not in books.path.read_bytes()

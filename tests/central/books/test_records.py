@@ -102,3 +102,10 @@ def test_a_label_is_in_a_record_only_while_labels_are_sent(books: Books) -> None
     assert b"Nora" not in records.find(books, Interval(SITE, 0))[0].body
     town.set_labels(books, True)
     assert b"Nora K." in records.find(books, Interval(SITE, 0))[0].body
+
+
+def test_a_family_is_in_no_record(books: Books) -> None:
+    with books.transaction():
+        accounts.add(books, Account("a-1", SITE, "pupil", "active", family="f-123"))
+    (record,) = records.find(books, Interval(SITE, 0))
+    assert b"f-123" not in record.body and b"family" not in record.body

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.central.books import incidents
+from agent.central.books import accounts, incidents
+from agent.central.books.accounts import Account
 from agent.central.books.file import Books
 from agent.central.books.schema import APPLICATION_ID, MIGRATIONS
 from agent.domain.ledger import SEQ_MAX
@@ -73,3 +74,22 @@ def test_postings_of_an_older_schema_are_kept(tmp_path: Path) -> None:
         books.sql.execute(POSTING, ("voucher",))
         with pytest.raises(sqlite3.IntegrityError, match="never"):
             books.sql.execute("DELETE FROM posting")
+
+
+def test_accounts_and_messages_of_an_older_schema_are_kept(tmp_path: Path) -> None:
+    """They get no family; and a message's text may go, as in a new file."""
+    path = tmp_path / "older.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as older:
+        for script in MIGRATIONS[:4]:
+            older.executescript(script)
+        older.executescript(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 4")
+        older.execute(
+            "INSERT INTO account VALUES ('a', 's', 'pupil', 'active', '1A', NULL, 'veg', 5, 1)"
+        )
+        older.execute("INSERT INTO arrival VALUES (1, 1, '2026', 'h', x'78', 'credited')")
+    with closing(Books(path)) as books:
+        account = Account("a", "s", "pupil", "active", "1A", None, "veg", None)
+        assert accounts.find(books, "a") == account and accounts.balance_cents(books, "a") == 5
+        books.sql.execute("UPDATE arrival SET body = NULL")
+        with pytest.raises(sqlite3.IntegrityError, match="never changed"):
+            books.sql.execute("UPDATE arrival SET body = x'79'")

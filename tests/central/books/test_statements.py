@@ -1,6 +1,6 @@
 """Statements, payments and low balances in the books."""
 
-from agent.central.books import statements
+from agent.central.books import accounts, statements
 from tests.conftest import CARD
 from tests.parts.foreign_terminal import ForeignTerminal, meal
 from tests.parts.wire import SITE, TODAY, Wire
@@ -25,6 +25,16 @@ def test_low_balances_are_those_below_an_amount(wire: Wire) -> None:
     wire.central.credit("a-1", -1, "r-1")
     assert [row.account for row in statements.below(wire.central.books, 0)] == ["a-1"]
     assert [row.account for row in statements.below(wire.central.books, 1)] == ["a-1", "a-2"]
+
+
+def test_the_other_accounts_of_a_family_come_with_the_low_balance(wire: Wire) -> None:
+    books = wire.central.books
+    wire.central.credit("a-1", -1, "r-1")
+    wire.central.credit("a-2", 5, "r-2")
+    known = accounts.find_all(books, ["a-1", "a-2"])
+    with books.transaction():
+        accounts.update_all(books, [account._replace(family="f") for account in known.values()])
+    assert [row.account for row in statements.below(books, 0)] == ["a-1", "a-2"]
 
 
 def test_payments_are_without_meals(wire: Wire) -> None:

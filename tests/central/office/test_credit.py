@@ -1,11 +1,14 @@
 """Credits: a payment is booked once, whatever is reported again."""
 
+from pathlib import Path
+
 import pytest
 
 from agent.central.books.postings import Payment, PaymentKey
-from agent.central.office.credit import credit
+from agent.central.office.credit import Transfer, credit, transfer
 from agent.errors import CentralError
 from tests.invariants import the_books_are_consistent
+from tests.parts.roster import load_roster
 from tests.parts.wire import Wire
 
 
@@ -51,3 +54,49 @@ def test_a_credit_booked_while_the_terminal_is_offline_is_there_when_it_is_onlin
     wire.central.credit("a-1", 5, "1")
     wire.connect()
     assert wire.box.balance("a-1") == 5
+
+
+MOVE = Transfer("a-1", "a-2", 500, PaymentKey("transfer", "t-1"))
+
+
+def test_a_transfer_moves_money_once(wire: Wire) -> None:
+    wire.central.credit("a-1", 500, "r-1")
+    done = [transfer(wire.central.books, MOVE, at=wire.clock.instant) for _ in range(2)]
+    assert done == [True, False]
+    assert (wire.central.balance("a-1"), wire.central.balance("a-2")) == (0, 500)
+    the_books_are_consistent(wire.central.books)
+
+
+@pytest.mark.parametrize(
+    ("move", "sentence"),
+    [
+        (MOVE._replace(cents=501), r"has 5\.00 euro, 5\.01 cannot be taken"),
+        (MOVE._replace(cents=0), "cannot be taken"),
+        (MOVE._replace(cents=-1), "cannot be taken"),
+        (MOVE._replace(target="a-1"), "name two accounts"),
+        (MOVE._replace(target="a-9"), "account 'a-9' does not exist"),
+    ],
+)
+def test_a_transfer_of_what_is_not_there_is_refused(
+    wire: Wire, move: Transfer, sentence: str
+) -> None:
+    wire.central.credit("a-1", 500, "r-1")
+    with pytest.raises(CentralError, match=sentence):
+        transfer(wire.central.books, move, at=wire.clock.instant)
+    assert (wire.central.balance("a-1"), wire.central.balance("a-2")) == (500, 0)
+
+
+def test_an_id_of_another_transfer_is_refused(wire: Wire) -> None:
+    wire.central.credit("a-1", 500, "r-1")
+    transfer(wire.central.books, MOVE._replace(cents=100), at=wire.clock.instant)
+    with pytest.raises(CentralError, match="is already booked with another amount"):
+        transfer(wire.central.books, MOVE, at=wire.clock.instant)
+
+
+def test_a_transfer_to_another_family_must_be_allowed(wire: Wire, tmp_path: Path) -> None:
+    wire.central.credit("a-1", 500, "r-1")
+    load_roster(wire, tmp_path / "r.csv", "account,family\na-1,f-1\na-2,f-2\n")
+    with pytest.raises(CentralError, match="of two families"):
+        transfer(wire.central.books, MOVE, at=wire.clock.instant)
+    allowed = MOVE._replace(to_any_family=True)
+    assert transfer(wire.central.books, allowed, at=wire.clock.instant)

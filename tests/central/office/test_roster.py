@@ -61,6 +61,15 @@ def test_what_has_no_column_is_not_stated(tmp_path: Path) -> None:
     assert line == Line("line 2", "a-10", {}, (), None)
 
 
+def test_a_family_is_an_id_or_empty(tmp_path: Path) -> None:
+    (line,) = read(tmp_path / "r.csv", "account,family", "a-10, f-1 ")
+    assert line.given == {"family": "f-1"}
+    (line,) = read(tmp_path / "r.csv", "account,family", "a-10,")
+    assert line.given == {"family": None}
+    with pytest.raises(CentralError, match=r"family 'the K\.s' must be letters"):
+        read(tmp_path / "r.csv", "account,family", "a-10,the K.s")
+
+
 def test_class_label_and_dish_may_be_empty(tmp_path: Path) -> None:
     (line,) = read(tmp_path / "r.csv", "account,class,label,dish", "a-10,,,")
     assert line.given == {"class": None, "label": None, "dish": None}

@@ -61,6 +61,7 @@ ROSTERS = st.dictionaries(
         "group": texts("class"),
         "label": texts("label"),
         "dish": texts("dish"),
+        "family": st.sampled_from([None, "f-1", "0012"]),
         "prices": st.lists(PRICES, max_size=3, unique_by=lambda p: (p.service, p.from_day)),
         "cards": st.integers(0, 3),
     }),
@@ -81,7 +82,7 @@ def roster_of(wire: Wire) -> list[tuple[object, ...]]:
     """Return all that a roster says, as the books have it."""
     books = wire.central.books
     return [
-        *books.rows("SELECT id, site, category, status, class, label, dish FROM account"),
+        *books.rows("SELECT id, site, category, status, class, label, dish, family FROM account"),
         *books.rows("SELECT * FROM price"),
         *books.rows("SELECT token, account, status FROM card"),
     ]

@@ -56,6 +56,12 @@ def test_what_is_written_is_text_for_excel_too() -> None:
     ]
 
 
+def test_a_number_is_written_for_sums() -> None:
+    sheet = load_workbook(io.BytesIO(write_xlsx([["meals", 12]], "meals"))).worksheets[0]
+    assert sheet.title == "meals"
+    assert [(cell.value, cell.data_type) for cell in sheet[1]] == [("meals", "s"), (12, "n")]
+
+
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [

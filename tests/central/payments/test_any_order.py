@@ -10,10 +10,17 @@ from random import Random
 import pytest
 
 from agent.central.books import payments, settlements
+from agent.central.books.payments import Arrival
+from agent.central.books.postings import PaymentKey
 from agent.central.books.references import Reference, Share
+from agent.central.office.credit import Transfer, transfer
+from agent.central.payments.documents import book_document, read_document
 from agent.central.payments.doors import receive_file, receive_notification, receive_soap
+from agent.central.payments.folder import complete_files, sole_watcher, take
 from agent.central.payments.giving_out import give_out_notice, give_out_order
 from agent.central.payments.intake import assign
+from agent.central.payments.reported import ReportedPayment
+from agent.central.payments.retention import remove_old_messages
 from agent.central.payments.settling import credit_missing, take_flow, take_treasury
 from tests.invariants import the_books_are_consistent
 from tests.parts.payment_messages import (
@@ -47,6 +54,9 @@ class Town:
         self.notices = [self._notice() for _ in range(20)]
         self.orders: list[str] = [f"ORDER{n}" for n in range(30)]
         self.given_out: set[str] = set()
+        self.folder = folder / "in"
+        with sole_watcher(self.folder):
+            pass
 
     def _notice(self) -> Reference:
         cents = self.random.randrange(100, 6_000)
@@ -57,23 +67,57 @@ class Town:
 
     def step(self) -> None:
         self.clock.pass_ms(self.random.randrange(60_000))
-        often = (self._receipt, self._bank)
-        seldom = (self._order, self._flow, self._missing, self._treasury, self._office)
+        often = (self._receipt, self._bank, self._file)
+        seldom = (
+            self._order,
+            self._flow,
+            self._missing,
+            self._treasury,
+            self._office,
+            self._transfer,
+            self._prune,
+        )
         self.random.choice([*often, *often, *seldom, self._power_cut])()
 
-    def _receipt(self) -> None:
-        notice, books = self.random.choice(self.notices), self.central.books
+    def _written(self) -> bytes:
+        """Return a receipt of a notice, in any form."""
+        notice = self.random.choice(self.notices)
         n = self.random.randrange(2)
         euro = f"{notice.cents // 100}.{notice.cents % 100:02d}"
         parts = (Receipt("").transfers[0]._replace(euro=euro),)
         receipt = Receipt(notice.id, f"{notice.id}-{n}", euro, parts)
         older = OldReceipt(notice.id, "0", euro, (euro,), receipt.receipt)
         write = self.random.choice([soap_receipt, default_namespace_receipt])
-        if self.random.random() < 0.3:
-            data = self.random.choice([write(receipt), old_receipt(older)])
-            receive_file(books, data, WHOSE, self.clock.instant)
-        else:
-            receive_soap(books, write(receipt), WHOSE, self.clock.instant)
+        return self.random.choice([write(receipt), write(receipt), old_receipt(older)])
+
+    def _receipt(self) -> None:
+        data, books = self._written(), self.central.books
+        receive = receive_file if b"<RT " in data else receive_soap
+        receive(books, data, WHOSE, self.clock.instant)
+
+    def _file(self) -> None:
+        """Put a file into the watched folder; a kill after its booking leaves it there."""
+        (self.folder / f"{self.random.randrange(9)}.xml").write_bytes(self._written())
+        for path in complete_files(self.folder, 0):
+            data = path.read_bytes()
+            if self.random.random() < 0.3:
+                document = read_document(data, WHOSE)
+                book_document(self.central.books, document, Arrival(self.clock.instant, data))
+                self._power_cut()
+                return
+            assert take(self.central.books, path, WHOSE, self.clock.instant) is not None
+
+    def _transfer(self) -> None:
+        source, target = self.random.sample(ACCOUNTS, 2)
+        cents = self.random.randrange(1, 1_000)
+        if cents <= self.central.balance(source):
+            key = PaymentKey("transfer", f"t-{self.random.randrange(10**9)}")
+            move = Transfer(source, target, cents, key)
+            transfer(self.central.books, move, at=self.clock.instant)
+
+    def _prune(self) -> None:
+        """Remove the texts of all messages: what they did stays."""
+        remove_old_messages(self.central.books, "2099-01-01T00:00:00.000Z")
 
     def _bank(self) -> None:
         code = self.random.choice(self.orders)
@@ -143,6 +187,16 @@ def each_notice_is_credited_once(central: Central) -> None:
     assert rows == []
 
 
+def every_file_is_done_and_in_the_books(town: Town) -> None:
+    for path in complete_files(town.folder, 0):
+        take(town.central.books, path, WHOSE, town.clock.instant)
+    assert not complete_files(town.folder, 0) and not list((town.folder / "refused").iterdir())
+    for path in (town.folder / "done").iterdir():
+        document = read_document(path.read_bytes(), WHOSE)
+        assert isinstance(document, ReportedPayment)
+        assert payments.find(town.central.books, document.key) is not None, path.name
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_in_any_order_the_credit_is_the_payments_accepted(tmp_path: Path, seed: int) -> None:
     town = Town(tmp_path, seed)
@@ -150,5 +204,7 @@ def test_in_any_order_the_credit_is_the_payments_accepted(tmp_path: Path, seed: 
         town.step()
         the_credit_is_the_payments_accepted(town.central)
         each_notice_is_credited_once(town.central)
+    every_file_is_done_and_in_the_books(town)
+    the_credit_is_the_payments_accepted(town.central)
     the_books_are_consistent(town.central.books)
     town.central.books.close()

@@ -1,0 +1,114 @@
+"""Close-out: what closed accounts hold goes back, to a sibling, or is written off, once."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.central.office.close_out import CHANNEL, Choice, How, close_out, plan_close_out
+from agent.errors import CentralError
+from tests.invariants import the_books_are_consistent
+from tests.parts.roster import load_roster
+from tests.parts.wire import Wire
+
+ROSTER = """account,site,family,status,prices
+a-10,primaria,f-1,closed,none
+a-11,primaria,f-1,active,none
+a-12,primaria,f-1,active,none
+a-13,primaria,,closed,none
+a-14,primaria,f-2,closed,none
+a-15,primaria,f-2,closed,none
+"""
+BALANCES = {"a-10": 820, "a-11": 500, "a-12": 300, "a-13": 120, "a-14": -366, "a-15": 0}
+
+
+@pytest.fixture(autouse=True)
+def closed(wire: Wire, tmp_path: Path) -> None:
+    load_roster(wire, tmp_path / "r.csv", ROSTER)
+    for account, cents in BALANCES.items():
+        wire.central.credit(account, cents, account)
+
+
+def balances(wire: Wire) -> dict[str, int]:
+    return {account: wire.central.balance(account) for account in BALANCES}
+
+
+def run(wire: Wire, how: How, *only: str) -> list[tuple[str, int, str | None, str | None]]:
+    left = close_out(wire.central.books, Choice(how, only), "left school", wire.clock.instant)
+    the_books_are_consistent(wire.central.books)
+    return [(row.account, row.balance_cents, row.kind, row.to) for row in left]
+
+
+def test_what_closed_accounts_hold_and_owe_is_listed_and_nothing_is_done(wire: Wire) -> None:
+    plan = plan_close_out(wire.central.books, Choice(None))
+    assert [(row.account, row.balance_cents, row.kind) for row in plan] == [
+        ("a-10", 820, None),
+        ("a-13", 120, None),
+        ("a-14", -366, None),
+    ]
+    assert balances(wire) == BALANCES
+
+
+def test_a_refund_leaves_nothing_and_a_debt_stays(wire: Wire) -> None:
+    assert run(wire, How.REFUND) == [
+        ("a-10", 820, "refund", None),
+        ("a-13", 120, "refund", None),
+        ("a-14", -366, None, None),
+    ]
+    assert balances(wire) == {**BALANCES, "a-10": 0, "a-13": 0}
+    assert [row[2] for row in run(wire, How.REFUND)] == [None], "again, nothing is left to refund"
+    assert balances(wire)["a-14"] == -366
+
+
+def test_credit_goes_to_the_active_sibling_that_has_least(wire: Wire) -> None:
+    assert run(wire, How.SIBLING) == [
+        ("a-10", 820, "transfer", "a-12"),
+        ("a-13", 120, None, None),
+        ("a-14", -366, None, None),
+    ]
+    assert balances(wire) == {**BALANCES, "a-10": 0, "a-12": 1_120}
+    rows = wire.central.books.rows(
+        "SELECT account, cents, kind, reason FROM posting WHERE channel = ? ORDER BY n", (CHANNEL,)
+    )
+    assert rows == [
+        ("a-10", -820, "transfer", "left school"),
+        ("a-12", 820, "transfer", "left school"),
+    ]
+
+
+def test_a_debt_is_written_off_by_an_adjustment(wire: Wire) -> None:
+    assert run(wire, How.WRITE_OFF, "a-14") == [("a-14", -366, "adjustment", None)]
+    assert balances(wire) == {**BALANCES, "a-14": 0}
+
+
+def test_a_meal_that_comes_after_the_close_out_is_closed_out_again(wire: Wire) -> None:
+    """A terminal that was offline sends it late: the second close-out has an id of its own."""
+    run(wire, How.REFUND, "a-10")
+    wire.central.credit("a-10", -366, "late")
+    assert run(wire, How.WRITE_OFF, "a-10") == [("a-10", -366, "adjustment", None)]
+    ids = wire.central.books.rows(
+        "SELECT external FROM posting WHERE channel = ? ORDER BY n", (CHANNEL,)
+    )
+    assert ids == [("a-10 1",), ("a-10 2",)]
+
+
+def test_an_account_that_is_not_closed_is_refused(wire: Wire) -> None:
+    with pytest.raises(CentralError, match="account a-11 is not closed"):
+        run(wire, How.REFUND, "a-10", "a-11")
+    with pytest.raises(CentralError, match="account 'a-99' does not exist"):
+        run(wire, How.REFUND, "a-99")
+    assert balances(wire) == BALANCES
+
+
+def test_an_account_whose_meals_wait_for_a_price_stays(wire: Wire, tmp_path: Path) -> None:
+    """Its balance is not final: the meal is charged when the office writes the price."""
+    card = "a:04aaaaaa112233"
+    new = "account,site,prices,cards\n"
+    load_roster(wire, tmp_path / "n.csv", f"{new}a-20,primaria,none,{card}\n")
+    wire.settle()
+    wire.box.tap(card)
+    wire.settle()
+    wire.central.credit("a-20", 500, "a-20")
+    load_roster(wire, tmp_path / "c.csv", "account,status\na-20,closed\n")
+    assert run(wire, How.REFUND, "a-20") == [("a-20", 500, None, None)]
+    load_roster(wire, tmp_path / "p.csv", "account,prices\na-20,lunch 2026-09-01 4.00\n")
+    assert run(wire, How.REFUND, "a-20") == [("a-20", 100, "refund", None)]
