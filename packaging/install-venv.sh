@@ -39,7 +39,11 @@ install -D -m 644 systemd/canteen-agent.modprobe.conf /etc/modprobe.d/canteen-ag
 for unit in canteen-agent canteen-screen canteen-kiosk; do
     install -D -m 644 "systemd/$unit.service" "/etc/systemd/system/$unit.service"
 done
+# systemd 252 does not know this value, and would warn at each start.
+sed -i '/^PrivateUsers=identity/d' /etc/systemd/system/canteen-agent.service
 systemd-sysusers
+# A ledger of before there was the group canteen-technician. systemd sets the group at the start.
+chmod -f g+r /var/lib/canteen-agent/terminal.db /var/lib/canteen-agent/terminal.db-* || true
 install -d -m 755 /etc/canteen-agent
 if [ -d /run/systemd/system ]; then
     systemctl daemon-reload

@@ -17,7 +17,9 @@ from tests.debian13.machine import ROOT, Machine, MachineError, Release
 
 FOLDER = ROOT / ".make" / "deb"
 INSIDE = "/root/deb"
-BOOT_S_MAX = 180
+BOOT_S_MAX = 400
+# What a minimal root lacks of a Raspberry Pi, and a virtual PC/SC reader.
+BOOTED = "systemd-sysv dbus polkitd vsmartcard-vpcd"
 # Runs the script in the booted machine, and powers it off.
 UNIT = """[Unit]
 SuccessAction=poweroff-force
@@ -85,7 +87,7 @@ def _step(machine: Machine, word: str) -> int:
 def _boot(machine: Machine) -> int:
     """Boot a root in which the packages are installed, and run the script there."""
     root = machine.root
-    install = f"apt-get update -qq && apt-get install -y -qq systemd-sysv dbus {INSIDE}/*.deb"
+    install = f"apt-get update -qq && apt-get install -y -qq {BOOTED} {INSIDE}/*.deb"
     quiet = "DEBIAN_FRONTEND=noninteractive"
     result = machine.run(f"{quiet} sh -c '{install} --no-install-recommends' > /root/install.log")
     if result.code:

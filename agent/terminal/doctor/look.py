@@ -32,7 +32,7 @@ def look(config_path: Path, devices: Sequence[Device]) -> Iterator[Finding]:
     yield from look_at_devices(devices, readers)
     yield from look_at_credentials(file)
     yield from look_at_storage(places.database)
-    status = status_of(places.control_socket)
+    status = status_of(places.open_socket)
     yield from look_at_ports(readers, agent_runs=not isinstance(status, Finding))
     try:
         yield from look_at_broker(broker_of(config_path, _with_secrets(file.broker)))
