@@ -191,3 +191,52 @@ claim "technicians read the ledger while the agent is stopped" as a-technician \
 claim "technicians look with the doctor" sh -c \
     "runuser -u a-technician -- canteen-agent doctor | grep '^ok *storage.database'"
 kill $serial
+
+# A main loop that stands still: the watchdog ends it, and the journal names the line.
+mkdir -p /opt/stuck /run/systemd/system/canteen-agent.service.d
+cat > /opt/stuck/sitecustomize.py << END
+import signal
+
+
+def stand_still(*_):
+    while True:
+        pass
+
+
+signal.signal(signal.SIGALRM, stand_still)
+signal.setitimer(signal.ITIMER_REAL, 4)
+END
+cat > /run/systemd/system/canteen-agent.service.d/stuck.conf << END
+[Service]
+WatchdogSec=3
+Environment=PYTHONPATH=/opt/stuck
+END
+systemctl daemon-reload
+begin
+claim "a main loop that stands still is ended" timeout 30 sh -c \
+    "until journalctl -u canteen-agent | grep -q 'Watchdog timeout'; do sleep 0.5; done; sleep 1"
+claim "the journal names the line where it stood" sh -c \
+    "journalctl -u canteen-agent -o cat | grep -A 200 'Fatal Python error: Aborted' | tee /tmp/trace;
+     grep 'sitecustomize.py\", line [56] in stand_still' /tmp/trace && grep 'process.py' /tmp/trace"
+rm -r /run/systemd/system/canteen-agent.service.d
+systemctl daemon-reload
+systemctl restart canteen-agent
+canteen-agent doctor > /tmp/doctor.txt 2>&1 || true
+claim "the doctor knows of it" grep '^warning *machine.boots .*hung' /tmp/doctor.txt
+
+# Limits of the machine, which the package sets.
+claim "the machine's own watchdog is used" sh -c \
+    "systemctl show -p RuntimeWatchdogUSec | grep =30s"
+claim "the logs of earlier boots are kept, within a limit" sh -c \
+    "systemd-analyze cat-config systemd/journald.conf | grep SystemMaxUse=64M; test -d /var/log/journal"
+systemctl stop canteen-agent
+
+# The table of faults, on a terminal that serves.
+(cd /root/canteen-agent && exec python3 -m tests.debian13.serial_card /run/serial-reader) &
+serial=$!
+until [ -e /run/serial-reader ]; do sleep 0.1; done
+readlink /run/serial-reader > /run/serial-pty
+systemctl start canteen-agent
+(cd /root/canteen-agent && python3 -m tests.debian13.planted)
+kill $serial
+systemctl stop canteen-agent

@@ -36,6 +36,10 @@ install -D -m 644 systemd/canteen-kiosk.html /usr/local/share/canteen-agent/cant
 install -D -m 644 systemd/50-canteen-agent.rules /etc/polkit-1/rules.d/50-canteen-agent.rules
 install -D -m 644 systemd/70-canteen-agent.rules /etc/udev/rules.d/70-canteen-agent.rules
 install -D -m 644 systemd/canteen-agent.modprobe.conf /etc/modprobe.d/canteen-agent.conf
+install -D -m 644 systemd/canteen-agent.journald.conf \
+    /etc/systemd/journald.conf.d/50-canteen-agent.conf
+install -D -m 644 systemd/canteen-agent.watchdog.conf \
+    /etc/systemd/system.conf.d/50-canteen-agent.conf
 for unit in canteen-agent canteen-screen canteen-kiosk; do
     install -D -m 644 "systemd/$unit.service" "/etc/systemd/system/$unit.service"
 done

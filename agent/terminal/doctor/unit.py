@@ -13,6 +13,7 @@ RESTARTS_MAX = 3
 """More restarts since the machine started are no accident."""
 _MEMBERS = "LoadState,ActiveState,SubState,Result,ExecMainStatus,NRestarts,UnitFileState"
 _REACH = "LoadState,ProtectSystem,StateDirectory,ReadWritePaths"
+_USERS = "sudo systemd-sysusers; sudo systemctl restart canteen-agent"
 # Exit codes of the set-up (systemd.exec(5), "Process Exit Codes"), and what mends each.
 _SET_UP = {
     "78": (
@@ -20,8 +21,8 @@ _SET_UP = {
         "sudo canteen-agent doctor; journalctl -u canteen-agent -n 20",
     ),
     "203": ("the program is missing", "sudo apt-get install --reinstall canteen-agent"),
-    "216": ("a group of the unit is missing", "sudo systemd-sysusers"),
-    "217": ("the user canteen-agent is missing", "sudo systemd-sysusers"),
+    "216": ("a group of the unit is missing", _USERS),
+    "217": ("the user canteen-agent is missing", _USERS),
     "243": ("a secret of the unit is missing", "sudo canteen-agent doctor  # see credential.file"),
 }
 
