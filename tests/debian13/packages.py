@@ -1,7 +1,7 @@
 """Builds the Debian packages in a new Debian 13, and tries and tests them in other new ones.
 
     make deb                    all steps; the packages are then in .make/deb
-    make deb ONLY=build         one of build, try, boot, repo, test
+    make deb ONLY=build         one of build, try, boot, repo, upgrade, test
 
 It needs what `make test-debian13` needs. The scripts that run inside are in packaging/.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.debian13 import host
 from tests.debian13.machine import ROOT, Machine, MachineError, Release
+from tests.debian13.upgrade import upgrade
 
 FOLDER = ROOT / ".make" / "deb"
 INSIDE = "/root/deb"
@@ -36,6 +37,7 @@ SCRIPTS = {
     "try": f"packaging/try.sh {INSIDE}",
     "boot": "packaging/boot.sh",
     "repo": f"packaging/try-repo.sh {INSIDE}",
+    "upgrade": "packaging/upgrade.sh",
     "test": f"packaging/test.sh {INSIDE}",
 }
 
@@ -71,8 +73,8 @@ def _step(machine: Machine, word: str) -> int:
     home = machine.root / machine.home.lstrip("/")
     if word != "build":
         shutil.copytree(FOLDER, home / Path(INSIDE).name)
-    if word == "boot":
-        code = _boot(machine)
+    if word in ("boot", "upgrade"):
+        code = _boot(machine) if word == "boot" else upgrade(machine, INSIDE, BOOTED)
         machine.remove()
         return code
     result = machine.run(SCRIPTS[word])
