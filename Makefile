@@ -8,12 +8,12 @@ PACKAGES := $(shell sed 's/\#.*//' system-packages.txt)
 INSTALL := pip install --quiet --disable-pip-version-check
 LOCKED := --require-hashes --only-binary :all:
 # The modules of docs/ that print pages.
-PRINTED := schemas examples vectors rules readers bound commands configuration control limits doctor tested
+PRINTED := schemas examples vectors rules readers bound commands configuration control limits doctor tested planted
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url
 
 .PHONY: help setup demo play pictures test check docs figures sim sim-replay sim-bite crash rot bench \
-	bench-compare deb test-debian12 test-debian13 test-brokers fuzz traces lock clean
+	bench-compare deb apt-repo test-debian12 test-debian13 test-brokers fuzz traces lock clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -98,6 +98,9 @@ bench-compare: setup ## measure again and compare with the last make bench
 
 deb: ## build the Debian packages in a new Debian 13, and try and test them (ONLY="build")
 	@$(SUDO) $(PYTHON) -m tests.debian13.packages $(ONLY)
+
+apt-repo: ## write the packages of make deb into the folder .make/apt, signed: make apt-repo KEY=…
+	@packaging/apt-repo.sh .make/deb $(or $(FOLDER),.make/apt) $(or $(KEY),$(error KEY is missing: your key of gpg))
 
 test-debian13: ## run make demo and make test in a new Debian 13, as root and as a user (ONLY="demo")
 	@$(SUDO) $(PYTHON) -m tests.debian13 trixie $(ONLY)

@@ -27,7 +27,7 @@ card_key_file = "credential:card-key"
 url = "mqtts://broker.example.org:8883"
 ca_file = "ca.crt"
 certificate_file = "t-1.crt"
-key_file = "credential:tls-key"
+key_file = "tls.key"
 
 [[reader]]
 name = "counter"

@@ -26,7 +26,7 @@ $ socat - UNIX-CONNECT:/var/lib/canteen-agent/control.sock
 {"kind":"tapped","number":42,"tap":{"epoch":"1-0f","seq":7,"word":"served"}}
 ```
 
-Programs on the same machine ask a running terminal over two Unix sockets in its state folder.
+Programs on the same machine ask a running terminal over Unix sockets in its state folder.
 The screen and the commands `status`, `storno`, `meal`, `day` and `close` use them.
 
 * A request is one line of JSON. `v` is 1, `id` is any text and comes back with the answer.
@@ -41,8 +41,15 @@ The screen and the commands `status`, `storno`, `meal`, `day` and `close` use th
 * With `unlock = "staff_card"` in `[screen]` of agent.toml, `storno`, `meal`, `closing` and `credit`
   need a staff card at this terminal's reader in the last 3 minutes. Else the answer has `error` and
   `locked`. Whose card it was is in the entry, as `by`.
-* `control.sock` takes every request. `watch.sock` takes `watch`, `status` and `classes` only.
-  The group of the first is the agent's, that of the second is `watch_group` of agent.toml.
+
+| socket | takes | who may open it |
+|---|---|---|
+| `control.sock` | every request | the group of the agent: `canteen-technician` |
+| `staff.sock` | every request | `canteen-staff`, of which the screen's user is a member |
+| `watch.sock` | `watch`, `status`, `classes` | `watch_group`, else the group of the agent |
+
+The screen uses `staff.sock`, commands use `control.sock`.
+A technician may read the ledger beside it. A member of the staff, and the screen, may not.
 
 The same for programs is `docs/reference/control.schema.json`.
 Both are printed from the types of the messages, by `python -m docs.control`.

@@ -36,13 +36,21 @@ install -D -m 644 systemd/canteen-kiosk.html /usr/local/share/canteen-agent/cant
 install -D -m 644 systemd/50-canteen-agent.rules /etc/polkit-1/rules.d/50-canteen-agent.rules
 install -D -m 644 systemd/70-canteen-agent.rules /etc/udev/rules.d/70-canteen-agent.rules
 install -D -m 644 systemd/canteen-agent.modprobe.conf /etc/modprobe.d/canteen-agent.conf
+install -D -m 644 systemd/canteen-agent.journald.conf \
+    /etc/systemd/journald.conf.d/50-canteen-agent.conf
+install -D -m 644 systemd/canteen-agent.watchdog.conf \
+    /etc/systemd/system.conf.d/50-canteen-agent.conf
 for unit in canteen-agent canteen-screen canteen-kiosk; do
     install -D -m 644 "systemd/$unit.service" "/etc/systemd/system/$unit.service"
 done
 for unit in canteen-agent-renew.service canteen-agent-renew.timer; do
     install -D -m 644 "systemd/$unit" "/etc/systemd/system/$unit"
 done
+# systemd 252 does not know this value, and would warn at each start.
+sed -i '/^PrivateUsers=identity/d' /etc/systemd/system/canteen-agent.service
 systemd-sysusers
+# A ledger of before there was the group canteen-technician. systemd sets the group at the start.
+chmod -f g+r /var/lib/canteen-agent/terminal.db /var/lib/canteen-agent/terminal.db-* || true
 install -d -m 755 /etc/canteen-agent
 if [ -d /run/systemd/system ]; then
     systemctl daemon-reload

@@ -38,9 +38,9 @@ class _File(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScreenSettings:
-    """What a screen is. `control_socket` and `zone` are the terminal's."""
+    """What a screen is. `staff_socket` and `zone` are the terminal's."""
 
-    control_socket: Path
+    staff_socket: Path
     zone: str
     port: int
     language: Language
@@ -56,7 +56,7 @@ def load_screen(path: Path) -> ScreenSettings:
         )
     return ScreenSettings(
         zone=file.zone,
-        control_socket=path.parent / file.state_dir / "control.sock",
+        staff_socket=path.parent / file.state_dir / "staff.sock",
         port=file.screen.port,
         language=file.screen.language,
         help=file.screen.help,

@@ -66,10 +66,10 @@ def make_app(settings: ScreenSettings) -> Starlette:
         return HTMLResponse(text)
 
     async def events(request: Request) -> Response:
-        return StreamingResponse(_events(settings.control_socket), media_type="text/event-stream")
+        return StreamingResponse(_events(settings.staff_socket), media_type="text/event-stream")
 
     async def requested(request: Request) -> Response:
-        return await _requested(request, settings.control_socket)
+        return await _requested(request, settings.staff_socket)
 
     return Starlette(
         routes=[

@@ -75,7 +75,7 @@ def run(config_path: Path) -> int:
 @JSON
 def status(config_path: Path, as_json: bool) -> None:
     """Show what the running agent is doing."""
-    answer = ask(load_places(config_path).control_socket, "status")
+    answer = ask(load_places(config_path).open_socket, "status")
     if as_json:
         return print_json(answer)
     answer["day"] = answer["day"] or "unknown: set it with canteen-agent day"

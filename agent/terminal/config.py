@@ -108,6 +108,10 @@ class Config:
         return self.state_dir / "control.sock"
 
     @property
+    def staff_socket(self) -> Path:
+        return self.state_dir / "staff.sock"
+
+    @property
     def watch_socket(self) -> Path:
         return self.state_dir / "watch.sock"
 
@@ -121,12 +125,20 @@ class Places:
 
     database: Path
     control_socket: Path
+    staff_socket: Path
+
+    @property
+    def open_socket(self) -> Path:
+        """The socket for commands that look: the staff's where this user may open only that one."""
+        if os.access(self.staff_socket, os.W_OK) and not os.access(self.control_socket, os.W_OK):
+            return self.staff_socket
+        return self.control_socket
 
 
 def load_places(path: Path) -> Places:
     """Return the paths of a terminal's files. Raise `ConfigError`."""
     state_dir = path.parent / load_toml(path, File, ConfigError).state_dir
-    return Places(state_dir / "terminal.db", state_dir / "control.sock")
+    return Places(state_dir / "terminal.db", state_dir / "control.sock", state_dir / "staff.sock")
 
 
 def load_readers(path: Path) -> tuple[ReaderConfig, ...]:

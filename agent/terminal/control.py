@@ -38,6 +38,8 @@ NEWS_MAX = 256
 """Lines that a slow watcher may be behind; then it is dropped, and begins with a new snapshot."""
 LOOKING = frozenset({"watch", "status", "classes"})
 """What the socket for looking takes."""
+STAFF_GROUP = "canteen-staff"
+"""Who may do what the staff's page does, without reading the ledger: the page's own user, too."""
 
 _MALFORMED = "a request is one line of JSON with 'v', 'id', 'do' and 'arguments'"
 
@@ -68,6 +70,15 @@ class Request:
     def answer(self, **members: object) -> None:
         """Give the one answer."""
         self.answers.put_nowait(members)
+
+
+def own_group(name: str) -> str | None:
+    """Return a group's name where this process is a member of it, else None."""
+    try:
+        number = grp.getgrnam(name).gr_gid
+    except KeyError:
+        return None
+    return name if number in {os.getegid(), *os.getgroups()} else None
 
 
 class Watchers:

@@ -38,7 +38,14 @@ from agent.sync.ledger_file import end_of
 from agent.sync.link import MqttLink
 from agent.sync.topics import Topics
 from agent.terminal.config import Config
-from agent.terminal.control import LOOKING, ControlSocket, Request, Watchers
+from agent.terminal.control import (
+    LOOKING,
+    STAFF_GROUP,
+    ControlSocket,
+    Request,
+    Watchers,
+    own_group,
+)
 from agent.terminal.core import Setup, Terminal
 from agent.terminal.events import Effect, Event
 from agent.terminal.export import pieces, write_export
@@ -84,6 +91,12 @@ class App:
         self._watching = Watching(self._terminal)
         self._sockets = [
             ControlSocket(config.control_socket, self._inbox.put, self._watchers),
+            ControlSocket(
+                config.staff_socket,
+                self._inbox.put,
+                self._watchers,
+                group=own_group(STAFF_GROUP),
+            ),
             ControlSocket(
                 config.watch_socket,
                 self._inbox.put,

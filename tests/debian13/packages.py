@@ -1,7 +1,7 @@
 """Builds the Debian packages in a new Debian 13, and tries and tests them in other new ones.
 
     make deb                    all steps; the packages are then in .make/deb
-    make deb ONLY=build         one of build, try, boot, test
+    make deb ONLY=build         one of build, try, boot, repo, upgrade, test
 
 It needs what `make test-debian13` needs. The scripts that run inside are in packaging/.
 """
@@ -14,25 +14,30 @@ from pathlib import Path
 
 from tests.debian13 import host
 from tests.debian13.machine import ROOT, Machine, MachineError, Release
+from tests.debian13.upgrade import upgrade
 
 FOLDER = ROOT / ".make" / "deb"
 INSIDE = "/root/deb"
-BOOT_S_MAX = 180
+BOOT_S_MAX = 580
+# What a minimal root lacks of a Raspberry Pi, and a virtual PC/SC reader.
+BOOTED = "systemd-sysv dbus polkitd psmisc vsmartcard-vpcd"
 # Runs the script in the booted machine, and powers it off.
 UNIT = """[Unit]
 SuccessAction=poweroff-force
 FailureAction=poweroff-force
 [Service]
 Type=oneshot
-ExecStart=/root/canteen-agent/packaging/boot.sh
-ExecStartPost=/usr/bin/touch /root/boot.ok
-StandardOutput=file:/root/boot.log
+ExecStart=/root/canteen-agent/packaging/{script}
+ExecStartPost=/usr/bin/touch /mnt/ok
+StandardOutput=file:/mnt/log
 StandardError=inherit
 """
 SCRIPTS = {
     "build": "packaging/build.sh",
     "try": f"packaging/try.sh {INSIDE}",
     "boot": "packaging/boot.sh",
+    "repo": f"packaging/try-repo.sh {INSIDE}",
+    "upgrade": "packaging/upgrade.sh",
     "test": f"packaging/test.sh {INSIDE}",
 }
 
@@ -68,8 +73,8 @@ def _step(machine: Machine, word: str) -> int:
     home = machine.root / machine.home.lstrip("/")
     if word != "build":
         shutil.copytree(FOLDER, home / Path(INSIDE).name)
-    if word == "boot":
-        code = _boot(machine)
+    if word in ("boot", "upgrade"):
+        code = _boot(machine) if word == "boot" else upgrade(machine, INSIDE, BOOTED)
         machine.remove()
         return code
     result = machine.run(SCRIPTS[word])
@@ -83,21 +88,38 @@ def _step(machine: Machine, word: str) -> int:
 
 
 def _boot(machine: Machine) -> int:
-    """Boot a root in which the packages are installed, and run the script there."""
+    """Boot a root in which the packages are installed, then again read-only."""
     root = machine.root
-    install = f"apt-get update -qq && apt-get install -y -qq systemd-sysv dbus {INSIDE}/*.deb"
+    install = f"apt-get update -qq && apt-get install -y -qq {BOOTED} {INSIDE}/*.deb"
     quiet = "DEBIAN_FRONTEND=noninteractive"
     result = machine.run(f"{quiet} sh -c '{install} --no-install-recommends' > /root/install.log")
     if result.code:
         return result.code
+    if code := _booted(root, "boot.sh"):
+        return code
+    state = machine.release.folder / "state"
+    shutil.rmtree(state, ignore_errors=True)
+    state.mkdir()
+    options = ["--read-only", f"--bind={state}:/var/lib/canteen-agent", "--tmpfs=/var/tmp"]
+    code = _booted(root, "read-only.sh", *options)
+    shutil.rmtree(state)
+    return code
+
+
+def _booted(root: Path, script: str, *options: str) -> int:
+    """Boot a root, run a script of packaging/ there, and print what it printed."""
     unit = root / "etc/systemd/system/try-units.service"
-    unit.write_text(UNIT, encoding="ascii")
-    (unit.parent / "multi-user.target.wants" / unit.name).symlink_to(
-        f"/etc/systemd/system/{unit.name}"
-    )
-    log = root / "root/boot.log"
+    unit.write_text(UNIT.format(script=script), encoding="ascii")
+    wanted = unit.parent / "multi-user.target.wants" / unit.name
+    wanted.unlink(missing_ok=True)
+    wanted.symlink_to(f"/etc/systemd/system/{unit.name}")
+    results = root.with_name("results")
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir()
+    log = results / "log"
     command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot"]
     command += ["--console=pipe", "--private-network", "--directory", str(root)]
+    command += [f"--bind={results}:/mnt", *options]
     try:
         subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=BOOT_S_MAX
@@ -107,7 +129,7 @@ def _boot(machine: Machine) -> int:
         return 1
     finally:
         print(log.read_text(encoding="utf-8") if log.exists() else "the script did not begin")
-    return 0 if (root / "root/boot.ok").exists() else 1
+    return 0 if (results / "ok").exists() else 1
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from agent.ops.screen_settings import HELP_CHARACTERS_MAX, load_screen
 
 def test_a_file_without_the_table_has_its_defaults(tmp_path: Path) -> None:
     settings = load_screen(_written(tmp_path, 'town = "b"\nstate_dir = "state"\n'))
-    assert settings.control_socket == tmp_path / "state" / "control.sock"
+    assert settings.staff_socket == tmp_path / "state" / "staff.sock"
     assert (settings.port, settings.language, settings.help) == (8080, "it", "")
     assert settings.zone == "Europe/Rome"
 

@@ -1,4 +1,4 @@
-"""A terminal's control socket that sends what a test says, to see the page in any state."""
+"""A terminal's staff.sock that sends what a test says, to see the page in any state."""
 
 import json
 import socket
@@ -50,7 +50,7 @@ class FarEnd:
         self._peers: list[socket.socket] = []
         self._number = 0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.bind(str(state / "control.sock"))
+        self._socket.bind(str(state / "staff.sock"))
         self._socket.listen(8)
         threading.Thread(target=self._serve, daemon=True).start()
 

@@ -39,7 +39,7 @@ def test_the_kiosk_says_after_a_minute_that_somebody_must_be_called(tmp_path: Pa
         expect(page.locator("#long")).to_contain_text("chiamare l’assistenza")
 
 
-def test_the_group_of_the_state_folder_reaches_its_sockets_only(tmp_path: Path) -> None:
+def test_the_agents_group_reads_the_ledger_and_others_read_nothing(tmp_path: Path) -> None:
     with (
         Mosquitto(tmp_path / "broker") as broker,
         canteen(tmp_path, central_url=broker.url, terminal_url=broker.url, terminals=1) as town,
@@ -47,12 +47,16 @@ def test_the_group_of_the_state_folder_reaches_its_sockets_only(tmp_path: Path) 
         (terminal,) = town.terminals
         terminal.stop()
         for path in terminal.db.parent.iterdir():
-            path.chmod(0o600)
-        as_in_the_unit = ["sh", "-c", 'umask 0077; exec "$@"', "sh"]
+            path.unlink()
+        as_in_the_unit = ["sh", "-c", 'umask 0027; exec "$@"', "sh"]
         terminal.start(enter=as_in_the_unit)
         terminal.wait_until_serving()
-        group = stat.S_IRWXG | stat.S_IRWXO
-        open_to_others = {
-            path.name for path in terminal.db.parent.iterdir() if path.stat().st_mode & group
+        modes = {path.name: path.stat().st_mode for path in terminal.db.parent.iterdir()}
+        assert not [name for name, mode in modes.items() if mode & stat.S_IRWXO]
+        assert {name for name, mode in modes.items() if mode & stat.S_IWGRP} == {
+            "control.sock",
+            "staff.sock",
+            "watch.sock",
         }
-        assert open_to_others == {"control.sock", "watch.sock"}
+        for name in ("terminal.db", "terminal.db-wal", "terminal.db-shm"):
+            assert modes[name] & stat.S_IRGRP

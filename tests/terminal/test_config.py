@@ -68,7 +68,26 @@ def test_a_command_beside_the_agent_reads_no_secret(folder: Path) -> None:
     places = load_places(folder / "agent.toml")
     assert places.database == config.database
     assert places.control_socket == config.control_socket
+    assert places.staff_socket == config.staff_socket
     assert load_readers(folder / "agent.toml") == config.readers
+
+
+@pytest.mark.parametrize(
+    ("present", "used"),
+    [
+        ((), "control.sock"),
+        (("control.sock", "staff.sock"), "control.sock"),
+        (("staff.sock",), "staff.sock"),
+    ],
+)
+def test_a_command_that_looks_uses_the_staffs_socket_where_it_may_open_only_that(
+    folder: Path, present: tuple[str, ...], used: str
+) -> None:
+    load(folder, GOOD)
+    (folder / "state").mkdir()
+    for name in present:
+        (folder / "state" / name).touch()
+    assert load_places(folder / "agent.toml").open_socket == folder / "state" / used
 
 
 def test_the_sockets_path_has_at_most_socket_path_bytes_max(folder: Path) -> None:

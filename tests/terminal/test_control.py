@@ -1,6 +1,7 @@
 """The control socket: one line each way, within its limits, whatever a client sends."""
 
 import contextlib
+import grp
 import json
 import os
 import pwd
@@ -30,6 +31,7 @@ from agent.terminal.control import (
     ControlSocket,
     Request,
     Watchers,
+    own_group,
 )
 from tests.parts.process import wait_for
 
@@ -220,6 +222,14 @@ def test_the_socket_for_looking_takes_nothing_that_changes_anything(tmp_path: Pa
         assert refused == f"this socket is for looking; {do} needs control.sock"
     assert ask(path, "status") == {"did": "status"}
     control.close()
+
+
+def test_a_socket_is_given_only_to_a_group_that_the_process_is_in() -> None:
+    mine = grp.getgrgid(os.getegid()).gr_name
+    assert own_group(mine) == mine
+    others = [group.gr_name for group in grp.getgrall() if group.gr_gid not in os.getgroups()]
+    assert own_group(others[-1]) is None
+    assert own_group("no-such-group") is None
 
 
 def test_a_group_that_does_not_exist_is_named(

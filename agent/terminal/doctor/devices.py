@@ -44,4 +44,4 @@ def look_at_ports(readers: Sequence[ReaderConfig], *, agent_runs: bool) -> Itera
         users = [user for user in users_of(reader.port) if "canteen-agent" not in user]
         if users and not agent_runs:
             seen = f"reader {reader.name}: {', '.join(users)} has {reader.port}"
-            yield warning("reader.port", seen, f"end that program: sudo fuser -k {reader.port}")
+            yield warning("reader.port", seen, f"sudo fuser -k {reader.port}  # ends that program")

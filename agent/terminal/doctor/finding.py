@@ -19,11 +19,14 @@ CHECKS = {
     "clock.synchronised": "whether a time server sets the clock",
     "configuration.file": "whether agent.toml can be read and is right",
     "credential.file": "whether the secrets that systemd hands over are there, for root alone",
+    "machine.boots": "power cuts, hangs and restarts of the last boots",
     "machine.memory": "how much memory is free",
     "machine.temperature": "how hot the processor is",
     "machine.voltage": "whether a Raspberry Pi gets enough power",
+    "machine.wear": "how worn the memory card is, where it tells",
     "reader.obstacle": "what keeps a plugged reader from working",
     "reader.plugged": "whether the configured serial and keyboard readers are plugged in",
+    "reader.polkit": "whether polkit lets the agent's user speak to pcscd",
     "reader.port": "which other program has a reader's port",
     "service.enabled": "whether the agent starts with the machine",
     "service.state": "whether systemd runs the agent, and why not",
@@ -31,6 +34,7 @@ CHECKS = {
     "storage.folder": "whether the state folder is there, and the agent's own",
     "storage.inodes": "whether more files fit on the disk",
     "storage.medium": "whether the state folder is on a disk, and not in memory",
+    "storage.reach": "whether the unit may write in the state folder",
     "storage.space": "how much of the disk is free",
 }
 

@@ -9,14 +9,17 @@ import msgspec
 from agent.errors import AgentError
 from agent.readers.plugged import Device
 from agent.terminal.config import BrokerTable, broker_of, load_file, load_places, load_readers
+from agent.terminal.doctor.boots import look_at_boots
 from agent.terminal.doctor.devices import look_at_devices, look_at_ports
 from agent.terminal.doctor.finding import Finding, hidden
 from agent.terminal.doctor.machine import look_at_machine
 from agent.terminal.doctor.network import look_at_broker
+from agent.terminal.doctor.polkit import look_at_polkit
 from agent.terminal.doctor.running import judge, status_of
 from agent.terminal.doctor.settings import SECRETS, look_at_credentials, look_at_file
 from agent.terminal.doctor.storage import look_at_storage
-from agent.terminal.doctor.unit import look_at_unit
+from agent.terminal.doctor.unit import look_at_reach, look_at_unit
+from agent.terminal.doctor.wear import look_at_wear
 
 
 def look(config_path: Path, devices: Sequence[Device]) -> Iterator[Finding]:
@@ -24,15 +27,19 @@ def look(config_path: Path, devices: Sequence[Device]) -> Iterator[Finding]:
     yield from look_at_unit()
     yield from look_at_file(config_path)
     yield from look_at_machine()
+    yield from look_at_boots()
+    yield from look_at_wear()
     try:
         file, readers = load_file(config_path), load_readers(config_path)
         places = load_places(config_path)
     except AgentError:
         return  # `configuration.file` has the sentence
     yield from look_at_devices(devices, readers)
+    yield from look_at_polkit(readers)
     yield from look_at_credentials(file)
+    yield from look_at_reach(places.database.parent)
     yield from look_at_storage(places.database)
-    status = status_of(places.control_socket)
+    status = status_of(places.open_socket)
     yield from look_at_ports(readers, agent_runs=not isinstance(status, Finding))
     try:
         yield from look_at_broker(broker_of(config_path, _with_secrets(file.broker)))

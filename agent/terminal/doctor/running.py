@@ -17,7 +17,7 @@ def status_of(socket: Path) -> dict[str, object] | Finding:
         return ask(socket, "status")
     except AgentError as error:
         if not socket.parent.exists() or "Permission denied" in str(error):
-            return hidden(check, f"{socket}: root and the group canteen-agent may ask it")
+            return hidden(check, f"{socket}: root, canteen-technician and canteen-staff may ask it")
         return fault(check, str(error), "sudo systemctl restart canteen-agent")
 
 

@@ -12,6 +12,7 @@ from agent.terminal.doctor.finding import Finding, fault, hidden, ok
 
 SECRETS = Path("/etc/canteen-agent")
 USER = "canteen-agent"
+TECHNICIANS = "canteen-technician"
 _CREDENTIAL = "credential:"
 
 

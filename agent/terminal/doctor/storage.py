@@ -11,7 +11,7 @@ from agent.store.reserve import LEFT_BYTES, Reserve
 from agent.store.verify import verify
 from agent.store.viewing import view
 from agent.terminal.doctor.finding import Finding, fault, hidden, ok, warning
-from agent.terminal.doctor.settings import USER
+from agent.terminal.doctor.settings import TECHNICIANS, USER
 
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 DIFFERENCES_SHOWN = 3
@@ -23,11 +23,11 @@ def look_at_storage(database: Path) -> Iterator[Finding]:
     try:
         status = os.stat(folder)
     except FileNotFoundError:
-        mend = f"sudo install -d -o {USER} -g {USER} -m 710 {folder}"
+        mend = f"sudo install -d -o {USER} -g {TECHNICIANS} -m 711 {folder}"
         yield fault("storage.folder", f"{folder} is missing", mend)
         return
     except PermissionError:
-        yield hidden("storage.folder", f"{folder}: root and {USER} may see it")
+        yield hidden("storage.folder", f"{folder}: root and {TECHNICIANS} may see it")
         return
     yield _owner(folder, status)
     yield look_at_medium(folder)
@@ -42,7 +42,7 @@ def _owner(folder: Path, status: os.stat_result) -> Finding:
         return ok("storage.folder", f"{folder} is there; this machine has no user {USER}")
     if status.st_uid != wanted:
         seen = f"{folder} belongs to user {status.st_uid}, and the agent cannot write there"
-        return fault("storage.folder", seen, f"sudo chown -R {USER}:{USER} {folder}")
+        return fault("storage.folder", seen, f"sudo chown -R {USER}:{TECHNICIANS} {folder}")
     return ok("storage.folder", f"{folder} is there, and the agent's own")
 
 
@@ -93,10 +93,10 @@ def _ledger(database: Path) -> Finding:
         with view(database) as db:
             differences = list(verify(db))
     except PermissionError:
-        return hidden(check, f"{database}: root and {USER} may read it")
+        return hidden(check, f"{database}: root and {TECHNICIANS} may read it")
     except StoreError as error:
         if not os.access(database, os.R_OK):
-            return hidden(check, f"{database}: root and {USER} may read it")
+            return hidden(check, f"{database}: root and {TECHNICIANS} may read it")
         return fault(check, str(error), "sudo systemctl restart canteen-agent")
     if differences:
         seen = "; ".join(differences[:DIFFERENCES_SHOWN])

@@ -12,6 +12,8 @@ SYSTEMCTL_S = 10.0
 RESTARTS_MAX = 3
 """More restarts since the machine started are no accident."""
 _MEMBERS = "LoadState,ActiveState,SubState,Result,ExecMainStatus,NRestarts,UnitFileState"
+_REACH = "LoadState,ProtectSystem,StateDirectory,ReadWritePaths"
+_USERS = "sudo systemd-sysusers; sudo systemctl restart canteen-agent"
 # Exit codes of the set-up (systemd.exec(5), "Process Exit Codes"), and what mends each.
 _SET_UP = {
     "78": (
@@ -19,8 +21,8 @@ _SET_UP = {
         "sudo canteen-agent doctor; journalctl -u canteen-agent -n 20",
     ),
     "203": ("the program is missing", "sudo apt-get install --reinstall canteen-agent"),
-    "216": ("a group of the unit is missing", "sudo systemd-sysusers"),
-    "217": ("the user canteen-agent is missing", "sudo systemd-sysusers"),
+    "216": ("a group of the unit is missing", _USERS),
+    "217": ("the user canteen-agent is missing", _USERS),
     "243": ("a secret of the unit is missing", "sudo canteen-agent doctor  # see credential.file"),
 }
 
@@ -30,16 +32,39 @@ def look_at_unit() -> Iterator[Finding]:
     if shutil.which("systemctl") is None or not Path("/run/systemd/system").exists():
         yield hidden("service.state", "systemd does not run on this machine")
         return
-    command = ["systemctl", "show", UNIT, f"--property={_MEMBERS}"]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=SYSTEMCTL_S, check=False
-        )
+        yield from judge(_shown(_MEMBERS))
     except (OSError, subprocess.TimeoutExpired) as error:
         yield hidden("service.state", f"systemctl does not answer: {error}")
+
+
+def look_at_reach(folder: Path) -> Iterator[Finding]:
+    """Yield whether the unit may write in a folder. Nothing where systemd does not say."""
+    try:
+        shown = _shown(_REACH)
+    except (OSError, subprocess.TimeoutExpired):
         return
+    if shown.get("LoadState") == "loaded":
+        yield judge_reach(folder.resolve(), shown)
+
+
+def judge_reach(folder: Path, shown: Mapping[str, str]) -> Finding:
+    """Return whether the unit whose members `systemctl show` printed may write there. Pure."""
+    check = "storage.reach"
+    states = [Path("/var/lib") / name for name in shown.get("StateDirectory", "").split()]
+    writable = [*states, *map(Path, shown.get("ReadWritePaths", "").split())]
+    if shown.get("ProtectSystem") != "strict" or any(map(folder.is_relative_to, writable)):
+        return ok(check, f"{UNIT} may write in {folder}")
+    seen = f"{UNIT} may not write in {folder}, the state_dir of agent.toml"
+    mend = "remove state_dir from agent.toml, or: sudo systemctl edit, ReadWritePaths={folder}"
+    return fault(check, seen, mend.format(folder=folder))
+
+
+def _shown(members: str) -> dict[str, str]:
+    command = ["systemctl", "show", UNIT, f"--property={members}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SYSTEMCTL_S, check=False)
     lines = (line.partition("=") for line in done.stdout.splitlines())
-    yield from judge({name: value for name, _, value in lines})
+    return {name: value for name, _, value in lines}
 
 
 def judge(shown: Mapping[str, str]) -> Iterator[Finding]:

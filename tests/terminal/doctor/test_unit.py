@@ -1,9 +1,11 @@
 """What `systemctl show` printed, and what the doctor says of it."""
 
+from pathlib import Path
+
 import pytest
 
 from agent.terminal.doctor.finding import Level
-from agent.terminal.doctor.unit import RESTARTS_MAX, judge, look_at_unit
+from agent.terminal.doctor.unit import RESTARTS_MAX, judge, judge_reach, look_at_unit
 
 RUNNING = {
     "LoadState": "loaded",
@@ -47,6 +49,26 @@ def test_a_unit_that_is_not_well_has_a_line_that_mends_it(
 def test_many_restarts_are_a_warning(restarts: int, level: Level) -> None:
     state, _ = judge(RUNNING | {"NRestarts": str(restarts)})
     assert state.level is level
+
+
+REACH = {"ProtectSystem": "strict", "StateDirectory": "canteen-agent", "ReadWritePaths": ""}
+
+
+@pytest.mark.parametrize(
+    ("folder", "change", "level"),
+    [
+        ("/var/lib/canteen-agent", {}, Level.OK),
+        ("/etc/canteen-agent/state", {}, Level.FAULT),
+        ("/mnt/state/t-1", {"ReadWritePaths": "/srv /mnt/state"}, Level.OK),
+        ("/mnt/state/t-1", {"ProtectSystem": "no"}, Level.OK),
+    ],
+)
+def test_a_state_folder_that_the_unit_may_not_write_is_a_fault(
+    folder: str, change: dict[str, str], level: Level
+) -> None:
+    finding = judge_reach(Path(folder), REACH | change)
+    assert finding.level is level
+    assert level is Level.OK or f"ReadWritePaths={folder}" in finding.mend
 
 
 def test_this_machine_can_be_looked_at() -> None:
