@@ -222,3 +222,38 @@ def test_while_nothing_happens_the_loop_turns_every_idle_ms_max(
     with meanwhile(work):
         app.run()
     assert times[3] - times[1] < 10 * IDLE_MS_MAX / 1_000
+
+
+def test_a_loop_that_hangs_feeds_no_watchdog(systemd: socket.socket, app: App) -> None:
+    """Alive means able to serve a child. A signal's handler holds the main thread."""
+    is_held, may_go_on = threading.Event(), threading.Event()
+    notes: list[bytes] = []
+
+    def hold(*_: object) -> None:
+        is_held.set()
+        may_go_on.wait()
+
+    def work() -> None:
+        try:
+            while systemd.recv(1_000) != b"WATCHDOG=1":
+                pass
+            os.kill(os.getpid(), signal.SIGUSR1)
+            is_held.wait()
+            systemd.settimeout(0)
+            with contextlib.suppress(BlockingIOError):
+                while systemd.recv(1_000):
+                    pass  # what came before
+            systemd.settimeout(5 * IDLE_MS_MAX / 1_000)
+            with contextlib.suppress(TimeoutError):
+                notes.append(systemd.recv(1_000))
+        finally:
+            may_go_on.set()
+            stop_this_process()
+
+    before = signal.signal(signal.SIGUSR1, hold)
+    try:
+        with meanwhile(work):
+            app.run()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert is_held.is_set() and notes == []
