@@ -141,7 +141,12 @@ class Observer(CounterObserver):
             return set()
         message = proof.message
         begins = disk.feed.resync == before.resync + 1 and disk.feed.position == message.to
-        if begins and message.reset and 0 < message.to < (message.until or 0):
+        if (
+            begins
+            and not disk.was_wiped
+            and message.reset
+            and 0 < message.to < (message.until or 0)
+        ):
             invariants.a_resynchronisation_knows_its_end(message.until, disk.resync_to)
         if before.generation != disk.feed.generation and keeps_earlier:
             return set()  # records follow when the earlier epochs are booked again
