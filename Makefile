@@ -13,7 +13,7 @@ COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version
 	--no-header --no-emit-index-url
 
 .PHONY: help setup demo play pictures test check docs figures sim sim-replay sim-bite crash rot bench \
-	bench-compare deb apt-repo test-debian12 test-debian13 test-brokers fuzz traces lock clean
+	bench-compare deb apt-repo test-debian12 test-debian13 test-brokers fuzz mutants traces lock clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -124,6 +124,19 @@ $(VENV)-fuzz/.installed: requirements/fuzz.lock $(VENV)/.installed
 	$(VENV)-fuzz/bin/$(INSTALL) --no-build-isolation --no-deps --editable .
 	@touch $@
 
+mutants: setup $(VENV)-mutants/.installed ## change the program in one place each time, and count what tests notice (hours; SAMPLE=30 ROOMS="domain")
+	@$(VENV)-mutants/bin/python -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE)) \
+	  $(if $(SEED),--seed $(SEED)) $(ROOMS)
+
+# Not all of its packages have wheels: what has none is built here, with its hash checked.
+$(VENV)-mutants/.installed: requirements/mutants.lock $(VENV)/.installed
+	$(PYTHON) -m venv $(VENV)-mutants
+	$(VENV)-mutants/bin/$(INSTALL) --no-index --no-deps $(WHEELS)/*.whl
+	$(VENV)-mutants/bin/$(INSTALL) $(LOCKED) -r requirements/build.lock
+	$(VENV)-mutants/bin/$(INSTALL) --require-hashes --no-build-isolation -r requirements/mutants.lock
+	$(VENV)-mutants/bin/$(INSTALL) --no-build-isolation --no-deps --editable .
+	@touch $@
+
 $(VENV)-brokers/.installed: requirements/brokers.lock .make/system-packages
 	$(PYTHON) -m venv $(VENV)-brokers
 	$(VENV)-brokers/bin/$(INSTALL) $(LOCKED) -r requirements/brokers.lock
@@ -143,9 +156,10 @@ lock: ## resolve requirements/*.lock again (needs uv)
 	$(COMPILE) -c requirements/dev.lock --extra terminal --extra screen pyproject.toml -o requirements/terminal.lock
 	$(COMPILE) requirements/brokers.in -o requirements/brokers.lock
 	$(COMPILE) requirements/fuzz.in -o requirements/fuzz.lock
+	$(COMPILE) -c requirements/dev.lock requirements/mutants.in -o requirements/mutants.lock
 	cd tests/brokers && npm install --package-lock-only --omit-lockfile-registry-resolved \
 	  --no-audit --no-fund
 
 clean: ## remove all that these commands installed or cached here
 	@[ ! -e .make/debian ] || $(SUDO) rm -rf .make/debian
-	rm -rf $(VENV) $(VENV)-brokers $(VENV)-fuzz tests/brokers/node_modules .make
+	rm -rf $(VENV) $(VENV)-brokers $(VENV)-fuzz $(VENV)-mutants tests/brokers/node_modules .make

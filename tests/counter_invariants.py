@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from agent.domain.canteen import AccountRecord, PolicyRecord, ServiceRecord
 from agent.domain.ledger import Entry
 from agent.ops.control_messages import Ask, Meal
+from agent.readers.events import Signal
+from tests.counter_model import Due, gets
 from tests.parts.wire import ZONE
 from tests.simulation.model import DiskEntry
 
@@ -17,6 +19,16 @@ SAME_MEAL_MS = 3 * 3_600_000
 # A staff card unlocks for 3 minutes. One that lay there at a restart was tapped up to 30 s before.
 STAFF = frozenset(f"a-{n}" for n in range(10, 1_000, 11))  # as the simulated office has them
 STAFF_MS_MAX = 180_000 + 30_000
+
+# Each child gets what is due, and the light agrees with the entry.
+
+
+def a_child_gets_what_is_due(entry: Entry, light: Signal | None, possible: Sequence[Due]) -> None:
+    """`possible` is what the model says; more than one outcome where a terminal may not know."""
+    got = gets(entry)
+    assert got in possible, f"a tap got {got}, due was {' or '.join(map(str, {*possible}))}"
+    assert light in (None, got.light), f"the light {light} was shown for {got}"
+
 
 # No account is charged twice for one service and day at one terminal.
 

@@ -5,7 +5,8 @@ docs/CONSISTENCY.md proves them. Functions that take values are called after eve
 that take files when nothing is pending. Each raises `AssertionError`.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from agent.central.books.file import Books
@@ -19,11 +20,14 @@ from agent.store.standing import find_place, standing
 from agent.store.verify import verify
 from agent.sync.messages import BATCH_ENTRIES_MAX, MESSAGE_BYTES_MAX
 from agent.sync.session import RETRY_MAX_MS
+from tests.counter_model import HeldPrice, gets
 from tests.parts.wire import Box, Wire
-from tests.simulation.model import Disk, DiskEntry, FeedPosition, HeldPrice
+from tests.simulation.model import Disk, DiskEntry, FeedPosition
+from tests.simulation.paper import Members, RecordKey
 
 MEALS = ("meal", "unknown_meal")
 ALL_ENTRIES = 1_000_000
+KEPT_AT_LEAST = timedelta(days=1)
 
 # 1. Every green light has exactly one entry, which survives every crash.
 
@@ -46,9 +50,7 @@ def every_light_has_one_entry(
     assert len(lights) <= len(entries) <= 1, f"one tap made {counts}"
     assert len(lights) == len(entries) or not finished, f"a finished turn made {counts}"
     for light, entry in zip(lights, entries, strict=False):
-        assert (light is Signal.SERVED) == (entry.kind in MEALS), (
-            f"the light {light} was shown for an entry of kind {entry.kind}"
-        )
+        assert light is gets(entry).light, f"the light {light} was shown for {gets(entry)}"
 
 
 def every_out_of_order_tap_is_recorded(unrecorded: int, *, works: bool) -> None:
@@ -91,6 +93,13 @@ def a_balance_is_payments_less_meals(account: str, held: int, expected: int) -> 
     assert held == expected, (
         f"account {account}: the central holds {held} cents, payments less meals give {expected}"
     )
+
+
+def the_last_meal_is_one_that_stands(
+    account: str, sent: Members | None, possible: Sequence[Members | None]
+) -> None:
+    """A meal that was undone keeps no child from eating at the next terminal."""
+    assert sent in possible, f"account {account}: {sent} is sent as its last meal, not {possible}"
 
 
 def only_entries_of_a_disk_are_booked(digest: str, everything: Container[str]) -> None:
@@ -184,6 +193,12 @@ def only_booked_entries_are_pruned(made: DiskEntry, was_booked: bool) -> None:
     assert was_booked, f"pruned before it was booked: {made}"
 
 
+def only_old_entries_are_pruned(made: DiskEntry, now: datetime) -> None:
+    """A terminal whose clock was never wrong keeps every entry for a day at least."""
+    age = now - made.true_at
+    assert age >= KEPT_AT_LEAST, f"pruned after {age}: {made}"
+
+
 # 6. When nothing is pending, each terminal's records equal the central's.
 
 
@@ -206,6 +221,18 @@ def a_terminal_equals_the_central(db: Database, books: Books, terminal: str) -> 
         if shown.get(account) != balance
     ]
     assert shown == balances, f"{terminal}: balances (shown, central) differ: {different[:5]}"
+
+
+def a_terminal_holds_what_the_office_wrote(
+    terminal: str, held: Mapping[RecordKey, Members], written: Mapping[RecordKey, Members]
+) -> None:
+    """`written` is what the office wrote, not what the central sent."""
+    wrong = [
+        (key, held.get(key), written.get(key))
+        for key in sorted({*held, *written})
+        if held.get(key) != written.get(key)
+    ]
+    assert not wrong, f"{terminal}: records (held, written) differ: {wrong[:3]}"
 
 
 def both_sides_are_equal(wire: Wire) -> None:
@@ -313,6 +340,11 @@ def a_resynchronisation_reaches_its_end(resync_to: int | None, position: int) ->
     assert resync_to is None or position >= resync_to, (
         f"a resynchronisation up to {resync_to} ended at {position}"
     )
+
+
+def a_resynchronisation_knows_its_end(until: int | None, resync_to: int | None) -> None:
+    """`until` is in the message that begins a snapshot. A terminal stores it with its records."""
+    assert until == resync_to, f"a snapshot up to {until} is stored as one up to {resync_to}"
 
 
 def an_abandoned_generation_is_never_readopted(generation: str, before: Container[str]) -> None:

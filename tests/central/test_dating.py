@@ -48,6 +48,16 @@ def test_a_later_meal_of_the_same_boot_corrects_the_time_of_an_unset_clock(
     assert json.loads(body)["at"] == "1970-01-01T00:00:01.000Z"
 
 
+def test_a_time_server_that_is_set_right_within_a_batch_corrects_what_came_before(
+    foreign: ForeignTerminal,
+) -> None:
+    early = "2026-11-21T11:05:00.000Z"
+    foreign.send(
+        meal(at=early, day="2026-11-21", mono_ms=1), meal(at=NOON, mono_ms=60_001, account="a-2")
+    )
+    assert true_times(foreign)[0] == ("2026-11-23T11:04:00.000Z", "2026-11-23")
+
+
 def test_another_boot_corrects_nothing(foreign: ForeignTerminal) -> None:
     foreign.send(meal(clock="unset"), meal(boot="other", account="a-2"))
     assert true_times(foreign)[0] == (None, None)

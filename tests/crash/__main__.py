@@ -1,4 +1,7 @@
-"""Cut a terminal's workload at every write, and a real ext4 sixty times: python -m tests.crash."""
+"""Cut the terminal's and the central's work at every write: python -m tests.crash.
+
+As root also cut a real ext4, sixty times.
+"""
 
 import argparse
 import os
@@ -7,9 +10,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.crash import central
 from tests.crash.ext4 import cut_a_real_file_system
 from tests.crash.recording import PLANTED, record
-from tests.crash.replay import replay
+from tests.crash.replay import Result, replay
 
 CUTS = 60
 PLANTED_EVERY = 20
@@ -28,6 +32,10 @@ def main() -> int:
             (place := folder / str(number)).mkdir()
             every = PLANTED_EVERY if planted else given.every
             failed += not _cut(place, Path(disks) / "disk", planted, every)
+        for number, planted in enumerate(["", *central.PLANTED]):
+            (place := folder / f"central-{number}").mkdir()
+            every = PLANTED_EVERY if planted else given.every
+            failed += not _cut_central(place, Path(disks) / "disk", planted, every)
         if os.geteuid() == 0:
             lost, entries = cut_a_real_file_system(folder, CUTS)
             print(f"{CUTS} cuts of a real ext4: {entries} entries committed, {lost} of them lost")
@@ -41,14 +49,25 @@ def _cut(folder: Path, disk: Path, planted: str, every: int) -> bool:
     """Print the row of one workload. Return whether it is as it must be."""
     begun = time.monotonic()
     result = replay(record(folder, planted), disk, every=every)
+    return _print_row(planted or "unchanged", result, begun, is_planted=bool(planted))
+
+
+def _cut_central(folder: Path, disk: Path, planted: str, every: int) -> bool:
+    begun = time.monotonic()
+    recording = record(folder, planted, central.WORKLOAD)
+    result = replay(recording, disk, every=every, judge=central.fault_of_books)
+    name = f"central, {planted or 'unchanged'}"
+    return _print_row(name, result, begun, is_planted=bool(planted))
+
+
+def _print_row(name: str, result: Result, begun: float, *, is_planted: bool) -> bool:
     wrong = sum(result.faults.values())
     seconds = time.monotonic() - begun
-    name = planted or "unchanged"
     print(f"| {name} | {result.images} | {wrong} | {seconds:.0f} |", flush=True)
-    if not planted:
+    if not is_planted:
         for fault, times in result.faults.items():
             print(f"  {times} times: {fault}")
-    return bool(wrong) == bool(planted)
+    return bool(wrong) == is_planted
 
 
 def memory() -> Path | None:

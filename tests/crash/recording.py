@@ -5,8 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.crash.central import PLANTED as CENTRAL_PLANTED
 from tests.parts.process import ROOT, require
 
+TERMINAL = "tests.crash.workload"
 SOURCE = Path(__file__).with_name("recorder.c")
 WITHOUT_DIRECTORY_SYNC = "no directory sync"
 # Planted faults: name -> the word that makes workload.py plant it. The last one is the recorder's.
@@ -29,10 +31,10 @@ def compile_recorder(folder: Path) -> Path:
     return library
 
 
-def record(folder: Path, planted: str = "") -> Path:
-    """Run the workload in `folder`/disk and return the recording.
+def record(folder: Path, planted: str = "", workload: str = TERMINAL) -> Path:
+    """Run a workload in `folder`/disk and return the recording.
 
-    `planted` is a key of `PLANTED`, or empty for the unchanged program.
+    `planted` is a key of `PLANTED`, or of the workload's own, or empty for the unchanged program.
     """
     library, disk, log = compile_recorder(folder), folder / "disk", folder / "recording"
     disk.mkdir()
@@ -44,6 +46,7 @@ def record(folder: Path, planted: str = "") -> Path:
     }
     if planted == WITHOUT_DIRECTORY_SYNC:
         environment["CRASH_NO_DIRECTORY_SYNC"] = "1"
-    words = [sys.executable, "-m", "tests.crash.workload", str(disk), PLANTED.get(planted, "")]
+    word = {**PLANTED, **CENTRAL_PLANTED}.get(planted, "")
+    words = [sys.executable, "-m", workload, str(disk), word]
     subprocess.run(words, check=True, timeout=60, env=environment)
     return log

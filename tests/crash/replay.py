@@ -18,7 +18,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from agent.errors import AgentError
 from agent.sqlite_file import FAULTS, SqliteFile
@@ -162,6 +162,14 @@ def _damaged(file: File, draw: random.Random) -> Iterator[bytes]:
             yield base[:begin].ljust(begin, b"\0") + noise + base[begin + len(noise) :]
 
 
+class Judge(Protocol):
+    """Opens a disk and returns what is wrong with it, or None."""
+
+    def __call__(
+        self, image: Image, folder: Path, allowed: set[str | None], *, is_migrating: bool
+    ) -> str | None: ...
+
+
 @dataclass(slots=True)
 class Result:
     """`images` distinct disks were opened. `faults` are sentences with how often each occurred."""
@@ -170,10 +178,18 @@ class Result:
     faults: dict[str, int] = field(default_factory=dict)
 
 
-def replay(recording: Path, folder: Path, *, every: int = 1, until_fault: bool = False) -> Result:
+def replay(
+    recording: Path,
+    folder: Path,
+    *,
+    every: int = 1,
+    until_fault: bool = False,
+    judge: Judge | None = None,
+) -> Result:
     """Cut after every operation, or every `every`th, and check each disk that may result.
 
-    `folder` is used for the disks. With `until_fault` the first fault ends the replay.
+    `folder` is used for the disks. With `until_fault` the first fault ends the replay. `judge` is
+    `fault_of`, or its like for another kind of file.
     """
     draw = random.Random(SEED)
     ops = read_recording(recording)
@@ -197,7 +213,7 @@ def replay(recording: Path, folder: Path, *, every: int = 1, until_fault: bool =
                 continue
             seen.add(key)
             result.images += 1
-            fault = fault_of(image, folder, allowed, is_migrating=is_migrating)
+            fault = (judge or fault_of)(image, folder, allowed, is_migrating=is_migrating)
             if fault is not None:
                 result.faults[fault] = result.faults.get(fault, 0) + 1
                 if until_fault:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash import central
 from tests.crash.__main__ import memory
 from tests.crash.recording import PLANTED, record
 from tests.crash.replay import Disk, read_recording, replay
@@ -36,6 +37,20 @@ def test_the_recorder_misses_no_write(tmp_path: Path) -> None:
 def test_no_cut_loses_or_splits_a_committed_transaction(tmp_path: Path, disks: Path) -> None:
     result = replay(record(tmp_path), disks, every=EVERY)
     assert result.faults == {} and result.images > 500
+
+
+def test_no_cut_loses_or_splits_a_transaction_of_the_central(tmp_path: Path, disks: Path) -> None:
+    recording = record(tmp_path, workload=central.WORKLOAD)
+    result = replay(recording, disks, every=EVERY, judge=central.fault_of_books)
+    assert result.faults == {} and result.images > 500
+
+
+@pytest.mark.parametrize("planted", central.PLANTED)
+def test_a_weaker_flush_of_the_central_is_found(planted: str, tmp_path: Path, disks: Path) -> None:
+    recording = record(tmp_path, planted, central.WORKLOAD)
+    judge = central.fault_of_books
+    result = replay(recording, disks, every=PLANTED_EVERY, until_fault=True, judge=judge)
+    assert result.faults, f"{planted}: not found"
 
 
 @pytest.mark.parametrize("planted", PLANTED)

@@ -184,12 +184,13 @@ def test_a_meal_at_another_terminal_is_already_served() -> None:
     assert outcome.entry.reason == "already_served"
 
 
-def test_a_meal_of_yesterday_at_another_terminal_does_not_count() -> None:
+@pytest.mark.parametrize(("day", "service"), [("2026-11-22", "lunch"), (DAY, "snack")])
+def test_another_meal_at_another_terminal_does_not_count(day: str, service: str) -> None:
     fed = AccountRecord(
         id="a-1",
         p=1,
         balance=0,
-        last_meal=LastMeal(day="2026-11-22", service="lunch", terminal="t-2"),
+        last_meal=LastMeal(day=day, service=service, terminal="t-2"),
     )
     assert isinstance(decide(replace(FACTS, account=fed)), Served)
 

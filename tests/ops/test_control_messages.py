@@ -4,6 +4,7 @@ from typing import get_args
 
 import jsonschema
 import msgspec
+import pytest
 
 from agent.ops import control_messages as messages
 from docs.control import schema
@@ -33,4 +34,7 @@ def test_the_printed_schema_fits_a_message() -> None:
         epoch="1-0f", seq=1, at="2026-11-26T11:14:09.120Z", word=messages.Word.SERVED
     )
     line = msgspec.json.decode(msgspec.json.encode(messages.Tapped(number=2, tap=tap)))
-    jsonschema.validate(line, {**document, "$ref": "#/$defs/Tapped"})
+    form = {**document, "$ref": "#/$defs/Tapped"}
+    jsonschema.validate(line, form)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**line, "number": "two"}, form)

@@ -18,7 +18,9 @@ from tests import invariants
 from tests.simulation.broker import Broker, Client, Message
 from tests.simulation.kill import Killed
 from tests.simulation.model import ExpectedBooks, OfficeFacts
-from tests.simulation.observe import BoxTurn, Observer
+from tests.simulation.observe import Observer
+from tests.simulation.observe_counter import BoxTurn
+from tests.simulation.paper import Paper, held_records, records_of
 from tests.simulation.parts import Box, Central, Environment, Process
 
 OVERTAKES_MAX = 8  # messages that one message may overtake
@@ -58,8 +60,8 @@ class Engine:
     """Everything in a town, and what may be done to it.
 
     `messages` is a hash over every message published, in order: two runs with the same hash are the
-    same run. `may_differ`: a disk was damaged, or the central's was restored without
-    `new-generation`, so the digest may find a difference. `has_moved`: a terminal moved to another
+    same run. `may_differ`: the central's disk was restored without `new-generation`, so the digest
+    may find a difference. `has_moved`: a terminal moved to another
     site. `has_retired`: a terminal was retired, and no disk is copied from then on. A copy of a
     wiped disk would stay wiped when its twin gets work again.
     """
@@ -67,7 +69,7 @@ class Engine:
     def __init__(self, folder: Path, seed: int, facts: OfficeFacts) -> None:
         self.environment = Environment(random.Random(seed), folder)
         self.broker = Broker()
-        self.facts = facts
+        self.facts, self.paper = facts, Paper()
         self.observer = Observer(ExpectedBooks(facts))
         self.central = Central(self.environment)
         self.boxes: list[Box] = []
@@ -314,12 +316,24 @@ class Engine:
         if not self.may_differ:  # a central restored without a word lacks remarks, or has others
             invariants.notes_are_those_of_the_central(box.db, books, name)
         invariants.a_terminal_equals_the_central(box.db, books, name)
+        self._check_records(box)
         if len(self._named(name)) == 1:
             invariants.no_order_is_pending(books, name)
         # After a move to another site the digest finds late messages of the old site, and other
         # disks of the same identity.
-        if not self.may_differ and not self.has_moved:
+        if not self.may_differ and not self.has_moved and not box.disk.was_damaged:
             invariants.the_digest_finds_no_difference_without_damage(box.db)
+
+    def _check_records(self, box: Box) -> None:
+        """Check a terminal's records against what the office wrote."""
+        (site,) = self.central.office.only_row(
+            "SELECT site FROM terminal WHERE id = ?", (box.client_id,)
+        )
+        rows = box.db.sql.execute("SELECT kind, id, body FROM record").fetchall()
+        expected = records_of(self.observer.books, self.paper, site) if site is not None else {}
+        invariants.a_terminal_holds_what_the_office_wrote(
+            box.client_id, held_records(rows), expected
+        )
 
     def _check_central(self) -> None:
         books = self.central.office

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from agent.readers.events import CardPresented
 from tests import invariants
-from tests.simulation.observe import UNREADABLE
+from tests.simulation.observe_counter import UNREADABLE
 from tests.simulation.parts import CENTRAL, Box, Process
 from tests.simulation.script import Step
 from tests.simulation.words import Words
@@ -18,7 +18,19 @@ FLIPPED = (
 )
 LOST = "DELETE FROM record"
 SPOILT = f"UPDATE record SET body = '{UNREADABLE}'"
-DAMAGES = (FLIPPED, LOST, SPOILT)
+# Of records of each kind; the digest must notice every one.
+DAMAGES = (
+    ("account", FLIPPED),
+    ("account", LOST),
+    ("account", SPOILT),
+    ("account", "UPDATE record SET body = json_set(body, '$.prices[0].cents', 7)"),
+    ("account", "UPDATE record SET body = json_set(body, '$.dish', 'other')"),
+    ("card", "UPDATE record SET body = json_set(body, '$.status', 'replaced')"),
+    ("card", LOST),
+    ("policy", "UPDATE record SET body = json_set(body, '$.floor', 12345)"),
+    ("service", "UPDATE record SET body = json_set(body, '$.closes', '23:58')"),
+)
+NAMES = "SELECT id FROM record WHERE kind = ? ORDER BY id"
 REST_MS = 25 * 60_000  # five heartbeats
 
 
@@ -182,21 +194,21 @@ class MachineWords(Words):
         box = self._box(step)
         if box.linked and self._is_alone(box):
             before = invariants.count_differences(box.db)
-            if self._damage(step, DAMAGES[step.c % len(DAMAGES)]):
+            kind, change = DAMAGES[step.c % len(DAMAGES)]
+            names = [name for (name,) in box.medium.execute(NAMES, (kind,))]
+            if names and box.damage(change, kind, names[step.b % len(names)]):
                 self.engine.pass_a_heartbeat(box)
                 invariants.a_difference_is_found_once_and_repaired(
                     box.db, self.engine.central.office, box.client_id, before
                 )
 
-    def _damage(self, step: Step, change: str) -> bool:
-        """Damage an account's record. Return whether there was one."""
+    def _damage(self, step: Step, change: str) -> None:
+        """Damage an account's record, if there is one."""
         box, account = self._box(step), self._account(step)
         if not box.alive or account not in box.disk.views or account in box.disk.damaged:
-            return False
-        self.engine.may_differ = True
-        box.damage(change, account)
+            return
+        box.damage(change, "account", account)
         box.disk.damaged.add(account)
-        return True
 
     def rest(self, step: Step) -> None:
         """Faults end, time passes, and both sides must be equal."""

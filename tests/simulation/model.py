@@ -11,8 +11,6 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-import msgspec
-
 from agent.domain.ledger import Entry, Place
 
 
@@ -58,11 +56,19 @@ class FeedPosition(NamedTuple):
     position: int = 0
 
 
+class Contact(NamedTuple):
+    """When a terminal last took, for sure and possibly, a message of the central: true times."""
+
+    sure_at: datetime | None = None
+    possible_at: datetime | None = None
+
+
 AHEAD_MAX = timedelta(hours=1)
 REDATE = timedelta(minutes=1)
 NO_ENTRY = Place(0, 0)
 NOTHING_ACKED = Place(1, 0)
 NOT_FED = FeedPosition()
+NO_CONTACT = Contact()
 
 
 @dataclass(slots=True)
@@ -83,6 +89,10 @@ class Disk:
     end: Place = NO_ENTRY
     acked: Place = NOTHING_ACKED
     feed: FeedPosition = NOT_FED
+    contact: Contact = NO_CONTACT
+    was_damaged: bool = False
+    was_wiped: bool = False
+    was_wrong: bool = False  # a clock was ever wrong, or without a time server
     # While everything is sent again: the central's position when that began.
     resync_to: int | None = None
     epochs: int = 1
@@ -103,6 +113,10 @@ class Disk:
             end=self.end,
             acked=self.acked,
             feed=self.feed,
+            contact=self.contact,
+            was_damaged=self.was_damaged,
+            was_wiped=self.was_wiped,
+            was_wrong=self.was_wrong,
             resync_to=self.resync_to,
             epochs=self.epochs,
             generations=set(self.generations),
@@ -376,11 +390,3 @@ class _Order(NamedTuple):
 def _order(meal: BookedMeal) -> _Order:
     assert meal.at is not None
     return _Order(meal.at, meal.made.terminal, meal.made.seq, meal.made.hash)
-
-
-class HeldPrice(msgspec.Struct):
-    """A price in an account's record, as a terminal holds it."""
-
-    service: str
-    from_day: str = msgspec.field(name="from")
-    cents: int

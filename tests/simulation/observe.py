@@ -3,73 +3,25 @@
 Each check is a function of tests/invariants.py. This module decides when it is called, and on what.
 """
 
-from dataclasses import dataclass, field
-from datetime import datetime
-
 import msgspec
 
-from agent.domain.canteen import policy_on
 from agent.domain.clock import day_of, format_instant
 from agent.domain.ledger import Entry, Place, RefusalReason
-from agent.domain.timekeeper import ROUND_TRIP_MAX_MS, STEP
-from agent.readers.events import CardPresented, CardUnreadable, Show, Signal
+from agent.readers.events import Signal
 from agent.store import reads
 from agent.sync.events import Arrived
 from agent.sync.messages import Changes
 from agent.terminal.control import Request
 from tests import counter_invariants, invariants
-from tests.invariants import MealElsewhere
 from tests.parts.wire import ZONE
-from tests.simulation.model import (
-    Disk,
-    DiskEntry,
-    ExpectedBooks,
-    FeedPosition,
-    HeldPrice,
-    View,
-)
-from tests.simulation.observe_central import CentralObserver, Proof, Record
+from tests.simulation.model import Contact, DiskEntry, FeedPosition, View
+from tests.simulation.observe_central import Proof, Record
+from tests.simulation.observe_counter import UNREADABLE, BoxTurn, CounterObserver
 from tests.simulation.parts import Box
 
-DAY_MS = 24 * 3_600_000
-UNREADABLE = "{"  # the body of a damaged record
 
-
-class _Account(msgspec.Struct):
-    prices: list[HeldPrice] = []
-
-
-class _Card(msgspec.Struct):
-    status: str = "active"
-
-
-@dataclass(slots=True)
-class BoxTurn:
-    """One turn of a terminal: event, lights, whether it wrote, whether it ended without a kill."""
-
-    event: object
-    shown: list[Show] = field(default_factory=list)
-    wrote: bool = False
-    finished: bool = False
-
-    @property
-    def is_tap(self) -> bool:
-        return isinstance(self.event, CardPresented | CardUnreadable)
-
-    @property
-    def is_green(self) -> bool:
-        return bool(self.shown) and self.shown[0].signal is Signal.SERVED
-
-
-class Observer(CentralObserver):
-    """Observes the central and its terminals.
-
-    `standing_meals` has every meal that no storno has undone, by account and hash.
-    """
-
-    def __init__(self, books: ExpectedBooks) -> None:
-        super().__init__(books)
-        self.standing_meals: dict[str, dict[str, DiskEntry]] = {}
+class Observer(CounterObserver):
+    """Observes the central and its terminals."""
 
     def box_turned(self, box: Box, turn: BoxTurn) -> None:
         """Take what a terminal has recorded and applied in this turn, and check it."""
@@ -86,16 +38,7 @@ class Observer(CentralObserver):
         for account in sorted(touched - disk.damaged):
             self._check_shown(box, account)
         for made in new:
-            standing = self._standing_meals_of_eater(disk, made)
-            if made.entry.kind in invariants.MEALS:
-                sure = [meal for meal in standing if not self._is_doubted(box, meal)]
-                counter_invariants.nobody_is_charged_twice_at_one_terminal(made, sure)
-            elif turn.is_tap:
-                self._check_no(box, made, standing)
-            if made.entry.kind in invariants.MEALS:
-                self._check_debt(box, made)
-            if made.entry.kind == "meal" and made.entry.account not in disk.damaged:
-                self._check_price(box, made.entry)
+            self._check_counter(box, turn, made)
 
     def _check_lights(self, box: Box, turn: BoxTurn, new: list[DiskEntry]) -> None:
         """Check the entries of a turn against its lights, or against the staff's request."""
@@ -184,11 +127,27 @@ class Observer(CentralObserver):
         # The message's order may have begun an epoch: look for entries of the epochs before.
         earlier = "SELECT 1 FROM entry WHERE n < ? LIMIT 1"
         first = Place(disk.epochs, 0).n
-        before, acked = disk.feed, self._update_feed(box)
+        before, acked_before = disk.feed, disk.acked
+        acked = self._update_feed(box)
         keeps_earlier = box.db.sql.execute(earlier, (first,)).fetchone() is not None
         disk.epochs = self._check_incidents(box)
-        if not isinstance(proof, Proof) or not _took_records(before, disk.feed, proof.message):
+        if not isinstance(proof, Proof):
             return set()
+        now = box.environment.now
+        moved = disk.feed != before or acked > acked_before
+        disk.contact = Contact(now if moved else disk.contact.sure_at, now)
+        box.contacted |= moved
+        if not _took_records(before, disk.feed, proof.message):
+            return set()
+        message = proof.message
+        begins = disk.feed.resync == before.resync + 1 and disk.feed.position == message.to
+        if (
+            begins
+            and not disk.was_wiped
+            and message.reset
+            and 0 < message.to < (message.until or 0)
+        ):
+            invariants.a_resynchronisation_knows_its_end(message.until, disk.resync_to)
         if before.generation != disk.feed.generation and keeps_earlier:
             return set()  # records follow when the earlier epochs are booked again
         touched = self._take_views(box, proof)
@@ -226,6 +185,7 @@ class Observer(CentralObserver):
             " wiped FROM terminal"
         ).fetchone()
         if wiped:
+            disk.was_wiped = True
             disk.by_eater.clear()  # the disk knows no earlier meal
             disk.resync_to = None  # a wipe ends a resynchronisation
         now = FeedPosition(generation, resync, position)
@@ -273,112 +233,20 @@ class Observer(CentralObserver):
         query = "SELECT 1 FROM entry WHERE n = ? AND hash = ?"
         kept = box.db.sql.execute(query, (place, bytes.fromhex(made.hash))).fetchone() is not None
         if not kept:
-            invariants.only_booked_entries_are_pruned(made, self._was_booked(made))
+            self._check_one_pruned(box, made)
         return kept
+
+    def _check_one_pruned(self, box: Box, made: DiskEntry) -> None:
+        invariants.only_booked_entries_are_pruned(made, self._was_booked(made))
+        if not box.disk.was_wrong and not box.disk.was_wiped:
+            invariants.only_old_entries_are_pruned(made, box.environment.now)
 
     def check_pruned(self, box: Box) -> None:
         """Check that every pruned entry was booked."""
         base = dict(box.db.sql.execute("SELECT id, base_seq FROM epoch").fetchall())
         for made in box.disk.entries.values():
             if made.seq <= base[made.epoch]:
-                invariants.only_booked_entries_are_pruned(made, self._was_booked(made))
-
-    def _standing_meals_of_eater(self, disk: Disk, made: DiskEntry) -> list[DiskEntry]:
-        """Return the standing meals of a meal's account and of its card, on this disk."""
-        entry = made.entry
-        own = [*disk.by_eater[entry.account or ""], *disk.by_eater[entry.card or ""]]
-        undone = {id(storno.undoes) for storno in own if storno.undoes is not None}
-        return [
-            meal for meal in own if meal.entry.kind in invariants.MEALS and id(meal) not in undone
-        ]
-
-    def _note_sources(self, box: Box, event: object) -> None:
-        """Note whether the terminal had a right time, or two sources that were wrong alike."""
-        now, now_ms = box.environment.now, box.environment.mono_ms
-        if box.synced and abs(box.error()) <= STEP:
-            box.right_ms = now_ms
-        if not isinstance(event, Arrived) or not event.topic.endswith("/changes"):
-            return
-        assert isinstance(event.receipt, tuple)
-        proof = event.receipt[1].proof
-        if not isinstance(proof, Proof) or proof.message.nonce is None:
-            return
-        boot, sent_ms, _ = proof.message.nonce.rsplit("-", 2)
-        reading = box.reading()
-        is_late = reading.mono_ms - int(sent_ms) > ROUND_TRIP_MAX_MS
-        if boot != reading.boot or is_late or int(sent_ms) < box.started_ms:
-            return
-        error = datetime.fromisoformat(proof.message.at) - now
-        if abs(error) <= STEP:
-            box.right_ms = now_ms
-        elif abs(error - box.error()) <= 2 * STEP:
-            box.misled_alike = True
-
-    def _is_doubted(self, box: Box, made: DiskEntry) -> bool:
-        """Return whether the terminal believes that an entry carries a wrong time."""
-        query = (
-            "SELECT 1 FROM wrong_time, entry e JOIN epoch ON epoch.n = e.epoch"
-            " WHERE epoch.id = ? AND e.seq = ? AND e.n BETWEEN first AND last"
-        )
-        return box.db.sql.execute(query, (made.epoch, made.seq)).fetchone() is not None
-
-    def _check_no(self, box: Box, made: DiskEntry, standing: list[DiskEntry]) -> None:
-        """Check that a child who got no meal would get none under the right time either."""
-        entry, now = made.entry, box.environment.now
-        if entry.reason not in counter_invariants.REASONS_OF_TIME or self._is_misled(box, entry):
-            return
-        if entry.account in box.disk.damaged:
-            return
-        account = reads.account(box.db, entry.account) if entry.account is not None else None
-        view = counter_invariants.CounterView(
-            now=now,
-            services=reads.services(box.db),
-            policy=policy_on(reads.policies(box.db), day_of(format_instant(now), ZONE)),
-            account=account,
-            shown_cents=reads.balance_cents(box.db, account.id) if account else None,
-        )
-        counter_invariants.no_child_is_refused_because_of_a_wrong_clock(entry, view, standing)
-
-    def _is_misled(self, box: Box, entry: Entry) -> bool:
-        """Return whether every source of the terminal's time was wrong for a day, or two alike.
-
-        Nothing within its reach tells a terminal that the time is wrong then.
-        """
-        if entry.clock != "synced":
-            return False
-        now_ms = box.environment.mono_ms
-        had_right = box.right_ms is not None and now_ms - box.right_ms < DAY_MS
-        return not had_right or box.misled_alike
-
-    def _check_price(self, box: Box, entry: Entry) -> None:
-        """Check a meal's price against the records that the terminal holds now."""
-        query = "SELECT body FROM record WHERE kind = ? AND id = ?"
-        (body,) = box.db.sql.execute(query, ("account", entry.account)).fetchone()
-        prices = msgspec.json.decode(body, type=_Account).prices
-        row = box.db.sql.execute(query, ("card", entry.card)).fetchone()
-        status = msgspec.json.decode(row[0], type=_Card).status if row is not None else None
-        invariants.a_meal_costs_its_accounts_price(entry, prices, status)
-
-    def _check_debt(self, box: Box, made: DiskEntry) -> None:
-        """Check the bound on debt after a meal for money in a town that refuses."""
-        entry, account = made.entry, made.entry.account
-        if entry.how != "card" or account is None or entry.cents == 0 or entry.clock != "synced":
-            return
-        policy = policy_on(reads.policies(box.db), entry.day or "")
-        is_exempt = policy.shortage != "refuse" or {"stale", "serve_all"} & set(entry.flags)
-        if is_exempt or account in box.disk.damaged:
-            return
-        view = box.disk.views[account]
-        shown = reads.balance_cents(box.db, account)
-        assert shown is not None
-        elsewhere = [
-            MealElsewhere(meal.disk, meal.entry.service, meal.entry.day)
-            for meal in self.standing_meals.get(account, {}).values()
-            if meal.entry.clock == "synced"
-            and (meal.epoch, meal.seq) not in box.disk.entries
-            and not self._contains(view.booked, meal)
-        ]
-        invariants.debt_is_bounded(shown, policy.floor, elsewhere)
+                self._check_one_pruned(box, made)
 
 
 def _entry(body: str, digest: str) -> Entry:

@@ -10,6 +10,7 @@ from agent.sync.messages import Changes, Hello, decode
 from agent.sync.topics import Leaf
 from tests import invariants
 from tests.simulation.model import BookedUpTo, DiskEntry, ExpectedBooks, is_ahead
+from tests.simulation.paper import last_meals
 from tests.simulation.parts import TOPICS, Central
 
 
@@ -20,6 +21,7 @@ class Record(msgspec.Struct):
     p: int
     id: str = ""
     balance: int = 0
+    last_meal: dict[str, object] | None = None
 
 
 class _SentEntry(msgspec.Struct):
@@ -93,6 +95,9 @@ class CentralObserver:
             if record.k == "account":
                 accounts[record.id] = record
                 self._check_balance(record.id, record.balance)
+                invariants.the_last_meal_is_one_that_stands(
+                    record.id, record.last_meal, last_meals(self.books, record.id)
+                )
         booked = BookedUpTo(len(self.timelines) - 1, self.books.count)
         return Proof(message, accounts, booked)
 

@@ -26,6 +26,7 @@ from tests.parts.wire import KEY, ZONE
 from tests.simulation.engine import Engine
 from tests.simulation.kill import KillableSql, Killed, KillSwitch
 from tests.simulation.model import DatedPrice, ExpectedBooks, Rule
+from tests.simulation.paper import Members, Paper, PaperCard, members_of
 from tests.simulation.script import Town
 
 FIRST_DAY = "2026-09-01"
@@ -57,6 +58,7 @@ class Backup:
 
     image: sqlite3.Connection
     books: ExpectedBooks
+    paper: Paper
     actions: int
     position: int
 
@@ -98,6 +100,7 @@ class Office:
             weekdays=[1, 2, 3, 4, 5, 6, 7],
         )
         set_service(self.engine.central.office, site, record)
+        self.engine.paper.services.setdefault(site, []).append(members_of(record))
 
     def _open_account(self, n: int, account: str) -> None:
         """Add an account with a card. Every eleventh is staff, every fifth eats free."""
@@ -106,6 +109,9 @@ class Office:
         with self.engine.central.office.transaction():
             new = Account(account, site, category, "active", "1A")
             accounts.add(self.engine.central.office, new)
+        self.engine.paper.sites[account] = site
+        members: Members = {"k": "account", "id": account, "category": category, "group": new.group}
+        self.engine.paper.accounts[account] = members
         every = self.town.unpriced_every
         if not every or n % every != every - 1:
             for service in self.services:
@@ -135,6 +141,7 @@ class Office:
         def action() -> None:
             self.engine.observer.books.assign_card(token, account)
             assign_card(self.engine.central.office, token, account, at=self.engine.central.instant)
+            self.engine.paper.cards[token] = PaperCard(account, "active")
 
         self.do(action)
 
@@ -147,7 +154,12 @@ class Office:
     def block(self, number: int) -> None:
         if self.owners[number] is not None:
             token = card_token(KEY, self.cards[number])
-            self.do(lambda: block_card(self.engine.central.office, token))
+
+            def action() -> None:
+                account = block_card(self.engine.central.office, token)
+                self.engine.paper.cards[token] = PaperCard(account, "blocked")
+
+            self.do(action)
 
     def unblock(self, number: int) -> None:
         if (owner := self.owners[number]) is not None:
@@ -167,6 +179,7 @@ class Office:
             replace_card(
                 self.engine.central.office, old_token, new_token, at=self.engine.central.instant
             )
+            self.engine.paper.replace_card(old_token, new_token)
 
         self.do(action)
 
@@ -229,8 +242,13 @@ class Office:
             keep_days=self.keep_days,
         )
         double_meal = "give_back" if new.gives_back else "keep"
-        central = self.engine.central
-        self.do(lambda: set_policy(central.office, policy, double_meal, at=central.instant))
+
+        def action() -> None:
+            central = self.engine.central
+            set_policy(central.office, policy, double_meal, at=central.instant)
+            self.engine.paper.policies[new.from_day] = members_of(policy)
+
+        self.do(action)
 
     def set_keep_days(self, from_day: str, *, keep_days: int) -> None:
         """Set a policy that differs from the town's first one in `keep_days` alone."""
@@ -254,6 +272,7 @@ class Office:
                 known = accounts.find(books, account)
                 if known is not None and known.site != site:
                     move_accounts(books, {account: site})
+            self.engine.paper.sites[account] = site
 
         self.do(action)
 
@@ -318,7 +337,8 @@ class Office:
         observer = self.engine.observer
         image = self.engine.central.save()
         books = observer.books.copy()
-        self._backups.append(Backup(image, books, len(self._actions), observer.position))
+        paper, actions = self.engine.paper.copy(), len(self._actions)
+        self._backups.append(Backup(image, books, paper, actions, observer.position))
 
     def close_backups(self) -> None:
         for backup in self._backups:
@@ -337,6 +357,7 @@ class Office:
         self.engine.kill(central)
         central.restore(backup.image)
         observer.restored(backup.books.copy(), backup.position)
+        self.engine.paper = backup.paper.copy()
         if is_announced:
             generation = central.new_generation()
             new_generation(central.office, generation, at=central.instant, reason="restored")

@@ -130,6 +130,8 @@ class Box(Process):
         self.synced = True
         # when this boot last had a right time, of a time server or of the central
         self.right_ms: int | None = None
+        self.contacted = False  # this process has surely taken a message of the central
+        self.staff_day_boot = ""  # the boot in which the staff last set the day
         self.misled_alike = False  # a wrong time server and a wrong answer agreed in this boot
         self.db: LedgerInMemory
         self.core: Terminal
@@ -162,6 +164,7 @@ class Box(Process):
         self.core = Terminal(setup, self.reading())
         self.started_ms = self.reading().mono_ms
         self.inbox = Inbox()
+        self.contacted = False
         # Taps that this process answered with *out of order* and has not recorded yet.
         self.unrecorded = 0
         self.alive = True
@@ -232,10 +235,12 @@ class Box(Process):
         twin.put_image(*box.images[-1])
         return twin
 
-    def damage(self, change: str, account: str) -> None:
-        """Change an account's record without the program's knowledge."""
+    def damage(self, change: str, kind: str, name: str) -> bool:
+        """Change a record without the program's knowledge. Return whether it is there."""
         self.medium.execute("PRAGMA ignore_check_constraints = ON")
-        self.medium.execute(f"{change} WHERE kind = 'account' AND id = ?", (account,))
+        changed = self.medium.execute(f"{change} WHERE kind = ? AND id = ?", (kind, name))
+        self.disk.was_damaged |= changed.rowcount > 0
+        return changed.rowcount > 0
 
     def file(self) -> SqliteFile[Any]:
         return self.db

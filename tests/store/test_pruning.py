@@ -63,6 +63,16 @@ def test_pruning_waits_until_the_balance_contains_an_entry(disk: Disk) -> None:
     assert prune(disk.db, before=FAR_FUTURE, below=FAR) == 0
 
 
+def test_an_old_entry_behind_a_young_one_is_kept_with_it(disk: Disk) -> None:
+    """A clock went back between them. Only a prefix may go, and the young one stays."""
+    old, young = "2026-01-01T11:00:00.000Z", "2026-11-23T11:00:00.000Z"
+    for day, at in enumerate((old, young, old, young), start=1):
+        disk.meal(day=f"2026-01-0{day}", at=at)
+    disk.changes(account("a-1", 0, 1), to=1, acked=4, reset=True)
+    assert prune(disk.db, before="2026-06-01T00:00:00.000Z", below=FAR) == 1
+    assert [row.entry.at for row in reads.entries(disk.db, newest=9)] == [young, old, young]
+
+
 def test_a_step_of_pruning_deletes_at_most_prune_rows_max_entries(disk: Disk) -> None:
     """A tap waits for one step at most."""
     entries = PRUNE_ROWS_MAX + 20

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from agent.domain.ledger import Place
+from agent.domain.ledger import ChainEnd, Place
 from agent.errors import DamagedError, StoreError
 from agent.store import lists, reads, writes
 from agent.store.damage import find_damage
@@ -290,3 +290,23 @@ def test_a_wipe_is_not_done_while_another_program_reads(disk: Disk) -> None:
     assert standing(disk.db).order_done is None
     writes.wipe(disk.db, "o-3", WIPED)
     assert standing(disk.db).order_done == "o-3"
+
+
+def test_an_entry_in_the_log_is_on_the_disk_only_after_a_checkpoint_of_all_of_it(
+    disk: Disk, tmp_path: Path
+) -> None:
+    """After a failed sync the log may be in memory alone: what is in the file itself counts."""
+    entry = disk.meal()
+    end = ChainEnd(epoch=EPOCH, seq=entry.seq, hash=entry.hash)
+    with closing(sqlite3.connect(disk.db.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM entry").fetchall()
+        disk.meal("a-2")
+        with pytest.raises(StoreError, match="not yet proved to be on the disk"):
+            writes.is_on_disk(disk.db, end)
+    assert writes.is_on_disk(disk.db, end)
+    assert not writes.is_on_disk(disk.db, replace(end, hash="0" * 64))
+    without_log = tmp_path / "without-log.db"
+    without_log.write_bytes(disk.db.path.read_bytes())
+    with closing(sqlite3.connect(without_log)) as copy:
+        assert copy.execute("SELECT count(*) FROM entry").fetchone() == (2,)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from agent.domain.ledger import SEQ_MAX
+from agent.domain.ledger import SEQ_MAX, Entry
 from agent.errors import SyncError
 from agent.sync.messages import (
     BATCH_ENTRIES_MAX,
@@ -120,9 +120,11 @@ def test_a_seq_is_at_most_seq_max() -> None:
 def test_any_bytes_are_a_message_or_a_sync_error(payload: bytes) -> None:
     for form in (Changes, Hello):
         try:
-            decode(payload, form)  # type: ignore[type-var]
-        except SyncError:
-            pass
+            message = decode(payload, form)  # type: ignore[type-var]
+        except SyncError as error:
+            assert str(error)
+        else:
+            assert isinstance(message, form)
 
 
 @given(
@@ -134,9 +136,11 @@ def test_any_bytes_are_a_message_or_a_sync_error(payload: bytes) -> None:
 def test_any_json_is_an_entry_or_a_sync_error(value: object) -> None:
     raw = Raw(json.dumps(value).encode())
     try:
-        decode_entry(raw)
-    except SyncError:
-        pass
+        entry = decode_entry(raw)
+    except SyncError as error:
+        assert str(error)
+    else:
+        assert isinstance(entry, Entry)
 
 
 # C80

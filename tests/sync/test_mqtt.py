@@ -250,6 +250,18 @@ def test_a_broker_that_wants_a_certificate_is_a_reason(pki: Path) -> None:
             assert "an authority that ca_file does not hold" in stranger.down().reason
 
 
+def test_a_broker_whose_certificate_is_for_another_name_is_not_spoken_to(pki: Path) -> None:
+    """Its authority is the town's own. Terminal and central connect with this link."""
+    for file in pki.glob("broker.*"):
+        file.unlink()
+    make_broker_certificate(pki, "broker.elsewhere.example")
+    settings = f"{ANYBODY}\ncertfile {pki}/broker.crt\nkeyfile {pki}/broker.key"
+    with Mosquitto(pki / "broker", extra=settings) as broker:
+        url = f"mqtts://127.0.0.1:{broker.port}"
+        with Reported(Broker(url=url, ca_file=pki / "ca.crt")) as own:
+            assert "is for another address" in own.down().reason
+
+
 def test_an_alert_of_tls_is_a_reason_and_no_sign_of_another_mqtt_version(pki: Path) -> None:
     """A far end that sends the alert: Python's own TLS, which wants a certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -272,4 +272,39 @@ def test_the_news_of_a_tap_do_not_wait_for_an_idle_turn(app: App, config: Config
 
     with meanwhile(work):
         app.run()
-    assert min(took_ms) < 10 * NEWS_AFTER_MS
+    assert min(took_ms) < IDLE_MS_MAX / 2 and NEWS_AFTER_MS < IDLE_MS_MAX
+
+
+def test_a_loop_that_hangs_feeds_no_watchdog(systemd: socket.socket, app: App) -> None:
+    """Alive means able to serve a child. A signal's handler holds the main thread."""
+    is_held, may_go_on = threading.Event(), threading.Event()
+    notes: list[bytes] = []
+
+    def hold(*_: object) -> None:
+        is_held.set()
+        may_go_on.wait()
+
+    def work() -> None:
+        try:
+            while systemd.recv(1_000) != b"WATCHDOG=1":
+                pass
+            os.kill(os.getpid(), signal.SIGUSR1)
+            is_held.wait()
+            systemd.settimeout(0)
+            with contextlib.suppress(BlockingIOError):
+                while systemd.recv(1_000):
+                    pass  # what came before
+            systemd.settimeout(5 * IDLE_MS_MAX / 1_000)
+            with contextlib.suppress(TimeoutError):
+                notes.append(systemd.recv(1_000))
+        finally:
+            may_go_on.set()
+            stop_this_process()
+
+    before = signal.signal(signal.SIGUSR1, hold)
+    try:
+        with meanwhile(work):
+            app.run()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert is_held.is_set() and notes == []
