@@ -13,16 +13,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from agent.domain.money import format_euro
 from agent.errors import AgentError
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 WIDTH_WITHOUT_TERMINAL = 200
 """Columns of a table in a file or pipe: rich would cut it at 80, and a cut id cannot be copied."""
@@ -126,6 +125,8 @@ def print_json(value: object) -> None:
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     """Print a table as wide as the terminal, else `WIDTH_WITHOUT_TERMINAL` columns."""
+    from rich.console import Console  # late: a serving agent draws no table
+
     width = None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
     Console(width=width).print(_table(columns, rows))
 
@@ -134,6 +135,8 @@ def watch_table(
     columns: Sequence[str], rows: Callable[[], Iterable[Iterable[str]]], every_s: int
 ) -> None:
     """Show a table on the whole screen, and renew its rows, until Ctrl-C."""
+    from rich.live import Live
+
     with suppress(KeyboardInterrupt), Live(screen=True, auto_refresh=False) as live:
         while True:
             live.update(_table(columns, rows()), refresh=True)
@@ -145,7 +148,10 @@ def text_of(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(*columns)
     for row in rows:
         # Text: rich would take [/x] in a sentence for markup, and stop or swallow it

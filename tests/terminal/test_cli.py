@@ -1,6 +1,8 @@
 """The terminal's command line as a technician meets it: real processes, sentences, exit codes."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -176,3 +178,13 @@ def test_without_a_running_agent_a_command_says_so(tmp_path: Path) -> None:
     (tmp_path / "agent.toml").write_text(AGENT_TOML, encoding="utf-8")
     output = run_agent("status", "-c", tmp_path / "agent.toml", code=1)
     assert "no agent answers" in output and "check that it runs" in output
+
+
+def test_a_serving_agent_loads_no_library_of_commands_only() -> None:
+    """Tables, certificates and the inspection of files take 20 MiB, beside 35."""
+    code = (
+        "import sys, agent.terminal.cli;"
+        "print({'rich', 'cryptography', 'sqlite_utils'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "set()\n", done.stderr
