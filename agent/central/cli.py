@@ -39,6 +39,7 @@ from agent.central.command import (
     now,
     open_books,
 )
+from agent.central.enrolment.addresses import load_addresses
 from agent.central.office.card_key import card_key_path, create_card_key
 from agent.central.office.check import check as check_books
 from agent.central.office.credit import credit as book_credit
@@ -127,7 +128,8 @@ def init(db_path: Path, town: str, zone: str) -> None:
 
 @cli.command()
 @click.option(
-    "--broker", required=True, help="mqtts://host:8883, or mqtt://host:1883 without encryption."
+    "--broker",
+    help="mqtts://host:8883, or mqtt://host:1883 without encryption; that of ca init if not given.",
 )
 @click.option(
     "--ca", type=click.Path(path_type=Path), help="The CA that signed the broker's certificate."
@@ -149,7 +151,7 @@ def init(db_path: Path, town: str, zone: str) -> None:
 @click.pass_obj
 def serve(
     db_path: Path,
-    broker: str,
+    broker: str | None,
     ca: Path | None,
     certificate: Path | None,
     key: Path | None,
@@ -162,6 +164,7 @@ def serve(
     Over mqtts without --ca, --certificate and --key it uses those of canteen-central ca init.
     """
     own = authority_folder(db_path)
+    broker = broker or load_addresses(own).broker
     if broker.startswith("mqtts:") and not (ca or certificate or key) and own.is_dir():
         ca, certificate, key = own / "ca.crt", own / "central.pem", own / "central.pem"
     link = Broker(

@@ -1,7 +1,7 @@
 """Builds the Debian packages in a new Debian 13, and tries and tests them in other new ones.
 
     make deb                    all steps; the packages are then in .make/deb
-    make deb ONLY=build         one of build, try, boot, repo, upgrade, test
+    make deb ONLY=build         one of build, try, boot, enrol, repo, upgrade, test
 
 It needs what `make test-debian13` needs. The scripts that run inside are in packaging/.
 """
@@ -36,6 +36,7 @@ SCRIPTS = {
     "build": "packaging/build.sh",
     "try": f"packaging/try.sh {INSIDE}",
     "boot": "packaging/boot.sh",
+    "enrol": "packaging/enrol.sh",
     "repo": f"packaging/try-repo.sh {INSIDE}",
     "upgrade": "packaging/upgrade.sh",
     "test": f"packaging/test.sh {INSIDE}",
@@ -73,8 +74,8 @@ def _step(machine: Machine, word: str) -> int:
     home = machine.root / machine.home.lstrip("/")
     if word != "build":
         shutil.copytree(FOLDER, home / Path(INSIDE).name)
-    if word in ("boot", "upgrade"):
-        code = _boot(machine) if word == "boot" else upgrade(machine, INSIDE, BOOTED)
+    if (booted := BOOTS.get(word)) is not None:
+        code = booted(machine)
         machine.remove()
         return code
     result = machine.run(SCRIPTS[word])
@@ -87,14 +88,28 @@ def _step(machine: Machine, word: str) -> int:
     return result.code
 
 
+def _install(machine: Machine, more: str = "") -> int:
+    """Install the packages in a root, and what a booted one needs."""
+    install = f"apt-get update -qq && apt-get install -y -qq {BOOTED} {more} {INSIDE}/*.deb"
+    quiet = "DEBIAN_FRONTEND=noninteractive"
+    command = f"{quiet} sh -c '{install} --no-install-recommends' > /root/install.log"
+    return machine.run(command).code
+
+
+def _enrol(machine: Machine) -> int:
+    """Boot a root that is central, broker and terminal."""
+    return _install(machine, "mosquitto") or _booted(machine.root, "enrol.sh")
+
+
+def _upgrade(machine: Machine) -> int:
+    return upgrade(machine, INSIDE, BOOTED)
+
+
 def _boot(machine: Machine) -> int:
     """Boot a root in which the packages are installed, then again read-only."""
     root = machine.root
-    install = f"apt-get update -qq && apt-get install -y -qq {BOOTED} {INSIDE}/*.deb"
-    quiet = "DEBIAN_FRONTEND=noninteractive"
-    result = machine.run(f"{quiet} sh -c '{install} --no-install-recommends' > /root/install.log")
-    if result.code:
-        return result.code
+    if code := _install(machine):
+        return code
     if code := _booted(root, "boot.sh"):
         return code
     state = machine.release.folder / "state"
@@ -131,6 +146,8 @@ def _booted(root: Path, script: str, *options: str) -> int:
         print(log.read_text(encoding="utf-8") if log.exists() else "the script did not begin")
     return 0 if (results / "ok").exists() else 1
 
+
+BOOTS = {"boot": _boot, "enrol": _enrol, "upgrade": _upgrade}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

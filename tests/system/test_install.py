@@ -24,6 +24,8 @@ CENTRAL_ONLY = {
     *("defusedxml", "et_xmlfile", "fonttools", "fpdf2", "openpyxl", "pillow"),
     *("prometheus_client", "segno"),
 }
+# The systemd that knows PrivateUsers=identity; that of Debian 12 would warn at each start.
+IDENTITY_SINCE = 257
 # Of the pages that a screen and a central serve.
 WEB = {"anyio", "babel", "h11", "idna", "jinja2", "markupsafe", "starlette", "uvicorn"}
 # The modules by which those packages are imported.
@@ -270,6 +272,9 @@ def test_an_installed_terminal_finds_its_profiles(terminal: Environment) -> None
         ("canteen-agent", "/opt/canteen-agent/bin/canteen-agent"),
         ("canteen-screen", "/opt/canteen-agent/bin/canteen-agent"),
         ("canteen-kiosk", "/usr/bin/cage"),
+        ("canteen-agent-renew", "/opt/canteen-agent/bin/canteen-agent"),
+        ("canteen-central", "/opt/canteen-central/bin/canteen-central"),
+        ("canteen-central-enrol", "/opt/canteen-central/bin/canteen-central"),
         ("canteen-central-web", "/opt/canteen-central/bin/canteen-central"),
     ],
 )
@@ -277,6 +282,8 @@ def test_systemd_accepts_the_unit(name: str, program: str, tmp_path: Path) -> No
     unit = tmp_path / f"{name}.service"
     text = UNIT.with_name(unit.name).read_text(encoding="utf-8")
     assert f"ExecStart={program} " in text
+    if systemd_version() < IDENTITY_SINCE:
+        text = text.replace("PrivateUsers=identity\n", "")  # as packaging/install-venv.sh does
     unit.write_text(text.replace(program, str(AGENT)), encoding="utf-8")
     command = [require("systemd-analyze"), "verify", str(unit)]
     if os.geteuid() != 0:
@@ -286,6 +293,12 @@ def test_systemd_accepts_the_unit(name: str, program: str, tmp_path: Path) -> No
         command = [*namespace, "sh", "-c", run, "sh", *command]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def systemd_version() -> int:
+    command = [require("systemd-analyze"), "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    return int(done.stdout.split()[1])
 
 
 def test_the_unit_has_the_settings_that_the_agent_relies_on() -> None:
@@ -298,8 +311,8 @@ def test_the_unit_has_the_settings_that_the_agent_relies_on() -> None:
         "LoadCredential=card-key:/etc/canteen-agent/card-key",
         "RestartPreventExitStatus=78 203 216 217 243",
         "Restart=always",
-        "StateDirectoryMode=0710",
-        "UMask=0077",
+        "StateDirectoryMode=0711",
+        "UMask=0027",
     ):
         assert line in unit.splitlines()
 
