@@ -72,7 +72,7 @@ claim "the same code on this box gives the same terminal no more" sh -c \
 # Renewal, by the unit, without a restart of the agent.
 before=$(sha256sum /var/lib/canteen-agent/terminal.pem)
 agent=$(systemctl show -p MainPID canteen-agent)
-systemctl start canteen-agent-renew
+systemctl start canteen-agent-renew || journalctl -u canteen-agent-renew -n 20 --no-pager
 claim "a young certificate is not renewed" sh -c \
     "journalctl -u canteen-agent-renew | grep 'nothing to do yet'"
 mkdir -p /run/systemd/system/canteen-agent-renew.service.d
@@ -88,7 +88,7 @@ ExecStart=
 ExecStart=/usr/bin/python3 /opt/later.py
 END
 systemctl daemon-reload
-systemctl start canteen-agent-renew
+systemctl start canteen-agent-renew || journalctl -u canteen-agent-renew -n 20 --no-pager
 claim "an older certificate is renewed in the unit's sandbox" sh -c \
     "test \"\$(sha256sum /var/lib/canteen-agent/terminal.pem)\" != '$before' &&
     test \"\$(stat -c '%U %a' /var/lib/canteen-agent/terminal.pem)\" = 'canteen-agent 600'"

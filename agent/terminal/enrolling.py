@@ -5,6 +5,7 @@ code gives the same certificate again. `agent.toml` is written last: the service
 """
 
 import json
+import os
 import pwd
 from contextlib import suppress
 from dataclasses import dataclass
@@ -154,9 +155,11 @@ def renew(config: Path, now: datetime) -> str:
     address = parse_address(file.enrolment.address)
     answer = post(address, RENEW_PATH, message, authority, Renewal)
     text, before = key + answer.certificate, path.stat()
+    # The unit is the owner. It may not give the file to the group that systemd gave it to.
+    owner, group = (before.st_uid, before.st_gid) if os.geteuid() == 0 else (-1, -1)
     try:
         # One file, replaced in one step: key and certificate always fit.
-        write_whole(path, text, SECRET_MODE, owner=before.st_uid, group=before.st_gid)
+        write_whole(path, text, SECRET_MODE, owner=owner, group=group)
     except OSError as error:
         raise _denied(error) from error
     return f"renewed: the certificate ends on {valid_until(answer.certificate):%Y-%m-%d}"
