@@ -14,6 +14,7 @@ import click
 
 from agent.central.books import enrolments, town
 from agent.central.books.checks import require_whole
+from agent.central.books.file import Books
 from agent.central.command import (
     authority_folder,
     card_key,
@@ -105,7 +106,7 @@ def broker_config(db_path: Path, folder: Path, user: str, installed_as: Path | N
         installed_as=installed_as or folder.resolve(),
     )
     with open_books(db_path) as books:
-        name, revoked = town.find(books).name, enrolments.revoked(books, at=now())
+        name, revoked = town.find(books).name, _keep_revocations(db_path, books)
     for path in write_broker_files(place, authority, name, revoked, _present()):
         click.echo(path)
     click.echo("Now: systemctl restart mosquitto")
@@ -156,6 +157,7 @@ def enrol_revoke(db_path: Path, terminal: str) -> None:
         from agent.central.enrolment.enrolling import revoke
     with open_books(db_path) as books:
         count = revoke(books, terminal, at=now())
+        _keep_revocations(db_path, books)
     click.echo(
         f"{count} certificates of {terminal} are taken back."
         " The broker learns it from: canteen-central broker-config"
@@ -198,6 +200,22 @@ def _give_to_owner_of(db_path: Path, folder: Path) -> None:
         os.chown(path, owner.st_uid, owner.st_gid)
 
 
+def _keep_revocations(db_path: Path, books: Books) -> str:
+    """Add what the books know to the list beside the authority, and return that."""
+    from agent.central.enrolment.authority import load_authority, store_revocations
+
+    folder = authority_folder(db_path)
+    if not (folder / "ca.key").exists():
+        return ""  # a town whose certificates are another authority's
+    serials = enrolments.revoked(books, at=now())
+    try:
+        text = store_revocations(folder, load_authority(folder), serials, _present())
+        _give_to_owner_of(db_path, folder)
+    except OSError as error:
+        raise CentralError(f"{folder}: cannot be written: {error.strerror}") from error
+    return text
+
+
 def _office(db_path: Path) -> "Office":
     from agent.central.enrolment.addresses import load_addresses
     from agent.central.enrolment.authority import load_authority
@@ -206,6 +224,7 @@ def _office(db_path: Path) -> "Office":
     folder = authority_folder(db_path)
     authority, addresses = load_authority(folder), load_addresses(folder)
     return Office(
+        folder=folder,
         authority=authority,
         card_key=card_key(db_path).hex(),
         broker=addresses.broker,

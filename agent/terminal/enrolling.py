@@ -160,6 +160,9 @@ def renew(config: Path, now: datetime) -> str:
     try:
         # One file, replaced in one step: key and certificate always fit.
         write_whole(path, text, SECRET_MODE, owner=owner, group=group)
+        if answer.authority != authority:
+            trusted = config.parent / file.broker.ca_file
+            write_whole(trusted, answer.authority, PUBLIC_MODE, owner=owner, group=group)
     except OSError as error:
         raise _denied(error) from error
     return f"renewed: the certificate ends on {valid_until(answer.certificate):%Y-%m-%d}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.central.enrolment.authority import load_authority
+from agent.central.enrolment.authority import load_authority, store_revocations
 from tests.parts.process import CENTRAL, clock_of
 from tests.parts.town import TOWN, run_central
 
@@ -85,14 +85,16 @@ def test_an_authority_is_not_made_while_the_clock_is_unset(db: Path) -> None:
 
 def test_what_was_revoked_stays_revoked_after_a_restore(db: Path, tmp_path: Path) -> None:
     run_central("--db", db, "ca", "init", *ADDRESSES)
-    authority = load_authority(db.with_name("central.db.ca"))
+    folder = db.with_name("central.db.ca")
+    authority = load_authority(folder)
+    store_revocations(folder, authority, ["abc"], datetime.now(UTC))
+    run_central("--db", db, "terminals", "add", "t-1", "primaria")
+    run_central("--db", db, "enrol", "revoke", "t-1")
     settings = tmp_path / "mosquitto" / "conf.d"
     user = pwd.getpwuid(os.geteuid()).pw_name
     run_central("--db", db, "broker-config", settings, "--user", user)
-    revoked = settings.parent / "canteen" / "revoked.pem"
-    revoked.write_text(authority.revocations(["abc"], datetime.now(UTC)))
-    run_central("--db", db, "broker-config", settings, "--user", user)
-    assert authority.revoked_serials(revoked.read_text()) == ["abc"]
+    for path in (folder / "revoked.pem", settings.parent / "canteen" / "revoked.pem"):
+        assert authority.revoked_serials(path.read_text()) == ["abc"]
 
 
 def test_files_for_another_machine_name_its_folders(db: Path, tmp_path: Path) -> None:

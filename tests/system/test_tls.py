@@ -102,7 +102,9 @@ def broker(pki: Path, tmp_path: Path) -> Iterator[Mosquitto]:
         user=None,
         installed_as=tmp_path / "conf.d",
     )
-    *_, settings = write_broker_files(place, load_authority(pki), TOWN, [], datetime.now(UTC))
+    authority, now = load_authority(pki), datetime.now(UTC)
+    none = authority.revocations([], now)
+    *_, settings = write_broker_files(place, authority, TOWN, none, now)
     (place.folder / "acl").write_text(access_list([TOWN, OTHER_TOWN]), encoding="utf-8")
     extra = settings.read_text(encoding="utf-8").replace("listener 1\n", "")
     with Mosquitto(tmp_path / "broker", extra=extra) as mosquitto:

@@ -45,6 +45,14 @@ class Issued(NamedTuple):
     until: datetime
 
 
+class Own(NamedTuple):
+    """A certificate of this authority: its number in hex digits, its name, and when it ends."""
+
+    serial: str
+    name: str
+    until: datetime
+
+
 class _Leaf(NamedTuple):
     """What a certificate is for: a client's name, or a server's with its host."""
 
@@ -157,14 +165,16 @@ class Authority:
             return []
         return [f"{revoked.serial_number:x}" for revoked in listed]
 
-    def serial_of(self, pem: str) -> str:
-        """Return the number of a certificate that this authority signed. Raise `CentralError`."""
+    def read(self, pem: str) -> Own:
+        """Return what a certificate of this authority says. Raise `CentralError` for another's."""
         certificate = _certificate(pem)
         try:
             certificate.verify_directly_issued_by(self.certificate)
         except (ValueError, TypeError, InvalidSignature):
             raise CentralError("the certificate is another authority's") from None
-        return f"{certificate.serial_number:x}"
+        (name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        serial = f"{certificate.serial_number:x}"
+        return Own(serial, str(name.value), certificate.not_valid_after_utc)
 
     def _signed_leaf(self, leaf: _Leaf, now: datetime) -> x509.Certificate:
         if leaf.until <= now:
@@ -204,6 +214,24 @@ def load_authority(folder: Path) -> Authority:
     ):
         raise ConfigError(f"{folder}: ca.key is not the key of ca.crt; restore both")
     return Authority(certificate, key)
+
+
+def store_revocations(folder: Path, authority: Authority, serials: list[str], now: datetime) -> str:
+    """Add certificates to the list beside the authority, and return it as PEM text.
+
+    The list outlives the books: a database that is restored does not know what came after its
+    backup. Raise `OSError`.
+    """
+    before = stored_revocations(folder, authority)
+    text = authority.revocations(sorted({*serials, *before}), now)
+    write_whole(folder / "revoked.pem", text, PUBLIC_MODE)
+    return text
+
+
+def stored_revocations(folder: Path, authority: Authority) -> list[str]:
+    """Return the numbers in the list beside the authority. Raise `OSError`."""
+    path = folder / "revoked.pem"
+    return authority.revoked_serials(path.read_text(encoding="ascii")) if path.exists() else []
 
 
 def require_no_authority(folder: Path) -> None:

@@ -70,9 +70,11 @@ class BrokerPlace:
 
 
 def write_broker_files(
-    place: BrokerPlace, authority: Authority, town: str, revoked: list[str], now: datetime
+    place: BrokerPlace, authority: Authority, town: str, revoked: str, now: datetime
 ) -> list[Path]:
     """Write all files and return their paths. An existing certificate of the broker is replaced.
+
+    `revoked` is the authority's list as PEM text.
 
     Raise `CentralError` for a folder or user that does not exist.
     """
@@ -82,12 +84,13 @@ def write_broker_files(
         secret = {
             "broker.pem": authority.make_server(place.host, now),
             "acl": access_list([town]),
-            "revoked.pem": authority.revocations(_all_revoked(place, authority, revoked), now),
+            "revoked.pem": revoked,
         }
         files = [place.folder / "ca.crt", *(place.folder / name for name in secret)]
         place.settings.mkdir(parents=True, exist_ok=True)
         place.folder.mkdir(exist_ok=True)
-        place.folder.chmod(0o755)  # whatever root's umask is: mosquitto passes through
+        for folder in (place.folder, place.settings):
+            folder.chmod(0o755)  # whatever root's umask is: mosquitto passes through
         write_whole(files[0], authority.pem, PUBLIC_MODE)
         for name, text in secret.items():
             write_whole(place.folder / name, text, SECRET_MODE, owner=owner)
@@ -120,13 +123,6 @@ def access_list(towns: list[str]) -> str:
             f"user {topics.central_identity}\n{reads}topic write {changes}\n"
         )
     return text
-
-
-def _all_revoked(place: BrokerPlace, authority: Authority, revoked: list[str]) -> list[str]:
-    """Add what the present list has: a restored database lacks what came after its backup."""
-    present = place.folder / "revoked.pem"
-    before = authority.revoked_serials(present.read_text()) if present.exists() else []
-    return sorted({*revoked, *before})
 
 
 def _owner(user: str | None) -> int:

@@ -7,12 +7,18 @@ Every refusal is an incident, since a code that somebody else used first was see
 import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from agent.central.books import enrolments, incidents, terminals, town
 from agent.central.books.enrolments import Certificate, CodeRow
 from agent.central.books.file import Books
 from agent.central.books.incidents import Incident
-from agent.central.enrolment.authority import Authority, is_signed, key_fingerprint
+from agent.central.enrolment.authority import (
+    Authority,
+    is_signed,
+    key_fingerprint,
+    stored_revocations,
+)
 from agent.domain.clock import Instant, format_instant, parse_instant
 from agent.errors import CentralError
 from agent.sync.enrolment import (
@@ -34,12 +40,23 @@ REFUSED = "enrolment_refused"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Office:
-    """Where enrolment happens: the town's authority and card key, its broker and this server."""
+    """Where enrolment happens: the town's authority and card key, its broker and this server.
 
+    `folder` is the authority's.
+    """
+
+    folder: Path
     authority: Authority
     card_key: str
     broker: str
     address: Address
+
+    def revoked(self) -> list[str]:
+        """Return the certificates that were taken back, in the present books or before them."""
+        try:
+            return stored_revocations(self.folder, self.authority)
+        except OSError as error:
+            raise CentralError(f"{self.folder}: cannot be read: {error.strerror}") from error
 
 
 def new_code(books: Books, office: Office, terminal: str, secret: bytes, *, at: Instant) -> Code:
@@ -97,18 +114,22 @@ def renew(books: Books, office: Office, request: RenewRequest, *, at: Instant) -
     """Return a terminal's next certificate. Its present one stays good until it ends."""
     with books.transaction():
         try:
-            serial = office.authority.serial_of(request.certificate)
+            own = office.authority.read(request.certificate)
             key_fingerprint(request.request)
         except CentralError as error:
             return _refuse(books, None, str(error), at)
-        present = enrolments.find_certificate(books, serial)
+        present = enrolments.find_certificate(books, own.serial)
         if present is None:
-            return _refuse(books, None, "the certificate is not in the books", at)
+            # Of a terminal that was enrolled after the backup which is now in use.
+            terminal = own.name.removeprefix(Topics(town.find(books).name).identity(""))
+            until = format_instant(own.until)
+            present = Certificate(own.serial, terminal, request.certificate, at, until)
         signature = bytes.fromhex(request.signature)
         if not is_signed(signature, request.request.encode("ascii"), present.pem):
             return _refuse(books, present.terminal, "not signed with the certificate's key", at)
         known = terminals.find(books, present.terminal)
-        if present.revoked_at is not None or known is None or known.site is None:
+        is_revoked = present.revoked_at is not None or own.serial in office.revoked()
+        if is_revoked or known is None or known.site is None:
             return _refuse(books, present.terminal, "the certificate was taken back", at)
         month_ago = format_instant(parse_instant(at) - timedelta(days=RENEWALS_DAYS))
         if enrolments.count_certificates(books, present.terminal, since=month_ago) >= RENEWALS_MAX:

@@ -18,6 +18,7 @@ def office(tmp_path: Path, books: Books) -> Office:
     """The office of a town with the terminal t-1."""
     add_terminal(books, "t-1", "primaria")
     return Office(
+        folder=tmp_path,
         authority=make_authority(tmp_path, made_at=parse_instant(AT)),
         card_key="00" * 32,
         broker="mqtts://broker.example.org:8883",

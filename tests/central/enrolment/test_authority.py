@@ -105,11 +105,11 @@ def test_a_certificate_of_another_authority_is_not_known(authority: Authority) -
     other = new_authority("Canteens of Borgofiorito", NOW)
     request = certificate_request(new_key())
     own = authority.issue_terminal(request, IDENTITY, NOW)
-    assert authority.serial_of(own.pem) == own.serial
+    assert authority.read(own.pem) == (own.serial, IDENTITY, own.until)
     with pytest.raises(CentralError, match="another authority"):
-        authority.serial_of(other.issue_terminal(request, IDENTITY, NOW).pem)
+        authority.read(other.issue_terminal(request, IDENTITY, NOW).pem)
     with pytest.raises(CentralError, match="no certificate"):
-        authority.serial_of("x")
+        authority.read("x")
 
 
 def test_a_request_for_a_weaker_key_is_refused(authority: Authority) -> None:

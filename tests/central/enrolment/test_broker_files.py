@@ -33,7 +33,10 @@ def written(folder: Path, authority: Authority, *, user: str | None = None) -> d
         user=user,
         installed_as=settings.resolve(),
     )
-    return {path.name: path for path in write_broker_files(place, authority, TOWN, [], NOW)}
+    return {
+        path.name: path
+        for path in write_broker_files(place, authority, TOWN, authority.revocations([], NOW), NOW)
+    }
 
 
 def test_mosquitto_starts_with_the_files_from_any_folder(

@@ -6,6 +6,7 @@ import pytest
 
 from agent.central.books import enrolments
 from agent.central.books.file import Books
+from agent.central.enrolment.authority import store_revocations
 from agent.central.enrolment.enrolling import (
     CODE_HOURS,
     REFUSED,
@@ -77,7 +78,7 @@ def test_a_code_gives_a_box_all_that_it_needs(books: Books, office: Office) -> N
     assert (answer.broker, answer.address) == (office.broker, "central.example.org:8884")
     assert (answer.card_key, answer.authority) == (office.card_key, office.authority.pem)
     (row,) = enrolments.standing(books)
-    assert row.serial == office.authority.serial_of(answer.certificate)
+    assert row.serial == office.authority.read(answer.certificate).serial
     assert (row.revoked_at, row.code_until) == (None, None)
 
 
@@ -164,7 +165,7 @@ def test_a_new_box_takes_the_certificate_of_the_old_one_back(books: Books, offic
     code(books, office, bytes(16))
     new = enrol(books, office, asked(new_key(), bytes(16)), at=AT)
     assert isinstance(new, Enrolment)
-    serials = [office.authority.serial_of(answer.certificate) for answer in (old, new)]
+    serials = [office.authority.read(answer.certificate).serial for answer in (old, new)]
     assert enrolments.revoked(books, at=AT) == [serials[0]]
 
 
@@ -196,7 +197,7 @@ def test_a_terminal_renews_and_its_earlier_certificate_stays_good(
     for _ in range(2):
         answer = renew(books, office, renewal(key, certificate), at=later(days=300))
         assert isinstance(answer, Renewal)
-        assert office.authority.serial_of(answer.certificate) not in certificate
+        assert office.authority.read(answer.certificate).serial not in certificate
     assert enrolments.revoked(books, at=AT) == []
     assert books.rows("SELECT count(*) FROM certificate") == [(3,)]
 
@@ -210,13 +211,29 @@ def test_who_lacks_the_key_of_a_certificate_cannot_renew_it(books: Books, office
     assert "not signed" in refusal(books, renew(books, office, stolen, at=AT))
 
 
-def test_a_certificate_that_is_not_the_towns_is_not_renewed(books: Books, office: Office) -> None:
-    key = new_key()
-    foreign = office.authority.issue_terminal(
-        certificate_request(key), f"{TOWN}/t/t-1", parse_instant(AT)
-    )
-    answer = renew(books, office, renewal(key, foreign.pem), at=AT)
-    assert "not in the books" in refusal(books, answer)
+def test_a_terminal_that_the_restored_books_do_not_know_renews(
+    books: Books, office: Office
+) -> None:
+    """It was enrolled after the backup."""
+    key, at = new_key(), parse_instant(AT)
+    made = office.authority.issue_terminal(certificate_request(key), f"{TOWN}/t/t-1", at)
+    assert isinstance(renew(books, office, renewal(key, made.pem), at=AT), Renewal)
+
+
+def test_what_was_revoked_after_the_backup_does_not_renew(books: Books, office: Office) -> None:
+    key, at = new_key(), parse_instant(AT)
+    made = office.authority.issue_terminal(certificate_request(key), f"{TOWN}/t/t-1", at)
+    store_revocations(office.folder, office.authority, [made.serial], at)
+    assert "taken back" in refusal(books, renew(books, office, renewal(key, made.pem), at=AT))
+
+
+@pytest.mark.parametrize("name", [f"{TOWN}/central", f"{TOWN}/t/t-9", "other/t/t-1"])
+def test_a_certificate_that_is_no_terminals_is_not_renewed(
+    books: Books, office: Office, name: str
+) -> None:
+    key, at = new_key(), parse_instant(AT)
+    made = office.authority.issue_terminal(certificate_request(key), name, at)
+    assert "taken back" in refusal(books, renew(books, office, renewal(key, made.pem), at=AT))
     assert "no certificate" in refusal(books, renew(books, office, renewal(key, "x"), at=AT))
 
 
