@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from agent.central.books import town
+from agent.central.books.file import Books
 from agent.central.command import now, open_books
 from agent.central.payments.folder import (
     SETTLED_S,
@@ -20,6 +21,7 @@ from agent.central.payments.folder import (
 )
 from agent.central.payments.receipt import Whose
 from agent.central.payments.settings import load_settings
+from agent.errors import CentralError
 
 LOOK_S = 2
 """Seconds between two looks into the folder."""
@@ -45,13 +47,12 @@ def watch_folder(db_path: Path, folder: Path, once: bool, settled_s: int) -> int
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    refused = 0
+    refused, shown = 0, set[str]()
     with open_books(db_path) as books, sole_watcher(folder):
         whose = Whose(creditor, ZoneInfo(town.find(books).zone))
         while not stopped.is_set():
             for path in complete_files(folder, int(time.time()), settled_s):
-                taken = take(books, path, whose, now())
-                refused += taken is not None and _show(taken)
+                refused += _take(books, path, whose, shown)
                 if stopped.is_set():
                     break
             if once:
@@ -59,6 +60,21 @@ def watch_folder(db_path: Path, folder: Path, once: bool, settled_s: int) -> int
             if once or stopped.wait(LOOK_S):
                 break
     return 1 if once and refused else 0
+
+
+def _take(books: Books, path: Path, whose: Whose, shown: set[str]) -> bool:
+    """Take a file, and return whether it was refused or stays. It stops no file after it.
+
+    `shown` has the errors of earlier looks: each is shown once.
+    """
+    try:
+        taken = take(books, path, whose, now())
+    except CentralError as error:
+        if str(error) not in shown:
+            shown.add(str(error))
+            click.echo(f"{path.name}: stays: {error}", err=True)
+        return True
+    return taken is not None and _show(taken)
 
 
 def _show_left(folder: Path, settled_s: int) -> None:

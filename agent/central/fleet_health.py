@@ -71,7 +71,8 @@ class FleetHealth:
             # a retained last will may be of any time before
             if self._is_settled(at) or state is None or state.online:
                 self._contacts[terminal] = at
-            self._judge(contact, at)
+            if self._is_settled(at):  # before, a last will may be in front of what follows it
+                self._judge(contact, at)
 
     def look(self, at: Instant) -> None:
         """Judge all terminals when that is due. Raise `CentralError`."""

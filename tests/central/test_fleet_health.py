@@ -113,9 +113,9 @@ def test_a_fault_that_a_terminal_names_has_a_line_and_its_end_a_line(watched: Wa
     watched.state(online=True, faults=[UNPLUGGED])
     watched.state(online=True, faults=[UNPLUGGED])
     assert watched.lines() == ["reader counter: down: unplugged."]
-    watched.clock.pass_ms(120_000)
+    watched.pass_ms(120_000)
     watched.state(online=True)
-    assert watched.lines() == ["reader counter is well again after 2 min."]
+    assert watched.lines()[-1] == "reader counter is well again after 2 min."
 
 
 def test_both_lines_have_terminal_and_fault_as_fields_of_systemds_journal(
@@ -209,6 +209,22 @@ def test_after_a_restart_the_silence_counts_from_the_last_hello(
     assert [line.partition(":")[0] for line in watched.lines()] == ["silent"]
     watched.state(online=True)
     assert watched.lines() == ["online again after 1 h 0 min."]
+
+
+def test_a_last_will_in_front_of_a_state_is_no_silence_when_the_central_starts(
+    foreign: ForeignTerminal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The broker hands both over: the terminal was away, and is back."""
+    watched = Watched(foreign, caplog)
+    watched.clock.pass_ms(3_600_000)
+    foreign.central.restart()
+    watched.turn(LinkUp())
+    watched.lines()
+    watched.state(**OFFLINE)
+    watched.state(online=True)
+    watched.pass_ms(SETTLE_MS)
+    assert watched.lines() == []
+    assert foreign.central.books.rows("SELECT 1 FROM incident") == []
 
 
 def test_a_retired_terminal_is_not_missed(watched: Watched) -> None:

@@ -98,11 +98,14 @@ def meals_of_days(books: Books, first: Day, last: Day) -> list[MealCount]:
 
 
 def below(books: Books, cents: int) -> list[FamilyBalance]:
-    """Return the active accounts below an amount, and all others of their families, by account."""
+    """Return the accounts below an amount, and all others of their families, by account.
+
+    Of closed accounts only those that owe.
+    """
     rows = books.rows(
-        "SELECT id, family, site, class, label, balance FROM account WHERE status = 'active'"
-        " AND (balance < ?1 OR family IN (SELECT family FROM account"
-        " WHERE status = 'active' AND balance < ?1)) ORDER BY id",
+        "WITH counted AS (SELECT * FROM account WHERE status = 'active' OR balance < 0)"
+        " SELECT id, family, site, class, label, balance FROM counted WHERE balance < ?1"
+        " OR family IN (SELECT family FROM counted WHERE balance < ?1) ORDER BY id",
         (cents,),
     )
     return [FamilyBalance(*row) for row in rows]

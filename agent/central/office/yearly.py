@@ -1,5 +1,6 @@
 """What was paid for each account in a year, for the tax return: payments less refunds."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -53,13 +54,13 @@ def yearly(books: Books, year: int, zone: ZoneInfo) -> list[AccountYear]:
     """Return the accounts for which something was paid or refunded in a year, by account.
 
     A payment counts in the year in which it was paid, in the town's zone, not in that of its
-    booking. Vouchers and transfers do not count.
+    booking. Vouchers and transfers do not count, and a refund counts up to what was paid.
     """
     with books.reading():
         known = {account.id: account for account in accounts.all_of_town(books)}
         paid = statements.paid(books)
     lines: dict[str, list[YearlyLine]] = {}
-    for line in paid:
+    for line in _of_payments(paid):
         when = line.paid_at or line.at
         day = when if len(when) == len("2026-11-23") else day_of(when, zone)
         if day.startswith(f"{year:04d}-"):
@@ -67,6 +68,20 @@ def yearly(books: Books, year: int, zone: ZoneInfo) -> list[AccountYear]:
     return [
         AccountYear(known[id], sorted(lines[id], key=lambda line: line.day)) for id in sorted(lines)
     ]
+
+
+def _of_payments(lines: list[PaidLine]) -> Iterator[PaidLine]:
+    """Yield payments, and of refunds what payments of that account cover.
+
+    The rest is of a voucher, a transfer or an older card: it was not paid, so it is not paid back.
+    """
+    covered: dict[str, int] = {}
+    for line in lines:
+        left = covered.get(line.account, 0)
+        cents = max(line.cents, -left)
+        covered[line.account] = left + cents
+        if cents:
+            yield line._replace(cents=cents)
 
 
 def families_of(years: list[AccountYear], year: int) -> list[FamilyYear]:

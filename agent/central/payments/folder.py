@@ -52,6 +52,10 @@ class _Signature(NamedTuple):
     changed_ns: int
 
 
+STEM_BYTES_MAX, SUFFIX_BYTES_MAX = 180, 20
+"""Of the name of a file that is moved."""
+
+
 @contextmanager
 def sole_watcher(folder: Path) -> Iterator[None]:
     """Make the folders, and hold the lock on them. Raise `CentralError`."""
@@ -163,5 +167,8 @@ def _shown(name: str) -> str:
 
 def _names(path: Path) -> Iterator[str]:
     """Yield the name of a file, then others, for one of the same name that came before."""
-    yield path.name
-    yield from (f"{path.stem}.{n}{path.suffix}" for n in count(2))
+    # Cut: the reason of a refusal has this name and more, and a file system allows 255 bytes.
+    stem = os.fsdecode(os.fsencode(path.stem)[:STEM_BYTES_MAX])
+    suffix = os.fsdecode(os.fsencode(path.suffix)[:SUFFIX_BYTES_MAX])
+    yield f"{stem}{suffix}"
+    yield from (f"{stem}.{n}{suffix}" for n in count(2))

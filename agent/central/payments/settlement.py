@@ -74,7 +74,7 @@ def _net(rows: list[FlowRow]) -> int:
 
 def _require_totals(element: Element, rows: list[FlowRow], sums: set[int], cents: int) -> None:
     count = text(element, "numeroTotalePagamenti")
-    if not count.isascii() or not count.isdigit() or int(count) != len(rows):
+    if re.fullmatch(r"[0-9]{1,9}", count, re.ASCII) is None or int(count) != len(rows):
         raise CentralError(f"the flow has {len(rows)} payments, numeroTotalePagamenti differs")
     if cents not in sums:
         raise CentralError("the flow's payments do not sum to importoTotalePagamenti")

@@ -8,6 +8,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from datetime import date
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
@@ -20,6 +21,8 @@ CASH_BOOK_BYTES_MAX = 64 * 1024 * 1024
 """A day of a city's treasury has 10 MB."""
 COLUMNS = ("year", "number", "day", "euro", "reason")
 
+_YEAR = re.compile(r"[0-9]{4}", re.ASCII)
+_PAGE = re.compile(r"[0-9]{1,6}", re.ASCII)
 _DAY = re.compile(r"(?P<year>[0-9]{4})-[0-9]{2}-[0-9]{2}", re.ASCII)
 _UNDONE = "STORNATO"
 
@@ -55,7 +58,7 @@ def _is_arrival(element: Element) -> bool:
 
 def _sum(element: Element) -> TreasurySum:
     day = _DAY.match(text(element, "data_movimento"))
-    if day is None:
+    if day is None or not _is_day(day[0]):
         raise CentralError("data_movimento is not a day like 2026-11-23")
     amount = text(element, "importo")
     if re.fullmatch(r"[0-9]{1,7}\.[0-9]{2}", amount, re.ASCII) is None:
@@ -80,7 +83,7 @@ def _read_csv(data: bytes) -> Iterator[TreasurySum]:
     for number, row in enumerate(rows[1:], start=2):
         if not row:
             continue
-        if len(row) != len(COLUMNS) or not row[0].isdigit() or not _DAY.fullmatch(row[2]):
+        if len(row) != len(COLUMNS) or not _YEAR.fullmatch(row[0]) or not _is_day(row[2]):
             raise CentralError(f"row {number} does not have the columns {','.join(COLUMNS)}")
         try:
             cents = parse_euro(row[3])
@@ -95,4 +98,14 @@ def _without_blanks(reason: str) -> str:
 
 
 def _number(value: str | None) -> int:
-    return int(value) if value is not None and value.isascii() and value.isdigit() else 1
+    return int(value) if value is not None and _PAGE.fullmatch(value) else 1
+
+
+def _is_day(text: str) -> bool:
+    if not _DAY.fullmatch(text):
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

@@ -38,8 +38,12 @@ def test_accounts_without_a_family_are_never_in_one_letter(wire: Wire, tmp_path:
     assert sorted(summary(letter)[3] for letter in alone) == [["a-1"], ["a-13"], ["a-14"], ["a-2"]]
 
 
-def test_a_closed_account_is_in_no_letter(wire: Wire, tmp_path: Path) -> None:
+def test_a_closed_account_is_in_a_letter_only_if_it_owes(wire: Wire, tmp_path: Path) -> None:
     load_roster(wire, tmp_path / "r.csv", ROSTER)
     wire.central.credit("a-10", -500, "1")
-    load_roster(wire, tmp_path / "s.csv", "account,status\na-10,closed\n")
-    assert letters(wire.central.books, 0) == []
+    wire.central.credit("a-11", 300, "2")
+    closed = "account,status\na-10,closed\na-11,closed\n"
+    load_roster(wire, tmp_path / "s.csv", closed)
+    assert [summary(letter) for letter in letters(wire.central.books, 0)] == [
+        ("f-1", 500, -500, ["a-10"])
+    ]

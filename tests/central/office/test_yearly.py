@@ -44,6 +44,19 @@ def test_vouchers_and_transfers_are_not_paid(wire: Wire) -> None:
     assert rows(books, 2027) == []
 
 
+def test_a_refund_counts_up_to_what_was_paid(wire: Wire) -> None:
+    """At close-out a voucher and an older card's credit are paid back, too: nobody paid them."""
+    books = wire.central.books
+    with books.transaction():
+        for n, (kind, cents) in enumerate((("voucher", 4_000), ("adjustment", 3_000))):
+            payment = Payment("a-1", cents, PaymentKey("x", str(n)))
+            post_credit(books, Credit(payment, kind, ""), at=NEW_YEAR)
+    credit(books, Payment("a-1", 1_000, PaymentKey("desk", "1")), at=NEW_YEAR)
+    credit(books, Payment("a-1", -8_000, PaymentKey("desk", "2")), at=NEW_YEAR)
+    credit(books, Payment("a-2", -700, PaymentKey("desk", "3")), at=NEW_YEAR)
+    assert rows(books, 2027) == [("a-1", None, 1_000, 1_000, 0)]
+
+
 def test_a_family_has_a_statement_and_an_account_without_a_family_has_its_own(
     wire: Wire, tmp_path: Path
 ) -> None:

@@ -14,6 +14,8 @@ from agent.central.payments.folder import (
     DONE,
     REFUSED,
     SETTLED_S,
+    STEM_BYTES_MAX,
+    SUFFIX_BYTES_MAX,
     UNFINISHED,
     Taken,
     complete_files,
@@ -87,6 +89,23 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_reason(
     reason = (folder / REFUSED / "r.xml.reason.txt").read_text()
     assert "r.xml: refused: " in reason and "not well-formed" in reason
     assert central.value("SELECT reason FROM set_aside") is not None
+
+
+def test_a_file_with_the_longest_name_is_refused_and_those_after_it_are_taken(
+    central: Central, notice: Reference, folder: Path
+) -> None:
+    """The name of its reason is longer still."""
+    (folder / f"{'a' * 251}.xml").write_bytes(b"<RT>")
+    (folder / "z.xml").write_bytes(soap_receipt(Receipt(notice.id)))
+    assert [taken is not None and taken.is_refused for taken in look(central, folder)] == [
+        True,
+        False,
+    ]
+    cut = f"{'a' * STEM_BYTES_MAX}.xml"
+    assert names(folder / REFUSED) == [cut, f"{cut}.reason.txt"]
+    (folder / f"b.{'x' * 250}").write_bytes(b"<RT>")
+    look(central, folder)
+    assert f"b.{'x' * (SUFFIX_BYTES_MAX - 1)}" in names(folder / REFUSED)
 
 
 def test_of_an_archive_every_file_is_taken_and_the_bad_ones_are_named(
