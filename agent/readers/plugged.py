@@ -231,6 +231,10 @@ def _obstacles(usb: _UsbDevice, profile: Profile, root: Path) -> Iterator[Obstac
     for driver in sorted(map(str, drivers)) if profile.transport == "pcsc" else ():
         fix = f"{KERNEL_FIX}; sudo modprobe -r {driver}"
         yield Obstacle(f"the kernel module {driver} has taken the reader", fix)
+    if _text(usb.folder / "power" / "control") == "auto":
+        # A reader that sleeps misses a card, or wakes too late for it.
+        fix = f"echo on | sudo tee {usb.folder}/power/control; look for a program that saves power"
+        yield Obstacle("the machine may switch it off to save power (autosuspend)", fix)
     for quirk in profile.quirk:
         yield from _quirk_obstacles(usb, quirk, root)
 

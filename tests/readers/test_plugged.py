@@ -100,6 +100,20 @@ def test_a_reader_that_the_kernel_has_taken_and_that_libccid_refuses_has_two_obs
     assert firmware.problem == "libccid refuses firmware 02.01; it needs 2.06 or newer"
 
 
+def test_a_reader_that_the_machine_may_switch_off_has_an_obstacle(machine: Machine) -> None:
+    device = machine.usb("1-1", "072f:2200", "ACR122U", "0214")
+    machine.interface(device, "0b", None)
+    control = device / "power" / "control"
+    control.parent.mkdir()
+    control.write_text("on\n")
+    assert machine.devices()[0].obstacles == []
+    control.write_text("auto\n")
+    (obstacle,) = machine.devices()[0].obstacles
+    assert (
+        "autosuspend" in obstacle.problem and f"echo on | sudo tee {machine.root}" in obstacle.fix
+    )
+
+
 @pytest.mark.parametrize("release", ["0206", "0214", "unknown"])
 def test_newer_firmware_is_no_obstacle(machine: Machine, release: str) -> None:
     machine.interface(machine.usb("1-1", "072f:2200", "ACR122U", release), "0b", "usbfs")

@@ -6,6 +6,7 @@ from enum import StrEnum
 CHECKS = {
     "agent.answer": "whether the running agent answers on its control socket",
     "agent.booked": "whether the central books what the agent sends",
+    "agent.central": "when the central answered last, and where the records stand",
     "agent.clock": "what contradicts the agent's clock",
     "agent.link": "what the agent says of its link to the broker",
     "agent.reader": "what the agent says of each reader",
@@ -28,6 +29,7 @@ CHECKS = {
     "reader.plugged": "whether the configured serial and keyboard readers are plugged in",
     "reader.polkit": "whether polkit lets the agent's user speak to pcscd",
     "reader.port": "which other program has a reader's port",
+    "screen.answer": "whether the staff's page answers, where its unit is to run",
     "service.enabled": "whether the agent starts with the machine",
     "service.state": "whether systemd runs the agent, and why not",
     "storage.database": "pages, checksums, chain and balances of the ledger",

@@ -14,6 +14,7 @@ from agent.terminal.doctor.devices import look_at_devices, look_at_ports
 from agent.terminal.doctor.finding import Finding, hidden
 from agent.terminal.doctor.machine import look_at_machine
 from agent.terminal.doctor.network import look_at_broker
+from agent.terminal.doctor.page import look_at_page
 from agent.terminal.doctor.polkit import look_at_polkit
 from agent.terminal.doctor.running import judge, status_of
 from agent.terminal.doctor.settings import SECRETS, look_at_credentials, look_at_file
@@ -41,6 +42,7 @@ def look(config_path: Path, devices: Sequence[Device]) -> Iterator[Finding]:
     yield from look_at_storage(places.database)
     status = status_of(places.open_socket)
     yield from look_at_ports(readers, agent_runs=not isinstance(status, Finding))
+    yield from look_at_page(file.screen.port)
     try:
         yield from look_at_broker(broker_of(config_path, _with_secrets(file.broker)))
     except AgentError as error:

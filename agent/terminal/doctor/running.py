@@ -9,6 +9,9 @@ from agent.errors import AgentError
 from agent.ops.control_client import ask
 from agent.terminal.doctor.finding import Finding, fault, hidden, ok, warning
 
+SILENT_S = 900
+"""A terminal with a link says hello every five minutes."""
+
 
 def status_of(socket: Path) -> dict[str, object] | Finding:
     """Return the agent's status, or the finding that it does not answer."""
@@ -48,7 +51,26 @@ def judge(status: Mapping[str, object], installed: str) -> Iterator[Finding]:
         yield fault("agent.booked", str(status["not_booked"]), mend)
     else:
         yield ok("agent.booked", f"{status['pending']} entries wait for the central")
+    yield _central(status)
     if status["clock_fault"] is not None:
         yield warning("agent.clock", str(status["clock_fault"]), "timedatectl status")
     else:
         yield ok("agent.clock", f"{status['clock']}, by {status['clock_source']}")
+
+
+def _central(status: Mapping[str, object]) -> Finding:
+    """Return when the central answered last, and at which position the terminal's records are."""
+    check, answered_s = "agent.central", status["last_contact_s"]
+    stand = f"generation {str(status['generation'])[:8]}, position {status['position']}"
+    if status["wiped"]:
+        mend = "if it is to work again, at the central: canteen-central terminals add TERMINAL SITE"
+        return fault(check, "the central has closed this terminal: nobody is served", mend)
+    if not isinstance(answered_s, int):
+        mend = "at the central: canteen-central terminals; systemctl status canteen-central"
+        return warning(check, "the central has never answered this terminal", mend)
+    ago = f"the central answered {answered_s // 60} min ago; {stand}"
+    if status["resyncing"]:
+        return warning(check, f"{ago}; all records are compared again", "wait some minutes")
+    if answered_s > SILENT_S:
+        return warning(check, ago, "at the central: systemctl status canteen-central")
+    return ok(check, ago)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.terminal.doctor.finding import Finding, Level
-from agent.terminal.doctor.running import judge, status_of
+from agent.terminal.doctor.running import SILENT_S, judge, status_of
 from tests.parts.wire import Wire
 
 
@@ -14,7 +14,7 @@ def found(status: dict[str, object]) -> dict[str, Finding]:
 
 
 def test_a_terminal_that_works_is_well(wire: Wire) -> None:
-    status = wire.box.ask("status") | {"readers": {"counter": "ready"}}
+    status = wire.box.ask("status") | {"readers": {"counter": "ready"}, "last_contact_s": 1}
     levels = {finding.id: finding.level for finding in judge(status, "test")}
     assert set(levels.values()) == {Level.OK}
 
@@ -27,6 +27,10 @@ def test_a_terminal_that_works_is_well(wire: Wire) -> None:
         ({"link": "up, but the broker denies entries"}, "agent.link", Level.FAULT),
         ({"link": "down since 12:00: no route"}, "agent.link", Level.WARNING),
         ({"not_booked": "nothing booked since 12:00"}, "agent.booked", Level.FAULT),
+        ({"last_contact_s": None}, "agent.central", Level.WARNING),
+        ({"last_contact_s": SILENT_S + 1}, "agent.central", Level.WARNING),
+        ({"last_contact_s": 1, "resyncing": True}, "agent.central", Level.WARNING),
+        ({"wiped": True}, "agent.central", Level.FAULT),
         ({"clock_fault": "the central's clock is 2 h ahead"}, "agent.clock", Level.WARNING),
     ],
 )
