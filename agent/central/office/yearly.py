@@ -54,13 +54,13 @@ def yearly(books: Books, year: int, zone: ZoneInfo) -> list[AccountYear]:
     """Return the accounts for which something was paid or refunded in a year, by account.
 
     A payment counts in the year in which it was paid, in the town's zone, not in that of its
-    booking. Vouchers and transfers do not count, and a refund counts up to what was paid.
+    booking. Vouchers and transfers do not count, and a refund counts up to what its family paid.
     """
     with books.reading():
         known = {account.id: account for account in accounts.all_of_town(books)}
         paid = statements.paid(books)
     lines: dict[str, list[YearlyLine]] = {}
-    for line in _of_payments(paid):
+    for line in _of_payments(paid, known):
         when = line.paid_at or line.at
         day = when if len(when) == len("2026-11-23") else day_of(when, zone)
         if day.startswith(f"{year:04d}-"):
@@ -70,16 +70,17 @@ def yearly(books: Books, year: int, zone: ZoneInfo) -> list[AccountYear]:
     ]
 
 
-def _of_payments(lines: list[PaidLine]) -> Iterator[PaidLine]:
-    """Yield payments, and of refunds what payments of that account cover.
+def _of_payments(lines: list[PaidLine], known: dict[str, Account]) -> Iterator[PaidLine]:
+    """Yield payments, and of refunds what payments of that family cover.
 
-    The rest is of a voucher, a transfer or an older card: it was not paid, so it is not paid back.
+    The rest is of a voucher or of an older card: nobody paid it, so it is not paid back.
     """
     covered: dict[str, int] = {}
-    for line in lines:
-        left = covered.get(line.account, 0)
+    for line in sorted(lines, key=lambda line: line.at):
+        payer = known[line.account].family or line.account
+        left = covered.get(payer, 0)
         cents = max(line.cents, -left)
-        covered[line.account] = left + cents
+        covered[payer] = left + cents
         if cents:
             yield line._replace(cents=cents)
 

@@ -57,6 +57,15 @@ def test_a_refund_counts_up_to_what_was_paid(wire: Wire) -> None:
     assert rows(books, 2027) == [("a-1", None, 1_000, 1_000, 0)]
 
 
+def test_a_refund_of_what_a_sibling_was_given_counts(wire: Wire, tmp_path: Path) -> None:
+    """The family paid it, for the other child."""
+    load_roster(wire, tmp_path / "r.csv", "account,family\na-1,f-1\na-2,f-1\n")
+    books = wire.central.books
+    credit(books, Payment("a-1", 1_000, PaymentKey("desk", "1")), at=NEW_YEAR)
+    credit(books, Payment("a-2", -600, PaymentKey("desk", "2")), at=NEW_YEAR)
+    assert rows(books, 2027) == [("a-1", "f-1", 1_000, 0, 1_000), ("a-2", "f-1", 0, 600, -600)]
+
+
 def test_a_family_has_a_statement_and_an_account_without_a_family_has_its_own(
     wire: Wire, tmp_path: Path
 ) -> None:
