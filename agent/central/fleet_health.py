@@ -71,8 +71,7 @@ class FleetHealth:
             # a retained last will may be of any time before
             if self._is_settled(at) or state is None or state.online:
                 self._contacts[terminal] = at
-            if self._is_settled(at):  # before, a last will may be in front of what follows it
-                self._judge(contact, at)
+            self._judge(contact, at)
 
     def look(self, at: Instant) -> None:
         """Judge all terminals when that is due. Raise `CentralError`."""
@@ -103,6 +102,8 @@ class FleetHealth:
         receivable = max(last, self._up_since or at)
         faults = terminal_faults(state_of(contact.state), receivable, at)
         troubles = self._troubles.setdefault(contact.terminal, {})
+        if not self._is_settled(at) and SILENT not in troubles:
+            faults.pop(SILENT, None)  # what follows this last will may be on its way
         name = f"Terminal {contact.terminal} at {contact.site}"
         for fault in [fault for fault in troubles if fault not in faults]:
             passed = duration(age_ms(troubles.pop(fault).since, at))

@@ -78,6 +78,7 @@ def test_two_pages_show_the_same_and_undo_once(tmp_path: Path) -> None:
         assert browser is not None
         other = browser.new_page()
         other.goto(page.url)
+        expect(other.locator("body")).to_have_attribute("data-state", "serving")
         town.tap(0)
         for each in (page, other):
             expect(each.locator("#word")).to_have_text("Servito")
