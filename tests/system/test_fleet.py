@@ -32,7 +32,8 @@ def lines(town: Canteen) -> list[str]:
 
 
 def wait_for_line(town: Canteen, start: str) -> None:
-    wait_for(lambda: lines(town)[-1:] and lines(town)[-1].startswith(start), start)
+    """Wait longer than SETTLE_MS: a central that has just started judges no silence."""
+    wait_for(lambda: lines(town)[-1:] and lines(town)[-1].startswith(start), start, 60)
 
 
 @pytest.mark.timeout(300)
