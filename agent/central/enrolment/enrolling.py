@@ -1,7 +1,7 @@
 """Whether a box gets a certificate: rules over the books and the authority.
 
 A code is good for a day and for one key: a box whose answer was lost asks again and gets the same.
-Every refusal is an incident, since a code that somebody else used first was seen by him.
+Every refusal is an incident: if another box used the code first, somebody else has seen it.
 """
 
 import hashlib
