@@ -6,34 +6,29 @@ aside. The account it names gets a new position in the same transaction, so that
 passes the entry (PROTOCOL.md, "What the central must do").
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Raw, Struct
 
-from agent.central.books import (
-    accounts,
-    boots,
-    chains,
-    entries,
-    incidents,
-    meals,
-    postings,
-    terminals,
-    tombstones,
-)
+from agent.central.books import chains, entries, incidents, terminals
 from agent.central.books.boots import Boot, BootTime
 from agent.central.books.entries import BookedEntry, Span
+from agent.central.books.facts import Wanted
 from agent.central.books.file import Books
 from agent.central.books.incidents import Incident
-from agent.central.books.meals import Serving
+from agent.central.books.meals import MEAL_KINDS, Serving
 from agent.central.books.postings import Posting
+from agent.central.books.tombstones import Gone
 from agent.central.corrections import book_storno
-from agent.central.dating import REDATE, Now, confirm_time, date, is_time_unknown
+from agent.central.dating import REDATE, confirm_time, date, is_time_unknown
 from agent.central.double_meals import settle
 from agent.central.orders import give_order
-from agent.central.verdict import SECOND_REASON, Batch, Verdict, judge
+from agent.central.page import Page
+from agent.central.paging import compute
+from agent.central.verdict import SECOND_REASON, Verdict, judge
 from agent.domain.canteen import Id
 from agent.domain.clock import ClockTrust, Instant
 from agent.domain.ledger import (
@@ -41,6 +36,7 @@ from agent.domain.ledger import (
     Entry,
     EntryKey,
     Hash,
+    Kind,
     Seq,
     entry_fault,
     genesis,
@@ -68,14 +64,36 @@ class _Named(Struct):
     hash: Hash
 
 
-class _Received(NamedTuple):
-    """An entry as it came. `previous` is the hash that it should chain from."""
+class Received(NamedTuple):
+    """A new entry as it came, and decoded.
+
+    `previous` is the hash that it chains from; `has_own_hash`: its hash covers that. `entry` is
+    None for what is no entry, and `fault` says why an entry cannot be booked. `account` is the
+    account that it names, also if it cannot be booked.
+    """
 
     raw: Raw
-    seq: int
-    hash: str
+    key: EntryKey
     previous: str
     is_forked: bool
+    has_own_hash: bool
+    entry: Entry | None
+    fault: str | None
+    account: str | None
+
+
+class Batch(NamedTuple):
+    """Entries of one epoch that are not booked yet, in their order.
+
+    `stornos` are booked already, and undo some of them. `site` is None for a retired terminal.
+    """
+
+    terminal: str
+    site: str | None
+    epoch: str
+    zone: ZoneInfo
+    received: list[Received]
+    stornos: list[BookedEntry]
 
 
 def book_batch(
@@ -92,32 +110,114 @@ def book_batch(
         raise SyncError("the entries of a batch are not numbered consecutively")
     if not _joins(books, sender, message, span.first, at=at):
         return False
-    batch = Batch(
-        terminal=sender.terminal,
-        site=sender.site,
-        epoch=message.epoch,
-        at=at,
-        zone=zone,
-        hashes_by_seq=entries.hashes(books, span),
-        undone_seqs=entries.undone_seqs(books, span),
-    )
-    previous, is_fresh = message.prev, False
-    for raw, entry in zip(message.entries, named, strict=True):
-        known = batch.hashes_by_seq.get(entry.seq, set())
-        if entry.hash not in known:
-            _book(books, batch, _Received(raw, entry.seq, entry.hash, previous, bool(known)))
-            is_fresh = True
-        previous = entry.hash
-    for boot, time in batch.times.items():
-        if time is not None:
-            boots.keep(books, Boot(sender.terminal, boot), time)
-    for serving in sorted(batch.servings):
-        settle(books, serving, at=at)
-    for account, cents in sorted(batch.moved_cents.items()):
-        _renew(books, batch, account, cents)
-    end = ChainEnd(epoch=message.epoch, seq=span.last, hash=previous)
-    chains.advance(books, sender.terminal, end, or_back=is_fresh)
+    received = _new_entries(span, message, named, entries.hashes(books, span))
+    if received:
+        stornos = entries.stornos_of(books, span)
+        batch = Batch(sender.terminal, sender.site, message.epoch, zone, received, stornos)
+        wanted = _named_by(sender.terminal, received)
+        compute(books, at, wanted, lambda page: book(page, batch))
+    for entry in received:
+        if entry.is_forked:
+            _note_fork(books, entry.key, at=at)
+    end = ChainEnd(epoch=message.epoch, seq=span.last, hash=named[-1].hash)
+    chains.advance(books, sender.terminal, end, or_back=bool(received))
     return True
+
+
+def book(page: Page, batch: Batch) -> None:
+    """Book a batch: what each entry does, the times that it confirms, the servings that it moves.
+
+    A site that does not have an account of the batch gets a tombstone, so that the terminal's `h`
+    passes.
+    """
+    _need_meals(page, batch)
+    for storno in batch.stornos:
+        page.take_storno(storno)
+    all_dated: set[str] = set()
+    for received in batch.received:
+        row = _book(page, batch, received)
+        if received.entry is not None:
+            _date(page, received.entry, row, batch.zone, all_dated)
+        if received.account is not None:
+            page.renew(received.account)
+    settle(page)
+    if batch.site is not None:
+        _send_tombstones(page, batch, batch.site)
+
+
+def _send_tombstones(page: Page, batch: Batch, site: str) -> None:
+    """Let a site delete the accounts of its entries that it does not have."""
+    named = {entry.account for entry in batch.received}
+    booked = {entry.account for entry in page.outcome.new.values()}
+    accounts = {account for account in named | booked if account is not None}
+    page.need(Wanted(accounts=accounts))
+    for account in sorted(accounts):
+        known = page.account(account)
+        if known is None or known.site != site:
+            page.outcome.gone.append(Gone(site, "account", account))
+
+
+def _named_by(terminal: str, received: Iterable[Received]) -> Wanted:
+    """Return the facts that entries name."""
+    wanted = Wanted()
+    for each in received:
+        entry = each.entry
+        if each.account is not None:
+            wanted.accounts.add(each.account)
+        if entry is None:
+            continue
+        wanted.boots.add(Boot(terminal, entry.boot))
+        if entry.card is not None:
+            wanted.cards.add(entry.card)
+        if entry.reverses is not None:
+            meal = entry.reverses
+            wanted.entries.add(EntryKey(terminal, meal.epoch, meal.seq, meal.hash))
+    wanted.undated = wanted.boots
+    return wanted
+
+
+def _need_meals(page: Page, batch: Batch) -> None:
+    """Let all be read that depends on whose the cards of the entries are."""
+    wanted = Wanted()
+    for received in batch.received:
+        entry = received.entry
+        if entry is None or entry.service is None or entry.day is None:
+            continue
+        account = entry.account
+        if entry.kind is Kind.UNKNOWN_MEAL and (card := page.card(entry.card)) is not None:
+            account = card.account
+        if account is not None:
+            wanted.servings.add(Serving(account, entry.service, entry.day))
+            if entry.cents == 0:
+                wanted.priced.add(account)
+    page.need(wanted)
+
+
+def _new_entries(
+    span: Span, message: Entries, named: list[_Named], booked: dict[int, set[str]]
+) -> list[Received]:
+    """Return the entries of a batch that are not booked yet."""
+    previous, received = message.prev, []
+    for raw, name in zip(message.entries, named, strict=True):
+        known = booked.get(name.seq, set())
+        if name.hash not in known:
+            key = EntryKey(span.terminal, span.epoch, name.seq, name.hash)
+            received.append(_received(raw, key, previous, is_forked=bool(known)))
+        previous = name.hash
+    return received
+
+
+def _received(raw: Raw, key: EntryKey, previous: str, *, is_forked: bool) -> Received:
+    account = None
+    try:
+        members = msgspec.json.decode(raw)
+        account = members.get("account") if _is_id(members.get("account")) else None
+        entry = decode_entry(raw)
+    except (SyncError, msgspec.ValidationError) as error:
+        return Received(raw, key, previous, is_forked, False, None, str(error), account)
+    has_own_hash = received_hash(previous, members) == key.hash
+    fault = entry_fault(entry)
+    return Received(raw, key, previous, is_forked, has_own_hash, entry, fault, account)
 
 
 def _named(raw: Raw) -> _Named:
@@ -150,46 +250,39 @@ def _joins(books: Books, sender: Sender, message: Entries, first: int, *, at: In
     return True
 
 
-def _book(books: Books, batch: Batch, received: _Received) -> None:
-    verdict, entry = Verdict(), None
-    account: str | None = None
-    members: dict[str, object] = {}
-    try:
-        members = msgspec.json.decode(received.raw)
-        named = members.get("account")
-        account = named if isinstance(named, str) else None
-        entry = decode_entry(received.raw)
-        fault = entry_fault(entry)
-    except (SyncError, msgspec.ValidationError) as error:
-        fault = str(error)
-    if fault is not None:
-        verdict.set_aside(fault)
-    elif entry is not None:
-        judge(books, batch, entry, verdict)
-        if received_hash(received.previous, members) != received.hash:
+def _book(page: Page, batch: Batch, received: Received) -> BookedEntry:
+    """Judge an entry, and add it and its posting."""
+    verdict = Verdict()
+    if received.fault is not None:
+        verdict.set_aside(received.fault)
+    elif received.entry is not None:
+        judge(page, batch.terminal, received.entry, verdict)
+        if not received.has_own_hash:
             verdict.flag(HASH_REASON)
     if received.is_forked:
         verdict.flag(FORK_REASON)
-        _note_fork(books, batch, received.seq)
-    row = _add(books, batch, received, entry, verdict)
-    if account is not None and account not in batch.moved_cents and _is_id(account):
-        batch.moved_cents[account] = 0
-    if entry is not None:
-        _date(books, batch, entry, row)
+    row = _row(page, received, verdict)
+    page.add(received.key, row)
+    if verdict.account is not None and verdict.cents is not None:
+        posting = Posting(
+            verdict.account, verdict.cents, verdict.posting, page.at, entry=received.key
+        )
+        _post(page, row, posting)
+    return row
 
 
-def _note_fork(books: Books, batch: Batch, seq: int) -> None:
+def _note_fork(books: Books, entry: EntryKey, *, at: Instant) -> None:
     """Record that two disks have one identity, and order a new epoch to part them."""
-    terminals.set_forked(books, batch.terminal)
+    terminals.set_forked(books, entry.terminal)
     detail = (
-        f"epoch {batch.epoch}: there are two entries {seq}; the terminal's disk was restored or"
-        " copied. Both are booked"
+        f"epoch {entry.epoch}: there are two entries {entry.seq}; the terminal's disk was restored"
+        " or copied. Both are booked"
     )
-    incidents.add(books, Incident(batch.at, "fork", detail, batch.terminal, batch.epoch))
-    give_order(books, batch.terminal, "new_epoch")
+    incidents.add(books, Incident(at, "fork", detail, entry.terminal, entry.epoch))
+    give_order(books, entry.terminal, "new_epoch")
 
 
-def _is_id(name: str) -> bool:
+def _is_id(name: object) -> bool:
     """Return whether an entry, usable or not, names an account that could exist."""
     try:
         msgspec.convert(name, Id)
@@ -198,17 +291,11 @@ def _is_id(name: str) -> bool:
     return True
 
 
-def _add(
-    books: Books, batch: Batch, received: _Received, entry: Entry | None, verdict: Verdict
-) -> BookedEntry:
-    """Add an entry and its posting."""
-    has_true_time = entry is not None and not is_time_unknown(entry, batch.at)
-    undoes = verdict.undoes
-    row = BookedEntry(
-        terminal=batch.terminal,
-        epoch=batch.epoch,
-        seq=received.seq,
-        hash=received.hash,
+def _row(page: Page, received: Received, verdict: Verdict) -> BookedEntry:
+    entry, undoes = received.entry, verdict.undoes
+    has_true_time = entry is not None and not is_time_unknown(entry, page.at)
+    return BookedEntry(
+        *received.key,
         prev=received.previous,
         kind=entry.kind.value if entry else "unreadable",
         at=entry.at if entry else None,
@@ -229,57 +316,37 @@ def _add(
         body=bytes(received.raw).decode(),
         dated=int(has_true_time and entry is not None and entry.clock is ClockTrust.SYNCED),
     )
-    entries.add(books, row)
-    if undoes is not None and undoes.epoch == batch.epoch:
-        batch.undone_seqs.add(undoes.seq)
-    if verdict.account is not None and verdict.cents is not None:
-        posting = Posting(verdict.account, verdict.cents, verdict.posting, batch.at, entry=row.key)
-        _post(books, batch, row, posting)
-    return row
 
 
-def _date(books: Books, batch: Batch, entry: Entry, row: BookedEntry) -> None:
-    """Date the boot's entries by this one, or this one by the boot's newest confirmed time."""
-    boot, now = Boot(batch.terminal, entry.boot), Now(batch.at, batch.zone)
-    if entry.boot not in batch.times:
-        batch.times[entry.boot] = boots.find(books, boot)
-    known = batch.times[entry.boot]
-    own = BootTime(entry.at, entry.mono_ms)
+def _date(page: Page, entry: Entry, row: BookedEntry, zone: ZoneInfo, all_dated: set[str]) -> None:
+    """Date the boot's entries by this one, or this one by the boot's newest confirmed time.
+
+    `all_dated` are boots whose entries of this batch, and before it, have a confirmed time.
+    """
+    boot = Boot(row.terminal, entry.boot)
+    known, own = page.boot_time(boot), BootTime(entry.at, entry.mono_ms)
     if known is not None and entry.mono_ms < known.mono_ms:
-        batch.servings |= date(books, row, known, now)
+        date(page, row, known, zone)
     elif row.dated:
         is_new = known is None or abs(known.zero - own.zero) > REDATE
-        if is_new or batch.has_undated:
-            batch.servings |= confirm_time(books, boot, own, now)
-            batch.has_undated = False
-        batch.times[entry.boot] = own
+        if is_new or entry.boot not in all_dated:
+            confirm_time(page, boot, own, zone)
+            all_dated.add(entry.boot)
+        page.keep_boot_time(boot, own)
     elif known is not None and entry.clock is ClockTrust.UNSET:
         # a held one, made after the confirmed time, contradicts it
-        batch.servings |= date(books, row, known, now)
+        date(page, row, known, zone)
     else:
-        batch.has_undated = True
+        all_dated.discard(entry.boot)
 
 
-def _post(books: Books, batch: Batch, row: BookedEntry, posting: Posting) -> None:
-    """Add a new entry's posting; its account's balance moves at the end of the batch."""
-    postings.add(books, posting)
-    moved = batch.moved_cents.get(posting.account, 0)
-    batch.moved_cents[posting.account] = moved + posting.cents
-    if posting.kind not in ("meal", "unknown_meal"):
+def _post(page: Page, row: BookedEntry, posting: Posting) -> None:
+    """Add a new entry's posting."""
+    page.post(posting)
+    if row.kind not in MEAL_KINDS:
         return
-    if row.seq in batch.undone_seqs and (storno := meals.storno_of(books, row.key)) is not None:
-        book_storno(books, storno, posting)
-    if SECOND_REASON in row.reason.split("; ") and row.service and row.true_day:
-        batch.servings.add(Serving(posting.account, row.service, row.true_day))
-
-
-def _renew(books: Books, batch: Batch, account: str, cents: int) -> None:
-    """Move a balance by what the batch posted, and send the account's record again.
-
-    A site that does not have the account gets a tombstone, so that the terminal's `h` passes.
-    """
-    known = batch.account(books, account)
-    if known is not None:
-        accounts.move_balance(books, account, cents)
-    if batch.site is not None and (known is None or known.site != batch.site):
-        tombstones.add(books, batch.site, "account", account)
+    storno = page.storno_of(posting.entry) if posting.entry else None
+    if storno is not None:
+        book_storno(page, storno, posting)
+    if SECOND_REASON in row.reason.split("; "):
+        page.settle_later(row)

@@ -4,14 +4,19 @@ That is: whose a card is, an account that the central did not have, a price, or 
 entry itself never changes; what is booked for it stands beside it.
 """
 
-from agent.central.books import entries, meals, postings
+from collections.abc import Mapping, Sequence
+
+from agent.central.books import entries, meals
 from agent.central.books.entries import BookedEntry
+from agent.central.books.facts import Wanted
 from agent.central.books.file import Books
-from agent.central.books.meals import Serving
 from agent.central.books.postings import Posting
 from agent.central.dating import BOOKED_LATER, NO_PRICE_REASON, price_again, right_cents
 from agent.central.double_meals import settle
+from agent.central.page import Page
+from agent.central.paging import compute
 from agent.domain.clock import Instant
+from agent.domain.ledger import EntryKey
 
 BOOKED_AT_ONCE_MAX = 100
 """Cards or accounts in a transaction: with ten meals each, a third of a second."""
@@ -19,33 +24,49 @@ BOOKED_AT_ONCE_MAX = 100
 
 def book_meals_of_card(books: Books, token: str, account: str, *, at: Instant) -> int:
     """Book the meals served to a card before its account was known; return how many."""
-    unknown = entries.unknown_meals(books, token)
-    for meal in unknown:
-        is_undone = meals.storno_of(books, meal.key) is not None
-        cents = 0 if is_undone else right_cents(books, meal, account)
-        _book_later(books, meal, cents, at=at, account=account)
-    return len(unknown)
+    return _book_meals(books, dict.fromkeys(entries.unknown_meals(books, token), account), at=at)
 
 
 def book_meals_of_account(books: Books, account: str, *, at: Instant) -> int:
     """Book the meals that named an account before the central had it; return how many."""
-    missing = entries.meals_of_missing_account(books, account)
-    for meal in missing:
-        is_undone = meals.storno_of(books, meal.key) is not None
-        cents = 0 if is_undone else right_cents(books, meal, account)
-        _book_later(books, meal, cents, at=at, account=account)
-    return len(missing)
+    meals_of_account = entries.meals_of_missing_account(books, account)
+    return _book_meals(books, dict.fromkeys(meals_of_account, account), at=at)
 
 
-def book_meals_without_price(books: Books, account: str, *, at: Instant) -> None:
-    """Charge an account's meals whose price has become known, by their day.
+def _book_meals(books: Books, accounts: Mapping[EntryKey, str], *, at: Instant) -> int:
+    """Book waiting meals to their accounts."""
+
+    def rule(page: Page) -> None:
+        for key, account in accounts.items():
+            meal = page.entry(key)
+            assert meal is not None
+            cents = 0 if page.is_undone(key) else right_cents(page, meal, account)
+            _book_later(page, meal, cents, account)
+        settle(page)
+
+    if accounts:
+        wanted = Wanted(entries=set(accounts), priced=set(accounts.values()))
+        compute(books, at, wanted, rule)
+    return len(accounts)
+
+
+def book_meals_without_price(books: Books, accounts: Sequence[str], *, at: Instant) -> None:
+    """Charge accounts' meals whose price has become known, by their day.
 
     A meal is charged once: it has the reason `no_price` until then.
     """
-    for meal in meals.without_price(books, account):
-        price_again(books, meal, at=at)
-        if meal.service is not None and meal.true_day is not None:
-            settle(books, Serving(account, meal.service, meal.true_day), at=at)
+    keys = [key for account in accounts for key in meals.without_price(books, account)]
+
+    def rule(page: Page) -> None:
+        for key in keys:
+            meal = page.entry(key)
+            assert meal is not None
+            price_again(page, meal)
+            page.settle_later(meal)
+        settle(page)
+
+    if keys:
+        compute(books, at, Wanted(entries=set(keys), priced=set(accounts)), rule)
 
 
 def book_waiting_meals(books: Books, *, at: Instant) -> None:
@@ -57,28 +78,31 @@ def book_waiting_meals(books: Books, *, at: Instant) -> None:
     cards = list(entries.waiting_cards(books).items())
     for start in range(0, len(cards), BOOKED_AT_ONCE_MAX):
         with books.transaction():
+            accounts: dict[EntryKey, str] = {}
             for token, account in cards[start : start + BOOKED_AT_ONCE_MAX]:
-                book_meals_of_card(books, token, account, at=at)
+                accounts |= dict.fromkeys(entries.unknown_meals(books, token), account)
+            _book_meals(books, accounts, at=at)
     missing = entries.waiting_accounts(books)
     for start in range(0, len(missing), BOOKED_AT_ONCE_MAX):
         with books.transaction():
+            accounts = {}
             for account in missing[start : start + BOOKED_AT_ONCE_MAX]:
-                book_meals_of_account(books, account, at=at)
+                named = entries.meals_of_missing_account(books, account)
+                accounts |= dict.fromkeys(named, account)
+            _book_meals(books, accounts, at=at)
     unpriced = meals.accounts_without_price(books)
     for start in range(0, len(unpriced), BOOKED_AT_ONCE_MAX):
         with books.transaction():
-            for account in unpriced[start : start + BOOKED_AT_ONCE_MAX]:
-                book_meals_without_price(books, account, at=at)
+            some = unpriced[start : start + BOOKED_AT_ONCE_MAX]
+            book_meals_without_price(books, some, at=at)
 
 
-def book_storno(books: Books, storno: BookedEntry, meal: Posting) -> None:
+def book_storno(page: Page, storno: BookedEntry, meal: Posting) -> None:
     """Book a storno that came before its meal, whose posting is given."""
-    _book_later(books, storno, -meal.cents, at=meal.at, account=meal.account)
+    _book_later(page, storno, -meal.cents, meal.account)
 
 
-def _book_later(
-    books: Books, entry: BookedEntry, known_cents: int | None, *, at: Instant, account: str
-) -> None:
+def _book_later(page: Page, entry: BookedEntry, known_cents: int | None, account: str) -> None:
     """Book an entry whose reason for being set aside is gone; its other reasons stay.
 
     `known_cents` is None where no price is known yet.
@@ -93,7 +117,6 @@ def _book_later(
         status="flagged" if others else "applied",
         reason="; ".join([BOOKED_LATER, *others]),
     )
-    entries.set_booking(books, booked)
-    postings.post(books, Posting(account, cents, entry.kind, at, entry=entry.key))
-    if entry.kind != "storno" and entry.service is not None and entry.true_day is not None:
-        settle(books, Serving(account, entry.service, entry.true_day), at=at)
+    page.remark(booked)
+    page.post(Posting(account, cents, entry.kind, page.at, entry=entry.key))
+    page.settle_later(booked)

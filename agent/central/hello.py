@@ -9,19 +9,23 @@ forget entries that it wrote after the restore.
 
 from collections.abc import Callable
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from agent.central.books import chains, entries, generations, incidents, terminals, town
 from agent.central.books.boots import Boot, BootTime
 from agent.central.books.entries import Span
+from agent.central.books.facts import Wanted
 from agent.central.books.file import Books
 from agent.central.books.incidents import Incident
-from agent.central.dating import Now, confirm_time, is_confirmed
+from agent.central.dating import confirm_time, is_confirmed
 from agent.central.double_meals import settle
 from agent.central.feed import FeedCursor
 from agent.central.generation import begin_generation
 from agent.central.orders import confirm, give_new_epoch, waits_for_new_epoch
+from agent.central.page import Page
+from agent.central.paging import compute
 from agent.domain.clock import Instant
 from agent.domain.ledger import ChainEnd, EntryKey, genesis
 from agent.sync.messages import Hello
@@ -31,17 +35,13 @@ BRAKE_S = 300
 
 
 class Greeting(NamedTuple):
-    """A hello as it arrived."""
+    """A hello as it arrived, at `at`, in a town with this zone."""
 
     town: str
     terminal: str
     hello: Hello
-    now: Now
-
-    @property
-    def at(self) -> Instant:
-        """Return when it arrived."""
-        return self.now.at
+    at: Instant
+    zone: ZoneInfo
 
 
 def greet(books: Books, greeting: Greeting, *, new_generation: Callable[[], str]) -> FeedCursor:
@@ -107,7 +107,7 @@ def _proof_of_restore(books: Books, greeting: Greeting) -> str | None:
 
 def _find_chain_end(books: Books, greeting: Greeting) -> None:
     """Set the chain's end to the newest entry that the hello proves to be on the chain."""
-    town_name, terminal, hello, _ = greeting
+    town_name, terminal, hello = greeting[:3]
     start = ChainEnd(epoch=hello.epoch, seq=0, hash=genesis(town_name, terminal, hello.epoch))
     if chains.find(books, terminal, hello.epoch) is None:
         chains.begin(books, terminal, start)
@@ -122,7 +122,7 @@ def _find_chain_end(books: Books, greeting: Greeting) -> None:
 
 def _proved_ends(books: Books, greeting: Greeting) -> list[ChainEnd]:
     """Return the chain ends that the hello names, the newest first."""
-    _, terminal, hello, _ = greeting
+    _, terminal, hello = greeting[:3]
     # what another generation had booked says nothing about this database
     is_present = hello.generation == town.standing(books).generation
     acked_seq = hello.acked if is_present else 0
@@ -137,13 +137,17 @@ def _proved_ends(books: Books, greeting: Greeting) -> list[ChainEnd]:
 
 def _take_time(books: Books, greeting: Greeting) -> None:
     """Date the entries of the hello's boot by its time, if that is confirmed."""
-    hello, now = greeting.hello, greeting.now
+    hello, at = greeting.hello, greeting.at
     if hello.boot is None or hello.mono_ms is None:
         return
-    if is_confirmed(hello.clock, hello.at, now.at):
+    if is_confirmed(hello.clock, hello.at, at):
         boot, time = Boot(greeting.terminal, hello.boot), BootTime(hello.at, hello.mono_ms)
-        for serving in sorted(confirm_time(books, boot, time, now)):
-            settle(books, serving, at=now.at)
+
+        def rule(page: Page) -> None:
+            confirm_time(page, boot, time, greeting.zone)
+            settle(page)
+
+        compute(books, at, Wanted(boots={boot}, undated={boot}), rule)
 
 
 def _part_from_restored_disk(books: Books, greeting: Greeting, newest_seq: int) -> None:

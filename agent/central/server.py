@@ -20,7 +20,6 @@ from agent.central.booking import Sender, book_batch
 from agent.central.books import incidents, terminals, town
 from agent.central.books.file import Books
 from agent.central.books.incidents import Incident, UnusableMessage
-from agent.central.dating import Now
 from agent.central.feed import Dispatch, FeedCursor, changes
 from agent.central.fleet_health import FleetHealth
 from agent.central.hello import Greeting, greet
@@ -240,7 +239,7 @@ class Exchange:
 
     def _hello(self, terminal: str, hello: Hello, at: Instant) -> list[Publish]:
         before = town.standing(self._books).generation
-        greeting = Greeting(self.topics.town, terminal, hello, Now(at, self._zone))
+        greeting = Greeting(self.topics.town, terminal, hello, at, self._zone)
         with self._books.transaction():
             self._require_known(terminal)
             cursor = greet(self._books, greeting, new_generation=self._new_generation)

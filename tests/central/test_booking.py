@@ -6,15 +6,26 @@ import shutil
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
-from agent.central.booking import FORK_REASON, HASH_REASON
+from agent.central.booking import FORK_REASON, HASH_REASON, Batch, Received, book
+from agent.central.books.accounts import Account
+from agent.central.books.boots import Boot, BootTime
+from agent.central.books.entries import BookedEntry
+from agent.central.books.facts import Facts, Later
+from agent.central.books.meals import Serving
+from agent.central.books.tombstones import Gone
+from agent.central.dating import latest_at
+from agent.central.page import Page
 from agent.domain.clock import ClockTrust
-from agent.domain.ledger import SEQ_MAX, Entry, How, Kind, canonical, seal
+from agent.domain.ledger import SEQ_MAX, Entry, EntryKey, How, Kind, canonical, seal
 from agent.store.standing import standing
+from agent.sync.messages import decode_entry
+from tests.central.conftest import AT
 from tests.conftest import CARD
 from tests.invariants import the_books_are_consistent
-from tests.parts.foreign_terminal import EPOCH, START, ForeignTerminal, meal, sealed
-from tests.parts.wire import TODAY, TOWN, Box, Wire
+from tests.parts.foreign_terminal import EPOCH, NAME, START, ForeignTerminal, meal, sealed
+from tests.parts.wire import SITE, TODAY, TOWN, ZONE, Box, Wire
 
 
 def incidents(foreign: ForeignTerminal, kind: str) -> int:
@@ -210,3 +221,59 @@ def test_a_batch_of_an_unregistered_terminal_is_set_aside_with_the_command_to_re
     wire.central.exchange.receive(topic, b'{"online":true}', wire.clock.instant)
     reason = str(wire.central.value("SELECT reason FROM set_aside"))
     assert "canteen-central terminals add" in reason
+
+
+# -- the rule alone, without a database --------------------------------------------------------
+
+
+def batch_of(*members: dict[str, Any], stornos: list[BookedEntry] | None = None) -> Batch:
+    """Return a batch of an epoch's first entries, with the account and card each names."""
+    received, previous = [], START
+    for seq, each in enumerate(members, start=1):
+        whole = sealed(each, seq, previous)
+        key = EntryKey(NAME, EPOCH, seq, whole["hash"])
+        raw = Raw(json.dumps(whole).encode())
+        received.append(
+            Received(raw, key, previous, False, True, decode_entry(raw), None, each.get("account"))
+        )
+        previous = whole["hash"]
+    return Batch(NAME, SITE, EPOCH, ZONE, received, stornos or [])
+
+
+def known(**more: Any) -> Facts:
+    """Return the facts for meals of a-1 of today, when nothing is booked yet."""
+    boot, lunch = Boot(NAME, "b"), Serving("a-1", "lunch", TODAY)
+    pupil = Account("a-1", SITE, "pupil", "active")
+    later = Later(boot, latest_at(meal()["at"]))
+    return Facts(
+        accounts={"a-1": pupil},
+        boots={boot: None},
+        undated={boot: []},
+        whole_boots={boot: []},
+        later={later: []},
+        servings={lunch: []},
+        priced={"a-1": []},
+        **more,
+    )
+
+
+def test_two_meals_of_a_batch_are_booked_and_the_second_is_given_back() -> None:
+    page = Page(known(), AT)
+    book(page, batch_of(meal(), meal(mono_ms=2)))
+    assert [(each.cents, each.kind) for each in page.outcome.postings] == [
+        (-366, "meal"),
+        (-366, "meal"),
+        (366, "double_meal"),
+    ]
+    assert page.outcome.moved_cents == {"a-1": -366}
+    assert [each.status for each in page.outcome.new.values()] == ["applied", "flagged"]
+    assert page.outcome.boots == {Boot(NAME, "b"): BootTime(meal()["at"], 2)}
+    assert page.outcome.gone == [] and page.outcome.remarks == set()
+
+
+def test_a_site_without_the_account_gets_a_tombstone() -> None:
+    facts = known()
+    facts.accounts["a-1"] = Account("a-1", "another", "pupil", "active")
+    page = Page(facts, AT)
+    book(page, batch_of(meal()))
+    assert page.outcome.gone == [Gone(SITE, "account", "a-1")]

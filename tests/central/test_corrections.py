@@ -92,7 +92,7 @@ def write_price(foreign: ForeignTerminal, from_day: str, cents: int = 400) -> No
     with books.transaction():
         price = Price(service="lunch", from_day=from_day, cents=cents)
         accounts.set_price(books, "b-1", price)
-        accounts.bump(books, "b-1")
+        accounts.move_balances(books, {"b-1": 0})
     book_waiting_meals(books, at=foreign.central.clock.instant)
     the_books_are_consistent(books)
 

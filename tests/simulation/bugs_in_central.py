@@ -36,7 +36,7 @@ CENTRAL_BUGS = (
         ),
         Change(
             "agent/central/booking.py",
-            "        if entry.hash not in known:",
+            "        if name.hash not in known:",
             "        if not known:",
         ),
     ),
@@ -44,7 +44,7 @@ CENTRAL_BUGS = (
         "the central drops a different entry under a known number",
         Change(
             "agent/central/booking.py",
-            "        if entry.hash not in known:",
+            "        if name.hash not in known:",
             "        if not known:",
         ),
     ),
@@ -59,12 +59,17 @@ CENTRAL_BUGS = (
     Bug(
         "the central looks up a storno's meal by its number alone",
         Change(
+            "agent/central/books/facts.py",
+            " AND m.hash = k.value ->> 3",
+            "",
+        ),
+        Change(
             "agent/central/verdict.py",
-            "    meal = entries.find(books, key)\n",
-            "    span = entries.Span(*key[:3], key.seq)\n"
-            "    known = sorted(entries.hashes(books, span).get(key.seq, ()))\n"
-            "    key = key._replace(hash=known[0]) if known else key\n"
-            "    meal = entries.find(books, key)\n",
+            "    meal = page.entry(key)\n",
+            "    known = page._facts.entries\n"
+            "    same = [each for each, kept in known.items() if kept and each[:3] == key[:3]]\n"
+            "    key = min(same, default=key)\n"
+            "    meal = page.entry(key)\n",
         ),
         runs=1000,
     ),
@@ -87,9 +92,9 @@ CENTRAL_BUGS = (
         Change(
             "agent/central/books/accounts.py",
             '        "UPDATE account SET balance = balance + ?, p = ? WHERE id = ?",\n'
-            "        (cents, next_position(books), account),\n",
+            "        zip(moved_cents.values(), positions, moved_cents, strict=True),\n",
             '        "UPDATE account SET balance = balance + ? WHERE id = ?",\n'
-            "        (cents, account),\n",
+            "        zip(moved_cents.values(), moved_cents, strict=True),\n",
         ),
     ),
     Bug(
@@ -122,8 +127,8 @@ CENTRAL_BUGS = (
         "a second meal stays given back after a storno of the first",
         Change(
             "agent/central/verdict.py",
-            "    return _settle_later(batch, meal)\n",
-            "    return None\n",
+            "    page.settle_later(meal)  # its other meals may be paid now\n",
+            "",
         ),
         runs=100,
     ),
@@ -139,8 +144,8 @@ CENTRAL_BUGS = (
         "a meal of another day keeps its price",
         Change(
             "agent/central/dating.py",
-            "    price_again(books, entry._replace(true_day=true_day), at=now.at)\n",
-            "",
+            "        price_again(page, moved)\n",
+            "        pass\n",
         ),
     ),
     Bug(
@@ -155,8 +160,8 @@ CENTRAL_BUGS = (
         "a meal without a price stays free when its price is known",
         Change(
             "agent/central/corrections.py",
-            "        price_again(books, meal, at=at)\n",
-            "        pass\n",
+            "            price_again(page, meal)\n",
+            "            pass\n",
         ),
     ),
 )

@@ -33,13 +33,20 @@ class KillableSql:
         self._is_killed = False
 
     def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        self._count()
+        return self.sql.execute(*arguments)
+
+    def executemany(self, *arguments: Any) -> sqlite3.Cursor:
+        self._count()
+        return self.sql.executemany(*arguments)
+
+    def _count(self) -> None:
         if not self._is_killed:
             try:
                 self._switch.count()
             except Killed:
                 self._is_killed = True
                 raise
-        return self.sql.execute(*arguments)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.sql, name)

@@ -221,8 +221,8 @@ class Office:
             with books.transaction():
                 price = Price(service=service, from_day=from_day, cents=cents)
                 accounts.set_price(books, account, price)
-                accounts.bump(books, account)
-                book_meals_without_price(books, account, at=self.engine.central.instant)
+                accounts.move_balances(books, {account: 0})
+                book_meals_without_price(books, [account], at=self.engine.central.instant)
 
         self.do(action)
 

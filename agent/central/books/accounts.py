@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from agent.central.books.file import Books
-from agent.central.books.town import next_position, next_positions
+from agent.central.books.town import next_positions
 from agent.domain.canteen import Price
 
 
@@ -99,25 +99,21 @@ def set_sites(books: Books, sites: Mapping[str, str]) -> None:
     )
 
 
-def bump(books: Books, account: str) -> None:
-    """Give an account a new position, so that every terminal of its site receives it again."""
-    move_balance(books, account, 0)
-
-
 def bump_all(books: Books) -> None:
     """Give every account a new position."""
-    for (account,) in books.rows("SELECT id FROM account ORDER BY id"):
-        bump(books, account)
+    move_balances(books, dict.fromkeys(ids(books), 0))
 
 
-def move_balance(books: Books, account: str, cents: int) -> None:
-    """Add the cents posted in this transaction to a balance, and give the account a new position.
+def move_balances(books: Books, moved_cents: Mapping[str, int]) -> None:
+    """Add the cents posted in this transaction to balances, and give the accounts a new position.
 
-    An account that the books do not have is left alone.
+    Every terminal of an account's site receives its record again. An account that the books do not
+    have is left alone.
     """
-    books.sql.execute(
+    positions = next_positions(books, len(moved_cents))
+    books.sql.executemany(
         "UPDATE account SET balance = balance + ?, p = ? WHERE id = ?",
-        (cents, next_position(books), account),
+        zip(moved_cents.values(), positions, moved_cents, strict=True),
     )
 
 

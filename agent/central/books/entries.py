@@ -1,10 +1,10 @@
 """Entries of all terminals: what came, and what the central booked for each."""
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from agent.central.books.boots import Boot
 from agent.central.books.file import Books
-from agent.central.books.town import next_position
+from agent.central.books.town import next_positions
 from agent.domain.clock import Day, Instant
 from agent.domain.ledger import EntryKey
 
@@ -60,12 +60,12 @@ class Remark(NamedTuple):
     reason: str
 
 
-def add(books: Books, entry: BookedEntry) -> None:
-    """Add an entry."""
-    books.sql.execute(
+def add_all(books: Books, new: Iterable[BookedEntry]) -> None:
+    """Add entries."""
+    books.sql.executemany(
         "INSERT INTO entry VALUES"
         " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        entry,
+        new,
     )
 
 
@@ -103,14 +103,17 @@ def hashes(books: Books, span: Span) -> dict[int, set[str]]:
     return booked
 
 
-def undone_seqs(books: Books, span: Span) -> set[int]:
-    """Return the seqs that a booked storno undoes."""
+def stornos_of(books: Books, span: Span) -> list[BookedEntry]:
+    """Return the booked stornos that undo an entry of a span, also stornos of other epochs."""
+    # The index is named: SQLite would choose the primary key by its first column alone and read
+    # all entries of a terminal.
     rows = books.rows(
-        "SELECT undoes_seq FROM entry INDEXED BY entry_by_undone"
-        " WHERE terminal = ? AND undoes_epoch = ? AND undoes_seq BETWEEN ? AND ?",
+        "SELECT * FROM entry INDEXED BY entry_by_undone"
+        " WHERE terminal = ? AND undoes_epoch = ? AND undoes_seq BETWEEN ? AND ?"
+        " ORDER BY epoch, seq, hash",
         span,
     )
-    return {row[0] for row in rows}
+    return [BookedEntry(*row) for row in rows]
 
 
 def newest_seq(books: Books, terminal: str, epoch: str) -> int:
@@ -155,24 +158,24 @@ def remarks(books: Books, span: Span, limit: int) -> list[Remark]:
 # -- entries that wait for something -----------------------------------------------------------
 
 
-def unknown_meals(books: Books, token: str) -> list[BookedEntry]:
+def unknown_meals(books: Books, token: str) -> list[EntryKey]:
     """Return the meals served to a card before the central knew its account."""
     rows = books.rows(
-        "SELECT * FROM entry WHERE card = ? AND kind = 'unknown_meal' AND account IS NULL"
-        " AND reason LIKE 'unknown_card%'",
+        "SELECT terminal, epoch, seq, hash FROM entry WHERE card = ? AND kind = 'unknown_meal'"
+        " AND account IS NULL AND reason LIKE 'unknown_card%'",
         (token,),
     )
-    return [BookedEntry(*row) for row in rows]
+    return [EntryKey(*row) for row in rows]
 
 
-def meals_of_missing_account(books: Books, account: str) -> list[BookedEntry]:
+def meals_of_missing_account(books: Books, account: str) -> list[EntryKey]:
     """Return the meals that named an account before the central had it."""
     rows = books.rows(
-        "SELECT * FROM entry WHERE status = 'set_aside' AND kind = 'meal'"
+        "SELECT terminal, epoch, seq, hash FROM entry WHERE status = 'set_aside' AND kind = 'meal'"
         " AND body ->> '$.account' = ? AND reason LIKE 'unknown_account%'",
         (account,),
     )
-    return [BookedEntry(*row) for row in rows]
+    return [EntryKey(*row) for row in rows]
 
 
 def waiting_cards(books: Books) -> dict[str, str]:
@@ -196,75 +199,19 @@ def waiting_accounts(books: Books) -> list[str]:
     return [row[0] for row in rows]
 
 
-def to_judge_again(books: Books, boot: Boot, latest_at: Instant) -> list[BookedEntry]:
-    """Return entries of other boots that are later than a time, or have no time of their own.
-
-    Reads all entries of the terminal.
-    """
-    rows = books.rows(
-        "SELECT * FROM entry WHERE terminal = ? AND boot <> ? AND at IS NOT NULL"
-        " AND (true_at > ? OR (true_at IS NULL AND clock <> 'unset'))",
-        (*boot, latest_at),
-    )
-    return [BookedEntry(*row) for row in rows]
-
-
-def undated(books: Books, boot: Boot, mono_ms: int) -> list[BookedEntry]:
-    """Return a boot's entries without a confirmed time that were made up to a moment."""
-    rows = books.rows(
-        "SELECT * FROM entry INDEXED BY entry_undated"
-        " WHERE terminal = ? AND boot = ? AND dated = 0 AND mono_ms <= ?",
-        (*boot, mono_ms),
-    )
-    return [BookedEntry(*row) for row in rows]
-
-
-def of_boot(books: Books, boot: Boot) -> list[BookedEntry]:
-    """Return a boot's entries. Reads all entries of the terminal."""
-    rows = books.rows("SELECT * FROM entry WHERE terminal = ? AND boot = ?", boot)
-    return [BookedEntry(*row) for row in rows]
-
-
 # -- what is booked for an entry ---------------------------------------------------------------
 
 
-def set_booking(books: Books, entry: BookedEntry) -> None:
-    """Write what was booked for an entry: its account, cents, status and reason."""
-    books.sql.execute(
-        "UPDATE entry SET account = ?, cents = ?, status = ?, reason = ?"
-        " WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
-        (entry.account, entry.cents, entry.status, entry.reason, *entry.key),
+def change_all(books: Books, changed: Iterable[BookedEntry]) -> None:
+    """Write what is booked for entries, and their true times as confirmed times give them."""
+    books.sql.executemany(
+        "UPDATE entry SET account = ?, cents = ?, status = ?, reason = ?, true_at = ?,"
+        " true_day = ?, dated = ? WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
+        (
+            (e.account, e.cents, e.status, e.reason, e.true_at, e.true_day, e.dated, *e.key)
+            for e in changed
+        ),
     )
-    _send_remark_again(books, entry.key)
-
-
-def set_cents(books: Books, key: EntryKey, cents: int) -> None:
-    """Write the cents booked for an entry."""
-    books.sql.execute(
-        "UPDATE entry SET cents = ? WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
-        (cents, *key),
-    )
-
-
-def set_true_time(
-    books: Books, key: EntryKey, true_at: Instant | None, true_day: Day | None, *, is_dated: bool
-) -> None:
-    """Write the time of an entry as confirmed times give it."""
-    books.sql.execute(
-        "UPDATE entry SET true_at = ?, true_day = ?, dated = ?"
-        " WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
-        (true_at, true_day, int(is_dated), *key),
-    )
-
-
-def flag(books: Books, key: EntryKey, reason: str) -> None:
-    """Flag a booked entry with one more reason."""
-    books.sql.execute(
-        "UPDATE entry SET status = 'flagged', reason = ltrim(reason || '; ' || ?, '; ')"
-        " WHERE terminal = ? AND epoch = ? AND seq = ? AND hash = ?",
-        (reason, *key),
-    )
-    _send_remark_again(books, key)
 
 
 def send_remarks_again(books: Books, terminal: str) -> None:
@@ -278,15 +225,16 @@ def send_remarks_again(books: Books, terminal: str) -> None:
         " = (e.terminal, e.epoch, e.seq, e.hash))",
         (terminal,),
     )
-    for row in rows:
-        _send_remark_again(books, EntryKey(*row))
+    send_remarks(books, [EntryKey(*row) for row in rows])
 
 
-def _send_remark_again(books: Books, key: EntryKey) -> None:
-    """Give the remark on an entry a new position: another may have been sent with `acked`.
+def send_remarks(books: Books, keys: Sequence[EntryKey]) -> None:
+    """Give the remarks on entries a new position: another may have been sent with `acked`.
 
     How far the chain goes does not tell: a copy of the disk may have moved it back.
     """
-    books.sql.execute(
-        "INSERT OR REPLACE INTO remark VALUES (?, ?, ?, ?, ?)", (*key, next_position(books))
+    positions = next_positions(books, len(keys))
+    books.sql.executemany(
+        "INSERT OR REPLACE INTO remark VALUES (?, ?, ?, ?, ?)",
+        ((*key, position) for key, position in zip(keys, positions, strict=True)),
     )

@@ -5,15 +5,23 @@ A meal stands unless a storno names it by its hash.
 
 from typing import NamedTuple
 
-from agent.central.books.entries import BookedEntry
 from agent.central.books.file import Books
 from agent.domain.clock import Day
 from agent.domain.ledger import EntryKey
 
-# the meal of row m is not undone
-STANDS = (
-    "NOT EXISTS (SELECT 1 FROM entry s WHERE s.terminal = m.terminal"
+MEAL_KINDS = ("meal", "unknown_meal")
+
+# of the entry of row m: whether a storno names it
+UNDONE = (
+    "EXISTS (SELECT 1 FROM entry s WHERE s.terminal = m.terminal"
     " AND s.undoes_epoch = m.epoch AND s.undoes_seq = m.seq AND s.undoes_hash = m.hash)"
+)
+STANDS = f"NOT {UNDONE}"
+
+# of the entry of row m: the sum that was given back for it as a second meal
+GIVEN_BACK = (
+    "(SELECT coalesce(sum(p.cents), 0) FROM posting p WHERE (p.terminal, p.epoch, p.seq, p.hash)"
+    " = (m.terminal, m.epoch, m.seq, m.hash) AND p.kind = 'double_meal')"
 )
 
 # the meal of row m stands, and is booked with 0 cents until its price is known
@@ -29,16 +37,6 @@ class Serving(NamedTuple):
     account: str
     service: str
     day: Day
-
-
-class Meal(NamedTuple):
-    """A booked meal. `given_back` is the sum of its `double_meal` postings."""
-
-    key: EntryKey
-    cents: int
-    reason: str
-    stands: bool
-    given_back_cents: int
 
 
 class ChargedMeal(NamedTuple):
@@ -69,43 +67,6 @@ def charged_since(books: Books, since: Day) -> list[ChargedMeal]:
     ]
 
 
-def of_serving(books: Books, serving: Serving) -> list[Meal]:
-    """Return the booked meals of a serving, the earliest first."""
-    rows = books.rows(
-        f"SELECT m.terminal, m.epoch, m.seq, m.hash, m.cents, m.reason, {STANDS},"
-        " (SELECT coalesce(sum(cents), 0) FROM posting p WHERE (p.terminal, p.epoch, p.seq, p.hash)"
-        " = (m.terminal, m.epoch, m.seq, m.hash) AND p.kind = 'double_meal')"
-        " FROM entry m WHERE m.account = ? AND m.service = ? AND m.true_day = ?"
-        " AND m.kind IN ('meal', 'unknown_meal') AND m.cents IS NOT NULL"
-        " ORDER BY m.true_at, m.terminal, m.seq, m.hash",
-        serving,
-    )
-    return [
-        Meal(EntryKey(*key), cents, reason, bool(stands), given_back)
-        for *key, cents, reason, stands, given_back in rows
-    ]
-
-
-def given_back_cents(books: Books, meal: EntryKey) -> int:
-    """Return the sum that was given back for a meal as a second one."""
-    (cents,) = books.only_row(
-        "SELECT coalesce(sum(cents), 0) FROM posting WHERE terminal = ? AND epoch = ?"
-        " AND seq = ? AND hash = ? AND kind = 'double_meal'",
-        meal,
-    )
-    return int(cents)
-
-
-def has_standing(books: Books, serving: Serving) -> bool:
-    """Return whether a standing meal of a serving is booked."""
-    row = books.row(
-        "SELECT 1 FROM entry m WHERE account = ? AND service = ? AND true_day = ?"
-        f" AND kind IN ('meal', 'unknown_meal') AND cents IS NOT NULL AND {STANDS}",
-        serving,
-    )
-    return row is not None
-
-
 def servings_with_several(books: Books, from_day: Day) -> list[Serving]:
     """Return the servings of a day and later that have more than one meal, standing or not."""
     rows = books.rows(
@@ -118,22 +79,14 @@ def servings_with_several(books: Books, from_day: Day) -> list[Serving]:
     return [Serving(*row) for row in rows]
 
 
-def storno_of(books: Books, meal: EntryKey) -> BookedEntry | None:
-    """Return the storno of a meal, None if it has none; it has at most one."""
-    # The index is named: SQLite would choose the primary key by its first column alone and read
-    # all entries of a terminal.
-    row = books.row(
-        "SELECT * FROM entry INDEXED BY entry_by_undone WHERE terminal = ?"
-        " AND undoes_epoch = ? AND undoes_seq = ? AND undoes_hash = ?",
-        meal,
-    )
-    return BookedEntry(*row) if row else None
-
-
-def without_price(books: Books, account: str) -> list[BookedEntry]:
+def without_price(books: Books, account: str) -> list[EntryKey]:
     """Return an account's standing meals that wait for a price."""
-    rows = books.rows(f"SELECT m.* FROM entry m WHERE account = ? AND {LACKS_PRICE}", (account,))
-    return [BookedEntry(*row) for row in rows]
+    rows = books.rows(
+        "SELECT m.terminal, m.epoch, m.seq, m.hash FROM entry m"
+        f" WHERE account = ? AND {LACKS_PRICE}",
+        (account,),
+    )
+    return [EntryKey(*row) for row in rows]
 
 
 def accounts_without_price(books: Books) -> list[str]:

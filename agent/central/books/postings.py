@@ -1,5 +1,6 @@
 """Postings: every movement of every account, with what caused it."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from agent.central.books import accounts
@@ -55,19 +56,22 @@ class Takings(NamedTuple):
 
 def post(books: Books, posting: Posting) -> None:
     """Add a posting and move its account's balance."""
-    add(books, posting)
-    accounts.move_balance(books, posting.account, posting.cents)
+    add_all(books, [posting])
+    accounts.move_balances(books, {posting.account: posting.cents})
 
 
-def add(books: Books, posting: Posting) -> None:
-    """Add a posting; `accounts.move_balance` must follow in this transaction."""
-    books.sql.execute(
+def add_all(books: Books, new: Iterable[Posting]) -> None:
+    """Add postings; `accounts.move_balances` must follow in this transaction."""
+    books.sql.executemany(
         "INSERT INTO posting (account, cents, kind, at, reason, channel, external,"
         " terminal, epoch, seq, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            *posting[:5],
-            *(posting.payment or (None, None)),
-            *(posting.entry or (None, None, None, None)),
+            (
+                *posting[:5],
+                *(posting.payment or (None, None)),
+                *(posting.entry or (None, None, None, None)),
+            )
+            for posting in new
         ),
     )
 

@@ -45,12 +45,10 @@ def rules_on(books: Books, day: Day) -> Rules:
     return Rules(msgspec.convert(members, PolicyRecord), row[1])
 
 
-def double_meal_on(books: Books, day: Day) -> str:
-    """Return the rule for double meals on a day."""
-    row = books.row(
-        "SELECT double_meal FROM policy WHERE from_day <= ? ORDER BY from_day DESC LIMIT 1", (day,)
-    )
-    return str(row[0]) if row else GIVE_BACK
+def double_meal_rules(books: Books) -> list[tuple[Day, str]]:
+    """Return the rules for double meals with the day from which each holds, the newest first."""
+    rows = books.rows("SELECT from_day, double_meal FROM policy ORDER BY from_day DESC")
+    return [(day, rule) for day, rule in rows]
 
 
 def put_service(books: Books, site: str, service: ServiceRecord) -> None:

@@ -28,7 +28,7 @@ def test_an_account_is_found_as_it_was_added(books: Books) -> None:
 
 
 def test_all_balances_are_read_at_once(books: Books) -> None:
-    accounts.move_balance(books, "a-1", 5)
+    accounts.move_balances(books, {"a-1": 5})
     assert accounts.balances(books) == {"a-1": 5}
 
 
@@ -41,8 +41,8 @@ def test_particulars_change_but_the_site_does_not(books: Books) -> None:
 
 def test_a_balance_moves_together_with_the_position(books: Books) -> None:
     before = position(books, "a-1")
-    accounts.move_balance(books, "a-1", -366)
-    accounts.move_balance(books, "a-1", 1_000)
+    accounts.move_balances(books, {"a-1": -366})
+    accounts.move_balances(books, {"a-1": 1_000})
     assert accounts.balance_cents(books, "a-1") == 634
     assert position(books, "a-1") == before + 2 == town.standing(books).position
 

@@ -33,8 +33,8 @@ def test_a_posting_moves_the_balance_and_keeps_its_cause(books: Books) -> None:
     ]
 
 
-def test_a_posting_that_is_only_added_leaves_the_balance_to_the_caller(books: Books) -> None:
-    postings.add(books, Posting("a-1", -366, "meal", AT, entry=MEAL))
+def test_postings_that_are_only_added_leave_the_balance_to_the_caller(books: Books) -> None:
+    postings.add_all(books, [Posting("a-1", -366, "meal", AT, entry=MEAL)])
     assert accounts.balance_cents(books, "a-1") == 0
 
 

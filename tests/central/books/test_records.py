@@ -75,7 +75,7 @@ def test_the_position_of_a_record_by_number_ends_a_chunk(books: Books) -> None:
 
 def test_a_record_changed_again_is_there_once_in_its_newest_form(books: Books) -> None:
     fill(books)
-    accounts.move_balance(books, "a-1", 500)
+    accounts.move_balances(books, {"a-1": 500})
     (record,) = [each for each in records.find(books, Interval(SITE, 0)) if each.kind == "account"]
     assert record.position == town.standing(books).position
     assert json.loads(record.body)["balance"] == 500

@@ -18,8 +18,9 @@ def test_the_newest_rules_in_effect_hold(books: Books) -> None:
     assert on_day.policy == PolicyRecord(
         from_day="2026-12-31", p=0, shortage=Shortage.REFUSE, floor=-500
     )
-    assert on_day.double_meal == rules.double_meal_on(books, "2026-12-31") == "keep"
-    assert rules.double_meal_on(books, "2027-01-01") == GIVE_BACK
+    assert on_day.double_meal == "keep"
+    newest_first = [("2027-01-01", GIVE_BACK), ("2026-09-01", "keep")]
+    assert rules.double_meal_rules(books) == newest_first
 
 
 def test_without_a_policy_everybody_is_served_and_double_meals_are_given_back(
@@ -28,13 +29,13 @@ def test_without_a_policy_everybody_is_served_and_double_meals_are_given_back(
     assert rules.rules_on(books, "2026-11-23") == Rules(
         PolicyRecord(from_day="2026-11-23", p=0), GIVE_BACK
     )
-    assert rules.double_meal_on(books, "2026-11-23") == GIVE_BACK
+    assert rules.double_meal_rules(books) == []
 
 
 def test_a_policy_of_the_same_day_replaces_the_one_before(books: Books) -> None:
     rules.put_policy(books, OLD)
     rules.put_policy(books, Rules(OLD.policy, GIVE_BACK))
-    assert rules.double_meal_on(books, "2026-09-01") == GIVE_BACK
+    assert rules.double_meal_rules(books) == [("2026-09-01", GIVE_BACK)]
 
 
 def test_a_body_has_neither_kind_nor_position(books: Books) -> None:

@@ -159,7 +159,7 @@ def test_a_plan_that_another_command_has_overtaken_is_not_written(wire: Wire, pa
     lines = read_roster(path, KEY)
     standing = read_standing(books, lines)
     with closing(Books(books.path)) as other, other.transaction():
-        accounts.move_balance(other, "a-10", 0)  # a meal: the plan still holds
+        accounts.move_balances(other, {"a-10": 0})  # a meal: the plan still holds
     apply_plan(books, lines, plan, standing)
     plan = plan_roster(wire, path, "account,class,cards\na-10,3A,em:0200000001\n")
     standing = read_standing(books, lines)
@@ -197,7 +197,7 @@ def test_a_large_import_holds_other_commands_for_a_small_part_of_its_time(
         while importing.is_running:
             before = time.monotonic()
             with other.transaction():
-                accounts.bump(other, "a-1")
+                accounts.move_balances(other, {"a-1": 0})
             longest_s = max(longest_s, time.monotonic() - before)
             with contextlib.suppress(TimeoutExpired):
                 importing.child.wait(timeout=0.02)
