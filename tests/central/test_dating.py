@@ -58,6 +58,13 @@ def test_a_time_server_that_is_set_right_within_a_batch_corrects_what_came_befor
     assert true_times(foreign)[0] == ("2026-11-23T11:04:00.000Z", "2026-11-23")
 
 
+def test_a_corrected_time_has_the_day_of_the_towns_zone(foreign: ForeignTerminal) -> None:
+    """Half past midnight in Rome is still the day before in UTC."""
+    night = {"clock": "unset", "at": "1970-01-01T00:00:01.000Z", "day": "1970-01-01", "mono_ms": 1}
+    foreign.send(meal(**night), meal(at="2026-11-23T00:00:00.000Z", mono_ms=1_800_001))
+    assert true_times(foreign)[0] == ("2026-11-22T23:30:00.000Z", "2026-11-23")
+
+
 def test_another_boot_corrects_nothing(foreign: ForeignTerminal) -> None:
     foreign.send(meal(clock="unset"), meal(boot="other", account="a-2"))
     assert true_times(foreign)[0] == (None, None)

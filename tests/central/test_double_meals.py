@@ -49,6 +49,15 @@ def test_a_town_that_keeps_double_meals_charges_each(foreign: ForeignTerminal) -
     assert foreign.central.balance("a-1") == -2 * 366
 
 
+def test_meals_cost_what_the_rule_of_their_day_says(foreign: ForeignTerminal) -> None:
+    """They come late: another rule is in effect when the central books them."""
+    foreign.central.policy(from_day="2026-11-01", double_meal="keep")
+    foreign.central.policy(from_day="2026-11-23", double_meal="give_back")
+    old = {"day": "2026-11-20", "at": "2026-11-20T11:02:05.331Z"}
+    foreign.send(meal(**old), meal(**old, mono_ms=2))
+    assert foreign.central.balance("a-1") == -2 * 366
+
+
 def test_a_new_rule_is_applied_to_meals_since_its_day(foreign: ForeignTerminal) -> None:
     before, since = {"day": "2026-11-20"}, {"day": "2026-11-23"}
     foreign.send(meal(**before), meal(**before, mono_ms=2), meal(**since), meal(**since, mono_ms=2))
