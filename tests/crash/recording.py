@@ -31,6 +31,21 @@ def compile_recorder(folder: Path) -> Path:
     return library
 
 
+def record_code(folder: Path, code: str) -> Path:
+    """Run Python code in `folder`/disk, which it knows as `disk`, and return the recording."""
+    library, disk, log = compile_recorder(folder), folder / "disk", folder / "recording"
+    disk.mkdir()
+    environment = os.environ | {
+        "LD_PRELOAD": str(library),
+        "CRASH_FOLDER": str(disk),
+        "CRASH_LOG": str(log),
+        "PYTHONPATH": str(ROOT),
+    }
+    text = f"from pathlib import Path\ndisk = Path({str(disk)!r})\n{code}"
+    subprocess.run([sys.executable, "-c", text], check=True, timeout=60, env=environment)
+    return log
+
+
 def record(folder: Path, planted: str = "", workload: str = TERMINAL) -> Path:
     """Run a workload in `folder`/disk and return the recording.
 

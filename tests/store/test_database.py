@@ -36,6 +36,24 @@ def log_of(db: Database) -> Path:
 # Opening
 
 
+def test_a_commit_fills_its_block_so_that_a_torn_one_takes_no_other_with_it(
+    tmp_path: Path,
+) -> None:
+    """A card may damage a block of 4 KiB that it rewrites (sqlite.org/psow.html)."""
+    db = initialised(tmp_path / "t.db")
+    frame_bytes = PAGE_BYTES + 24
+    db.sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.write_one("UPDATE terminal SET resync = ?", (9,))
+    for number in range(3):
+        before = log_of(db).stat().st_size
+        db.write_one("UPDATE terminal SET resync = ?", (number,))
+        added = log_of(db).stat().st_size - before
+        end_of_change = before + frame_bytes
+        assert added > frame_bytes, "one page changed, and more frames follow it"
+        assert before + added >= -(-end_of_change // 4096) * 4096, "they reach the block's end"
+    db.close()
+
+
 def test_a_new_file_opens_again_with_one_flush_per_commit(tmp_path: Path) -> None:
     initialised(tmp_path / "t.db").close()
     with closing(initialised(tmp_path / "t.db")) as db:

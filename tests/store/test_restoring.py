@@ -17,6 +17,8 @@ def test_of_another_ledger_only_services_and_policies_are_taken(disk: Disk) -> N
 def test_an_epoch_of_another_file_is_sent_again_before_a_new_one(disk: Disk) -> None:
     disk.changes(account("a-1", 0, 1), to=1, acked=0, reset=True)
     disk.meal()
+    disk.changes(to=2, acked=1)
+    assert standing(disk.db).pending == 0
     other = "1-00000000000000ff"
     base = ChainEnd(epoch=other, seq=0, hash=genesis(TOWN, TERMINAL, other))
     entry, body = seal(meal(), seq=1, previous=base.hash)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agent.sync.broker import Broker
-from agent.sync.events import Denied, LinkDown, Taken
+from agent.sync.events import Arrived, Denied, LinkDown, Taken
 from agent.sync.mqtt import SEND_MAX
 from tests.parts.broker import Listener, Mosquitto
 from tests.parts.certificates import make_authority, make_broker_certificate
@@ -55,6 +55,30 @@ def test_never_more_messages_are_in_flight_than_the_broker_takes(
             assert proxy.count(Kind.PUBLISH) == limit + released
             proxy.send_to_client(held.popleft().raw)
         wait_for(lambda: proxy.count(Kind.PUBLISH) == count, "the last message")
+
+
+def test_a_message_is_acknowledged_only_when_its_owner_has_it_on_the_disk(
+    tmp_path: Path,
+) -> None:
+    with (
+        Mosquitto(tmp_path / "broker", extra=ANYBODY) as broker,
+        PacketProxy(broker.port) as proxy,
+        Reported(Broker(url=proxy.url)) as own,
+        Reported(Broker(url=broker.url), "sender") as other,
+    ):
+        own.up()
+        other.up()
+        for payload in (b"first", b"second"):
+            assert other.link.publish(message(payload, "in/a"))
+        first, second = own.next(Arrived), own.next(Arrived)
+        # an answer to what was published after both: an acknowledgement would have come before
+        assert own.link.publish(message(b"after both"))
+        wait_for(lambda: proxy.count(Kind.PUBLISH) == 1, "the message that this link sent")
+        assert (first.payload, proxy.count(Kind.PUBACK)) == (b"first", 0)
+        own.link.ack(first.receipt)
+        wait_for(lambda: proxy.count(Kind.PUBACK) == 1, "the acknowledgement of the first")
+        own.link.ack(second.receipt)
+        wait_for(lambda: proxy.count(Kind.PUBACK) == 2, "the acknowledgement of the second")
 
 
 def test_a_message_above_the_brokers_packet_size_is_reported_and_the_link_stays(

@@ -82,6 +82,27 @@ def test_a_bundle_has_no_child_no_person_and_no_secret(config: Path, tmp_path: P
     assert '"town": "borgofiorito"' in files["canteen-bundle/agent.toml.json"]
 
 
+JOURNALCTL = """#!/bin/sh
+echo "ready"
+case " $* " in *" -p info "*) ;; *) echo "raw bytes 02 04 A1 B2 C3" ;; esac
+"""
+
+
+def test_lines_with_raw_bytes_of_a_reader_are_left_out(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have the priority debug. Here a program answers that prints such a line if asked."""
+    program = tmp_path / "bin" / "journalctl"
+    program.parent.mkdir()
+    program.write_text(JOURNALCTL)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    run_agent("bundle", "-c", config, "-o", tmp_path / "bundle.tar.gz")
+    files = files_of((tmp_path / "bundle.tar.gz").read_bytes())
+    for boot in ("this", "last"):
+        assert files[f"canteen-bundle/journal-{boot}-boot.txt"] == "ready\n"
+
+
 def test_a_bundle_has_the_doctors_findings_and_a_reason_for_what_is_missing(config: Path) -> None:
     done = subprocess.run(
         [AGENT, "bundle", "-c", config, "-o", "-"], capture_output=True, timeout=120, check=True

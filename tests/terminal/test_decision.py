@@ -71,6 +71,7 @@ def step(message: Changes, standing: Standing = STANDING, number: int = 2) -> St
         ({"to": 10}, Step.NOTHING_NEW),
         ({"to": 10, "acked": end(6)}, Step.APPLY),
         ({"acked": end(4)}, Step.GAP),
+        ({"to": 10, "acked": end(4)}, Step.GAP),
         ({"notes_after": 6}, Step.GAP),
         ({"notes_after": 5}, Step.APPLY),
     ],

@@ -9,6 +9,8 @@ import pytest
 from agent.sync.ledger_file import LedgerEnd
 from agent.terminal.export import Piece
 from agent.terminal.mirror import FILE_BYTES_MAX, NOT_OPENED, TAIL_BYTES, Mirror
+from tests.crash.recording import record_code
+from tests.crash.replay import read_recording
 from tests.parts.process import wait_for
 
 EPOCH = "1-0123456789abcdef"
@@ -53,6 +55,35 @@ def test_pieces_are_appended_and_the_end_is_known(start: Start) -> None:
     write(mirror, piece(2, b"second\n"))
     assert mirror.file.name == "t-1.ledger"
     assert mirror.file.read_bytes() == b"first\nsecond\n"
+
+
+def test_a_piece_is_on_the_medium_before_the_mirror_says_so(tmp_path: Path) -> None:
+    code = """
+from agent.sync.ledger_file import LedgerEnd
+from agent.terminal.export import Piece
+from agent.terminal.mirror import Mirror
+from tests.parts.process import wait_for
+
+mirror = Mirror(disk, "t-1", lambda file: None)
+mirror.start()
+for seq in (1, 2):
+    wait_for(lambda: mirror.wants_more, "the mirror")
+    piece = Piece(b"line\\n", 1, LedgerEnd("1-0123456789abcdef", seq))
+    mirror.put(piece)
+    wait_for(lambda: mirror.at == piece.up_to, "the piece on the medium")
+    (disk / f"seen-{seq}").touch()
+mirror.stop()
+"""
+    ops = [(op.op, op.name) for op in read_recording(record_code(tmp_path, code))]
+    order = [each for each in ops if each[0] in "WS" or each[1].startswith("seen")]
+    assert order == [
+        ("W", "t-1.ledger"),
+        ("S", "t-1.ledger"),
+        ("C", "seen-1"),
+        ("W", "t-1.ledger"),
+        ("S", "t-1.ledger"),
+        ("C", "seen-2"),
+    ]
 
 
 def test_each_piece_is_written_once_however_often_it_is_asked(start: Start) -> None:

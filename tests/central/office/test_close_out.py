@@ -17,8 +17,17 @@ a-12,primaria,f-1,active,none
 a-13,primaria,,closed,none
 a-14,primaria,f-2,closed,none
 a-15,primaria,f-2,closed,none
+a-16,primaria,f-1,closed,none
 """
-BALANCES = {"a-10": 820, "a-11": 500, "a-12": 300, "a-13": 120, "a-14": -366, "a-15": 0}
+BALANCES = {
+    "a-10": 820,
+    "a-11": 500,
+    "a-12": 300,
+    "a-13": 120,
+    "a-14": -366,
+    "a-15": 0,
+    "a-16": -50,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +53,7 @@ def test_what_closed_accounts_hold_and_owe_is_listed_and_nothing_is_done(wire: W
         ("a-10", 820, None),
         ("a-13", 120, None),
         ("a-14", -366, None),
+        ("a-16", -50, None),
     ]
     assert balances(wire) == BALANCES
 
@@ -53,9 +63,12 @@ def test_a_refund_leaves_nothing_and_a_debt_stays(wire: Wire) -> None:
         ("a-10", 820, "refund", None),
         ("a-13", 120, "refund", None),
         ("a-14", -366, None, None),
+        ("a-16", -50, None, None),
     ]
     assert balances(wire) == {**BALANCES, "a-10": 0, "a-13": 0}
-    assert [row[2] for row in run(wire, How.REFUND)] == [None], "again, nothing is left to refund"
+    assert [row[2] for row in run(wire, How.REFUND)] == [None, None], (
+        "again, nothing is left to refund"
+    )
     assert balances(wire)["a-14"] == -366
 
 
@@ -64,7 +77,8 @@ def test_credit_goes_to_the_active_sibling_that_has_least(wire: Wire) -> None:
         ("a-10", 820, "transfer", "a-12"),
         ("a-13", 120, None, None),
         ("a-14", -366, None, None),
-    ]
+        ("a-16", -50, None, None),
+    ], "a debt is put on no sibling"
     assert balances(wire) == {**BALANCES, "a-10": 0, "a-12": 1_120}
     rows = wire.central.books.rows(
         "SELECT account, cents, kind, reason FROM posting WHERE channel = ? ORDER BY n", (CHANNEL,)
