@@ -230,13 +230,3 @@ claim "the machine's own watchdog is used" sh -c \
 claim "the logs of earlier boots are kept, within a limit" sh -c \
     "systemd-analyze cat-config systemd/journald.conf | grep SystemMaxUse=64M; test -d /var/log/journal"
 systemctl stop canteen-agent
-
-# The table of faults, on a terminal that serves.
-(cd /root/canteen-agent && exec python3 -m tests.debian13.serial_card /run/serial-reader) &
-serial=$!
-until [ -e /run/serial-reader ]; do sleep 0.1; done
-readlink /run/serial-reader > /run/serial-pty
-systemctl start canteen-agent
-(cd /root/canteen-agent && python3 -m tests.debian13.planted)
-kill $serial
-systemctl stop canteen-agent
