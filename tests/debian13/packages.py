@@ -159,12 +159,16 @@ def _booted(root: Path, script: str, *options: str, boot_s_max: int = BOOT_S_MAX
     log = results / "log"
     command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot"]
     command += ["--console=pipe", "--private-network", "--directory", str(root)]
-    command += [f"--bind={results}:/mnt", *options]
+    # With these the units' DevicePolicy has an effect: it is a program in the kernel, for cgroups
+    # of version 2.
+    command += [f"--bind={results}:/mnt", "--system-call-filter=bpf", *options]
+    environment = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
     try:
         subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            env=environment,
             timeout=boot_s_max,
         )
     except subprocess.TimeoutExpired:
