@@ -1,9 +1,10 @@
 """Builds the Debian packages in a new Debian 13, and tries and tests them in other new ones.
 
     make deb                    all steps; the packages are then in .make/deb
-    make deb ONLY=build         one of build, try, boot, faults, enrol, repo, upgrade, test
+    make deb ONLY=build         one of build, try, boot, faults, enrol, repo, upgrade, test, arm64
 
 It needs what `make test-debian13` needs. The scripts that run inside are in packaging/.
+`arm64` runs under qemu and takes many minutes, so it is only run when it is named.
 """
 
 import os
@@ -55,7 +56,9 @@ SCRIPTS = {
     "repo": f"packaging/try-repo.sh {INSIDE}",
     "upgrade": "packaging/upgrade.sh",
     "test": f"packaging/test.sh {INSIDE}",
+    "arm64": f"packaging/arm64.sh {INSIDE}",
 }
+SLOW = "arm64"
 
 
 def main(words: list[str]) -> int:
@@ -66,13 +69,13 @@ def main(words: list[str]) -> int:
     if os.geteuid() != 0:
         print("this needs root: sudo make deb")
         return 1
-    if packages := host.missing_packages():
+    if packages := host.missing_packages(emulated=SLOW in words):
         print(f"missing on this machine: apt-get install {' '.join(packages)}")
         return 1
-    release = Release("trixie")
     try:
-        release.prepare()
-        for word in words or SCRIPTS:
+        for word in words or [word for word in SCRIPTS if word != SLOW]:
+            release = _release(word)
+            release.prepare()
             if code := _step(release.machine("root"), word):
                 print(f"{SCRIPTS[word]} ended with {code}")
                 return 1
@@ -81,6 +84,14 @@ def main(words: list[str]) -> int:
         return 1
     print("\n".join(str(path.relative_to(ROOT)) for path in sorted(FOLDER.glob("*.deb"))))
     return 0
+
+
+def _release(word: str) -> Release:
+    """Return the release for a step; a foreign one needs qemu in the kernel's list."""
+    if word != SLOW or os.uname().machine == "aarch64":
+        return Release("trixie")
+    host.enable_arm64()
+    return Release("trixie", "arm64")
 
 
 def _step(machine: Machine, word: str) -> int:
