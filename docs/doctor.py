@@ -20,6 +20,10 @@ fault   credential.file       /etc/canteen-agent/card-key has mode 0644: others 
 
 The doctor needs no running agent, and changes nothing.
 Each fault and each warning has the line that mends it.
+The line is for a shell, as it is, wherever no person must plug, buy or decide something.
+Bring what it names in capitals: a FILE, a CODE of the central, the SITE.
+What follows `#` says on which machine the line is for, or what else to look at.
+[Planted faults](../contribute/planted-faults.md) says which lines are tried, and on what.
 It ends with 1 when there is a fault. `--json` is for programs.
 
 Any user may call it. What this user may not see is `hidden`, with the name of who may.

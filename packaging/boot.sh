@@ -231,12 +231,28 @@ claim "the logs of earlier boots are kept, within a limit" sh -c \
     "systemd-analyze cat-config systemd/journald.conf | grep SystemMaxUse=64M; test -d /var/log/journal"
 systemctl stop canteen-agent
 
-# The table of faults, on a terminal that serves.
-(cd /root/canteen-agent && exec python3 -m tests.debian13.serial_card /run/serial-reader) &
-serial=$!
-until [ -e /run/serial-reader ]; do sleep 0.1; done
-readlink /run/serial-reader > /run/serial-pty
-systemctl start canteen-agent
-(cd /root/canteen-agent && python3 -m tests.debian13.planted)
-kill $serial
-systemctl stop canteen-agent
+# The devices of readers under the unit's DevicePolicy. No keyboard is plugged in here: of one that is
+# allowed the kernel says that there is none.
+mkdir -p /dev/input
+mknod /dev/input/event0 c 13 64
+mknod /dev/not-listed c 10 200
+unit=/usr/lib/systemd/system/canteen-agent.service
+listed=$(sed -n 's/^\(Device[A-Za-z]*\)=\(.*\)/-p "\1=\2"/p' $unit | tr '\n' ' ')
+closed="-p DevicePolicy=closed"
+opens() { # opens DEVICE PROPERTIES: print what the kernel says to a program with these properties
+    eval "systemd-run --quiet --pipe --wait $2 python3 -c '
+import errno, os, sys
+try:
+    os.close(os.open(sys.argv[1], os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY))
+    print(\"open\")
+except OSError as error:
+    print(errno.errorcode[error.errno])' $1"
+}
+claim "a device that the unit does not list is refused" test "$(opens /dev/not-listed "$listed")" = EPERM
+claim "a keyboard reader needs its line in the unit" test "$(opens /dev/input/event0 "$closed")" = EPERM
+claim "a keyboard reader is allowed" test "$(opens /dev/input/event0 "$listed")" = ENXIO
+if [ -e /sys/class/tty/ttyS0 ]; then
+    mknod /dev/ttyS0 c 4 64 2> /dev/null || true
+    claim "a serial port needs its line in the unit" test "$(opens /dev/ttyS0 "$closed")" = EPERM
+    claim "a serial port is allowed" test "$(opens /dev/ttyS0 "$listed")" = open
+fi

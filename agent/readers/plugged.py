@@ -21,15 +21,16 @@ INTERFACES = {"0b": "ccid", "02": "cdc", "0a": "cdc", "03": "hid"}
 NO_PCSC = {"04e6:5591": "SCM SCL3711", "054c:06c1": "Sony RC-S380", "054c:06c3": "Sony RC-S380"}
 KERNEL_NFC = {"pn533_usb", "pn533", "port100", "nfc"}
 BLACKLIST = "/etc/modprobe.d/canteen-agent.conf"
-UDEV_RULES = "etc/udev/rules.d/70-canteen-agent.rules"
+UDEV_RULES = tuple(f"{folder}/udev/rules.d/70-canteen-agent.rules" for folder in ("usr/lib", "etc"))
+"""Where the Debian package and packaging/install-venv.sh put them."""
 
 ESCAPE_FIX = (
     "sudo sed -i '/ifdDriverOptions/{n;s/0x0000/0x0001/}' /etc/libccid_Info.plist"
     " && sudo systemctl restart pcscd  # for libccid"
 )
 UDEV_FIX = (
-    "sudo install -m 644 systemd/70-canteen-agent.rules /etc/udev/rules.d/"
-    " && sudo udevadm control --reload && sudo udevadm trigger"
+    "sudo apt-get install --reinstall canteen-agent && sudo udevadm control --reload"
+    " && sudo udevadm trigger  # Debian 12: sudo packaging/install-venv.sh"
 )
 POLKIT_FIX = (
     "sudo install -m 644 systemd/50-canteen-agent.rules /etc/polkit-1/rules.d/"
@@ -233,7 +234,7 @@ def _obstacles(usb: _UsbDevice, profile: Profile, root: Path) -> Iterator[Obstac
         yield Obstacle(f"the kernel module {driver} has taken the reader", fix)
     if _text(usb.folder / "power" / "control") == "auto":
         # A reader that sleeps misses a card, or wakes too late for it.
-        fix = f"echo on | sudo tee {usb.folder}/power/control; look for a program that saves power"
+        fix = f"echo on | sudo tee {usb.folder}/power/control  # and end what saves power"
         yield Obstacle("the machine may switch it off to save power (autosuspend)", fix)
     for quirk in profile.quirk:
         yield from _quirk_obstacles(usb, quirk, root)
@@ -253,7 +254,7 @@ def _quirk_obstacles(usb: _UsbDevice, quirk: Quirk, root: Path) -> Iterator[Obst
             yield Obstacle(problem, LIBCCID_FIX)
     if quirk.id == "modem-manager":
         is_installed = (root / "usr/sbin/ModemManager").exists()
-        if is_installed and not (root / UDEV_RULES).exists():
+        if is_installed and not any((root / rules).exists() for rules in UDEV_RULES):
             yield Obstacle("ModemManager probes it as a modem and reads its frames", UDEV_FIX)
 
 

@@ -14,14 +14,26 @@ OWN_CERTIFICATES = Path("/usr/local/share/ca-certificates")
 PIP_KEYS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout")
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 PACKAGE_OF = {"debootstrap": "debootstrap", "systemd-nspawn": "systemd-container", "git": "git"}
+EMULATOR = {"qemu-aarch64-static": "qemu-user-static"}
+BINFMT = Path("/proc/sys/fs/binfmt_misc")
+ARM64 = Path("/usr/lib/binfmt.d/qemu-aarch64.conf")
 SEARCH_PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
-def missing_packages() -> list[str]:
+def missing_packages(*, emulated: bool = False) -> list[str]:
     """Return the Debian packages of this machine that a run needs and that are not installed."""
+    needed = PACKAGE_OF | (EMULATOR if emulated and os.uname().machine != "aarch64" else {})
     return sorted(
-        package for tool, package in PACKAGE_OF.items() if not shutil.which(tool, path=SEARCH_PATH)
+        package for tool, package in needed.items() if not shutil.which(tool, path=SEARCH_PATH)
     )
+
+
+def enable_arm64() -> None:
+    """Let the kernel run programs of arm64 under qemu, as its package does where systemd runs."""
+    if not (BINFMT / "register").exists():
+        subprocess.run(["mount", "-t", "binfmt_misc", "binfmt_misc", BINFMT], check=True)
+    if not (BINFMT / ARM64.stem).exists():
+        (BINFMT / "register").write_text(ARM64.read_text(encoding="ascii"), encoding="ascii")
 
 
 def mirror(apt: Path = APT, os_release: Path = OS_RELEASE) -> str | None:

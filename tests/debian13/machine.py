@@ -47,13 +47,15 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One release of Debian and the folder of its roots."""
+    """One release of Debian, for this machine's architecture or a foreign one, and its folder."""
 
     codename: str
+    foreign: str = ""
 
     @property
     def folder(self) -> Path:
-        return ROOT / ".make" / "debian" / self.codename
+        name = f"{self.codename}-{self.foreign}" if self.foreign else self.codename
+        return ROOT / ".make" / "debian" / name
 
     @property
     def base(self) -> Path:
@@ -67,6 +69,7 @@ class Release:
             self.folder.mkdir(parents=True, exist_ok=True)
             print(f"making a minimal Debian {self.codename} in {self.base}", flush=True)
             options = ["--variant=minbase", f"--include={PACKAGES}"]
+            options += [f"--arch={self.foreign}"] if self.foreign else []
             where = [self.codename, str(self.base), *filter(None, [host.mirror()])]
             _checked(["debootstrap", *options, *where], self.folder / "debootstrap.log")
             _add_user(self.base)

@@ -1,5 +1,6 @@
 """The mirror and the index of a machine are read from its own settings."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,10 @@ def test_an_index_on_the_disk_of_the_host_is_left_out(tmp_path: Path) -> None:
 def test_a_missing_tool_is_named_by_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(host.PACKAGE_OF, "no-such-tool", "its-package")
     assert "its-package" in host.missing_packages()
+
+
+def test_only_a_run_of_arm64_needs_the_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(host.EMULATOR, "no-such-emulator", "its-package")
+    assert "its-package" not in host.missing_packages()
+    is_emulated = os.uname().machine != "aarch64"
+    assert ("its-package" in host.missing_packages(emulated=True)) == is_emulated

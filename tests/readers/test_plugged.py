@@ -120,7 +120,10 @@ def test_newer_firmware_is_no_obstacle(machine: Machine, release: str) -> None:
     assert machine.devices()[0].obstacles == []
 
 
-def test_a_device_is_recognised_by_its_interface_and_named_by_its_path(machine: Machine) -> None:
+@pytest.mark.parametrize("rules", plugged.UDEV_RULES)
+def test_a_device_is_recognised_by_its_interface_and_named_by_its_path(
+    machine: Machine, rules: str
+) -> None:
     machine.install("usr/sbin/ModemManager")
     device = machine.usb("1-2", "09d8:0428", "TWN4")
     machine.interface(device, "02", "cdc_acm")
@@ -133,7 +136,7 @@ def test_a_device_is_recognised_by_its_interface_and_named_by_its_path(machine: 
     assert keyboard.location == "/dev/input/by-path/pci-usb-0:3-event-kbd"
     (obstacle,) = serial.obstacles
     assert "ModemManager" in obstacle.problem and "udevadm trigger" in obstacle.fix
-    machine.install(plugged.UDEV_RULES)
+    machine.install(rules)
     assert machine.devices()[0].obstacles == []
 
 

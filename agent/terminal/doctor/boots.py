@@ -94,6 +94,6 @@ def judge(boots: dict[str, Boot], present: str) -> Iterator[Finding]:
         yield warning(CHECK, seen, "sudo canteen-agent bundle  # journalctl names the line")
     elif restarts > RESTARTS_MAX:
         seen = f"the agent was started again {restarts} times {counted}"
-        yield warning(CHECK, seen, "journalctl -u canteen-agent -p warning")
+        yield warning(CHECK, seen, "sudo journalctl -u canteen-agent -p warning --no-pager")
     if not cuts and not watchdog and restarts <= RESTARTS_MAX:
         yield ok(CHECK, f"no power cut, no hang and {restarts} restarts {counted}")

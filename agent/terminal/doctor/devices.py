@@ -8,6 +8,7 @@ from agent.readers.open import ReaderConfig
 from agent.readers.plugged import Device
 from agent.readers.port_users import users_of
 from agent.terminal.doctor.finding import Finding, fault, hidden, ok, warning
+from agent.terminal.doctor.lines import edit
 
 
 def look_at_devices(
@@ -31,13 +32,15 @@ def look_at_devices(
             yield ok("reader.obstacle", f"{device.description}: nothing is in its way")
 
 
-def look_at_ports(readers: Sequence[ReaderConfig], *, agent_runs: bool) -> Iterator[Finding]:
+def look_at_ports(
+    readers: Sequence[ReaderConfig], config: Path, *, agent_runs: bool
+) -> Iterator[Finding]:
     """Yield the findings about the ports of agent.toml. The agent itself may have them."""
     for reader in readers:
         if reader.port is None:
             continue
         if not Path(reader.port).exists():
-            mend = "plug it in, or correct the port in agent.toml: canteen-agent readers"
+            mend = edit(config, "port, from canteen-agent readers; or plug the reader in")
             yield fault("reader.plugged", f"reader {reader.name}: {reader.port} is missing", mend)
             continue
         yield ok("reader.plugged", f"reader {reader.name}: {reader.port} is there")

@@ -38,13 +38,13 @@ def look(config_path: Path, devices: Sequence[Device]) -> Iterator[Finding]:
     yield from look_at_devices(devices, readers)
     yield from look_at_polkit(readers)
     yield from look_at_credentials(file)
-    yield from look_at_reach(places.database.parent)
+    yield from look_at_reach(places.database.parent, config_path)
     yield from look_at_storage(places.database)
     status = status_of(places.open_socket)
-    yield from look_at_ports(readers, agent_runs=not isinstance(status, Finding))
+    yield from look_at_ports(readers, config_path, agent_runs=not isinstance(status, Finding))
     yield from look_at_page(file.screen.port)
     try:
-        yield from look_at_broker(broker_of(config_path, _with_secrets(file.broker)))
+        yield from look_at_broker(broker_of(config_path, _with_secrets(file.broker)), config_path)
     except AgentError as error:
         yield hidden("broker.tls", str(error))
     if isinstance(status, Finding):

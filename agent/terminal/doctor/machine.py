@@ -23,9 +23,8 @@ def look_at_machine(root: Path = Path("/")) -> Iterator[Finding]:
         yield ok("clock.synchronised", "a time server sets the clock")
     else:
         seen = "no time server sets the clock: meals carry a time that may be wrong"
-        yield warning(
-            "clock.synchronised", seen, "timedatectl status; look at network and NTP server"
-        )
+        mend = "sudo timedatectl set-ntp true  # and look at the network and its NTP server"
+        yield warning("clock.synchronised", seen, mend)
     if list((root / "dev").glob("rtc*")):
         yield ok("clock.rtc", "the machine has a clock of its own")
     else:
@@ -49,7 +48,9 @@ def _memory(root: Path) -> Finding:
         return hidden("machine.memory", "this kernel does not show its memory")
     if free_mb < MEMORY_MB_MIN:
         return fault(
-            "machine.memory", f"{free_mb} MB of memory are free", "ps aux --sort=-rss | head"
+            "machine.memory",
+            f"{free_mb} MB of memory are free",
+            "ps aux --sort=-rss | head  # end what takes too much",
         )
     return ok("machine.memory", f"{free_mb} MB of memory are free")
 

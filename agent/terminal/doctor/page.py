@@ -35,10 +35,10 @@ def judge_page(port: int) -> Finding:
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         seen = f"no page at port {port}: {error}"
-        return fault(check, seen, f"sudo systemctl restart {UNIT}; journalctl -u {UNIT} -n 20")
+        return fault(check, seen, f"sudo systemctl restart {UNIT}")
     finally:
         connection.close()
     if status != http.client.OK:
-        mend = "another program has the port: write port into [screen] of agent.toml"
+        mend = f"sudo fuser -k {port}/tcp; sudo systemctl restart {UNIT}  # ends that program"
         return fault(check, f"what answers at port {port} is no page of ours: {status}", mend)
     return ok(check, f"the page answers at port {port}")

@@ -8,6 +8,7 @@ import msgspec
 from agent.errors import AgentError
 from agent.ops.control_client import ask
 from agent.terminal.doctor.finding import Finding, fault, hidden, ok, warning
+from agent.terminal.doctor.lines import BROKER_FILES, CENTRAL, RESTART, RESTART_CENTRAL
 
 SILENT_S = 900
 """A terminal with a link says hello every five minutes."""
@@ -21,7 +22,7 @@ def status_of(socket: Path) -> dict[str, object] | Finding:
     except AgentError as error:
         if not socket.parent.exists() or "Permission denied" in str(error):
             return hidden(check, f"{socket}: root, canteen-technician and canteen-staff may ask it")
-        return fault(check, str(error), "sudo systemctl restart canteen-agent")
+        return fault(check, str(error), RESTART)
 
 
 def judge(status: Mapping[str, object], installed: str) -> Iterator[Finding]:
@@ -32,7 +33,7 @@ def judge(status: Mapping[str, object], installed: str) -> Iterator[Finding]:
         yield ok("agent.version", f"the agent runs version {running}, which is installed")
     else:
         seen = f"the agent runs version {running}, and {installed} is installed"
-        yield warning("agent.version", seen, "sudo systemctl restart canteen-agent")
+        yield warning("agent.version", seen, RESTART)
     for name, text in msgspec.convert(status["readers"], dict[str, str]).items():
         if text.startswith("ready"):
             yield ok("agent.reader", f"{name}: {text}")
@@ -42,13 +43,11 @@ def judge(status: Mapping[str, object], installed: str) -> Iterator[Finding]:
     if link == "up":
         yield ok("agent.link", "the link to the broker is up")
     elif link.startswith("up, but"):
-        mend = "on the central's machine: canteen-central broker-config, and restart the broker"
-        yield fault("agent.link", link, mend)
+        yield fault("agent.link", link, BROKER_FILES)
     else:
-        yield warning("agent.link", link, "see broker.name, broker.port and broker.tls above")
+        yield warning("agent.link", link, f"{RESTART}  # when broker.name, .port and .tls are ok")
     if status["not_booked"] is not None:
-        mend = "look at the central: canteen-central incidents; systemctl status there"
-        yield fault("agent.booked", str(status["not_booked"]), mend)
+        yield fault("agent.booked", str(status["not_booked"]), RESTART_CENTRAL)
     else:
         yield ok("agent.booked", f"{status['pending']} entries wait for the central")
     yield _central(status)
@@ -63,14 +62,13 @@ def _central(status: Mapping[str, object]) -> Finding:
     check, answered_s = "agent.central", status["last_contact_s"]
     stand = f"generation {str(status['generation'])[:8]}, position {status['position']}"
     if status["wiped"]:
-        mend = "if it is to work again, at the central: canteen-central terminals add TERMINAL SITE"
+        mend = f"{CENTRAL} terminals add {status['terminal']} SITE  # if it is to work again"
         return fault(check, "the central has closed this terminal: nobody is served", mend)
     if not isinstance(answered_s, int):
-        mend = "at the central: canteen-central terminals; systemctl status canteen-central"
-        return warning(check, "the central has never answered this terminal", mend)
+        return warning(check, "the central has never answered this terminal", RESTART_CENTRAL)
     ago = f"the central answered {answered_s // 60} min ago; {stand}"
     if status["resyncing"]:
         return warning(check, f"{ago}; all records are compared again", "wait some minutes")
     if answered_s > SILENT_S:
-        return warning(check, ago, "at the central: systemctl status canteen-central")
+        return warning(check, ago, RESTART_CENTRAL)
     return ok(check, ago)

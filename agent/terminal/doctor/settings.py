@@ -9,6 +9,7 @@ from pathlib import Path
 from agent.errors import AgentError
 from agent.terminal.config import File, load_file, load_readers
 from agent.terminal.doctor.finding import Finding, fault, hidden, ok
+from agent.terminal.doctor.lines import ENROL, RESTART, edit
 
 SECRETS = Path("/etc/canteen-agent")
 USER = "canteen-agent"
@@ -22,12 +23,12 @@ def look_at_file(path: Path) -> Iterator[Finding]:
         load_file(path)
         readers = load_readers(path)
     except AgentError as error:
-        mend = f"sudo nano {path}  # then: sudo systemctl restart canteen-agent"
+        mend = edit(path) if os.path.lexists(path) else ENROL
         yield fault("configuration.file", str(error), mend)
         return
     if not _agent_may_read(path):
         seen = f"{path}: the user {USER} may not read it"
-        yield fault("configuration.file", seen, f"sudo chmod 644 {path}")
+        yield fault("configuration.file", seen, f"sudo chmod 644 {path} && {RESTART}")
         return
     names = ", ".join(reader.name for reader in readers)
     yield ok("configuration.file", f"{path} is right; readers: {names}")
@@ -58,7 +59,7 @@ def look_at_credentials(file: File, secrets: Path = SECRETS) -> Iterator[Finding
 
 def _secret(path: Path) -> Finding:
     check = "credential.file"
-    mend = f"sudo install -m 600 -o root -g root FILE {path}"
+    mend = f"sudo install -m 600 -o root -g root FILE {path} && {RESTART}"
     try:
         status = os.stat(path)
     except FileNotFoundError:

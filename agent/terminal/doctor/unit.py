@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from agent.terminal.doctor.finding import Finding, fault, hidden, ok, warning
+from agent.terminal.doctor.lines import REINSTALL, RESTART
 
 UNIT = "canteen-agent.service"
 SYSTEMCTL_S = 10.0
@@ -13,17 +14,15 @@ RESTARTS_MAX = 3
 """More restarts since the machine started are no accident."""
 _MEMBERS = "LoadState,ActiveState,SubState,Result,ExecMainStatus,NRestarts,UnitFileState"
 _REACH = "LoadState,ProtectSystem,StateDirectory,ReadWritePaths"
-_USERS = "sudo systemd-sysusers; sudo systemctl restart canteen-agent"
+_USERS = f"sudo systemd-sysusers; {RESTART}"
+_VENV = "  # Debian 12: sudo packaging/install-venv.sh"
 # Exit codes of the set-up (systemd.exec(5), "Process Exit Codes"), and what mends each.
 _SET_UP = {
-    "78": (
-        "the configuration is wrong",
-        "sudo canteen-agent doctor; journalctl -u canteen-agent -n 20",
-    ),
-    "203": ("the program is missing", "sudo apt-get install --reinstall canteen-agent"),
+    "78": ("the configuration is wrong", f"{RESTART}  # when configuration.file is mended"),
+    "203": ("the program is missing", REINSTALL + _VENV),
     "216": ("a group of the unit is missing", _USERS),
     "217": ("the user canteen-agent is missing", _USERS),
-    "243": ("a secret of the unit is missing", "sudo canteen-agent doctor  # see credential.file"),
+    "243": ("a secret of the unit is missing", f"{RESTART}  # when credential.file is mended"),
 }
 
 
@@ -38,17 +37,20 @@ def look_at_unit() -> Iterator[Finding]:
         yield hidden("service.state", f"systemctl does not answer: {error}")
 
 
-def look_at_reach(folder: Path) -> Iterator[Finding]:
-    """Yield whether the unit may write in a folder. Nothing where systemd does not say."""
+def look_at_reach(folder: Path, config: Path) -> Iterator[Finding]:
+    """Yield whether the unit may write in the folder that agent.toml names.
+
+    Nothing where systemd does not say.
+    """
     try:
         shown = _shown(_REACH)
     except (OSError, subprocess.TimeoutExpired):
         return
     if shown.get("LoadState") == "loaded":
-        yield judge_reach(folder.resolve(), shown)
+        yield judge_reach(folder.resolve(), shown, config)
 
 
-def judge_reach(folder: Path, shown: Mapping[str, str]) -> Finding:
+def judge_reach(folder: Path, shown: Mapping[str, str], config: Path) -> Finding:
     """Return whether the unit whose members `systemctl show` printed may write there. Pure."""
     check = "storage.reach"
     states = [Path("/var/lib") / name for name in shown.get("StateDirectory", "").split()]
@@ -56,8 +58,8 @@ def judge_reach(folder: Path, shown: Mapping[str, str]) -> Finding:
     if shown.get("ProtectSystem") != "strict" or any(map(folder.is_relative_to, writable)):
         return ok(check, f"{UNIT} may write in {folder}")
     seen = f"{UNIT} may not write in {folder}, the state_dir of agent.toml"
-    mend = "remove state_dir from agent.toml, or: sudo systemctl edit, ReadWritePaths={folder}"
-    return fault(check, seen, mend.format(folder=folder))
+    mend = f"sudo sed -i '/^state_dir *=/d' {config} && {RESTART}"
+    return fault(check, seen, mend)
 
 
 def _shown(members: str) -> dict[str, str]:
@@ -71,8 +73,7 @@ def judge(shown: Mapping[str, str]) -> Iterator[Finding]:
     """Yield the findings about the members that `systemctl show` printed. Pure."""
     state = shown.get("ActiveState", "")
     if shown.get("LoadState") != "loaded":
-        mend = "sudo apt-get install canteen-agent"
-        yield fault("service.state", f"there is no unit {UNIT}", mend)
+        yield fault("service.state", f"there is no unit {UNIT}", REINSTALL + _VENV)
         return
     if state == "active":
         yield _restarts(shown)
@@ -89,7 +90,8 @@ def _restarts(shown: Mapping[str, str]) -> Finding:
     restarts = shown.get("NRestarts", "0")
     if restarts.isdigit() and int(restarts) > RESTARTS_MAX:
         seen = f"{UNIT} runs, but was started {restarts} times again"
-        return warning("service.state", seen, "journalctl -u canteen-agent -p warning")
+        mend = "sudo journalctl -u canteen-agent -p warning -n 20 --no-pager"
+        return warning("service.state", seen, f"{mend}; sudo systemctl reset-failed canteen-agent")
     return ok("service.state", f"{UNIT} runs")
 
 

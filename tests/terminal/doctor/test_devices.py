@@ -13,6 +13,7 @@ from agent.terminal.doctor.devices import look_at_devices, look_at_ports
 from agent.terminal.doctor.finding import Level
 
 RDM6300 = load_profile("rdm6300")
+TOML = Path("/etc/canteen-agent/agent.toml")
 
 
 def reader(port: str) -> ReaderConfig:
@@ -48,8 +49,9 @@ def test_a_serial_port_without_a_known_model_is_well_where_agent_toml_names_it(
 
 
 def test_a_port_that_is_missing_is_a_fault(tmp_path: Path) -> None:
-    (finding,) = look_at_ports([reader(str(tmp_path / "ttyUSB0"))], agent_runs=False)
+    (finding,) = look_at_ports([reader(str(tmp_path / "ttyUSB0"))], TOML, agent_runs=False)
     assert finding.level is Level.FAULT and "ttyUSB0 is missing" in finding.seen
+    assert finding.mend.startswith(f"sudo nano {TOML} && sudo systemctl restart canteen-agent  #")
 
 
 def test_another_program_at_a_port_is_named_until_it_ends() -> None:
@@ -60,11 +62,11 @@ def test_another_program_at_a_port_is_named_until_it_ends() -> None:
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None and other.stdout.readline() == b"open\n"
-        there, held = look_at_ports([reader(port)], agent_runs=False)
+        there, held = look_at_ports([reader(port)], TOML, agent_runs=False)
         assert there.level is Level.OK and held.level is Level.WARNING
         assert f"(pid {other.pid})" in held.seen and port in held.mend
-        assert len(list(look_at_ports([reader(port)], agent_runs=True))) == 1
-    assert [finding.level for finding in look_at_ports([reader(port)], agent_runs=False)] == [
+        assert len(list(look_at_ports([reader(port)], TOML, agent_runs=True))) == 1
+    assert [finding.level for finding in look_at_ports([reader(port)], TOML, agent_runs=False)] == [
         Level.OK
     ]
     os.close(master)

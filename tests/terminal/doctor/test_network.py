@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,14 @@ from tests.parts.certificates import (
 )
 from tests.parts.process import require
 
+TOML = Path("/etc/canteen-agent/agent.toml")
+EDIT = f"sudo nano {TOML} && sudo systemctl restart canteen-agent"
+ENROL = "sudo canteen-agent enrol CODE; sudo systemctl restart canteen-agent"
+BROKER_FILES = "broker-config && sudo systemctl restart mosquitto"
+
 
 def findings_of(broker: Broker) -> dict[str, Finding]:
-    return {finding.id: finding for finding in look_at_broker(broker)}
+    return {finding.id: finding for finding in look_at_broker(broker, TOML)}
 
 
 @contextmanager
@@ -82,12 +88,32 @@ def test_an_authority_of_another_town_is_a_fault(pki: Path) -> None:
     with broker_with(pki, requires=False) as url:
         finding = findings_of(Broker(url=url, ca_file=other / "ca.crt"))["broker.tls"]
     assert finding.level is Level.FAULT and "authority" in finding.seen
+    assert BROKER_FILES in finding.mend and "# at the central" in finding.mend
+
+
+def test_a_broker_that_knows_another_authority_is_mended_at_the_broker(pki: Path) -> None:
+    other = pki / "other"
+    other.mkdir()
+    make_authority(other, "Another town")
+    make_client_certificate(other, "borgofiorito/t/t-1")
+    with broker_with(pki) as url:
+        of_ours = own(other, url)
+        finding = findings_of(replace(of_ours, ca_file=pki / "ca.crt"))["broker.tls"]
+    assert "does not know the authority of our certificate" in finding.seen
+    assert BROKER_FILES in finding.mend
+
+
+def test_a_port_without_tls_is_corrected_in_the_url(pki: Path) -> None:
+    with Mosquitto(pki / "plain") as broker:
+        finding = findings_of(own(pki, f"mqtts://127.0.0.1:{broker.port}"))["broker.tls"]
+    assert finding.level is Level.FAULT and finding.mend.startswith(EDIT)
 
 
 def test_a_missing_certificate_is_a_fault(pki: Path) -> None:
     with broker_with(pki) as url:
         finding = findings_of(Broker(url=url, ca_file=pki / "ca.crt"))["broker.tls"]
     assert finding.level is Level.FAULT and "certificate" in finding.seen
+    assert finding.mend.startswith(EDIT)
 
 
 def test_a_name_that_is_not_in_the_brokers_certificate_is_a_fault(pki: Path) -> None:
@@ -95,6 +121,7 @@ def test_a_name_that_is_not_in_the_brokers_certificate_is_a_fault(pki: Path) -> 
         wrong = url.replace("127.0.0.1", "localhost")
         finding = findings_of(own(pki, wrong))["broker.tls"]
     assert finding.level is Level.FAULT and "localhost" in finding.seen
+    assert finding.mend.startswith(EDIT)
 
 
 def test_a_broken_key_is_a_fault_with_its_file(pki: Path) -> None:
@@ -103,7 +130,11 @@ def test_a_broken_key_is_a_fault_with_its_file(pki: Path) -> None:
         assert broker.key_file is not None
         broker.key_file.write_text("no key")
         finding = findings_of(broker)["broker.tls"]
+        assert broker.certificate_file is not None
+        broker.certificate_file.write_text("no certificate")
+        assert "broker.certificate" not in findings_of(broker)
     assert finding.level is Level.FAULT and str(broker.key_file) in finding.seen
+    assert finding.mend.startswith(ENROL)
 
 
 @pytest.mark.parametrize(("days", "level"), [(29, Level.WARNING), (31, Level.OK)])
@@ -132,4 +163,5 @@ def test_an_authority_without_key_usage_is_a_warning_before_the_upgrade(tmp_path
     with broker_with(tmp_path, requires=False) as url:
         found = findings_of(Broker(url=url, ca_file=tmp_path / "ca.crt"))
     strict = found["broker.strict"] if "broker.strict" in found else found["broker.tls"]
-    assert strict.level in (Level.WARNING, Level.FAULT) and "certificates" in strict.mend
+    assert strict.level in (Level.WARNING, Level.FAULT)
+    assert "ca init" in strict.mend or BROKER_FILES in strict.mend

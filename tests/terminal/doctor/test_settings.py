@@ -54,6 +54,7 @@ def test_a_wrong_file_is_a_fault_with_the_key(config: Path, old: str, new: str, 
 def test_a_missing_file_is_a_fault(tmp_path: Path) -> None:
     (finding,) = look_at_file(tmp_path / "agent.toml")
     assert finding.level is Level.FAULT and "cannot be read" in finding.seen
+    assert finding.mend.startswith("sudo canteen-agent enrol CODE;")
 
 
 def secrets_of(config: Path, folder: Path) -> list[Finding]:

@@ -51,15 +51,26 @@ def test_a_damaged_ledger_is_a_fault(database: Path) -> None:
 
 def test_a_ledger_of_a_newer_program_is_a_fault(database: Path) -> None:
     sql = sqlite3.connect(database)
+    sql.execute("CREATE TABLE later (n INTEGER PRIMARY KEY) STRICT")
     sql.execute("PRAGMA user_version = 999")
     sql.close()
-    assert findings_of(database)["storage.database"].level is Level.FAULT
+    finding = findings_of(database)["storage.database"]
+    assert finding.level is Level.FAULT and "apt-get install --only-upgrade" in finding.mend
 
 
 def test_a_folder_in_memory_is_a_fault() -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         finding = findings_of(Path(folder) / "terminal.db")["storage.medium"]
     assert finding.level is Level.FAULT and "a power cut takes every meal" in finding.seen
+
+
+def test_a_state_folder_in_memory_is_copied_before_it_is_unmounted(tmp_path: Path) -> None:
+    """It may hold meals that the central does not have."""
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/sda1 / ext4 rw 0 0\ntmpfs {tmp_path} tmpfs rw 0 0\n")
+    line = look_at_medium(tmp_path, mounts).mend
+    copied, unmounted = f"sudo cp -a {tmp_path} {tmp_path}.memory", f"sudo umount {tmp_path}"
+    assert line.startswith(f"sudo systemctl stop canteen-agent && {copied} && {unmounted} && ")
 
 
 def test_a_full_disk_and_used_up_inodes_are_faults(
