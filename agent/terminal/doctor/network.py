@@ -20,9 +20,16 @@ REFUSED_S = 0.5
 _CERTIFICATES = "on the central's machine: canteen-central broker-config; then restart the broker"
 
 
+_FILES = "put that file there; or enrol again. At the central: canteen-central enrol new TERMINAL"
+
+
 def look_at_broker(broker: Broker) -> Iterator[Finding]:
     """Yield the findings, up to the first step that fails."""
     address = broker.address()
+    sentence = broker.files_fault() or ""
+    is_hidden = "Permission denied" in sentence
+    if sentence and not is_hidden:
+        yield fault("broker.tls", sentence, _FILES)
     try:
         socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -39,7 +46,11 @@ def look_at_broker(broker: Broker) -> Iterator[Finding]:
     yield ok("broker.port", f"{address.host}:{address.port} takes connections")
     if address.is_tls:
         yield from _certificate(broker)
-        yield from _tls(broker, address)
+        if is_hidden:
+            files = broker.key_file or broker.password_file
+            yield hidden("broker.tls", f"{files}: root and the agent may read it")
+        elif not sentence:
+            yield from _tls(broker, address)
 
 
 def _certificate(broker: Broker) -> Iterator[Finding]:
@@ -59,9 +70,6 @@ def _certificate(broker: Broker) -> Iterator[Finding]:
 
 def _tls(broker: Broker, address: Address) -> Iterator[Finding]:
     error = _handshake(broker, address, is_strict=False)
-    if isinstance(error, SyncError) and "Permission denied" in str(error):
-        yield hidden("broker.tls", f"{broker.key_file}: root and the agent may read it")
-        return
     if error is not None:
         words = str(error) if isinstance(error, SyncError) else of_connect(error, address)
         yield fault("broker.tls", words, _CERTIFICATES)
