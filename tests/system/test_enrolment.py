@@ -3,7 +3,10 @@
 import json
 import os
 import pwd
+import signal
+import socket
 import sqlite3
+import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,13 +23,24 @@ from tests.parts.town import SITE, run_agent
 TAG = bytes.fromhex("010063e9ae")
 
 
+def write_broker_files(site: EnrolmentSite, folder: Path) -> Path:
+    """Let the central write what mosquitto needs, and return the folder of its settings."""
+    settings = folder / "conf.d"
+    settings.mkdir(parents=True, exist_ok=True)
+    site.office("broker-config", settings, "--user", pwd.getpwuid(os.geteuid()).pw_name)
+    return settings
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a whole database, as a backup or a restore of it."""
+    with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
+        read.backup(written)
+
+
 @contextmanager
 def broker_of(site: EnrolmentSite, folder: Path) -> Iterator[Process]:
     """Run a mosquitto with what the central writes for it now."""
-    settings = folder / "conf.d"
-    settings.mkdir(parents=True, exist_ok=True)
-    user = pwd.getpwuid(os.geteuid()).pw_name
-    site.office("broker-config", settings, "--user", user)
+    settings = write_broker_files(site, folder)
     main = folder / "mosquitto.conf"
     as_root = "user root\n" if os.geteuid() == 0 else ""
     main.write_text(f"{as_root}include_dir {settings}\n")
@@ -108,6 +122,23 @@ def rows(config: Path, table: str) -> int:
         return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
+def is_accepted(site: EnrolmentSite, own: Path) -> bool:
+    """Return whether the broker takes a connection with a terminal's certificate."""
+    context = ssl.create_default_context(cafile=str(site.authority / "ca.crt"))
+    context.load_cert_chain(own)
+    with (
+        socket.create_connection(("127.0.0.1", site.broker_port), 20) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
+    ):
+        # With TLS 1.3 the refusal of a client's certificate is in what is read next.
+        secured.sendall(bytes.fromhex("c000"))  # no CONNECT: a broker that accepts us hangs up
+        try:
+            return secured.recv(1) == b""
+        except ssl.SSLError as error:
+            assert "REVOKED" in str(error), error
+            return False
+
+
 def links(agent: Process) -> int:
     return agent.output().count("Link up")
 
@@ -179,6 +210,38 @@ def test_a_terminal_without_the_authoritys_file_serves_and_names_it(
         assert words in run_agent("status", "-c", config)
         doctor = run_agent("doctor", "-c", config, code=1)
         assert str(authority) in doctor and "enrol again" in doctor
+
+
+def test_a_revocation_reaches_a_certificate_that_the_restored_books_do_not_know(
+    tmp_path: Path, site: EnrolmentSite
+) -> None:
+    backup, own = tmp_path / "backup.db", tmp_path / "box" / "state" / "terminal.pem"
+    site.office("terminals", "add", "t-1", SITE)
+    copy_database(site.db, backup)
+    enrol_box(tmp_path / "box", site.new_code(), exit_code=1)  # 1: no broker runs yet
+    copy_database(backup, site.db)
+    assert '"serial": null' in site.office("enrol", "list", "--json")
+    with broker_of(site, tmp_path / "broker"):
+        assert is_accepted(site, own)
+    assert "1 certificates of t-1" in site.office("enrol", "revoke", "t-1")
+    with broker_of(site, tmp_path / "broker"):
+        assert not is_accepted(site, own)
+
+
+def test_a_broker_that_reads_its_files_again_keeps_a_connection_and_takes_no_new_one(
+    tmp_path: Path, site: EnrolmentSite, config: Path
+) -> None:
+    """So docs/broker names the restart. A new enrolment needs no `enrol revoke`."""
+    old, broker = tmp_path / "old.pem", tmp_path / "broker"
+    old.write_bytes((config.parent / "state" / "terminal.pem").read_bytes())
+    with agent_of(config) as agent, broker_of(site, broker) as mosquitto:
+        wait_for(lambda: links(agent), "the link")
+        enrol_box(config.parent, site.new_code(), exit_code=1)  # 1: faults of this machine's reader
+        write_broker_files(site, broker)
+        os.kill(mosquitto.pid, signal.SIGHUP)
+        wait_for(lambda: not is_accepted(site, old), "the list")
+        assert is_accepted(site, config.parent / "state" / "terminal.pem")
+        assert "Link down" not in agent.output()
 
 
 def test_a_revoked_terminal_goes_on_serving_and_says_why_nothing_is_sent(
