@@ -174,22 +174,26 @@ def enrol_serve(db_path: Path, host: str | None) -> None:
         import uvicorn
 
         from agent.central.web.enrolment_app import EnrolmentDoors, make_enrolment_app
+        from agent.central.web.fair_socket import ACCEPTED_AT_ONCE, FairSocket
     office = _office(db_path)
     own = authority_folder(db_path) / "server.pem"
     write_whole(own, office.authority.make_server(office.address.host, _present()), SECRET_MODE)
     with open_books(db_path) as books:
         require_whole(books)
+        every = "::" if ":" in office.address.host else "0.0.0.0"
+        listener = FairSocket(host or every, office.address.port)
         click.echo(f"enrolment: https://{office.address}/")
-        uvicorn.run(
+        config = uvicorn.Config(
             make_enrolment_app(EnrolmentDoors(books, office, now)),
-            host=host or ("::" if ":" in office.address.host else "0.0.0.0"),
-            port=office.address.port,
+            loop="asyncio",  # it accepts by the socket's own method
+            backlog=ACCEPTED_AT_ONCE,
             ssl_certfile=own,
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=5,
         )
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def _give_to_owner_of(db_path: Path, folder: Path) -> None:
