@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from agent.central.command import now, open_books
-from agent.central.office.close_out import Choice, How, plan_close_out
+from agent.central.office.close_out import Choice, How, Left, past_close_outs, plan_close_out
 from agent.central.office.close_out import close_out as do_close_out
 from agent.central.office.opening import OpeningPlan, book_opening, plan_opening
 from agent.console import Format, show_rows, table_format
@@ -40,6 +40,8 @@ def import_balances(db_path: Path, file: Path, total: str, dry_run: bool) -> Non
 )
 @click.option("--reason", help="Why, in the office's words.")
 @click.option("--dry-run", is_flag=True, help="Show what would be booked, and book nothing.")
+@click.option("--anyway", is_flag=True, help="Also where a terminal may still hold meals.")
+@click.option("--past", is_flag=True, help="List what earlier close-outs booked, and do nothing.")
 @table_format
 @click.pass_obj
 def close_out(
@@ -48,30 +50,42 @@ def close_out(
     how: str | None,
     reason: str | None,
     dry_run: bool,
+    anyway: bool,
+    past: bool,
     table_format: Format,
 ) -> None:
-    """List what closed ACCOUNTS still hold or owe, all if none is named, and bring it to 0."""
-    choice = Choice(How(how) if how else None, accounts)
+    """List what closed ACCOUNTS still hold or owe, all if none is named, and bring it to 0.
+
+    An account stays as it is while a terminal of its site holds entries that are not booked, or
+    was silent for a day.
+    """
+    choice = Choice(How(how) if how else None, accounts, anyway)
     with open_books(db_path) as books:
+        if past:
+            booked = [row._asdict() for row in past_close_outs(books, accounts)]
+            return show_rows(booked, table_format)
         if dry_run or choice.how is None:
-            plan = plan_close_out(books, choice)
+            plan = plan_close_out(books, choice, now())
         elif not reason:
             raise CentralError("nothing is booked: write why, with --reason")
         else:
             plan = do_close_out(books, choice, reason, now())
     show_rows([left._asdict() for left in plan], table_format)
-    if table_format is not Format.TABLE:
-        return
-    if choice.how is None:
-        click.echo(f"{len(plan)} closed accounts hold or owe money; --how says what is done")
-    else:
-        done = [left for left in plan if left.kind is not None]
-        cents = sum(left.balance_cents for left in done)
-        state = "would come to 0, they hold" if dry_run else "came to 0, they held"
-        click.echo(
-            f"{len(done)} accounts {state} {format_euro(cents)} euro in sum;"
-            f" {len(plan) - len(done)} stay as they are"
-        )
+    if table_format is Format.TABLE:
+        click.echo(_close_out_summary(plan, choice.how, dry_run=dry_run))
+    return None
+
+
+def _close_out_summary(plan: list[Left], how: How | None, *, dry_run: bool) -> str:
+    if how is None:
+        return f"{len(plan)} closed accounts hold or owe money; --how says what is done"
+    done = [left for left in plan if left.kind is not None]
+    cents = sum(left.balance_cents for left in done)
+    state = "would come to 0, they hold" if dry_run else "came to 0, they held"
+    return (
+        f"{len(done)} accounts {state} {format_euro(cents)} euro in sum;"
+        f" {len(plan) - len(done)} stay as they are"
+    )
 
 
 def _summary(file: Path, plan: OpeningPlan, state: str) -> str:

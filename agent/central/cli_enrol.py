@@ -14,7 +14,6 @@ import click
 
 from agent.central.books import enrolments, town
 from agent.central.books.checks import require_whole
-from agent.central.books.file import Books
 from agent.central.command import (
     authority_folder,
     card_key,
@@ -34,6 +33,7 @@ from agent.whole_file import SECRET_MODE, write_whole
 
 if TYPE_CHECKING:
     from agent.central.enrolment.enrolling import Office
+    from agent.central.enrolment.kept import Kept
 
 MOSQUITTO = Path("/etc/mosquitto/conf.d")
 
@@ -94,10 +94,9 @@ def broker_config(db_path: Path, folder: Path, user: str, installed_as: Path | N
     """
     with needs_extra("broker-config"):
         from agent.central.enrolment.addresses import load_addresses
-        from agent.central.enrolment.authority import load_authority
         from agent.central.enrolment.broker_files import BrokerPlace, write_broker_files
-    own = authority_folder(db_path)
-    authority, broker = load_authority(own), Broker(url=load_addresses(own).broker).address()
+    kept = _kept(db_path)
+    broker = Broker(url=load_addresses(kept.folder).broker).address()
     place = BrokerPlace(
         settings=folder,
         host=broker.host,
@@ -106,8 +105,9 @@ def broker_config(db_path: Path, folder: Path, user: str, installed_as: Path | N
         installed_as=installed_as or folder.resolve(),
     )
     with open_books(db_path) as books:
-        name, revoked = town.find(books).name, _keep_revocations(db_path, books)
-    for path in write_broker_files(place, authority, name, revoked, _present()):
+        name, revoked = town.find(books).name, kept.list_revoked(books, now())
+    _give_to_owner_of(db_path, kept.folder)
+    for path in write_broker_files(place, kept.authority, name, revoked, _present()):
         click.echo(path)
     click.echo("Now: systemctl restart mosquitto")
 
@@ -155,9 +155,10 @@ def enrol_revoke(db_path: Path, terminal: str) -> None:
     """Take back the certificates and codes of TERMINAL, of a stolen box for example."""
     with needs_extra("enrol"):
         from agent.central.enrolment.enrolling import revoke
+    kept = _kept(db_path)
     with open_books(db_path) as books:
-        count = revoke(books, terminal, at=now())
-        _keep_revocations(db_path, books)
+        count = revoke(books, kept, checked_id(terminal), at=now())
+    _give_to_owner_of(db_path, kept.folder)
     click.echo(
         f"{count} certificates of {terminal} are taken back."
         " The broker learns it from: canteen-central broker-config"
@@ -173,22 +174,26 @@ def enrol_serve(db_path: Path, host: str | None) -> None:
         import uvicorn
 
         from agent.central.web.enrolment_app import EnrolmentDoors, make_enrolment_app
+        from agent.central.web.fair_socket import ACCEPTED_AT_ONCE, FairSocket
     office = _office(db_path)
     own = authority_folder(db_path) / "server.pem"
     write_whole(own, office.authority.make_server(office.address.host, _present()), SECRET_MODE)
     with open_books(db_path) as books:
         require_whole(books)
+        every = "::" if ":" in office.address.host else "0.0.0.0"
+        listener = FairSocket(host or every, office.address.port)
         click.echo(f"enrolment: https://{office.address}/")
-        uvicorn.run(
+        config = uvicorn.Config(
             make_enrolment_app(EnrolmentDoors(books, office, now)),
-            host=host or ("::" if ":" in office.address.host else "0.0.0.0"),
-            port=office.address.port,
+            loop="asyncio",  # it accepts by the socket's own method
+            backlog=ACCEPTED_AT_ONCE,
             ssl_certfile=own,
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=5,
         )
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def _give_to_owner_of(db_path: Path, folder: Path) -> None:
@@ -196,36 +201,26 @@ def _give_to_owner_of(db_path: Path, folder: Path) -> None:
     if os.geteuid() != 0:
         return
     owner = db_path.stat()
-    for path in (folder, *folder.iterdir()):
+    for path in (folder, *folder.rglob("*")):
         os.chown(path, owner.st_uid, owner.st_gid)
 
 
-def _keep_revocations(db_path: Path, books: Books) -> str:
-    """Add what the books know to the list beside the authority, and return that."""
-    from agent.central.enrolment.authority import load_authority, store_revocations
+def _kept(db_path: Path) -> "Kept":
+    from agent.central.enrolment.authority import load_authority
+    from agent.central.enrolment.kept import Kept
 
     folder = authority_folder(db_path)
-    if not (folder / "ca.key").exists():
-        return ""  # a town whose certificates are another authority's
-    serials = enrolments.revoked(books, at=now())
-    try:
-        text = store_revocations(folder, load_authority(folder), serials, _present())
-        _give_to_owner_of(db_path, folder)
-    except OSError as error:
-        raise CentralError(f"{folder}: cannot be written: {error.strerror}") from error
-    return text
+    return Kept(folder, load_authority(folder))
 
 
 def _office(db_path: Path) -> "Office":
     from agent.central.enrolment.addresses import load_addresses
-    from agent.central.enrolment.authority import load_authority
     from agent.central.enrolment.enrolling import Office
 
-    folder = authority_folder(db_path)
-    authority, addresses = load_authority(folder), load_addresses(folder)
+    kept = _kept(db_path)
+    addresses = load_addresses(kept.folder)
     return Office(
-        folder=folder,
-        authority=authority,
+        kept=kept,
         card_key=card_key(db_path).hex(),
         broker=addresses.broker,
         address=addresses.enrol,

@@ -81,6 +81,7 @@ class FaultCode(StrEnum):
     NOT_BOOKED = "not_booked"
     LINK = "link"
     WIPED = "wiped"
+    CERTIFICATE = "certificate"
 
 
 class FaultLine(Struct, frozen=True, kw_only=True, omit_defaults=True):

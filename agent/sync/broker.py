@@ -98,6 +98,19 @@ class Broker:
         context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.sslsocket_class = _TlsSocket
+        self._load(context)
+        return context
+
+    def files_fault(self) -> str | None:
+        """Return why a connection could not be made with the files as they are now, or None."""
+        try:
+            self.password()
+            self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        except SyncError as error:
+            return str(error)
+        return None
+
+    def _load(self, context: ssl.SSLContext) -> None:
         try:
             if self.ca_file is not None:
                 context.load_verify_locations(self.ca_file)
@@ -115,7 +128,6 @@ class Broker:
                 f"{self.certificate_file}, {self.key_file}: cannot be used as certificate and key:"
                 f" {error}; put a certificate and its key there (docs/broker)"
             ) from error
-        return context
 
     def password(self) -> str | None:
         """Return the password without its line's end, None if there is none. Raise `SyncError`."""
@@ -137,14 +149,14 @@ class Broker:
 
     def expired(self, now: datetime | None = None) -> str | None:
         """Return the sentence for an own certificate that has ended, None if there is none."""
-        end = self._certificate_end()
+        end = self.certificate_end()
         if end is None or end > (now or datetime.now(UTC)):
             return None
         return f"the own certificate {self.certificate_file} ended on {end:%Y-%m-%d}; {RENEW}"
 
     def expires_soon(self, now: datetime | None = None) -> str | None:
         """Return the sentence for an own certificate that ends in `WARN_DAYS`, or None."""
-        end, now = self._certificate_end(), now or datetime.now(UTC)
+        end, now = self.certificate_end(), now or datetime.now(UTC)
         if end is None or not now < end <= now + timedelta(days=WARN_DAYS):
             return None
         days = (end - now).days
@@ -153,7 +165,7 @@ class Broker:
             f" {RENEW}"
         )
 
-    def _certificate_end(self) -> datetime | None:
+    def certificate_end(self) -> datetime | None:
         """Return when the own certificate ends; None for none, or one that cannot be read."""
         if self.certificate_file is None:
             return None

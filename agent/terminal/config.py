@@ -86,7 +86,10 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What a terminal is. `card_key` is the town's secret: it is never logged or sent."""
+    """What a terminal is. `card_key` is the town's secret: it is never logged or sent.
+
+    `is_enrolled`: the terminal renews its certificate itself.
+    """
 
     town: str
     terminal: str
@@ -98,6 +101,7 @@ class Config:
     mirror: Path | None
     watch_group: str | None
     needs_staff_card: bool
+    is_enrolled: bool
 
     @property
     def database(self) -> Path:
@@ -180,6 +184,7 @@ def load_config(path: Path) -> Config:
         mirror=path.parent / file.mirror if file.mirror is not None else None,
         watch_group=file.watch_group,
         needs_staff_card=file.screen.unlock == "staff_card",
+        is_enrolled=file.enrolment is not None,
     )
 
 

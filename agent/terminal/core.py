@@ -9,7 +9,7 @@ the process ends, systemd starts it again, and it continues from what is on the 
 import logging
 from collections.abc import Callable, Iterator
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar, assert_never
 from zoneinfo import ZoneInfo
@@ -48,6 +48,8 @@ from agent.sync.messages import TerminalState, encode
 from agent.sync.topics import Leaf, Topics
 from agent.terminal import status
 from agent.terminal.backlog import Backlog
+from agent.terminal.certificates import Certificates
+from agent.terminal.clock_report import ClockReport
 from agent.terminal.control import Answer, Request
 from agent.terminal.counter import Counter
 from agent.terminal.events import Effect, Event
@@ -62,7 +64,6 @@ from agent.terminal.storage_fault import StorageFault
 from agent.terminal.wrong_times import WrongTimes
 
 STATE_EVERY_MS = 300_000
-CLOCK_LOG_EVERY_MS = 60_000  # a time server that flaps must not flood the log
 
 _Done = TypeVar("_Done")
 
@@ -89,6 +90,7 @@ class Setup:
     epoch_bits: Callable[[], str]
     open_ledger: Callable[[str | None], Database]
     machine: Callable[[], status.Machine] = status.Machine
+    certificates: Certificates = field(default_factory=Certificates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +118,10 @@ class Terminal:
         self._damage: str | None = None
         self._tapped_ms = 0
         self._state_ms: int | None = None
-        self._reported: tuple[bool, str | None] | None = None  # of clock and mirror
+        self._mirror_sent: str | None = None
         self.fault: StorageFault | None = None
         self.mirror: str | None = None  # state of the second copy of the ledger; None: not wanted
-        self._clock_fault, self._clock_logged_ms = "", -CLOCK_LOG_EVERY_MS
+        self._clock = ClockReport()
         try:
             self._open(reading)
         except StoreError as error:
@@ -133,10 +135,7 @@ class Terminal:
     def moment(self, reading: Reading) -> Moment:
         """Return the time as an entry made now would carry it."""
         moment = self._time.moment(reading)
-        since_ms = reading.mono_ms - self._clock_logged_ms
-        if self._time.fault != self._clock_fault and abs(since_ms) >= CLOCK_LOG_EVERY_MS:
-            self._clock_fault, self._clock_logged_ms = self._time.fault, reading.mono_ms
-            log.warning("Clock: %s.", self._clock_fault or "nothing contradicts it any more")
+        self._clock.log(self._time.fault, reading.mono_ms)
         return moment
 
     def turn(self, event: Event | None, reading: Reading) -> Iterator[Effect]:
@@ -213,10 +212,10 @@ class Terminal:
         ledger, last_ms = self._working(), self._state_ms
         effects = ledger.replication.due(moment)
         is_due = last_ms is None or moment.mono_ms - last_ms >= STATE_EVERY_MS
-        is_due |= ledger.backlog.look(moment) | ledger.housekeeping.disk.is_news()
-        is_due |= self._reported != (bool(self._time.fault), self.mirror)
-        is_due = is_due and self.outages.link is None
-        return [*effects, self._state(moment)] if is_due else [*effects]
+        is_due |= ledger.backlog.look(moment) | ledger.housekeeping.is_news()
+        is_due |= self._clock.is_news(self._time.fault, moment.trust, moment.mono_ms)
+        is_due |= self._mirror_sent != self.mirror
+        return [*effects, self._state(moment)] if is_due and not self.outages.link else [*effects]
 
     def idle(self, moment: Moment) -> None:
         """Do one step of housekeeping while no event waits."""
@@ -242,16 +241,16 @@ class Terminal:
         if self.fault is not None:
             return self.fault.summary
         ledger = self._working()
-        faults = self._time.fault, ledger.housekeeping.disk.fault
+        faults = self._time.fault, ledger.housekeeping.faults()
         return status.summary(ledger.db, self.outages, ledger.backlog.fault(), *faults)
 
     def status(self, moment: Moment) -> Answer:
         """Return what the terminal is doing, for `canteen-agent status`."""
         ledger = self._working()
         answer = status.status(ledger.db, self.outages, ledger.backlog, self._time, moment)
-        disk, left_ms = ledger.housekeeping.disk, ledger.counter.lock.left_ms(moment)
+        left_ms = ledger.counter.lock.left_ms(moment)
         own = {"software": self._setup.software, "mirror": self.mirror, "unlocked_ms": left_ms}
-        return {**answer, **own, "disk": disk.words(), "disk_fault": disk.fault or None}
+        return {**answer, **own, **ledger.housekeeping.words()}
 
     def close(self) -> None:
         """Close the file of a process that ends; on a full disk, its log keeps its place."""
@@ -275,7 +274,7 @@ class Terminal:
         counter = Counter(db, setup.zone, setup.card_key, self._time, lock, self._started_ms)
         backlog = Backlog(db, self.outages, replication)
         requests = Requests(counter, Lookups(counter), self._time, self.status)
-        keeping = Housekeeping(db, setup.zone)
+        keeping = Housekeeping(db, setup.zone, setup.certificates)
         self._ledger = _Ledger(db, counter, replication, keeping, backlog, requests, wrong_times)
         self._damage = None
 
@@ -389,7 +388,8 @@ class Terminal:
         return self._publish_state(status.state(ledger.db, *parts), moment)
 
     def _publish_state(self, state: TerminalState, moment: Moment) -> Publish:
-        self._reported = bool(self._time.fault), self.mirror
+        self._clock.sent(self._time.fault, moment.trust, moment.mono_ms)
+        self._mirror_sent = self.mirror
         state = msgspec.structs.replace(
             status.with_machine(state, self.outages, self._time, moment),
             software=self._setup.software,

@@ -21,6 +21,7 @@ from agent.sync.certificate import valid_until
 from agent.sync.enrolment import (
     ENROL_PATH,
     RENEW_PATH,
+    Address,
     Code,
     Enrolment,
     EnrolRequest,
@@ -28,13 +29,12 @@ from agent.sync.enrolment import (
     RenewRequest,
     parse_address,
 )
-from agent.terminal.config import load_file
+from agent.terminal.config import File, load_file
 from agent.terminal.enrolment_server import fetch_authority, post
+from agent.terminal.renewal import RENEW_DAYS, forget_failures, note_failure
 from agent.whole_file import PUBLIC_MODE, SECRET_MODE, write_whole
 
 KEY_NAME = "terminal.key"
-RENEW_DAYS = 120
-"""Before the end: a terminal that is locked away over the summer renews in time."""
 PROFILE_DEFAULT = "pcsc-generic"
 """Where no reader is plugged in yet: most of the readers to buy are PC/SC readers."""
 _TOML = """\
@@ -127,32 +127,44 @@ def _key(path: Path) -> str:
 def renew(config: Path, now: datetime) -> str:
     """Renew the certificate if it ends within `RENEW_DAYS`; return what was done.
 
-    The running agent uses the new file at its next connection. Raise `AgentError`.
+    The running agent uses the new file at its next connection. Raise `AgentError`: the agent
+    reports a try that failed on several days.
     """
     file = load_file(config)
-    if file.enrolment is None or file.broker.certificate_file is None:
+    if file.enrolment is None:
         raise ConfigError(f"{config}: key 'enrolment': missing; this terminal was not enrolled")
-    if file.broker.key_file != file.broker.certificate_file or file.broker.ca_file is None:
+    if now.year < OLDEST_PLAUSIBLE_YEAR:
+        return "the clock is not set yet: nothing was done"
+    state_dir = config.parent / file.state_dir
+    try:
+        done = _renew(config, file, parse_address(file.enrolment.address), now)
+    except AgentError as error:
+        note_failure(state_dir, str(error), now)
+        raise
+    forget_failures(state_dir)
+    return done
+
+
+def _renew(config: Path, file: File, address: Address, now: datetime) -> str:
+    own, trusted = file.broker.certificate_file, file.broker.ca_file
+    if own is None or own != file.broker.key_file or trusted is None:
         raise ConfigError(
             f"{config}: key 'broker': renew needs ca_file, and the same file as certificate_file"
             " and key_file, as enrol writes them"
         )
-    path = config.parent / file.broker.certificate_file
+    path = config.parent / own
     try:
-        present = path.read_text(encoding="ascii")
-        authority = (config.parent / file.broker.ca_file).read_text(encoding="ascii")
+        present = path.read_text(encoding="ascii", errors="backslashreplace")
+        authority = (config.parent / trusted).read_text(encoding="ascii", errors="backslashreplace")
     except OSError as error:
         raise _denied(error) from error
     until = valid_until(present)
-    if now.year < OLDEST_PLAUSIBLE_YEAR:
-        return "the clock is not set yet: nothing was done"
     if until - now > timedelta(days=RENEW_DAYS):
         return f"the certificate ends on {until:%Y-%m-%d}: nothing to do yet"
     key = new_key()
     request = certificate_request(key)
     signature = sign(present, request.encode("ascii")).hex()
     message = RenewRequest(present[present.index("-----BEGIN CERT") :], request, signature)
-    address = parse_address(file.enrolment.address)
     answer = post(address, RENEW_PATH, message, authority, Renewal)
     text, before = key + answer.certificate, path.stat()
     # The unit is the owner. It may not give the file to the group that systemd gave it to.
@@ -161,8 +173,8 @@ def renew(config: Path, now: datetime) -> str:
         # One file, replaced in one step: key and certificate always fit.
         write_whole(path, text, SECRET_MODE, owner=owner, group=group)
         if answer.authority != authority:
-            trusted = config.parent / file.broker.ca_file
-            write_whole(trusted, answer.authority, PUBLIC_MODE, owner=owner, group=group)
+            ca = config.parent / trusted
+            write_whole(ca, answer.authority, PUBLIC_MODE, owner=owner, group=group)
     except OSError as error:
         raise _denied(error) from error
     return f"renewed: the certificate ends on {valid_until(answer.certificate):%Y-%m-%d}"

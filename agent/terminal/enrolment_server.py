@@ -52,7 +52,12 @@ def post(
 
     Raise `AgentError`: no connection, another server, or the central's own refusal.
     """
-    proved = ssl.create_default_context(cadata=authority)
+    try:
+        proved = ssl.create_default_context(cadata=authority)
+    except (ssl.SSLError, ValueError) as error:
+        raise AgentError(
+            f"the file ca_file of this box is no certificate: {error}; put the authority's there"
+        ) from error
     reply = _request(address, path, msgspec.json.encode(message), proved)
     try:
         return msgspec.json.decode(reply, type=shape)

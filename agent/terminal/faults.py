@@ -31,6 +31,7 @@ class Status(msgspec.Struct):
     clock_fault: str | None
     not_booked: str | None
     disk_fault: str | None
+    certificate_fault: str | None
     mirror: str | None
     unlocked_ms: int | None
     wiped: bool
@@ -49,6 +50,7 @@ def faults(status: Status, outages: Outages) -> dict[Fault, str]:
         FaultCode.DISK: status.disk_fault,
         FaultCode.MIRROR: status.mirror if status.mirror not in (None, "ready") else None,
         FaultCode.NOT_BOOKED: status.not_booked,
+        FaultCode.CERTIFICATE: status.certificate_fault,
         # A dead network is the age of the data. What a broker denies is a fault.
         FaultCode.LINK: status.link.removeprefix("up, but ") if "up, but " in status.link else None,
         FaultCode.WIPED: "wiped by the central: nobody is served" if status.wiped else None,

@@ -1,6 +1,6 @@
 """Keeps the file small, ready and whole while nobody taps.
 
-The disk and its reserve, pruning, checkpoints, headroom, and a look for damage.
+The disk and its reserve, certificates, pruning, checkpoints, headroom, and a look for damage.
 """
 
 import logging
@@ -13,6 +13,7 @@ from agent.errors import DamagedError, StoreError
 from agent.store import pruning, reads
 from agent.store.database import Database
 from agent.store.inspection import Inspection
+from agent.terminal.certificates import Certificates
 from agent.terminal.disk import Disk
 
 PRUNE_EVERY_MS = 3_600_000  # one day of entries each time, so no wrong clock prunes them all
@@ -28,8 +29,9 @@ log = logging.getLogger("agent.terminal")
 class Housekeeping:
     """Housekeeping of one database."""
 
-    def __init__(self, db: Database, zone: ZoneInfo) -> None:
+    def __init__(self, db: Database, zone: ZoneInfo, certificates: Certificates) -> None:
         self._db = db
+        self._certificates = certificates
         self._zone = zone
         self._pruned_ms: int | None = None
         self._day: str | None = None  # the UTC day whose entries are being pruned
@@ -42,10 +44,27 @@ class Housekeeping:
         """Note a write: a checkpoint is due in the next quiet moment."""
         self._checkpoint_due = True
 
+    def is_news(self) -> bool:
+        """Return whether a fault of disk or certificates began or ended since the last call."""
+        return self.disk.is_news() | self._certificates.is_news()
+
+    def faults(self) -> list[str]:
+        """Return the present sentences of disk and certificates."""
+        return [fault for fault in (self.disk.fault, self._certificates.fault) if fault]
+
+    def words(self) -> dict[str, str | None]:
+        """Return what is known of disk and certificates, for `status`."""
+        return {
+            "disk": self.disk.words(),
+            "disk_fault": self.disk.fault or None,
+            "certificate_fault": self._certificates.fault or None,
+        }
+
     def step(self, moment: Moment, tapped_ms: int) -> None:
         """Do one step, no longer than a tap may wait. `tapped_ms`: when the last entry was made."""
         if moment.mono_ms - tapped_ms < QUIET_MS:
             return
+        self._certificates.step(moment)
         if self.disk.step(moment.mono_ms):
             return
         if self._pruned_ms is None:

@@ -37,6 +37,7 @@ from agent.sync.events import Acknowledge, DropLink, Publish
 from agent.sync.ledger_file import end_of
 from agent.sync.link import MqttLink
 from agent.sync.topics import Topics
+from agent.terminal.certificates import Certificates
 from agent.terminal.config import Config
 from agent.terminal.control import (
     LOOKING,
@@ -151,6 +152,9 @@ class App:
             epoch_bits=new_epoch_bits,
             open_ledger=self._open_ledger,
             machine=self._machine,
+            certificates=Certificates(
+                config.broker, config.state_dir if config.is_enrolled else None
+            ),
         )
 
     def _machine(self) -> Machine:

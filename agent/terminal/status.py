@@ -32,15 +32,14 @@ def summary(
     outages: Outages,
     not_booked: NotBooked | None,
     clock_fault: str,
-    disk_fault: str,
+    others: list[str],
 ) -> str:
     """Return one line for `systemctl status`."""
     own = standing(db)
     work = "wiped, serves nobody; " if own.is_wiped else ""
     if clock_fault:
         work += f"clock: {clock_fault}; "
-    if disk_fault:
-        work += f"{disk_fault}; "
+    work += "".join(f"{fault}; " for fault in others)
     if not_booked is not None:
         return f"{work}{outages.reader_summary()}; {not_booked.sentence()}"
     waiting = f"{own.pending} entries wait for the central"

@@ -51,6 +51,13 @@ def test_a_pupil_who_leaves_is_closed_out(db: Path, tmp_path: Path) -> None:
         "--db", db, *refund, *reason
     )
     assert "0 accounts came to 0" in run_central("--db", db, *refund, *reason)
+    (past,) = json.loads(run_central("--db", db, "close-out", "--past", "--json"))
+    assert (past["account"], past["amount_cents"], past["reason"]) == (
+        "a-1001",
+        -820,
+        "left school",
+    )
+    assert json.loads(run_central("--db", db, "close-out", "--past", "a-1002", "--json")) == []
     lines = json.loads(run_central("--db", db, "statement", "a-1001", "--json"))
     assert [(line["kind"], line["amount_cents"]) for line in lines] == [
         ("top_up", 820),

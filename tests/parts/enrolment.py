@@ -34,14 +34,20 @@ class EnrolmentSite:
 
 @contextmanager
 def enrolment_site(folder: Path) -> Iterator[EnrolmentSite]:
-    """Yield the server of a new central."""
+    """Yield a new central whose server runs."""
+    site = new_site(folder)
+    with enrolment_server(site):
+        yield site
+
+
+def new_site(folder: Path) -> EnrolmentSite:
+    """Return a new central with an authority, whose server does not run yet."""
     folder.mkdir(parents=True, exist_ok=True)
     site = EnrolmentSite(folder / "central.db", free_port(), free_port(), folder / "enrol.log")
     site.office("init", "--town", TOWN)
     broker = f"mqtts://127.0.0.1:{site.broker_port}"
     site.office("ca", "init", "--enrol", f"127.0.0.1:{site.port}", "--broker", broker)
-    with enrolment_server(site):
-        yield site
+    return site
 
 
 @contextmanager

@@ -37,6 +37,7 @@ from agent.store import reads, writes
 from agent.store.database import Database
 from agent.store.recovery import LedgerFile
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkDown, LinkUp, Publish
+from agent.terminal.certificates import Certificates
 from agent.terminal.control import Request
 from agent.terminal.core import Setup
 from agent.terminal.core import Terminal as Core
@@ -176,6 +177,7 @@ class Box:
     epochs: int = 0
     checks_file: bool = False
     needs_staff_card: bool = False
+    certificates: Certificates = field(default_factory=Certificates)
     opened: list[Database] = field(default_factory=list)
     db: Database = field(init=False)
     core: Core = field(init=False)
@@ -200,6 +202,7 @@ class Box:
             epoch_bits=self._bits,
             open_ledger=self._open_ledger,
             machine=lambda: Machine(temperature_c=47, disk_free_mb=24_310),
+            certificates=self.certificates,
         )
 
     def ledger_file(self) -> LedgerFile:

@@ -1,8 +1,12 @@
 """From one code to a served child, over TLS with what the central wrote; then renewed, revoked."""
 
+import json
 import os
 import pwd
+import signal
+import socket
 import sqlite3
+import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -14,18 +18,29 @@ from agent.sync.certificate import valid_until
 from tests.parts.enrolment import EnrolmentSite, enrol_box, enrolment_site
 from tests.parts.process import AGENT, CENTRAL, Process, clock_of, listens, require, wait_for
 from tests.parts.serial_line import SerialLine
-from tests.parts.town import SITE
+from tests.parts.town import SITE, run_agent
 
 TAG = bytes.fromhex("010063e9ae")
+
+
+def write_broker_files(site: EnrolmentSite, folder: Path) -> Path:
+    """Let the central write what mosquitto needs, and return the folder of its settings."""
+    settings = folder / "conf.d"
+    settings.mkdir(parents=True, exist_ok=True)
+    site.office("broker-config", settings, "--user", pwd.getpwuid(os.geteuid()).pw_name)
+    return settings
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a whole database, as a backup or a restore of it."""
+    with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
+        read.backup(written)
 
 
 @contextmanager
 def broker_of(site: EnrolmentSite, folder: Path) -> Iterator[Process]:
     """Run a mosquitto with what the central writes for it now."""
-    settings = folder / "conf.d"
-    settings.mkdir(parents=True, exist_ok=True)
-    user = pwd.getpwuid(os.geteuid()).pw_name
-    site.office("broker-config", settings, "--user", user)
+    settings = write_broker_files(site, folder)
     main = folder / "mosquitto.conf"
     as_root = "user root\n" if os.geteuid() == 0 else ""
     main.write_text(f"{as_root}include_dir {settings}\n")
@@ -45,11 +60,13 @@ def serving(site: EnrolmentSite, folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def agent_of(config: Path) -> Iterator[Process]:
+def agent_of(config: Path, *, time: str | None = None) -> Iterator[Process]:
     """Run the agent of a box as systemd would, with its credential."""
     environment = {"CREDENTIALS_DIRECTORY": str(config.parent)}
     log = config.with_name("agent.log")
-    with Process([AGENT, "run", "-c", config], log, environment=environment) as agent:
+    prefix = [] if time is None else clock_of(time)
+    command: list[str | Path] = [*prefix, AGENT, "run", "-c", config]
+    with Process(command, log, environment=environment) as agent:
         yield agent
 
 
@@ -92,11 +109,34 @@ def renew_in_300_days(config: Path) -> None:
     assert "renewed" in done.stdout, done.stderr
 
 
+def renewal_on(config: Path, day: str) -> str:
+    """Return what the daily renewal prints on a day, as `+300d`."""
+    command = [*clock_of(day), str(AGENT), "renew", "-c", str(config)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60).stderr
+
+
 def rows(config: Path, table: str) -> int:
     """Return how many rows a terminal's table has."""
     path = config.parent / "state" / "terminal.db"
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20)) as connection:
         return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+def is_accepted(site: EnrolmentSite, own: Path) -> bool:
+    """Return whether the broker takes a connection with a terminal's certificate."""
+    context = ssl.create_default_context(cafile=str(site.authority / "ca.crt"))
+    context.load_cert_chain(own)
+    with (
+        socket.create_connection(("127.0.0.1", site.broker_port), 20) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
+    ):
+        # With TLS 1.3 the refusal of a client's certificate is in what is read next.
+        secured.sendall(bytes.fromhex("c000"))  # no CONNECT: a broker that accepts us hangs up
+        try:
+            return secured.recv(1) == b""
+        except ssl.SSLError as error:
+            assert "REVOKED" in str(error), error
+            return False
 
 
 def links(agent: Process) -> int:
@@ -130,6 +170,80 @@ def test_a_renewed_certificate_is_used_without_a_restart(
             wait_for(lambda: links(agent) == 2, "the link with the new certificate")
 
 
+def test_a_renewal_that_fails_for_a_week_is_named_until_one_works(
+    site: EnrolmentSite, config: Path
+) -> None:
+    """The timer's command under seven dates, and one agent that runs all the time."""
+    toml = config.read_text(encoding="utf-8")
+    address = f'address = "127.0.0.1:{site.port}"'
+
+    def fault() -> object:
+        answer = json.loads(run_agent("status", "-c", config, "--json"))
+        return answer["certificate_fault"]
+
+    with agent_of(config, time="+280d") as agent:
+        wait_for(lambda: "Serving as" in agent.output(), "the agent")
+        config.write_text(toml.replace(address, 'address = "127.0.0.1:1"'), encoding="utf-8")
+        for day in range(274, 281):
+            assert fault() is None
+            assert "no answer" in renewal_on(config, f"+{day}d")
+        wait_for(fault, "the fault", 30)
+        assert "its renewal failed on 7 days, last: 127.0.0.1:1: no answer" in str(fault())
+        assert "Certificates: its renewal failed on 7 days" in agent.output()
+        config.write_text(toml, encoding="utf-8")
+        assert renewal_on(config, "+280d") == ""
+        wait_for(lambda: fault() is None, "the end of the fault", 30)
+        assert "Certificates: all is well again." in agent.output()
+
+
+def test_a_terminal_without_the_authoritys_file_serves_and_names_it(
+    config: Path, line: SerialLine
+) -> None:
+    authority = config.parent / "state" / "ca.crt"
+    authority.unlink()
+    with agent_of(config) as agent:
+        wait_for(lambda: "Reader 'counter' up" in agent.output(), "the reader")
+        line.hold(TAG)
+        wait_for(lambda: rows(config, "entry") == 1, "the meal at the terminal")
+        words = f"{authority}: cannot be used as the CA's certificate"
+        wait_for(lambda: f"Certificates: {words}" in agent.output(), "the fault")
+        assert words in run_agent("status", "-c", config)
+        doctor = run_agent("doctor", "-c", config, code=1)
+        assert str(authority) in doctor and "enrol again" in doctor
+
+
+def test_a_revocation_reaches_a_certificate_that_the_restored_books_do_not_know(
+    tmp_path: Path, site: EnrolmentSite
+) -> None:
+    backup, own = tmp_path / "backup.db", tmp_path / "box" / "state" / "terminal.pem"
+    site.office("terminals", "add", "t-1", SITE)
+    copy_database(site.db, backup)
+    enrol_box(tmp_path / "box", site.new_code(), exit_code=1)  # 1: no broker runs yet
+    copy_database(backup, site.db)
+    assert '"serial": null' in site.office("enrol", "list", "--json")
+    with broker_of(site, tmp_path / "broker"):
+        assert is_accepted(site, own)
+    assert "1 certificates of t-1" in site.office("enrol", "revoke", "t-1")
+    with broker_of(site, tmp_path / "broker"):
+        assert not is_accepted(site, own)
+
+
+def test_a_broker_that_reads_its_files_again_keeps_a_connection_and_takes_no_new_one(
+    tmp_path: Path, site: EnrolmentSite, config: Path
+) -> None:
+    """So docs/broker names the restart. A new enrolment needs no `enrol revoke`."""
+    old, broker = tmp_path / "old.pem", tmp_path / "broker"
+    old.write_bytes((config.parent / "state" / "terminal.pem").read_bytes())
+    with agent_of(config) as agent, broker_of(site, broker) as mosquitto:
+        wait_for(lambda: links(agent), "the link")
+        enrol_box(config.parent, site.new_code(), exit_code=1)  # 1: faults of this machine's reader
+        write_broker_files(site, broker)
+        os.kill(mosquitto.pid, signal.SIGHUP)
+        wait_for(lambda: not is_accepted(site, old), "the list")
+        assert is_accepted(site, config.parent / "state" / "terminal.pem")
+        assert "Link down" not in agent.output()
+
+
 def test_a_revoked_terminal_goes_on_serving_and_says_why_nothing_is_sent(
     tmp_path: Path, site: EnrolmentSite, config: Path, line: SerialLine
 ) -> None:
@@ -139,7 +253,7 @@ def test_a_revoked_terminal_goes_on_serving_and_says_why_nothing_is_sent(
             wait_for(lambda: "Reader 'counter' up" in agent.output(), "the reader")
         site.office("enrol", "revoke", "t-1")
         with broker_of(site, tmp_path / "broker"):
-            wait_for(lambda: "certificate is revoked" in agent.output(), "the reason")
+            wait_for(lambda: "certificate is revoked" in agent.output(), "the reason", 60)
             line.hold(TAG)
             wait_for(lambda: rows(config, "entry") == 1, "the meal at the terminal")
         assert links(agent) == 1

@@ -17,7 +17,8 @@ from agent.readers.profile_rules import load_profile
 from agent.sync.certificate import valid_until
 from agent.sync.enrolment import parse_code
 from agent.terminal.config import load_config
-from agent.terminal.enrolling import PROFILE_DEFAULT, RENEW_DAYS, Box, enrol, forget_key, renew
+from agent.terminal.enrolling import PROFILE_DEFAULT, Box, enrol, forget_key, renew
+from agent.terminal.renewal import RENEW_DAYS, failed_tries
 from tests.parts.enrolment import EnrolmentSite, enrol_box, enrolment_site
 from tests.parts.process import AGENT, Process, wait_for
 
@@ -204,16 +205,44 @@ def test_a_certificate_is_renewed_when_its_end_is_near_and_not_before(
 
 def test_a_clock_that_is_not_set_renews_nothing(site: EnrolmentSite, box: Box) -> None:
     enrol_with(site, box)
+    (box.state_dir / "ca.crt").write_text("no certificate")
+    with pytest.raises(AgentError):
+        renew(box.config, valid_until((box.state_dir / "terminal.pem").read_text()))
+    before = failed_tries(box.state_dir)
+    assert before is not None
     assert "clock is not set" in renew(box.config, datetime(1970, 1, 1, tzinfo=UTC))
+    assert failed_tries(box.state_dir) == before
 
 
-def test_a_refused_renewal_leaves_the_certificate(site: EnrolmentSite, box: Box) -> None:
+def test_a_refused_renewal_leaves_the_certificate_and_is_counted(
+    site: EnrolmentSite, box: Box
+) -> None:
     enrol_with(site, box)
     before = (box.state_dir / "terminal.pem").read_text()
     site.office("enrol", "revoke", "t-1")
-    with pytest.raises(AgentError, match="taken back"):
-        renew(box.config, valid_until(before) - timedelta(days=1))
+    for days in (3, 2):
+        with pytest.raises(AgentError, match="taken back"):
+            renew(box.config, valid_until(before) - timedelta(days=days))
     assert (box.state_dir / "terminal.pem").read_text() == before
+    tries = failed_tries(box.state_dir)
+    assert tries is not None and tries.days == 2 and "taken back" in tries.reason
+    forget_key(box)
+    enrol_with(site, box)
+    assert "nothing to do yet" in renew(box.config, NOW)
+    assert failed_tries(box.state_dir) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "words"), [("ca.crt", "put the authority's there"), ("terminal.pem", "certificate")]
+)
+def test_a_file_that_is_no_certificate_is_a_sentence(
+    site: EnrolmentSite, box: Box, file: str, words: str
+) -> None:
+    enrol_with(site, box)
+    end = valid_until((box.state_dir / "terminal.pem").read_text())
+    (box.state_dir / file).write_bytes(b"\xff rest of a power cut")
+    with pytest.raises(AgentError, match=words):
+        renew(box.config, end - timedelta(days=1))
 
 
 def test_a_terminal_that_was_not_enrolled_is_a_sentence(site: EnrolmentSite, box: Box) -> None:

@@ -11,7 +11,8 @@ from agent.terminal.outages import Outages
 def all_is_well() -> Status:
     return Status(
         day="2026-11-23", pending=0, last_contact_s=1, clock_fault=None, not_booked=None,
-        disk_fault=None, mirror="ready", unlocked_ms=None, wiped=False, link="up",
+        disk_fault=None, certificate_fault=None, mirror="ready", unlocked_ms=None, wiped=False,
+        link="up",
     )  # fmt: skip
 
 
@@ -33,6 +34,7 @@ def test_a_terminal_that_is_well_has_no_fault(outages: Outages) -> None:
         ("clock_fault", "it is behind", FaultCode.CLOCK, "it is behind"),
         ("not_booked", "nothing booked", FaultCode.NOT_BOOKED, "nothing booked"),
         ("disk_fault", "nearly full", FaultCode.DISK, "nearly full"),
+        ("certificate_fault", "it ends soon", FaultCode.CERTIFICATE, "it ends soon"),
         ("mirror", "no space left", FaultCode.MIRROR, "no space left"),
         ("wiped", True, FaultCode.WIPED, "wiped by the central: nobody is served"),
         ("link", "up, but not authorised (135)", FaultCode.LINK, "not authorised (135)"),

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from agent.domain.clock import ClockTrust, Moment
 from agent.store.database import HEADROOM_BYTES
+from agent.terminal.certificates import Certificates
 from agent.terminal.housekeeping import (
     KEPT_AT_LEAST_MS,
     PRUNE_EVERY_MS,
@@ -22,7 +23,7 @@ UNKNOWN_CARD = "a:04ffffff112233"
 
 @pytest.fixture
 def housekeeping(wire: Wire) -> Housekeeping:
-    return Housekeeping(wire.box.db, ZONE)
+    return Housekeeping(wire.box.db, ZONE, Certificates())
 
 
 def step(wire: Wire, housekeeping: Housekeeping, *, since_tap_ms: int = QUIET_MS) -> None:
@@ -73,7 +74,7 @@ def test_old_entries_are_pruned_a_day_each_prune_every_ms(
 def pruned(wire: Wire, moment: Moment) -> int:
     """Return how many entries an agent prunes that has run for an hour."""
     before = len(wire.box.entries())
-    housekeeping = Housekeeping(wire.box.db, ZONE)
+    housekeeping = Housekeeping(wire.box.db, ZONE, Certificates())
     housekeeping.step(replace(moment, mono_ms=moment.mono_ms - PRUNE_EVERY_MS), 0)
     housekeeping.step(moment, 0)
     return before - len(wire.box.entries())

@@ -45,6 +45,16 @@ class HandPosting(NamedTuple):
     cents: int
 
 
+class ChannelPosting(NamedTuple):
+    """What was booked of a channel for an account."""
+
+    at: Instant
+    account: str
+    amount_cents: int
+    kind: str
+    reason: str
+
+
 class Takings(NamedTuple):
     """What a channel booked of a kind in some time."""
 
@@ -99,6 +109,15 @@ def takings(books: Books, begin: Instant, end: Instant) -> list[Takings]:
         (begin, end),
     )
     return [Takings(*row) for row in rows]
+
+
+def of_channel(books: Books, channel: str) -> list[ChannelPosting]:
+    """Return all that was booked of a channel, the oldest first."""
+    rows = books.rows(
+        "SELECT at, account, cents, kind, reason FROM posting WHERE channel = ? ORDER BY n",
+        (channel,),
+    )
+    return [ChannelPosting(*row) for row in rows]
 
 
 def of_prefix(books: Books, channel: str, prefix: str) -> list[Payment]:

@@ -46,10 +46,11 @@ class Issued(NamedTuple):
 
 
 class Own(NamedTuple):
-    """A certificate of this authority: its number in hex digits, its name, and when it ends."""
+    """A certificate of this authority: its number in hex digits, its name, its begin and end."""
 
     serial: str
     name: str
+    made_at: datetime
     until: datetime
 
 
@@ -174,7 +175,8 @@ class Authority:
             raise CentralError("the certificate is another authority's") from None
         (name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         serial = f"{certificate.serial_number:x}"
-        return Own(serial, str(name.value), certificate.not_valid_after_utc)
+        made_at = certificate.not_valid_before_utc + CLOCK_SLACK
+        return Own(serial, str(name.value), made_at, certificate.not_valid_after_utc)
 
     def _signed_leaf(self, leaf: _Leaf, now: datetime) -> x509.Certificate:
         if leaf.until <= now:

@@ -7,7 +7,6 @@ Every refusal is an incident: if another box used the code first, somebody else 
 import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 from agent.central.books import enrolments, incidents, terminals, town
 from agent.central.books.enrolments import Certificate, CodeRow
@@ -17,8 +16,8 @@ from agent.central.enrolment.authority import (
     Authority,
     is_signed,
     key_fingerprint,
-    stored_revocations,
 )
+from agent.central.enrolment.kept import Kept, certificate_of
 from agent.domain.clock import Instant, format_instant, parse_instant
 from agent.errors import CentralError
 from agent.sync.enrolment import (
@@ -40,23 +39,17 @@ REFUSED = "enrolment_refused"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Office:
-    """Where enrolment happens: the town's authority and card key, its broker and this server.
+    """Where enrolment happens: the town's authority and card key, its broker and this server."""
 
-    `folder` is the authority's.
-    """
-
-    folder: Path
-    authority: Authority
+    kept: Kept
     card_key: str
     broker: str
     address: Address
 
-    def revoked(self) -> list[str]:
-        """Return the certificates that were taken back, in the present books or before them."""
-        try:
-            return stored_revocations(self.folder, self.authority)
-        except OSError as error:
-            raise CentralError(f"{self.folder}: cannot be read: {error.strerror}") from error
+    @property
+    def authority(self) -> Authority:
+        """The town's authority."""
+        return self.kept.authority
 
 
 def new_code(books: Books, office: Office, terminal: str, secret: bytes, *, at: Instant) -> Code:
@@ -94,10 +87,13 @@ def enrol(
             made = enrolments.find_certificate(books, code.serial)
             assert made is not None
         else:
+            office.kept.recall(books, at)
             enrolments.revoke_certificates(books, code.terminal, at=at)
             made = _issue(books, office, code.terminal, request.request, at)
             enrolments.use_code(books, code.secret, key, made.serial, at=at)
         present = town.find(books)
+    # After the commit: a box whose enrolment failed keeps what it has. A repeated call repeats it.
+    office.kept.take_back(books, code.terminal, made.at)
     return Enrolment(
         town=present.name,
         terminal=code.terminal,
@@ -119,17 +115,22 @@ def renew(books: Books, office: Office, request: RenewRequest, *, at: Instant) -
         except CentralError as error:
             return _refuse(books, None, str(error), at)
         present = enrolments.find_certificate(books, own.serial)
+        is_new = present is None
         if present is None:
             # Of a terminal that was enrolled after the backup which is now in use.
             terminal = own.name.removeprefix(Topics(town.find(books).name).identity(""))
-            until = format_instant(own.until)
-            present = Certificate(own.serial, terminal, request.certificate, at, until)
+            present = certificate_of(own, terminal, request.certificate)
         signature = bytes.fromhex(request.signature)
         if not is_signed(signature, request.request.encode("ascii"), present.pem):
             return _refuse(books, present.terminal, "not signed with the certificate's key", at)
         known = terminals.find(books, present.terminal)
-        is_revoked = present.revoked_at is not None or own.serial in office.revoked()
-        if is_revoked or known is None or known.site is None:
+        is_in_use = known is not None and known.site is not None
+        is_void = is_in_use and office.kept.is_taken_back(own, present.terminal)
+        if is_new and is_in_use:
+            # So that the list for the broker has it, now or after a revocation.
+            present = present._replace(revoked_at=at if is_void else None)
+            enrolments.add_certificate(books, present)
+        if present.revoked_at is not None or is_void or not is_in_use:
             return _refuse(books, present.terminal, "the certificate was taken back", at)
         month_ago = format_instant(parse_instant(at) - timedelta(days=RENEWALS_DAYS))
         if enrolments.count_certificates(books, present.terminal, since=month_ago) >= RENEWALS_MAX:
@@ -143,13 +144,16 @@ def renew(books: Books, office: Office, request: RenewRequest, *, at: Instant) -
     return Renewal(authority=office.authority.pem, certificate=made.pem)
 
 
-def revoke(books: Books, terminal: str, *, at: Instant) -> int:
+def revoke(books: Books, kept: Kept, terminal: str, *, at: Instant) -> int:
     """Take back all certificates and codes of a terminal; return how many certificates."""
     with books.transaction():
         if terminals.find(books, terminal) is None:
             raise CentralError(f"there is no terminal {terminal}")
         enrolments.void_codes(books, terminal)
-        return enrolments.revoke_certificates(books, terminal, at=at)
+        kept.recall(books, at)
+        count = enrolments.revoke_certificates(books, terminal, at=at)
+    kept.take_back(books, terminal, at)
+    return count
 
 
 def _refusal(books: Books, code: CodeRow, key: str, at: Instant) -> str | None:
@@ -173,6 +177,7 @@ def _refusal(books: Books, code: CodeRow, key: str, at: Instant) -> str | None:
 def _issue(books: Books, office: Office, terminal: str, request: str, at: Instant) -> Certificate:
     identity = Topics(town.find(books).name).identity(terminal)
     issued = office.authority.issue_terminal(request, identity, parse_instant(at))
+    office.kept.keep(issued)
     until = format_instant(issued.until)
     made = Certificate(issued.serial, terminal, issued.pem, at, until)
     enrolments.add_certificate(books, made)

@@ -37,6 +37,7 @@ const FAULTS = {
   not_booked: "The central does not book the meals. They are kept here.",
   link: "The broker refuses this terminal. Meals are kept here.",
   wiped: "The town has closed this terminal. Nobody is served.",
+  certificate: "The link to the central will fail soon. Meals are recorded all the same.",
 };
 const FAULT_MS = 60_000;    // a fault that lasts so long is shown with whom to call
 const TIMER_MS_MAX = 2 ** 31 - 2;  // a browser takes a longer time as none

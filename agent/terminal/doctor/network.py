@@ -28,6 +28,10 @@ _OTHER_NAME = frozenset({62, 64})  # OpenSSL's numbers of a failed verification
 def look_at_broker(broker: Broker, config: Path) -> Iterator[Finding]:
     """Yield the findings, up to the first step that fails."""
     address = broker.address()
+    sentence = broker.files_fault() or ""
+    is_hidden = "Permission denied" in sentence
+    if sentence and not is_hidden:
+        yield fault("broker.tls", sentence, ENROL)
     try:
         socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -44,7 +48,11 @@ def look_at_broker(broker: Broker, config: Path) -> Iterator[Finding]:
     yield ok("broker.port", f"{address.host}:{address.port} takes connections")
     if address.is_tls:
         yield from _certificate(broker)
-        yield from _tls(broker, address, config)
+        if is_hidden:
+            files = broker.key_file or broker.password_file
+            yield hidden("broker.tls", f"{files}: root and the agent may read it")
+        elif not sentence:
+            yield from _tls(broker, address, config)
 
 
 def _certificate(broker: Broker) -> Iterator[Finding]:
@@ -72,9 +80,6 @@ def _is_certificate(path: Path) -> bool:
 
 def _tls(broker: Broker, address: Address, config: Path) -> Iterator[Finding]:
     error = _handshake(broker, address, is_strict=False)
-    if isinstance(error, SyncError) and "Permission denied" in str(error):
-        yield hidden("broker.tls", f"{broker.key_file}: root and the agent may read it")
-        return
     if error is not None:
         words = str(error) if isinstance(error, SyncError) else of_connect(error, address)
         yield fault("broker.tls", words, _tls_line(broker, error, config))

@@ -1,14 +1,17 @@
 """The tables that the office can export: all of them, or with a reason why not."""
 
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
-from agent.central.books import export
+from agent.central.books import export, incidents
 from agent.central.books.file import Books
+from agent.central.books.incidents import Incident
 from agent.errors import CentralError
 from tests.conftest import CARD
+from tests.parts.process import Process
 from tests.parts.wire import Wire
 
 
@@ -42,6 +45,32 @@ def test_a_copy_has_what_the_books_had_and_lets_the_central_write(
     assert not path.exists()
     counts = {table.name: table.rows for table in export.tables(wire.central.books)}
     assert (counts["posting"], counts["entry"]) == (2, 1)
+
+
+def test_a_copy_is_of_one_moment_while_another_program_writes(wire: Wire, tmp_path: Path) -> None:
+    """Each of its transactions writes the same number at both ends of the file."""
+    with wire.central.books.transaction():
+        for n in range(30_000):  # 30 MB: it writes several times during a copy
+            incidents.add(wire.central.books, Incident(wire.clock.instant, "kind", f"{n:01000}"))
+    script = (
+        "import sqlite3, sys, threading\n"
+        "file = sqlite3.connect(sys.argv[1], timeout=20, isolation_level=None)\n"
+        "file.execute('PRAGMA synchronous = OFF')\n"
+        "pause = threading.Event()\n"
+        "update = 'UPDATE incident SET at = ? WHERE n IN (1, 30000)'\n"
+        "for number in range(1_000_000):\n"
+        "    file.execute(update, (str(number),))\n"
+        "    pause.wait(0.002)\n"  # readers get their turn, as beside a central
+    )
+    command: list[str | Path] = [sys.executable, "-c", script, wire.central.books.path]
+    seen: set[str] = set()
+    with Process(command, tmp_path / "log") as writer:
+        while len(seen) < 10:
+            assert writer.is_running, writer.output()
+            with export.copied(wire.central.books, tmp_path / "copy") as copy:
+                first, last = copy.rows("SELECT at FROM incident WHERE n IN (1, 30000)")
+                assert first == last
+                seen.add(first[0])
 
 
 def test_a_copy_that_cannot_be_made_is_refused(books: Books, tmp_path: Path) -> None:

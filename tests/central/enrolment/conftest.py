@@ -6,6 +6,7 @@ import pytest
 
 from agent.central.books.file import Books
 from agent.central.enrolment.enrolling import Office
+from agent.central.enrolment.kept import Kept
 from agent.central.office.terminals import add_terminal
 from agent.domain.clock import parse_instant
 from agent.sync.enrolment import Address
@@ -18,8 +19,7 @@ def office(tmp_path: Path, books: Books) -> Office:
     """The office of a town with the terminal t-1."""
     add_terminal(books, "t-1", "primaria")
     return Office(
-        folder=tmp_path,
-        authority=make_authority(tmp_path, made_at=parse_instant(AT)),
+        kept=Kept(tmp_path, make_authority(tmp_path, made_at=parse_instant(AT))),
         card_key="00" * 32,
         broker="mqtts://broker.example.org:8883",
         address=Address("central.example.org", 8884),

@@ -174,14 +174,14 @@ def test_a_revoked_terminal_cannot_renew_and_its_code_is_void(books: Books, offi
     key = new_key()
     certificate = enrolled(books, office, key).certificate
     code(books, office, bytes(16))
-    assert revoke(books, "t-1", at=AT) == 1
+    assert revoke(books, office.kept, "t-1", at=AT) == 1
     assert "taken back" in refusal(books, renew(books, office, renewal(key, certificate), at=AT))
     assert "taken back" in refusal(books, enrol(books, office, asked(key), at=AT))
     answer = enrol(books, office, asked(new_key(), bytes(16)), at=AT)
     assert "no such code" in refusal(books, answer)
-    assert revoke(books, "t-1", at=AT) == 0
+    assert revoke(books, office.kept, "t-1", at=AT) == 0
     with pytest.raises(CentralError, match="no terminal t-9"):
-        revoke(books, "t-9", at=AT)
+        revoke(books, office.kept, "t-9", at=AT)
 
 
 # Renewal
@@ -223,7 +223,7 @@ def test_a_terminal_that_the_restored_books_do_not_know_renews(
 def test_what_was_revoked_after_the_backup_does_not_renew(books: Books, office: Office) -> None:
     key, at = new_key(), parse_instant(AT)
     made = office.authority.issue_terminal(certificate_request(key), f"{TOWN}/t/t-1", at)
-    store_revocations(office.folder, office.authority, [made.serial], at)
+    store_revocations(office.kept.folder, office.authority, [made.serial], at)
     assert "taken back" in refusal(books, renew(books, office, renewal(key, made.pem), at=AT))
 
 

@@ -4,8 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from agent.central.office.close_out import CHANNEL, Choice, How, close_out, plan_close_out
+from agent.central.office.close_out import (
+    CHANNEL,
+    SILENT_S_MAX,
+    Choice,
+    How,
+    Left,
+    close_out,
+    past_close_outs,
+    plan_close_out,
+)
+from agent.central.office.terminals import add_terminal, retire_terminal
 from agent.errors import CentralError
+from agent.terminal.core import STATE_EVERY_MS
+from tests.conftest import CARD
 from tests.invariants import the_books_are_consistent
 from tests.parts.roster import load_roster
 from tests.parts.wire import Wire
@@ -48,7 +60,7 @@ def run(wire: Wire, how: How, *only: str) -> list[tuple[str, int, str | None, st
 
 
 def test_what_closed_accounts_hold_and_owe_is_listed_and_nothing_is_done(wire: Wire) -> None:
-    plan = plan_close_out(wire.central.books, Choice(None))
+    plan = plan_close_out(wire.central.books, Choice(None), wire.clock.instant)
     assert [(row.account, row.balance_cents, row.kind) for row in plan] == [
         ("a-10", 820, None),
         ("a-13", 120, None),
@@ -126,3 +138,65 @@ def test_an_account_whose_meals_wait_for_a_price_stays(wire: Wire, tmp_path: Pat
     assert run(wire, How.REFUND, "a-20") == [("a-20", 500, None, None)]
     load_roster(wire, tmp_path / "p.csv", "account,prices\na-20,lunch 2026-09-01 4.00\n")
     assert run(wire, How.REFUND, "a-20") == [("a-20", 100, "refund", None)]
+
+
+# Meals that are still on the way
+
+
+def planned(wire: Wire, *, anyway: bool = False) -> Left:
+    """Return what a refund would do with account a-10."""
+    choice = Choice(How.REFUND, ("a-10",), anyway)
+    (left,) = plan_close_out(wire.central.books, choice, wire.clock.instant)
+    return left
+
+
+def test_while_a_terminal_of_the_site_has_entries_that_wait_nothing_is_paid_out(
+    wire: Wire,
+) -> None:
+    """The meal of the last day arrives after the account was closed."""
+    wire.disconnect()
+    wire.box.tap(CARD)
+    wire.drop = lambda topic, _: topic.endswith("/entries")
+    wire.connect()
+    left = planned(wire)
+    assert left.kind is None
+    assert left.why == "terminal t-1 has 1 entries that are not booked; let it connect"
+    assert run(wire, How.REFUND, "a-10")[0][2] is None and wire.central.balance("a-10") == 820
+    assert planned(wire, anyway=True).kind == "refund"
+    wire.disconnect()
+    wire.drop = lambda topic, _: False
+    wire.connect()
+    wire.pass_time(STATE_EVERY_MS)
+    assert planned(wire).kind == "refund"
+
+
+def test_a_terminal_that_is_silent_since_yesterday_may_hold_meals(wire: Wire) -> None:
+    wire.settle()
+    wire.disconnect()
+    wire.clock.pass_ms(SILENT_S_MAX * 1_000)
+    assert planned(wire).kind == "refund"
+    wire.clock.pass_ms(3_600_000)
+    assert planned(wire).why.startswith("terminal t-1 is silent for 25 h; let it connect")
+    (listed, *_) = plan_close_out(wire.central.books, Choice(None), wire.clock.instant)
+    assert listed.why.startswith("it has credit; terminal t-1 is silent")
+
+
+def test_a_terminal_of_another_site_or_a_retired_one_is_not_waited_for(wire: Wire) -> None:
+    wire.disconnect()
+    wire.clock.pass_ms(2 * SILENT_S_MAX * 1_000)
+    add_terminal(wire.central.books, "t-1", "infanzia")
+    assert planned(wire).kind == "refund"
+    add_terminal(wire.central.books, "t-1", "primaria")
+    assert planned(wire).kind is None
+    retire_terminal(wire.central.books, "t-1")
+    assert planned(wire).kind == "refund"
+
+
+def test_what_was_booked_is_listed_later(wire: Wire) -> None:
+    run(wire, How.REFUND, "a-10")
+    run(wire, How.WRITE_OFF, "a-14")
+    at = wire.clock.instant
+    assert past_close_outs(wire.central.books) == [
+        (at, "a-10", -820, "refund", "left school"),
+        (at, "a-14", 366, "adjustment", "left school"),
+    ]

@@ -2,21 +2,76 @@
 
 import http.client
 import json
+import resource
+import socket
 import ssl
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from agent.central.web.rate import REQUESTS_MAX
 from agent.sync.enrolment import CA_PATH, ENROL_PATH, MESSAGE_BYTES_MAX, RENEW_PATH
-from tests.parts.enrolment import EnrolmentSite, enrolment_site
+from tests.parts.enrolment import (
+    EnrolmentSite,
+    enrol_box,
+    enrolment_server,
+    enrolment_site,
+    new_site,
+)
+
+DESCRIPTORS = 1_024
+"""What systemd gives a process."""
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[EnrolmentSite]:
     with enrolment_site(tmp_path) as site:
         yield site
+
+
+@contextmanager
+def slow_clients(port: int, count: int) -> Iterator[None]:
+    """Hold connections, half of them with TLS, which send a byte now and then, until the end."""
+    ended, opened = threading.Event(), threading.Event()
+    context = ssl._create_unverified_context()
+
+    def one(number: int) -> socket.socket:
+        client = socket.create_connection(("127.0.0.1", port), 20)
+        client.settimeout(5)
+        if number % 10 == 0:
+            with suppress(OSError):
+                client = context.wrap_socket(client)
+        if client.fileno() < 0:  # it lost its place during the handshake
+            client = socket.create_connection(("127.0.0.1", port), 20)
+        client.settimeout(0)
+        return client
+
+    def run() -> None:
+        clients = [one(number) for number in range(count)]
+        opened.set()
+        number = 0
+        while not ended.wait(0.001):
+            number += 1
+            client = clients[number % count]
+            try:
+                client.send(b"P")
+            except OSError:  # it lost its place, and takes another
+                client.close()
+                clients[number % count] = one(number)
+        for client in clients:
+            client.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        assert opened.wait(60)
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def request(site: EnrolmentSite, method: str, path: str, body: bytes = b"") -> tuple[int, str]:
@@ -63,6 +118,17 @@ def test_who_tries_codes_waits_a_minute(server: EnrolmentSite) -> None:
     assert [status for status, _ in answers] == [403] * REQUESTS_MAX + [429]
     assert "wait a minute" in answers[-1][1]
     assert request(server, "GET", CA_PATH)[0] == 200
+
+
+def test_slow_clients_keep_no_box_from_enrolling(tmp_path: Path) -> None:
+    """A thousand connections, which a script opens again and again, and one box."""
+    site = new_site(tmp_path / "central")
+    with enrolment_server(site) as server:
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+        with slow_clients(site.port, DESCRIPTORS + 100):
+            printed = enrol_box(tmp_path / "box", site.new_code(), exit_code=1)
+        assert "this box is terminal t-1" in printed
+        assert "Too many open files" not in site.log.read_text()
 
 
 def test_other_paths_are_not_there(server: EnrolmentSite) -> None:
