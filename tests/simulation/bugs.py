@@ -1,7 +1,7 @@
 """Planted bugs and how soon the simulator finds each: `python -m tests.simulation.bugs [WORD ...]`.
 
-`make sim-bite` runs it. The table is printed, never typed. The bugs are in bugs_in_counter.py,
-bugs_in_terminal.py and bugs_in_central.py.
+`make sim-bite` runs it. The table is printed, never typed. The bugs are in bugs_in_*.py: counter,
+payments, terminal, central.
 """
 
 import shutil
@@ -17,10 +17,11 @@ from pathlib import Path
 
 from tests.simulation.bugs_in_central import CENTRAL_BUGS
 from tests.simulation.bugs_in_counter import COUNTER_BUGS
+from tests.simulation.bugs_in_payments import PAYMENT_BUGS
 from tests.simulation.bugs_in_terminal import TERMINAL_BUGS
 from tests.simulation.planted_bug import ROOT, Bug
 
-BUGS = (*COUNTER_BUGS, *TERMINAL_BUGS, *CENTRAL_BUGS)
+BUGS = (*COUNTER_BUGS, *PAYMENT_BUGS, *TERMINAL_BUGS, *CENTRAL_BUGS)
 STEPS = 600
 FIRST_SEED = 1
 TIMEOUT_S = 1200

@@ -213,4 +213,5 @@ class MachineWords(Words):
     def rest(self, step: Step) -> None:
         """Faults end, time passes, and both sides must be equal."""
         self.office.all_payments_again()
+        self.payers.all_again()
         self.engine.rest(REST_MS)
