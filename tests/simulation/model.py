@@ -43,10 +43,11 @@ class BookedUpTo(NamedTuple):
 
 
 class View(NamedTuple):
-    """An account as its terminal received it last."""
+    """An account as its terminal received it last, and the credit in its balance."""
 
     balance_cents: int
     booked: BookedUpTo
+    credit_cents: int
 
 
 class FeedPosition(NamedTuple):
