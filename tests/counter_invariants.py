@@ -12,6 +12,7 @@ from agent.domain.ledger import Entry
 from agent.ops.control_messages import Ask, Meal
 from agent.readers.events import Signal
 from tests.counter_model import Due, gets
+from tests.parts.page_outcomes import PageOutcome, page_outcomes
 from tests.parts.wire import ZONE
 from tests.simulation.model import DiskEntry
 
@@ -28,6 +29,22 @@ def a_child_gets_what_is_due(entry: Entry, light: Signal | None, possible: Seque
     got = gets(entry)
     assert got in possible, f"a tap got {got}, due was {' or '.join(map(str, {*possible}))}"
     assert light in (None, got.light), f"the light {light} was shown for {got}"
+
+
+def a_tap_looks_and_sounds_as_is_due(got: Due, shown: PageOutcome) -> None:
+    """The staff read the outcome. *Served* and *already served* have a sound that nothing else has.
+
+    Paid, exempt and on credit are one word and one sound: a child is not shamed.
+    """
+    assert shown.words == got.words, f"the page shows {shown.words!r} for {got}"
+    alike = {other.words for other in page_outcomes().values() if other.tones == shown.tones}
+    is_distinct = got.reason in (None, "already_served")
+    assert shown.tones and (alike == {got.words} or not is_distinct), f"{alike} sound alike"
+
+
+def debt_at_the_central_is_bounded(account: str, balance: int, lowest: int) -> None:
+    """`lowest` is the floor less what the last terminal that served could not know."""
+    assert balance >= lowest, f"account {account}: owes {-balance} cents, the bound is {-lowest}"
 
 
 # No account is charged twice for one service and day at one terminal.

@@ -23,6 +23,17 @@ SAME_MEAL_MS = 3 * 3_600_000
 GRACE_S = 30 * 60
 NO_PRICE, ON_CREDIT, SERVE_ALL = "no_price", "on_credit", "serve_all"
 LIGHTS = {"meal": Signal.SERVED, "unknown_meal": Signal.SERVED}
+WORDS = {
+    None: "Servito",
+    "already_served": "Già servito",
+    "blocked": "Tessera bloccata",
+    "unknown_card": "Tessera non riconosciuta",
+    "no_credit": "Non servire",
+    "no_service": "Nessun servizio ora",
+    "unreadable": "Ripetere",
+    "out_of_order": "Fuori servizio",
+}
+"""What the staff read. Nothing of it is about money."""
 
 
 class HeldPrice(msgspec.Struct):
@@ -128,6 +139,11 @@ class Due(NamedTuple):
         if self.reason == "already_served":
             return Signal.ALREADY_SERVED
         return LIGHTS.get(self.kind, Signal.REFUSED)
+
+    @property
+    def words(self) -> str:
+        """Return what the staff's page shows."""
+        return WORDS[self.reason]
 
 
 class _Serving(NamedTuple):

@@ -107,7 +107,7 @@ def only_entries_of_a_disk_are_booked(digest: str, everything: Container[str]) -
 
 
 def the_books_are_consistent(books: Books) -> None:
-    assert list(check(books)) == []
+    assert not (wrong := [*check(books)]), wrong
 
 
 def the_hash_chain_is_intact(db: Database) -> None:

@@ -132,6 +132,7 @@ def test_any_json_from_a_terminal_is_booked_or_set_aside(
     wire: Wire, leaf: str, value: object
 ) -> None:
     up(wire, leaf, json.dumps(value).encode())
+    the_books_are_consistent(wire.central.books)
 
 
 SERVICE = {"k": "service", "id": "lunch", "p": 9_000, "name": "x", "opens": "12:00"}

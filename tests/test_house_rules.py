@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house_rules import language, shape, walls
+from tests.house_rules import claims, language, shape, walls
 from tests.house_rules.__main__ import complaints
 from tests.house_rules.source import Complaint, Source
 from tests.parts.process import require
@@ -254,6 +254,25 @@ def test_every_limit_is_named_in_a_test() -> None:
     assert rules(walls.check_limits([module])) == ["limits", "limits"]
     test = Source("tests/test_x.py", "assert x.A_MAX and y._B_MIN\n")
     assert rules(walls.check_limits([module, test])) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "is_claim"),
+    [
+        ("    start()", False),
+        ("    part.check()", False),
+        ("    assert x == 1", True),
+        ("    check()", True),
+        ("    with pytest.raises(ValueError):\n        start()", True),
+        ("    expect(page).to_be_visible()", True),
+    ],
+)
+def test_a_test_without_an_assertion_is_found(body: str, is_claim: bool) -> None:
+    """An assertion in a function of the tests counts, one in a method of a part does not."""
+    part = Source("tests/parts/x.py", "def check() -> None:\n    assert 1\n")
+    text = f"def start() -> None:\n    pass\ndef test_x() -> None:\n{body}\n"
+    complaints = claims.check_claims([part, Source("tests/test_x.py", text)])
+    assert rules(complaints) == ([] if is_claim else ["claims"])
 
 
 def test_a_tree_is_read_whole(tmp_path: Path) -> None:

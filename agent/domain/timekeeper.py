@@ -115,6 +115,7 @@ class Timekeeper:
         self._boot = ""
         self._newest_recorded = LONG_AGO  # the newest confirmed time of earlier boots
         self._belief: Belief | None = None
+        self._is_recorded = False  # the belief is that of a process before
         self._answers: deque[_Span] = deque(maxlen=ANSWERS)
         self._last_answer: _Span | None = None
         self._staff_day: tuple[Day, int] | None = None
@@ -128,6 +129,7 @@ class Timekeeper:
         self._newest_recorded = LONG_AGO if newest is None else parse_instant(newest)
         if self._belief is None and belief is not None:
             self._boot, self._belief = boot, belief
+            self._is_recorded = True
 
     @property
     def belief(self) -> Belief | None:
@@ -282,6 +284,10 @@ class Timekeeper:
     def _present_belief(self, mono_ms: int) -> Belief | None:
         """Return the confirmed time. A doubt ends with age, but not against the central."""
         belief = self._belief
+        if belief is not None and self._is_recorded:
+            # The central may have contradicted it a minute ago: a doubt's day begins again.
+            belief = self._belief = replace(belief, doubted_ms=mono_ms)
+        self._is_recorded = False
         if belief is None or not belief.doubt or mono_ms - belief.doubted_ms < DOUBT_ENDS_MS:
             return belief
         if self._last_answer is None or _agrees(self._last_answer, belief.zero):

@@ -174,6 +174,7 @@ def test_the_schemas_are_valid_and_every_reference_has_a_target() -> None:
             target: Any = json.loads((schemas.FOLDER / (file or name)).read_text(encoding="utf-8"))
             for part in pointer.strip("/").split("/"):
                 target = target[part]
+            assert target, reference
 
 
 def test_the_contract_names_every_topic() -> None:

@@ -200,4 +200,4 @@ def test_every_message_of_the_vectors_fits_its_schema() -> None:
     for message in messages:
         leaf = next(iter(message))
         form = {**document, "$ref": f"#/$defs/{forms[leaf]}"}
-        jsonschema.Draft202012Validator(form).validate(message[leaf])
+        assert not list(jsonschema.Draft202012Validator(form).iter_errors(message[leaf]))

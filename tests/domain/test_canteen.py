@@ -148,6 +148,32 @@ def test_both_hours_of_an_hour_that_comes_twice_are_in_order() -> None:
     assert age_ms(*twice) == 3_600_000
 
 
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        ("2026-11-23T21:59:59.999Z", ("night", "2026-11-23", False)),  # the last of 22:59
+        ("2026-11-23T22:59:00.000Z", ("night", "2026-11-23", False)),  # it closes
+        ("2026-11-23T22:59:59.999Z", ("night", "2026-11-23", True)),  # a millisecond to midnight
+        ("2026-11-23T23:00:00.000Z", ("early", "2026-11-24", False)),  # midnight in the town
+        ("2026-11-23T23:59:59.999Z", ("early", "2026-11-24", True)),
+        ("2026-11-24T00:00:59.999Z", None),  # the grace of half an hour is over
+    ],
+)
+def test_around_midnight_a_meal_has_the_day_of_its_service(
+    at: str, expected: tuple[str, str, bool] | None
+) -> None:
+    """A service belongs to one day: its grace ends with that day."""
+    every_day = [1, 2, 3, 4, 5, 6, 7]
+    night = ServiceRecord(
+        id="night", p=1, name="Notte", opens="21:00", closes="23:59", weekdays=every_day
+    )
+    early = ServiceRecord(
+        id="early", p=2, name="Alba", opens="00:00", closes="00:30", weekdays=every_day
+    )
+    now = service_now([night, early], at, ROME)
+    assert (now and (now.service, now.day, now.outside_hours)) == expected
+
+
 def test_under_a_wrong_clock_the_first_service_by_id_counts_at_any_hour() -> None:
     second = ServiceRecord(id="second", p=2, name="Secondo turno", opens="13:00", closes="14:15")
     service = any_service([second, LUNCH], "1970-01-01")

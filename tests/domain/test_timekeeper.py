@@ -195,6 +195,26 @@ def test_a_process_that_starts_again_in_a_boot_knows_the_time_and_the_doubt(town
         assert ("moved this clock" in again.time.fault) is is_known
 
 
+def test_a_doubt_lasts_a_day_of_the_process_that_knows_what_the_central_answers(
+    town: Town,
+) -> None:
+    """The process before may have ended a minute after the central contradicted its time."""
+    town.error = timedelta()
+    town.moment()
+    town.error = 2 * DAY
+    town.moment()
+    town.mono_ms = DOUBT_ENDS_MS
+    assert town.answer().trust is ClockTrust.HELD
+    again = Town()
+    again.error, again.mono_ms = 2 * DAY, town.mono_ms
+    again.time.take_recorded(None, "b", town.time.belief)
+    assert again.moment().trust is ClockTrust.HELD
+    again.mono_ms += DOUBT_ENDS_MS - 1
+    assert again.moment().trust is ClockTrust.HELD
+    again.mono_ms += 1
+    assert again.moment().trust is ClockTrust.SYNCED
+
+
 # The central
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tests.house_rules import language, shape, walls
+from tests.house_rules import claims, language, shape, walls
 from tests.house_rules.source import (
     ROOT,
     Complaint,
@@ -29,6 +29,7 @@ PYTHON_RULES: tuple[Callable[[Source], Iterator[Complaint]], ...] = (
 TREE_RULES: tuple[Callable[[Sequence[Source]], Iterator[Complaint]], ...] = (
     walls.check_mirror,
     walls.check_limits,
+    claims.check_claims,
 )
 # they hold samples of what they forbid
 EXEMPT = ("tests/house_rules/", "tests/test_house_rules.py")

@@ -71,9 +71,18 @@ def test_an_abstract_socket_is_used_by_its_name(monkeypatch: pytest.MonkeyPatch)
         assert systemd.recv(100) == b"READY=1"
 
 
-def test_a_systemd_that_restarts_does_not_stop_the_agent(systemd: socket.socket) -> None:
+def test_a_systemd_that_restarts_does_not_stop_the_agent(
+    systemd: socket.socket, tmp_path: Path
+) -> None:
+    notifier = Notifier()
     systemd.close()
-    Notifier().ready()
+    notifier.ready()
+    (tmp_path / "notify").unlink()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as again:
+        again.bind(str(tmp_path / "notify"))
+        again.settimeout(5)
+        notifier.watchdog()
+        assert again.recv(100) == b"WATCHDOG=1"
 
 
 def test_without_systemd_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,6 +116,22 @@ CENTRAL_BUGS = (
         ),
     ),
     Bug(
+        "a terminal that is silent at serving time is no incident",
+        Change(
+            "agent/central/fleet_health.py",
+            "        if service is None or service.outside_hours or service == trouble.incident:\n",
+            "        if True:\n",
+        ),
+    ),
+    Bug(
+        "a terminal is missed while it is well",
+        Change(
+            "agent/central/terminal_faults.py",
+            "SILENT_MS = 660_000\n",
+            "SILENT_MS = 60_000\n",
+        ),
+    ),
+    Bug(
         "a second meal of the same service is charged",
         Change(
             "agent/central/double_meals.py",

@@ -45,6 +45,22 @@ COUNTER_BUGS = (
         ),
     ),
     Bug(
+        "no credit reads like a blocked card",
+        Change(
+            "agent/terminal/watching.py",
+            "    RefusalReason.NO_CREDIT: Word.DO_NOT_SERVE,\n",
+            "    RefusalReason.NO_CREDIT: Word.BLOCKED,\n",
+        ),
+    ),
+    Bug(
+        "already served sounds like a refusal",
+        Change(
+            "agent/screen/static/screen.js",
+            "[[440, .15], [440, .15]]",
+            "[[220, .5]]",
+        ),
+    ),
+    Bug(
         "the queue ends with the service",
         Change(
             "agent/domain/canteen.py",

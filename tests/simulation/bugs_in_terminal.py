@@ -86,6 +86,11 @@ TERMINAL_BUGS = (
             "    if False:\n",
         ),
         Change(
+            "agent/terminal/counter.py",
+            "            return Recorded(before, is_new=False)\n        if own is None:",
+            "            pass\n        if own is None:",
+        ),
+        Change(
             "agent/store/schema.py",
             "CREATE UNIQUE INDEX storno_once",
             "CREATE INDEX storno_once",
@@ -140,6 +145,14 @@ TERMINAL_BUGS = (
             "        return ServiceNow(service=service, day=late.day, outside_hours=False)",
             "        today = day_of(moment.at, self.zone)\n"
             "        return ServiceNow(service=service, day=today, outside_hours=False)",
+        ),
+    ),
+    Bug(
+        "a link without answers stands for ever",
+        Change(
+            "agent/sync/session.py",
+            "        if now_ms - self._contact_ms >= RECONNECT_AFTER_MS:\n",
+            "        if False:\n",
         ),
     ),
     Bug(

@@ -8,13 +8,14 @@ import hashlib
 import random
 from pathlib import Path
 
+from agent.central.fleet_health import LOOK_EVERY_MS
 from agent.errors import AgentError
 from agent.readers.events import Show
 from agent.sync.events import Acknowledge, Arrived, DropLink, LinkEffect, Publish
-from agent.sync.messages import Entries, decode
+from agent.sync.messages import Entries, Hello, decode
 from agent.sync.session import HEARTBEAT_MS
 from agent.terminal.events import Event
-from tests import invariants
+from tests import counter_invariants, invariants, silence_invariants
 from tests.simulation.broker import Broker, Client, Message
 from tests.simulation.kill import Killed
 from tests.simulation.model import ExpectedBooks, OfficeFacts
@@ -139,6 +140,8 @@ class Engine:
         match effect:
             case Publish(topic=topic, payload=payload):
                 self._add_to_hash(effect)
+                if topic.endswith("/hello"):
+                    box.hellos.append(decode(payload, Hello).nonce)
                 is_batch = topic.endswith("/entries")
                 entries = len(decode(payload, Entries).entries) if is_batch else 0
                 invariants.a_message_is_within_its_limits(payload, entries)
@@ -269,10 +272,17 @@ class Engine:
     def pass_a_heartbeat(self, box: Box) -> None:
         self._let_time_pass([box], HEARTBEAT_MS + RECONNECT_MS)
 
+    def pass_with_looks(self, lasting_ms: int) -> None:
+        """Let time pass for what is connected, with a turn of each loop at each of the looks."""
+        for _ in range(lasting_ms // LOOK_EVERY_MS):
+            self.environment.pass_ms(LOOK_EVERY_MS)
+            self.settle()
+
     def _let_time_pass(self, boxes: list[Box], lasting_ms: int) -> None:
         """Keep boxes and central connected, and run each loop when it would wake up."""
         self.resting_since_ms = self.environment.mono_ms
         until_ms = self.environment.mono_ms + lasting_ms
+        idle_turns = 0
         while True:
             for process in [self.central, *boxes]:
                 if not process.linked:
@@ -287,6 +297,8 @@ class Engine:
                 if box.alive
             ]
             soonest_ms = min([left_ms, *(wake_ms for wake_ms in wakes_ms if wake_ms is not None)])
+            idle_turns = 0 if soonest_ms > 0 else idle_turns + 1
+            silence_invariants.a_loop_with_nothing_to_do_waits(idle_turns)
             self.environment.pass_ms(max(1, soonest_ms))
         self.resting_since_ms = None
 
@@ -342,3 +354,5 @@ class Engine:
         for account, balance in books.sql.execute(query).fetchall():
             expected = self.observer.books.balance(account)
             invariants.a_balance_is_payments_less_meals(account, balance, expected)
+            if (lowest := self.observer.lowest_cents(account)) is not None:
+                counter_invariants.debt_at_the_central_is_bounded(account, balance, lowest)

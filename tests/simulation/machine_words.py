@@ -2,8 +2,13 @@
 
 from datetime import timedelta
 
+from agent.central.fleet_health import LOOK_EVERY_MS, SETTLE_MS, SILENT_AT_SERVING_MS
+from agent.central.terminal_faults import SILENT_MS
 from agent.readers.events import CardPresented
-from tests import invariants
+from agent.sync.session import RECONNECT_AFTER_MS
+from tests import invariants, silence_invariants
+from tests.parts.wire import ZONE
+from tests.silence_invariants import IncidentRow
 from tests.simulation.observe_counter import UNREADABLE
 from tests.simulation.parts import CENTRAL, Box, Process
 from tests.simulation.script import Step
@@ -32,6 +37,10 @@ DAMAGES = (
 )
 NAMES = "SELECT id FROM record WHERE kind = ? ORDER BY id"
 REST_MS = 25 * 60_000  # five heartbeats
+SILENCES = (
+    "SELECT n, detail FROM incident WHERE kind = 'silent_at_serving' AND terminal = ? ORDER BY n"
+)
+LUNCH_MIN = 12 * 60  # minutes of the day in the town, at which a silence begins
 
 
 def _error(step: Step) -> timedelta:
@@ -202,6 +211,49 @@ class MachineWords(Words):
                     box.db, self.engine.central.office, box.client_id, before
                 )
 
+    def silence_at_lunch(self, step: Step) -> None:
+        """A terminal dies while its school eats, or its messages are lost: that is noticed."""
+        box, central = self._box(step), self.engine.central
+        central.wall_offset = timedelta()
+        self._wait_for_lunch()
+        self.rest(step)
+        self.engine.pass_with_looks(2 * SETTLE_MS)
+        if not (box.linked and central.linked and self._is_alone(box)) or box.disk.was_wiped:
+            return
+        before = {other.client_id: self._silences(other) for other in self.engine.boxes}
+        if step.c % 2:
+            self.engine.kill(box)
+            self.engine.pass_with_looks(SILENT_AT_SERVING_MS + LOOK_EVERY_MS)
+        else:
+            self.engine.client(box).loses_outgoing = True
+            self.engine.pass_with_looks(SILENT_MS + LOOK_EVERY_MS)
+        for other in self.engine.boxes:
+            name, after = other.client_id, self._silences(other)
+            if other is box:
+                silence_invariants.a_silence_at_serving_is_noticed(name, before[name], after)
+            elif other.linked and self._is_alone(other):
+                silence_invariants.a_terminal_that_answers_is_not_missed(name, before[name], after)
+
+    def _silences(self, box: Box) -> set[IncidentRow]:
+        rows = self.engine.central.office.sql.execute(SILENCES, (box.client_id,))
+        return {IncidentRow(*row) for row in rows}
+
+    def _wait_for_lunch(self) -> None:
+        local = self.engine.environment.now.astimezone(ZONE)
+        left_min = (LUNCH_MIN - local.hour * 60 - local.minute) % (24 * 60)
+        self.engine.environment.pass_ms(left_min * 60_000)
+
+    def answers_lost(self, step: Step) -> None:
+        """A terminal's connection brings nothing any more: the terminal ends it by itself."""
+        self.rest(step)
+        box = self._box(step)
+        if box.linked and self._is_alone(box):
+            self.engine.client(box).loses_incoming = True
+            self.engine.pass_with_looks(RECONNECT_AFTER_MS + LOOK_EVERY_MS)
+            silence_invariants.a_link_without_answers_is_dropped(
+                box.client_id, is_linked=box.linked
+            )
+
     def _damage(self, step: Step, change: str) -> None:
         """Damage an account's record, if there is one."""
         box, account = self._box(step), self._account(step)
@@ -213,4 +265,5 @@ class MachineWords(Words):
     def rest(self, step: Step) -> None:
         """Faults end, time passes, and both sides must be equal."""
         self.office.all_payments_again()
+        self.payers.all_again()
         self.engine.rest(REST_MS)

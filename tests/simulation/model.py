@@ -12,6 +12,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from agent.domain.ledger import Entry, Place
+from tests.simulation.payment_paper import PaymentPaper
 
 
 @dataclass(slots=True, eq=False)
@@ -42,10 +43,11 @@ class BookedUpTo(NamedTuple):
 
 
 class View(NamedTuple):
-    """An account as its terminal received it last."""
+    """An account as its terminal received it last, and the credit in its balance."""
 
     balance_cents: int
     booked: BookedUpTo
+    credit_cents: int
 
 
 class FeedPosition(NamedTuple):
@@ -191,6 +193,7 @@ class ExpectedBooks:
         self.undone: set[str] = set()
         self.paid: dict[str, int] = defaultdict(int)
         self.payments: set[str] = set()
+        self.reported = PaymentPaper()
         self.cards: dict[str, str] = {}
         self.meals: dict[str, list[BookedMeal]] = defaultdict(list)
         self.unassigned: dict[str, list[BookedMeal]] = defaultdict(list)
@@ -203,6 +206,7 @@ class ExpectedBooks:
         twin = ExpectedBooks(self.facts)
         twin.count, twin.booked, twin.undone = self.count, dict(self.booked), set(self.undone)
         twin.paid, twin.payments = defaultdict(int, self.paid), set(self.payments)
+        twin.reported = self.reported.copy()
         twin.cards, twin.times = dict(self.cards), dict(self.times)
         for key, prices in self.prices.items():
             twin.prices[key] = list(prices)
@@ -315,9 +319,13 @@ class ExpectedBooks:
             self.payments.add(payment)
             self.paid[account] += cents
 
+    def credit(self, account: str) -> int:
+        """Return the payments of an account that were accepted, less what was taken back."""
+        return self.paid[account] + self.reported.credit[account]
+
     def balance(self, account: str) -> int:
         """Return an account's cents: payments, less standing meals, plus what is given back."""
-        total = self.paid[account]
+        total = self.credit(account)
         served: dict[tuple[str, str], list[BookedMeal]] = defaultdict(list)
         for meal in self.meals[account]:
             if meal.made.hash in self.undone:

@@ -39,6 +39,8 @@ class Observer(CounterObserver):
             self._check_shown(box, account)
         for made in new:
             self._check_counter(box, turn, made)
+        if turn.is_tap and turn.finished and box.core.fault is None:
+            self._check_page(box, new)
 
     def _check_lights(self, box: Box, turn: BoxTurn, new: list[DiskEntry]) -> None:
         """Check the entries of a turn against its lights, or against the staff's request."""
@@ -161,7 +163,9 @@ class Observer(CounterObserver):
         for account in proof.accounts.values():
             held = self._held_account(box, account.id)
             if held is not None and (held.p, held.balance) == (account.p, account.balance):
-                disk.views[account.id] = View(account.balance, proof.booked)
+                disk.views[account.id] = View(
+                    account.balance, proof.booked, proof.credits[account.id]
+                )
                 disk.damaged.discard(account.id)
                 touched.add(account.id)
         rows = box.db.sql.execute("SELECT id FROM record WHERE kind = 'account'")

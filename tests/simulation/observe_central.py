@@ -36,11 +36,15 @@ class _Batch(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A `changes` message, its account records, and what was booked when it was made."""
+    """A `changes` message, its account records, and what was booked when it was made.
+
+    `credits` are the accepted payments of those accounts.
+    """
 
     message: Changes
     accounts: dict[str, Record]
     booked: BookedUpTo
+    credits: dict[str, int]
 
 
 class CentralObserver:
@@ -99,7 +103,8 @@ class CentralObserver:
                     record.id, record.last_meal, last_meals(self.books, record.id)
                 )
         booked = BookedUpTo(len(self.timelines) - 1, self.books.count)
-        return Proof(message, accounts, booked)
+        credits = {account: self.books.credit(account) for account in accounts}
+        return Proof(message, accounts, booked, credits)
 
     def _check_balance(self, account: str, balance: int) -> None:
         expected = self.books.balance(account)

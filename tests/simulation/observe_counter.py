@@ -1,9 +1,10 @@
 """Checks each entry of the counter against the model of a tap, and against the true time."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import product
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -11,14 +12,24 @@ from agent.domain.canteen import policy_on
 from agent.domain.clock import day_of, format_instant
 from agent.domain.ledger import Entry, RefusalReason
 from agent.domain.timekeeper import ROUND_TRIP_MAX_MS, STEP
-from agent.ops.control_messages import SetDay
+from agent.ops.control_messages import SetDay, Tapped
 from agent.readers.events import CardPresented, CardUnreadable, Show, Signal
 from agent.store import reads
 from agent.sync.events import Arrived
 from agent.terminal.control import Request
 from tests import counter_invariants, counter_model, invariants
-from tests.counter_model import Held, HeldAccount, HeldCard, HeldPolicy, HeldService, OwnMeal, Tap
+from tests.counter_model import (
+    Held,
+    HeldAccount,
+    HeldCard,
+    HeldPolicy,
+    HeldService,
+    OwnMeal,
+    Tap,
+    gets,
+)
 from tests.invariants import MealElsewhere
+from tests.parts.page_outcomes import page_outcomes
 from tests.parts.wire import ZONE
 from tests.simulation.model import Disk, DiskEntry, ExpectedBooks
 from tests.simulation.observe_central import CentralObserver, Proof
@@ -29,6 +40,17 @@ HOUR_MS = 3_600_000
 UNREADABLE = "{"  # the body of a damaged record
 
 _Record = TypeVar("_Record")
+
+
+class DebtBound(NamedTuple):
+    """What the last meal within the bound stood on: the floor, and what its terminal knew.
+
+    `elsewhere_cents` are the meals of other disks that it did not know.
+    """
+
+    floor_cents: int
+    elsewhere_cents: int
+    credit_cents: int
 
 
 @dataclass(slots=True)
@@ -52,12 +74,15 @@ class BoxTurn:
 class CounterObserver(CentralObserver):
     """Observes the counters.
 
-    `standing_meals` has every meal that no storno has undone, by account and hash.
+    `standing_meals` has every meal that no storno has undone, by account and hash. `bounded` are
+    the hashes of the meals that the bound on debt covers, `bounds` has the last one's by account.
     """
 
     def __init__(self, books: ExpectedBooks) -> None:
         super().__init__(books)
         self.standing_meals: dict[str, dict[str, DiskEntry]] = {}
+        self.bounds: dict[str, DebtBound] = {}
+        self.bounded: set[str] = set()
 
     def _check_counter(self, box: Box, turn: BoxTurn, made: DiskEntry) -> None:
         """Check a new entry of a tap or of the staff."""
@@ -103,6 +128,14 @@ class CounterObserver(CentralObserver):
         light = turn.shown[-1].signal if turn.shown else None
         counter_invariants.a_child_gets_what_is_due(entry, light, possible)
 
+    def _check_page(self, box: Box, made: list[DiskEntry]) -> None:
+        """Check what the staff's page shows of new entries by card."""
+        got = {(new.epoch, new.seq): gets(new.entry) for new in made if new.entry.how == "card"}
+        for news in box.watching.news(box.core.moment(box.reading())):
+            if isinstance(news, Tapped) and (due := got.get((news.tap.epoch, news.tap.seq))):
+                shown = page_outcomes()[news.tap.word]
+                counter_invariants.a_tap_looks_and_sounds_as_is_due(due, shown)
+
     def _standing_meals_of_eater(self, disk: Disk, made: DiskEntry) -> list[DiskEntry]:
         """Return the standing meals of a meal's account and of its card, on this disk."""
         entry = made.entry
@@ -129,7 +162,7 @@ class CounterObserver(CentralObserver):
         boot, sent_ms, _ = proof.message.nonce.rsplit("-", 2)
         reading = box.reading()
         is_late = reading.mono_ms - int(sent_ms) > ROUND_TRIP_MAX_MS
-        if boot != reading.boot or is_late or int(sent_ms) < box.started_ms:
+        if boot != reading.boot or is_late or proof.message.nonce not in box.hellos:
             return
         error = datetime.fromisoformat(proof.message.at) - now
         if abs(error) <= STEP:
@@ -194,14 +227,41 @@ class CounterObserver(CentralObserver):
         view = box.disk.views[account]
         shown = reads.balance_cents(box.db, account)
         assert shown is not None
-        elsewhere = [
-            MealElsewhere(meal.disk, meal.entry.service, meal.entry.day)
+        unknown = [
+            meal
             for meal in self.standing_meals.get(account, {}).values()
             if meal.entry.clock == "synced"
             and (meal.epoch, meal.seq) not in box.disk.entries
             and not self._contains(view.booked, meal)
         ]
+        elsewhere = [
+            MealElsewhere(meal.disk, meal.entry.service, meal.entry.day) for meal in unknown
+        ]
         invariants.debt_is_bounded(shown, policy.floor, elsewhere)
+        elsewhere_cents = sum(meal.entry.cents for meal in unknown)
+        self.bounds[account] = DebtBound(policy.floor, elsewhere_cents, view.credit_cents)
+        self.bounded.add(made.hash)
+
+    def lowest_cents(self, account: str) -> int | None:
+        """Return the lowest balance that an account may have at the central, None without a bound.
+
+        What the bound does not cover counts whole: other meals, meals priced again, and all meals
+        of a service and day with more than one. A restored central may have lost stornos.
+        """
+        bound, books = self.bounds.get(account), self.books
+        if bound is None or len(self.timelines) > 1:
+            return None
+        meals = books.meals[account]
+        number = Counter((meal.day, meal.made.entry.service) for meal in meals)
+        uncovered = [
+            meal.cents
+            for meal in meals
+            if meal.made.hash not in self.bounded
+            or meal.cents != meal.made.entry.cents
+            or number[meal.day, meal.made.entry.service] > 1
+        ]
+        unknown_cents = bound.elsewhere_cents + books.credit(account) - bound.credit_cents
+        return bound.floor_cents + unknown_cents + sum(uncovered)
 
 
 def _held(box: Box, entry: Entry) -> Held:

@@ -6,6 +6,7 @@ between two SQL statements or between two effects, as by a power cut.
 
 import random
 import sqlite3
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,12 +29,14 @@ from agent.sync.topics import Topics
 from agent.terminal.core import Setup, Terminal
 from agent.terminal.inbox import Inbox
 from agent.terminal.status import last_will
+from agent.terminal.watching import Watching
 from tests.parts.wire import KEY, TOWN, ZONE
 from tests.simulation.files import PAGES_MAX, BooksInMemory, LedgerInMemory, connect, image_of
 from tests.simulation.kill import KillableSql, KillSwitch
 from tests.simulation.model import Disk
 
 CENTRAL = "central"
+HELLOS_KEPT = 4
 BEGIN = datetime(2026, 9, 14, 9, 45, tzinfo=UTC)  # a Monday, a quarter to twelve in the town
 TOPICS = Topics(TOWN)
 
@@ -162,9 +165,12 @@ class Box(Process):
             open_ledger=self._open_ledger,
         )
         self.core = Terminal(setup, self.reading())
+        self.watching = Watching(self.core)
         self.started_ms = self.reading().mono_ms
         self.inbox = Inbox()
         self.contacted = False
+        # Nonces of the newest hellos: the answer to an older one says nothing about now.
+        self.hellos: deque[str | None] = deque(maxlen=HELLOS_KEPT)
         # Taps that this process answered with *out of order* and has not recorded yet.
         self.unrecorded = 0
         self.alive = True

@@ -190,7 +190,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     begun = time.monotonic()
     explored = explore(first, given.seeds, given.steps, given.seconds)
     speed = explored.steps / (time.monotonic() - begun)
-    print(f"{explored.seeds} seeds, {explored.steps} steps, {speed:.0f} steps a second")
+    cpu_s = time.process_time()
+    print(
+        f"{explored.seeds} seeds, {explored.steps} steps, {speed:.0f} steps a second,"
+        f" {cpu_s:.1f} s of processor time"
+    )
     if explored.failed is None:
         return 0
     run, failure = explored.failed

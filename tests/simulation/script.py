@@ -79,6 +79,12 @@ FAULTS: dict[str, dict[str, float]] = {
     },
     "crowd": {"rush": 3.0, "lunch": 0.1},
     "rest": {"rest": 0.06},
+    "silence": {"silence_at_lunch": 0.08, "answers_lost": 0.05},
+    "payments": {
+        "notice_given_out": 0.8, "order_stored": 0.5, "receipt": 1.4, "bank_notifies": 1.2,
+        "payment_again": 0.8, "payment_killed": 0.3, "flow": 0.6, "missing_credited": 0.2,
+        "payment_decided": 0.4, "payment_by_hand": 0.1,
+    },
 }  # fmt: skip
 
 

@@ -13,14 +13,17 @@ from tests.simulation.model import OfficeFacts
 from tests.simulation.office import Office
 from tests.simulation.office_words import OfficeWords
 from tests.simulation.parts import Box
+from tests.simulation.payers import Payers
+from tests.simulation.payment_words import PaymentWords
 from tests.simulation.script import Step, Town
 
 
-class Simulation(CounterWords, MessageWords, MachineWords, OfficeWords):
+class Simulation(CounterWords, MessageWords, MachineWords, OfficeWords, PaymentWords):
     def __init__(self, folder: Path, town: Town) -> None:
         logging.disable(logging.CRITICAL)
         self.engine = Engine(folder, town.seed, OfficeFacts(ZONE))
         self.office = Office(self.engine, town)
+        self.payers = Payers(self.engine, self.office)
         boxes = self.engine.boxes
         for number, count in enumerate(town.terminals):
             for _ in range(count):

@@ -4,6 +4,7 @@ from agent.domain.card import CardId
 from tests.simulation.engine import Engine
 from tests.simulation.office import Office
 from tests.simulation.parts import Box, Process
+from tests.simulation.payers import Payers
 from tests.simulation.script import Step
 
 FEW = 4  # of so many accounts and cards most steps choose, so that their effects meet
@@ -14,6 +15,7 @@ class Words:
 
     engine: Engine
     office: Office
+    payers: Payers
 
     def _box(self, step: Step) -> Box:
         return self.engine.boxes[step.a % len(self.engine.boxes)]

@@ -6,6 +6,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from agent.store.database import WAL_PAGES_MAX, Database
 from agent.store.log_index import INDEX_BYTES, LogIndex
 
@@ -43,7 +45,11 @@ def test_a_file_that_is_opened_again_keeps_its_locks(tmp_path: Path) -> None:
         assert another_process_may_write(path)
 
 
-def test_a_medium_that_gives_the_index_no_blocks_costs_a_line_only(tmp_path: Path) -> None:
+def test_a_medium_that_gives_the_index_no_blocks_costs_a_line_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     index = LogIndex(tmp_path / "missing" / "t.db")
     index.allocate()
     index.close()
+    (line,) = caplog.messages
+    assert line.startswith("Index of the log has no blocks of its own")

@@ -207,6 +207,19 @@ def test_a_meal_that_is_undone_again_has_its_first_storno(wire: Wire, counter: C
     assert [entry.kind for entry in wire.box.entries()] == [Kind.MEAL, Kind.STORNO]
 
 
+@pytest.mark.parametrize(("minutes", "is_undone"), [(119, True), (120, True), (121, False)])
+def test_a_meal_is_undone_for_two_hours_and_not_for_a_minute_more(
+    wire: Wire, counter: Counter, minutes: int, is_undone: bool
+) -> None:
+    tap(wire, counter)
+    wire.clock.pass_ms(minutes * 60_000)
+    if is_undone:
+        assert counter.undo(1, wire.box.moment()).entry.cents == 366
+    else:
+        with pytest.raises(AgentError, match="older than the town allows"):
+            counter.undo(1, wire.box.moment())
+
+
 def test_the_age_of_the_data_is_that_of_the_last_contact(wire: Wire, counter: Counter) -> None:
     writes.note_contact(wire.box.db, wire.clock.instant)
     wire.clock.pass_ms(5_000)

@@ -139,6 +139,7 @@ def test_a_key_that_a_power_cut_left_unreadable_is_replaced(
     (box.state_dir / "terminal.key").write_bytes(rest)
     enrol_with(site, box)
     load_config(box.config).broker.tls_context()
+    assert (box.state_dir / "terminal.key").read_bytes().startswith(b"-----BEGIN")
 
 
 def test_a_refused_box_has_no_configuration(site: EnrolmentSite, box: Box) -> None:

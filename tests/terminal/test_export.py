@@ -1,5 +1,6 @@
 """An export holds the whole ledger once, and the mirror's pieces continue where a file ends."""
 
+import itertools
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,8 @@ from agent.sync.ledger_file import LedgerEnd, end_of, read_export
 from agent.sync.messages import BATCH_ENTRIES_MAX, Entries, Hello, decode
 from agent.sync.topics import Leaf
 from agent.terminal.export import pieces, write_export
+from agent.terminal.mirror import FILE_BYTES_MAX, Mirror
+from tests.parts.process import wait_for
 from tests.parts.wire import Wire
 
 CARDS = [f"a:04a1b2c3{n:06x}" for n in range(BATCH_ENTRIES_MAX + 5)]
@@ -68,6 +71,29 @@ def test_after_a_file_of_an_unknown_epoch_everything_follows(wire: Wire) -> None
     with_two_epochs(wire)
     every = list(pieces(wire.box.db))
     assert list(pieces(wire.box.db, LedgerEnd("7-00000000000000ff", 3))) == every
+
+
+def test_the_copy_that_begins_after_a_full_one_has_the_whole_ledger(
+    wire: Wire, tmp_path: Path
+) -> None:
+    """Nothing that the terminal keeps is only in the file that the next one replaces."""
+    with_two_epochs(wire)
+    every = list(pieces(wire.box.db))
+    mirror = Mirror(tmp_path, "t-1", lambda file: None)
+    with open(mirror.file, "wb") as full:
+        full.seek(FILE_BYTES_MAX)
+        full.write(b"\n")  # a sparse file
+    before = mirror.file.with_suffix(".ledger.before")
+    mirror.start()
+    wait_for(lambda: mirror.wants_more, "the full file")
+    mirror.put(every[0])
+    wait_for(lambda: before.exists() and mirror.wants_more and mirror.at is None, "the new file")
+    while rest := list(itertools.islice(pieces(wire.box.db, mirror.at), 1)):
+        mirror.put(rest[0])
+        wait_for(lambda: mirror.wants_more, "the piece")
+    mirror.stop()
+    assert mirror.file.read_bytes() == b"".join(piece.lines for piece in every)
+    assert end_of(mirror.file) == every[-1].up_to
 
 
 def test_a_ledger_without_entries_is_an_empty_file(wire: Wire, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The real process: one agent per state directory, and an end of the process after a bug."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -17,10 +18,12 @@ import pytest
 from agent.errors import AgentError, StoreError
 from agent.ops.clock import boot_id, read_clock
 from agent.ops.control_client import VERSION, ask
-from agent.readers.events import CardUnreadable
+from agent.readers.events import CardUnreadable, Signal
+from agent.readers.profile_rules import load_profile
 from agent.terminal.config import Config, load_config
 from agent.terminal.process import IDLE_MS_MAX, NEWS_AFTER_MS, App, lock_state_dir, new_epoch_bits
 from tests.parts.process import wait_for
+from tests.parts.serial_line import SerialLine, Twn4
 from tests.parts.town import run_agent
 
 AGENT_TOML = """
@@ -49,7 +52,13 @@ def config(tmp_path: Path) -> Config:
 
 @pytest.fixture
 def app(config: Config) -> Iterator[App]:
-    """A terminal in this process. Its settings of the interpreter are put back afterwards."""
+    with running(config) as app:
+        yield app
+
+
+@contextlib.contextmanager
+def running(config: Config) -> Iterator[App]:
+    """Yield a terminal in this process. The interpreter's settings are put back afterwards."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     hook, interval = threading.excepthook, sys.getswitchinterval()
     yield App(config)
@@ -168,6 +177,25 @@ def test_a_bug_in_a_thread_of_ours_ends_the_process(app: App, config: Config) ->
     with meanwhile(fail), pytest.raises(ZeroDivisionError, match="a bug"):
         app.run()
     lock_state_dir(config.state_dir).close()  # everything was closed
+
+
+def test_a_bug_in_a_tap_shows_out_of_order_at_its_reader(tmp_path: Path, config: Config) -> None:
+    """Neither green nor dark: the staff see at once that this child was not recorded."""
+    line = SerialLine(tmp_path / "line")
+    line.plug()
+    agent_toml = tmp_path / "agent.toml"
+    text = AGENT_TOML.replace("rdm6300", Twn4.profile).replace("no-such-port", str(line.path))
+    agent_toml.write_text(text, encoding="utf-8")
+    step = load_profile(Twn4.profile).step_for(Signal.OUT_OF_ORDER)
+    assert step is not None
+    no_key: bytes = None  # type: ignore[assignment]  # with it, no token can be made
+    broken = dataclasses.replace(load_config(agent_toml), card_key=no_key)
+    with Twn4(line) as far_end, running(broken) as app:
+        far_end.hold(far_end.cards[0])
+        with pytest.raises(TypeError):
+            app.run()
+        assert far_end.shown == [command.replace(" ", "").encode() for command in step.send]
+    line.unplug()
 
 
 def test_a_bug_in_a_thread_of_the_mqtt_library_does_not_end_the_process(

@@ -254,6 +254,26 @@ def test_a_rule_that_keeps_longer_does_not_reopen_a_pruned_day(wire: Wire) -> No
     assert wire.central.balance("a-1") == balance
 
 
+def test_a_day_of_which_a_part_was_pruned_takes_no_late_meal(wire: Wire) -> None:
+    """The pruned part may have had this meal: only the office knows."""
+    wire.central.policy(keep_days=1, double_meal="keep")
+    wire.settle()
+    for card in (CARD, OTHER_CARD):  # an hour apart
+        wire.box.tap(card)
+        wire.pass_time(3_600_000)
+    wire.clock.pass_ms(DAY_MS - 5_400_000)  # the first is older than a day, the second is not
+    wire.box.tap(UNKNOWN_CARD)  # the newest day is never pruned
+    wire.pass_time(60_000)
+    assert [entry.account for entry in wire.box.entries()] == ["a-2", None]
+    wire.central.policy(keep_days=60, double_meal="keep")
+    wire.settle()
+    for account in ("a-1", "a-2"):
+        answer = wire.box.ask("meal", account=account, day=TODAY)
+        assert "some meals of that day were pruned" in str(answer)
+    wire.settle()
+    assert [wire.central.balance(account) for account in ("a-1", "a-2")] == [-366, -366]
+
+
 def switched_on_ahead(wire: Wire, *, days: int) -> None:
     """The terminal was off; now its clock is ahead and no time server has answered yet."""
     wire.disconnect()

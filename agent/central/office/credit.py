@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from agent.central.books import accounts, postings
+from agent.central.books import accounts, payments, postings
 from agent.central.books.file import Books
 from agent.central.books.postings import Payment, PaymentKey, Posting
 from agent.domain.clock import Instant
@@ -32,12 +32,13 @@ def credit(books: Books, payment: Payment, *, at: Instant, reason: str = "") -> 
     """Add a payment, or, negative, a refund, to an account.
 
     Return False if it was booked before: a payment that is reported twice is booked once. Raise
-    `CentralError` if its id was booked with another amount or account.
+    `CentralError` if its id was booked with another amount or account, or waits for the office.
     """
     with books.transaction():
         require_account(books, payment.account)
         known = postings.find_payment(books, payment.key)
         if known is None:
+            require_unreported(books, payment.key)
             kind = "top_up" if payment.cents >= 0 else "refund"
             post_credit(books, Credit(payment, kind, reason), at=at)
             return True
@@ -88,6 +89,18 @@ def require_account(books: Books, account: str) -> None:
     """Raise `CentralError` for an account that does not exist."""
     if accounts.find(books, account) is None:
         raise CentralError(f"account {account!r} does not exist; import it first")
+
+
+def require_unreported(books: Books, key: PaymentKey) -> None:
+    """Raise `CentralError` for the id of a payment that a door reported.
+
+    If it waits, it could be booked once by hand and once more when it is assigned.
+    """
+    if (stored := payments.find(books, key)) is not None:
+        raise CentralError(
+            f"payment {key.external} of {key.channel} was reported, and is {stored.state}: see"
+            f" number {stored.n} of canteen-central payments; a correction needs an id of its own"
+        )
 
 
 def _require_transferable(books: Books, move: Transfer) -> None:

@@ -11,7 +11,12 @@ from typing import NamedTuple
 from agent.central.books import postings
 from agent.central.books.file import Books
 from agent.central.books.postings import Payment, PaymentKey
-from agent.central.office.credit import Credit, post_credit, require_account
+from agent.central.office.credit import (
+    Credit,
+    post_credit,
+    require_account,
+    require_unreported,
+)
 from agent.central.office.roster_csv import read_csv
 from agent.central.office.roster_sheet import Row
 from agent.central.office.roster_xlsx import read_xlsx
@@ -97,6 +102,8 @@ def _credit(books: Books, row: Row) -> Credit:
     known = postings.find_payments(books, payment.key)
     if known and payment not in known:
         raise CentralError("its id is booked with another amount or account; give it its own id")
+    if not known:
+        require_unreported(books, payment.key)
     return Credit(payment, kind, reason)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.central.books.payments import Arrival
+from agent.central.books.postings import PaymentKey
 from agent.central.office.credit_file import (
     COLUMNS,
     CREDIT_FILE_BYTES_MAX,
@@ -13,6 +15,8 @@ from agent.central.office.credit_file import (
     plan_credits,
 )
 from agent.central.office.roster_xlsx import write_xlsx
+from agent.central.payments.intake import take_in
+from agent.central.payments.reported import ReportedPayment
 from agent.errors import CentralError
 from tests.invariants import the_books_are_consistent
 from tests.parts.wire import Central, Clock
@@ -52,6 +56,14 @@ def test_a_file_is_booked_once_by_the_id_of_its_rows(central: Central, tmp_path:
     assert [kind for (kind,) in kinds] == ["top_up", "voucher", "transfer", "transfer", "refund"]
     more = book_credits(central.books, file_of(tmp_path, DESK, DESK.replace("r-1", "r-2")), at)
     assert (len(more.new), more.booked_before) == (1, 1)
+
+
+def test_a_payment_that_waits_is_not_booked_from_a_file(central: Central, tmp_path: Path) -> None:
+    """It could be assigned later, and its family would have its credit twice."""
+    reported = ReportedPayment(PaymentKey("desk-2", "r-1"), "unknown", 2_000)
+    take_in(central.books, reported, Arrival(central.clock.instant, b"a message"))
+    with pytest.raises(CentralError, match="r-1 of desk-2 was reported, and is parked"):
+        plan_credits(central.books, file_of(tmp_path, DESK))
 
 
 def test_a_workbook_is_read_too(central: Central, tmp_path: Path) -> None:

@@ -99,6 +99,16 @@ def test_a_known_key_with_another_amount_is_parked_under_its_own(
     assert kind == "payment_parked"
 
 
+def test_a_payment_that_waits_is_not_booked_by_hand(central: Central) -> None:
+    """It could be assigned later, and its family would have its credit twice."""
+    take(central, report(central, "unknown"))
+    by_hand = Payment("a-1", 2_000, PaymentKey("pagopa", "c:1"))
+    with pytest.raises(CentralError, match="was reported, and is parked: see number 1"):
+        credit(central.books, by_hand, at=central.clock.instant)
+    assign(central.books, parked(central).n, [Share("a-1", 2_000)], "", "its family is known")
+    assert central.balance("a-1") == 2_000
+
+
 def test_a_payment_that_the_office_booked_by_hand_is_not_credited_again(
     central: Central, notice: Reference
 ) -> None:
