@@ -4,6 +4,7 @@ Loading pytest, hypothesis and SQLAlchemy takes longer than most tests of a modu
 them once, and each step is a fork of it. The project's own modules are loaded in the fork.
 """
 
+import gc
 import os
 import runpy
 import sys
@@ -40,6 +41,7 @@ def passes(words: Sequence[str], copy: Path) -> bool:
 def _run(words: Sequence[str], copy: Path) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] in ("agent", "tests")]:
         del sys.modules[name]
+    gc.freeze()  # pytest collects garbage at its end: not in the libraries
     os.chdir(copy)
     sys.path.insert(0, str(copy))
     sys.dont_write_bytecode = False
