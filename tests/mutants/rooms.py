@@ -26,7 +26,7 @@ ROOMS = {
     "domain": Room(("agent/domain/*.py",), ("tests/domain", "tests/docs", *WHOLE), 95),
     "session": Room(
         ("agent/sync/session.py", "agent/sync/messages.py"),
-        ("tests/sync/test_session.py", "tests/sync/test_messages.py", *WHOLE),
+        ("tests/sync/test_session.py", "tests/sync/test_messages.py", "tests/docs", *WHOLE),
         95,
     ),
     "booking": Room(
