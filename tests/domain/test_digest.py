@@ -35,7 +35,7 @@ def test_one_changed_byte_changes_the_sum() -> None:
 def test_records_that_cannot_be_read_count_and_those_without_a_balance_are_named() -> None:
     newer = ("account", b'{"balance":50,"category":7,"id":"a-3","k":"account","p":7}')
     no_balance = ("account", b'{"balance":"50","id":"a-4","k":"account","p":8}')
-    unread = [newer, no_balance, CARD, ("menu", b'{"id":"m","k":"menu","p":9}')]
+    unread = [newer, no_balance, CARD, POLICY, ("menu", b'{"id":"m","k":"menu","p":9}')]
     read = tally([ACCOUNT], Tally())
     result = tally_unread(unread, read)
     sums = [int.from_bytes(hashlib.sha256(body).digest()[:8]) for _, body in [ACCOUNT, *unread]]

@@ -1,7 +1,8 @@
 """Mutate modules and count which mutants the tests notice: python -m tests.mutants [ROOM ...].
 
-Each mutant is written into a copy of the project. Its module's own tests run first, then some seeds
-of the simulator, then the tests of its room: it survives if all pass. A time-out counts as noticed.
+Each mutant is written into a copy of the project. Its module's own tests run first, then those of
+its room, some seeds of the simulator, and the stories: it survives if all pass. A time-out counts
+as noticed.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from queue import SimpleQueue
 
 from tests.mutants.accepted import ACCEPTED
 from tests.mutants.mutant import Mutant, mutants_of
-from tests.mutants.rooms import ROOMS, SIMULATED_SEEDS, Room
+from tests.mutants.rooms import ROOMS, SIMULATED_SEEDS, STORIES, Room
 from tests.mutants.step import passes
 from tests.simulation.planted_bug import ROOT
 
@@ -142,8 +143,10 @@ def _steps(room: Room, file: str) -> Iterator[list[str]]:
     own = sorted(ROOT.glob(f"tests/{parts.parent}/test_{parts.stem}*.py"))
     if own:
         yield [*pytest, *(path.relative_to(ROOT).as_posix() for path in own)]
-    yield ["tests.simulation", "--first", "1", "--seeds", str(SIMULATED_SEEDS), "--no-shrink"]
     yield [*pytest, *room.tests]
+    if room.is_simulated:
+        yield ["tests.simulation", "--first", "1", "--seeds", str(SIMULATED_SEEDS), "--no-shrink"]
+        yield [*pytest, *STORIES]
 
 
 if __name__ == "__main__":
