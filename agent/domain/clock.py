@@ -132,5 +132,5 @@ def local_minute(at: Instant, zone: ZoneInfo) -> LocalMinute:
 @lru_cache(maxsize=256)  # every tap of a lunch asks: about 130 minutes
 def _local_minute(minute: str, zone: ZoneInfo) -> LocalMinute:
     local = datetime.fromisoformat(f"{minute}+00:00").astimezone(zone)
-    seconds = (local.hour * 60 + local.minute) * 60 + local.second
+    seconds = (local.hour * 60 + local.minute) * 60
     return LocalMinute(local.date().isoformat(), local.isoweekday(), seconds)

@@ -90,7 +90,7 @@ class Served(Struct, frozen=True, kw_only=True):
     """
 
     entry: Entry
-    is_another: bool = False
+    is_another: bool
 
 
 class AlreadyServed(Struct, frozen=True, kw_only=True):

@@ -73,20 +73,18 @@ class Session:
         self._acked = 0
         self._retry_ms = RETRY_FIRST_MS
         self._connected = False
-        self._greeted = False
-        self._hello_wanted = False
         self._contact_ms = 0
-        self._hello_deadline_ms: int | None = None
         self._hello_ms = 0
-        self._heartbeat_ms: int | None = None
-        self._batch_deadline_ms: int | None = None
+        self._hello_deadline_ms: int | None
+        self._heartbeat_ms: int | None
+        self._batch_deadline_ms: int | None
         self._batch_ends: deque[int] = deque()
-        self._sent = 0
+        self._sent: int
+        self._sent_before_hello: int
         self.confirms_time = False  # the owner wants answers sooner, to confirm its time
-        self._sent_before_hello = 0
-        self._must_cover: int | None = None  # what the answer that just came must acknowledge
+        self._must_cover: int | None  # what the answer that just came must acknowledge
         self._brake = Brake(HELLO_BURST, HELLO_EVERY_MS)
-        self._wants_chunk = False
+        self._forget_connection()
 
     @property
     def is_answered(self) -> bool:
@@ -172,7 +170,9 @@ class Session:
         """Return in how many milliseconds `due` may have an action without an event."""
         # No heartbeat while a hello is unanswered.
         heartbeat_ms = self._heartbeat_ms if self._hello_deadline_ms is None else None
-        braked_ms = now_ms + self._brake.wait_ms(now_ms) if self._is_braked(now_ms) else None
+        # After `due`, a hello that is wanted waits for the brake.
+        is_braked = self._hello_wanted and self._hello_deadline_ms is None
+        braked_ms = now_ms + self._brake.wait_ms(now_ms) if is_braked else None
         deadlines = (self._hello_deadline_ms, self._batch_deadline_ms, heartbeat_ms, braked_ms)
         times = [deadline for deadline in deadlines if deadline is not None]
         if not self._connected or not times:
@@ -183,19 +183,12 @@ class Session:
         if not self._hello_wanted or self._hello_deadline_ms is not None:
             return []
         if not self._wants_chunk and not self._brake.take(now_ms):
-            if self._heartbeat_ms is not None and now_ms >= self._heartbeat_ms:
-                self._heartbeat_ms = now_ms + HEARTBEAT_MS  # the braked hello is that hello
             return []
         self._hello_wanted = self._wants_chunk = False
         self._hello_deadline_ms = now_ms + self._jittered()
         self._hello_ms, self._heartbeat_ms = now_ms, now_ms + HEARTBEAT_MS
         self._sent_before_hello = self._sent
         return [SayHello()]
-
-    def _is_braked(self, now_ms: int) -> bool:
-        """Return whether a hello waits only for the brake."""
-        is_wanted = self._hello_wanted and self._hello_deadline_ms is None
-        return is_wanted and not self._wants_chunk and self._brake.wait_ms(now_ms) > 0
 
     def _batches(self, now_ms: int, last: int, fit: Callable[[int, int], int]) -> list[Action]:
         actions: list[Action] = []
@@ -225,8 +218,6 @@ class Session:
                 self._batch_ends.popleft()
             self._retry_ms = RETRY_FIRST_MS
             self._batch_deadline_ms = None
-            if self._batch_ends:
-                self._batch_deadline_ms = self._contact_ms + self._jittered()
         if must_cover is not None and acked.seq < min(must_cover, self._sent):
             self._rewind()  # lost behind a standing link: a bridge, a full queue
 

@@ -7,7 +7,16 @@ from typing import Any
 import jsonschema
 import pytest
 
+from agent.domain.canteen import ID_CHARACTERS_MAX, OUTSIDE_HOURS_GRACE_MIN
+from agent.domain.card import CARD_KEY_BYTES_MIN, TOKEN_BYTES
+from agent.domain.ledger import SEQ_MAX
+from agent.domain.timekeeper import ANSWER_EVERY_MS, ANSWERS, ROUND_TRIP_MAX_MS
 from agent.sync.messages import (
+    BATCH_ENTRIES_MAX,
+    BATCHES_UNACKED_MAX,
+    CHUNK_RECORDS_MAX,
+    CONTRACT_VERSION,
+    MESSAGE_BYTES_MAX,
     CentralState,
     Changes,
     Entries,
@@ -17,6 +26,15 @@ from agent.sync.messages import (
     decode_entry,
 )
 from agent.sync.records import UnusableRecord, decode_record
+from agent.sync.session import (
+    CONFIRM_EVERY_MS,
+    HEARTBEAT_MS,
+    HELLO_BURST,
+    HELLO_EVERY_MS,
+    RECONNECT_AFTER_MS,
+    RETRY_FIRST_MS,
+    RETRY_MAX_MS,
+)
 from docs import examples, schemas
 from docs.printed import ROOT
 
@@ -29,6 +47,37 @@ EXAMPLES: dict[str, Any] = {
     "changes-with-digest": Changes,
     "central-state": CentralState,
 }
+
+PAGE = " ".join((ROOT / "docs/PROTOCOL.md").read_text(encoding="utf-8").split())
+STATED = [
+    (MESSAGE_BYTES_MAX, 256 * 1024, "JSON in UTF-8, at most 256 KiB"),
+    (CONTRACT_VERSION, 1, "between a terminal and the central, version 1"),
+    (ID_CHARACTERS_MAX, 64, "An id has 1 to 64 letters"),
+    (SEQ_MAX, 8_589_934_591, "at most `SEQ_MAX` = 8,589,934,591"),
+    (TOKEN_BYTES, 16, "the first 16 bytes of HMAC-SHA256"),
+    (CARD_KEY_BYTES_MIN, 16, "at least 32 hex digits"),
+    (HEARTBEAT_MS, 300_000, "five minutes have passed since the last hello"),
+    (CONFIRM_EVERY_MS, 60_000, "or one minute while its `clock` is not `synced`"),
+    (RECONNECT_AFTER_MS, 900_000, "answers nothing for 15 minutes"),
+    (ROUND_TRIP_MAX_MS, 60_000, "The answer must come within a minute"),
+    ((ANSWERS, (ANSWERS - 1) * ANSWER_EVERY_MS), (3, 120_000), "three answers over two minutes"),
+    (HELLO_BURST, 12, "sends 12 hellos at once"),
+    (HELLO_EVERY_MS, 20_000, "then one in 20 seconds"),
+    (BATCH_ENTRIES_MAX, 100, "at most 100 entries"),
+    (BATCHES_UNACKED_MAX, 4, "At most 4 batches are unacknowledged"),
+    (RETRY_FIRST_MS, 2_000, "The retry time is 2 s"),
+    (RETRY_MAX_MS, 300_000, "then doubles up to 5 minutes"),
+    (OUTSIDE_HOURS_GRACE_MIN, 30, "up to 30 minutes outside the service's hours"),
+    (CHUNK_RECORDS_MAX, 200, "at most 200, by position"),
+]
+
+
+@pytest.mark.parametrize(("kept", "number", "words"), STATED)
+def test_a_limit_is_the_one_that_the_contract_states(
+    kept: object, number: object, words: str
+) -> None:
+    assert kept == number
+    assert words in PAGE
 
 
 def schema(name: str) -> dict[str, Any]:

@@ -65,6 +65,7 @@ def test_the_newest_policy_in_effect_counts_and_without_one_nobody_is_refused() 
         ("2026-11-23T13:15:01.000Z", True),
         ("2026-11-23T10:30:00.000Z", True),
         ("2026-11-23T10:29:59.999Z", None),
+        ("2026-11-23T13:45:10.000Z", None),  # ten seconds after the grace
         ("2026-11-22T11:00:00.000Z", None),  # a Sunday
         ("2026-12-08T11:00:00.000Z", None),  # a holiday
         ("2026-06-15T10:00:00.000Z", False),  # noon in summer
@@ -89,6 +90,22 @@ def test_of_two_turns_the_open_or_nearest_one_counts() -> None:
     open_at = [service_now([second, first], f"2026-11-23T{at}:00.000Z", ROME) for at in times]
     services = [service.service for service in open_at if service]
     assert services == ["first", "first", "second", "second"]
+
+
+def test_a_service_that_is_closed_on_that_day_hides_no_other() -> None:
+    sunday = ServiceRecord(
+        id="a", p=1, name="Domenica", opens="12:00", closes="14:00", weekdays=[7]
+    )
+    service = service_now([sunday, LUNCH], "2026-11-23T11:00:00.000Z", ROME)
+    assert service == ServiceNow(service="lunch", day="2026-11-23", outside_hours=False)
+
+
+def test_of_two_open_services_the_first_by_id_counts_from_the_second_in_which_it_opens() -> None:
+    early = ServiceRecord(id="b", p=1, name="Presto", opens="11:00", closes="13:00")
+    late = ServiceRecord(id="a", p=2, name="Tardi", opens="12:00", closes="14:00")
+    times = ("10:59:59", "11:00:00")
+    open_at = [service_now([early, late], f"2026-11-23T{at}.000Z", ROME) for at in times]
+    assert [service.service for service in open_at if service] == ["b", "a"]
 
 
 @given(
@@ -232,6 +249,33 @@ def test_a_policy_is_refused_beyond_a_limit(member: str, lowest: int, highest: i
             msgspec.convert(
                 {"k": "policy", "from": "2026-09-01", "p": 1, member: value}, PolicyRecord
             )
+
+
+def test_a_record_without_its_optional_fields_has_the_values_of_the_contract() -> None:
+    """Another vendor's central leaves out what it does not use."""
+    policy = msgspec.convert({"k": "policy", "from": "2026-09-01", "p": 1}, PolicyRecord)
+    assert (policy.floor, policy.stale_after_h, policy.undo_min, policy.keep_days) == (
+        0,
+        24,
+        120,
+        60,
+    )
+    hours = {"opens": "12:00", "closes": "14:15"}
+    service = msgspec.convert(
+        {"k": "service", "id": "lunch", "p": 1, "name": "Pranzo", **hours}, ServiceRecord
+    )
+    assert (service.weekdays, service.closed_days) == ([1, 2, 3, 4, 5], [])
+
+
+@pytest.mark.parametrize(("weekday", "is_one"), [(0, False), (1, True), (7, True), (8, False)])
+def test_a_weekday_is_1_to_7(weekday: int, is_one: bool) -> None:
+    members = {"k": "service", "id": "lunch", "p": 1, "name": "", "weekdays": [weekday]}
+    hours = {"opens": "12:00", "closes": "14:15"}
+    if is_one:
+        assert msgspec.convert({**members, **hours}, ServiceRecord).weekdays == [weekday]
+    else:
+        with pytest.raises(msgspec.ValidationError, match="weekdays"):
+            msgspec.convert({**members, **hours}, ServiceRecord)
 
 
 @pytest.mark.parametrize("hour", ["24:00", "12:60", "9:00", "12:00\n"])

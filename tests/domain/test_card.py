@@ -84,6 +84,16 @@ def test_the_spelling_of_a_card_id_does_not_change_its_token() -> None:
     assert card_token(KEY, card) == card_token(KEY, spelled_otherwise)
 
 
+# C10
+@pytest.mark.parametrize(
+    ("technology", "lengths"),
+    [("a", {4, 7, 10}), ("b", {4, 8}), ("em", {5}), ("f", {8}), ("v", {8}), ("q", {*range(6, 33)})],
+)
+def test_a_uid_has_one_of_the_lengths_of_its_technology(technology: str, lengths: set[int]) -> None:
+    faults = {length: identify(technology, b"\xd0" * length) for length in range(1, 40)}
+    assert {length for length, fault in faults.items() if fault is not UidFault.LENGTH} == lengths
+
+
 # C11
 def test_a_token_is_hmac_sha256_cut_to_sixteen_bytes() -> None:
     # printf 'em:010063e9ae' | openssl dgst -sha256 -mac HMAC -macopt hexkey:000102…1e1f

@@ -79,5 +79,5 @@ def test_a_day_is_in_the_calendar(text: str, expected: bool) -> None:
 def test_a_local_minute_is_the_towns() -> None:
     rome = ZoneInfo("Europe/Rome")
     assert day_of("2026-11-22T23:30:00.000Z", rome) == "2026-11-23"
-    minute = LocalMinute(day="2026-11-23", weekday=1, seconds=43_200)
-    assert local_minute("2026-11-23T11:00:59.999Z", rome) == minute
+    minute = LocalMinute(day="2026-11-23", weekday=1, seconds=(12 * 60 + 34) * 60)
+    assert local_minute("2026-11-23T11:34:59.999Z", rome) == minute

@@ -5,7 +5,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.domain.digest import Tally, tally
+from agent.domain.digest import Tally, tally, tally_unread
 
 ACCOUNT = ("account", b'{"balance":-366,"id":"a-1","k":"account","p":3}')
 OTHER = ("account", b'{"balance":1000,"id":"a-2","k":"account","p":4}')
@@ -30,3 +30,22 @@ def test_neither_order_nor_steps_change_a_tally(records: list[tuple[str, bytes]]
 def test_one_changed_byte_changes_the_sum() -> None:
     changed = ("policy", POLICY[1].replace(b"09-01", b"09-02"))
     assert tally([*RECORDS[:3], changed], Tally()).sum != tally(RECORDS, Tally()).sum
+
+
+def test_records_that_cannot_be_read_count_and_those_without_a_balance_are_named() -> None:
+    newer = ("account", b'{"balance":50,"category":7,"id":"a-3","k":"account","p":7}')
+    no_balance = ("account", b'{"balance":"50","id":"a-4","k":"account","p":8}')
+    unread = [newer, no_balance, CARD, POLICY, ("menu", b'{"id":"m","k":"menu","p":9}')]
+    read = tally([ACCOUNT], Tally())
+    result = tally_unread(unread, read)
+    sums = [int.from_bytes(hashlib.sha256(body).digest()[:8]) for _, body in [ACCOUNT, *unread]]
+    assert result == Tally(
+        accounts=3,
+        cards=1,
+        cents=-366 + 50,
+        sum=sum(sums) % 2**64,
+        unread_accounts=2,
+        unread_balances=1,
+        own_cents=0,
+    )
+    assert (read.unread_accounts, read.unread_balances, read.own_cents) == (0, 0, 0)

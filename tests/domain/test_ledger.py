@@ -23,6 +23,7 @@ from agent.domain.ledger import (
     How,
     Kind,
     Place,
+    RefusalReason,
     Reversed,
     Seq,
     canonical,
@@ -55,6 +56,12 @@ def meal(cents: int = -366) -> Entry:
 # C35
 def test_the_first_entry_follows_the_hash_of_town_terminal_and_epoch() -> None:
     assert hashlib.sha256(b"borgo/t-1/1-0123456789abcdef").hexdigest() == START
+
+
+def test_a_draft_has_no_seq_and_no_hash_and_neither_is_written() -> None:
+    draft = meal()
+    assert (draft.seq, draft.hash) == (0, "")
+    assert json.loads(canonical(draft)).keys().isdisjoint({"seq", "hash"})
 
 
 # C34
@@ -108,12 +115,20 @@ STORNO = replace(meal(366), kind=Kind.STORNO, reverses=Reversed(epoch=EPOCH, seq
         (meal(1), "a meal with positive cents"),
         (replace(meal(), account=None, day=None), "a meal without account and day"),
         (STORNO, None),
+        (replace(STORNO, cents=0), None),
         (replace(STORNO, reverses=None), "a storno without reverses"),
-        (replace(STORNO, cents=-366), "a storno with negative cents"),
+        (replace(STORNO, cents=-1), "a storno with negative cents"),
         (replace(meal(), kind=Kind.UNKNOWN_MEAL), "a unknown_meal with cents"),
         (replace(meal(0), kind=Kind.UNKNOWN_MEAL, card=None), "a unknown_meal without card"),
         (replace(meal(0), kind=Kind.REFUSAL), "a refusal without reason"),
+        (
+            replace(meal(-1), kind=Kind.REFUSAL, reason=RefusalReason.BLOCKED),
+            "a refusal with cents",
+        ),
+        (replace(meal(0), kind=Kind.REFUSAL, reason=RefusalReason.BLOCKED), None),
         (replace(meal(0), kind=Kind.CLOSING, trays=1), "a closing without served"),
+        (replace(meal(1), kind=Kind.CLOSING, trays=1, served=1), "a closing with cents"),
+        (replace(meal(0), kind=Kind.CLOSING, trays=0, served=0), None),
     ],
 )
 def test_an_entry_that_breaks_the_table_of_kinds_has_a_fault(

@@ -20,8 +20,9 @@ def test_a_text_that_is_no_amount_is_refused(text: str) -> None:
 
 
 def test_cents_are_formatted_with_two_decimals() -> None:
-    assert [format_euro(cents) for cents in (0, 5, -5, -366, 120_000)] == [
+    assert [format_euro(cents) for cents in (0, -1, 5, -5, -366, 120_000)] == [
         "0.00",
+        "-0.01",
         "0.05",
         "-0.05",
         "-3.66",

@@ -30,6 +30,7 @@ from agent.domain.tap import (
 )
 
 DAY = "2026-11-23"
+HOUR_MS = 3_600_000
 EPOCH = "1-0123456789abcdef"
 TOKEN = Token("5b0c" * 8)
 MOMENT = Moment(at="2026-11-23T11:02:05.331Z", trust=ClockTrust.SYNCED, boot="b", mono_ms=1)
@@ -86,6 +87,25 @@ def test_the_floor_is_the_lowest_balance_after_the_meal(balance: int, served: bo
     assert isinstance(outcome, Served) is served
     if isinstance(outcome, Served):
         assert Flag.ON_CREDIT in outcome.entry.flags
+
+
+@pytest.mark.parametrize(
+    ("price", "balance", "flags", "is_short"),
+    [
+        (366, 366, [], False),
+        (366, 365, [Flag.ON_CREDIT], True),  # by one cent
+        (1, 0, [Flag.ON_CREDIT], True),  # the lowest price that is none
+        (0, -1, [], False),
+    ],
+)
+def test_a_meal_is_on_credit_from_the_first_cent(
+    price: int, balance: int, flags: list[Flag], is_short: bool
+) -> None:
+    prices = [Price(from_day="2026-09-01", service="lunch", cents=price)]
+    facts = replace(FACTS, account=replace(ACCOUNT, prices=prices), balance_cents=balance)
+    assert (refusal(facts) == "no_credit") is is_short
+    served = decide(replace(facts, policy=replace(STRICT, shortage=Shortage.SERVE)))
+    assert (served.entry.kind, served.entry.cents, served.entry.flags) == (Kind.MEAL, -price, flags)
 
 
 def test_an_exempt_account_is_served_at_any_balance() -> None:
@@ -160,12 +180,14 @@ def test_an_unknown_card_is_refused_where_the_town_refuses_but_not_when_all_are_
         isinstance(outcome, Served)
         and outcome.entry.kind is Kind.UNKNOWN_MEAL
         and outcome.entry.card == TOKEN
+        and outcome.entry.cents == 0
     )
 
 
-@pytest.mark.parametrize(("hours", "served"), [(24, False), (25, True), (None, True)])
-def test_stale_data_never_refuses(hours: int | None, served: bool) -> None:
-    age_ms = None if hours is None else hours * 3_600_000
+@pytest.mark.parametrize(
+    ("age_ms", "served"), [(24 * HOUR_MS, False), (24 * HOUR_MS + 1, True), (None, True)]
+)
+def test_stale_data_never_refuses(age_ms: int | None, served: bool) -> None:
     outcome = decide(replace(FACTS, balance_cents=0, data_age_ms=age_ms))
     assert isinstance(outcome, Served) is served
     if isinstance(outcome, Served):
@@ -245,8 +267,19 @@ def test_within_a_boot_the_monotonic_clock_says_which_meal_it_is(
     assert isinstance(
         decide(replace(facts, moment=replace(moment, trust=ClockTrust.SYNCED))), (AlreadyServed)
     )
+    assert SAME_MEAL_MS == 3 * HOUR_MS
     later = decide(replace(facts, moment=replace(moment, mono_ms=1 + SAME_MEAL_MS)))
     assert isinstance(later, Served) and later.is_another is (day == DAY)
+
+
+@pytest.mark.parametrize(("mono_ms", "served"), [(0, True), (1, False), (2, False)])
+def test_within_a_boot_a_meal_is_the_same_from_its_own_millisecond_on(
+    mono_ms: int, served: bool
+) -> None:
+    """The meal was at 1 ms. A tap before it asks for another meal."""
+    moment = replace(MOMENT, trust=ClockTrust.HELD, mono_ms=mono_ms)
+    outcome = decide(replace(FACTS, moment=moment, own_meals=[own(is_dated=False)]))
+    assert isinstance(outcome, Served) is served
 
 
 @pytest.mark.parametrize(("day", "served"), [(DAY, False), ("2026-11-22", True)])

@@ -52,6 +52,12 @@ def test_a_meal_can_be_undone_until_the_end_of_undo_min() -> None:
     assert isinstance(undone(BEFORE, moment=replace(too_late, trust=ClockTrust.HELD)), Entry)
 
 
+def test_a_meal_of_unknown_age_can_be_undone_where_the_town_gives_no_time() -> None:
+    at_once = replace(STRICT, undo_min=0)
+    unsure = replace(MOMENT, trust=ClockTrust.HELD)
+    assert isinstance(undo(own(BEFORE), epoch=EPOCH, policy=at_once, moment=unsure), Entry)
+
+
 def test_a_closing_holds_both_counts() -> None:
     entry = closing(moment=MOMENT, service=LUNCH, trays=21, served=22)
     assert entry_fault(entry) is None

@@ -12,4 +12,100 @@ class Accepted(NamedTuple):
     reason: str
 
 
-ACCEPTED: tuple[Accepted, ...] = ()
+CACHE = "the size of a cache changes no result"
+FIRST_VALUE = "the first `due` sets it before anything reads it"
+
+ACCEPTED: tuple[Accepted, ...] = (
+    Accepted(
+        "agent/domain/canteen.py",
+        "if newest is None or price.from_day > newest.from_day:",
+        "if newest is None or price.from_day >= newest.from_day:",
+        "the books hold one price of a service and day",
+    ),
+    Accepted(
+        "agent/domain/canteen.py",
+        "if policy.from_day <= day and (newest is None or policy.from_day > newest.from_day):",
+        "if policy.from_day <= day and (newest is None or policy.from_day >= newest.from_day):",
+        "a policy's day is its key",
+    ),
+    *(
+        Accepted(
+            "agent/domain/canteen.py",
+            'DEFAULT_POLICY = PolicyRecord(from_day="1970-01-01", p=0)',
+            f'DEFAULT_POLICY = PolicyRecord(from_day="1970-01-01", p= {position})',
+            "it is never stored or sent, so nothing reads its position",
+        )
+        for position in (1, -1)
+    ),
+    *(
+        Accepted(
+            "agent/domain/canteen.py",
+            "@lru_cache(maxsize=64)",
+            f"@lru_cache(maxsize= {size})",
+            CACHE,
+        )
+        for size in (65, 63)
+    ),
+    *(
+        Accepted(
+            "agent/domain/clock.py",
+            "@lru_cache(maxsize=256)  # every tap of a lunch asks: about 130 minutes",
+            f"@lru_cache(maxsize= {size})  # every tap of a lunch asks: about 130 minutes",
+            CACHE,
+        )
+        for size in (257, 255)
+    ),
+    Accepted(
+        "agent/domain/clock.py",
+        "return _local_minute(at[:16], zone)",
+        "return _local_minute(at[: 17], zone)",
+        "Python reads `12:00:` as `12:00`",
+    ),
+    Accepted(
+        "agent/domain/degrade.py",
+        "return get_args(form)[0] if get_origin(form) is list else None",
+        "return get_args(form)[ -1] if get_origin(form) is list else None",
+        "a list has one type of items",
+    ),
+    Accepted(
+        "agent/domain/tap.py",
+        "return age_ms(own.entry.at, moment.at) if is_known else 0",
+        "return age_ms(own.entry.at, moment.at) if is_known else -1",
+        "no undo time is below 0, so both are in time",
+    ),
+    Accepted(
+        "agent/domain/timekeeper.py",
+        'side = "ahead of" if gap > timedelta() else "behind"',
+        'side = "ahead of" if gap >= timedelta() else "behind"',
+        "clocks without a gap agree, and are not compared in words",
+    ),
+    *(
+        Accepted(
+            "agent/domain/timekeeper.py",
+            "LONG_AGO = datetime.fromtimestamp(0, UTC)",
+            f"LONG_AGO = datetime.fromtimestamp( {second}, UTC)",
+            "any time before the oldest plausible year serves",
+        )
+        for second in (1, -1)
+    ),
+    *(
+        Accepted(
+            "agent/domain/timekeeper.py",
+            "doubted_ms: int = 0",
+            f"doubted_ms: int = {moment}",
+            "it is read only beside a doubt, which sets it",
+        )
+        for moment in (1, -1)
+    ),
+    Accepted(
+        "agent/sync/messages.py",
+        "return generation == generation_done and int(number) <= int(number_done)",
+        "return generation == generation_done and int(number) < int(number_done)",
+        "ids with one number are one text, which was compared before",
+    ),
+    *(
+        Accepted("agent/sync/session.py", f"self.{name} = 0", f"self.{name} = {value}", FIRST_VALUE)
+        for name in ("_acked", "_contact_ms", "_hello_ms", "_sent_before_hello")
+        for value in (1, -1)
+    ),
+)

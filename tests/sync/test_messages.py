@@ -14,13 +14,17 @@ from agent.sync.messages import (
     CHUNK_RECORDS_MAX,
     MESSAGE_BYTES_MAX,
     NONCE_CHARACTERS_MAX,
+    CentralState,
     Changes,
     Entries,
     Hello,
+    Order,
+    TerminalState,
     decode,
     decode_entry,
     encode,
     is_done,
+    order_fault,
 )
 
 CHANGES = {
@@ -36,6 +40,44 @@ def test_a_message_is_the_same_after_decoding_and_encoding() -> None:
     message = decode(json.dumps(CHANGES).encode(), Changes)
     assert decode(encode(message), Changes) == message
     assert (message.from_position, message.more, message.order) == (0, False, None)
+
+
+HELLO = {
+    "epoch": "1-0123456789abcdef",
+    "oldest": 1,
+    "last": 0,
+    "acked": 0,
+    "head": "0" * 64,
+    "acked_head": "0" * 64,
+    "software": "0.1.0",
+    "schema": 1,
+    "clock": "synced",
+    "at": "2026-11-23T11:02:07.120Z",
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "members"),
+    [
+        (Changes, CHANGES),
+        (TerminalState, {"online": False}),
+        (TerminalState, {"online": True, "faults": [{"id": "disk", "words": "full"}]}),
+        (CentralState, {"online": False}),
+    ],
+)
+def test_a_member_that_a_message_does_not_need_is_not_sent(
+    form: type[Changes | TerminalState | CentralState], members: dict[str, object]
+) -> None:
+    message = decode(json.dumps(members).encode(), form)  # type: ignore[type-var]
+    assert json.loads(encode(message)) == members
+
+
+def test_a_sender_that_leaves_a_member_out_does_not_mean_it() -> None:
+    hello = decode(json.dumps(HELLO).encode(), Hello)
+    assert (hello.wiped, hello.generation, hello.position, hello.nonce) == (False, None, 0, None)
+    changes = decode(json.dumps(CHANGES).encode(), Changes)
+    assert (changes.reset, changes.more, changes.notes_after) == (False, False, 0)
+    assert not decode(b'{"online": true}', TerminalState).wiped
 
 
 # C9
@@ -143,6 +185,61 @@ def test_any_json_is_an_entry_or_a_sync_error(value: object) -> None:
         assert isinstance(entry, Entry)
 
 
+ENTRY = {
+    "kind": "meal",
+    "cents": -366,
+    "at": "2026-11-23T11:02:05.331Z",
+    "clock": "synced",
+    "boot": "b",
+    "mono_ms": 1,
+    "how": "card",
+}
+
+
+# C126
+@pytest.mark.parametrize(
+    ("flags", "known"),
+    [
+        (["stale", "on_credit"], ["stale", "on_credit"]),
+        (["stale", "new"], ["stale"]),
+        (["new"], []),
+    ],
+)
+def test_a_flag_of_a_later_version_is_left_out(flags: list[str], known: list[str]) -> None:
+    assert decode_entry(Raw(json.dumps({**ENTRY, "flags": flags}).encode())).flags == known
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"flags": "stale"},
+        {"flags": ["new", 7]},
+        {"flags": [["stale"]]},
+        {"flags": ["new"], "cents": "0"},
+        {"at": "2026-02-30T11:02:05.331Z"},
+        {"at": "1969-12-31T23:59:59.999Z"},
+    ],
+)
+def test_an_entry_with_another_fault_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(SyncError, match="not an entry"):
+        decode_entry(Raw(json.dumps(ENTRY | change).encode()))
+
+
+# C81
+@pytest.mark.parametrize(
+    ("order", "fault"),
+    [
+        ("o-c0ffee00-2", None),
+        ("o-c0ffee00-02", "an id is o-"),
+        ("wipe-it", "an id is o-"),
+        ("o-beefbeef-2", "not numbered in generation c0ffee00"),
+    ],
+)
+def test_an_orders_id_is_numbered_in_the_generation(order: str, fault: str | None) -> None:
+    words = order_fault(Order(id=order, do="resync"), "0123456789abcdefc0ffee00")
+    assert words is None if fault is None else fault in str(words)
+
+
 # C80
 @pytest.mark.parametrize(
     ("order", "done", "expected"),
@@ -154,6 +251,8 @@ def test_any_json_is_an_entry_or_a_sync_error(value: object) -> None:
         ("o-beefbeef-2", "o-c0ffee00-10", False),
         ("wipe-it", "wipe-it", True),
         ("wipe-it", "wipe-that", False),
+        ("wipe-it", "o-c0ffee00-10", False),
+        ("o-c0ffee00-2", "wipe-it", False),
     ],
 )
 def test_an_order_is_done_when_it_or_a_later_one_was(

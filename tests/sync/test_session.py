@@ -7,6 +7,7 @@ import pytest
 from agent.domain.ledger import ChainEnd
 from agent.sync.messages import BATCH_ENTRIES_MAX, BATCHES_UNACKED_MAX
 from agent.sync.session import (
+    CONFIRM_EVERY_MS,
     HEARTBEAT_MS,
     HELLO_BURST,
     HELLO_EVERY_MS,
@@ -22,6 +23,7 @@ from agent.sync.session import (
 
 EPOCH = "1-0123456789abcdef"
 HASH = "0" * 64
+LATER = "2-0123456789abcdef"
 
 
 def due(
@@ -51,9 +53,62 @@ def test_without_a_link_nothing_is_sent() -> None:
 def test_after_a_loss_of_the_link_nothing_is_sent() -> None:
     session = answered_session()
     session.link_down()
-    assert due(session, 1, last=5, acked=0) == [] and session.wake_ms(1) is None
-    session.link_up(2)
-    assert due(session, 2, last=5, acked=0) == [SayHello()]
+    for now_ms, epoch in ((1, EPOCH), (2, LATER), (RECONNECT_AFTER_MS, LATER)):
+        session.hello_again()
+        assert due(session, now_ms, epoch=epoch, last=5, acked=0) == []
+        assert session.wake_ms(now_ms) is None
+    session.link_up(RECONNECT_AFTER_MS)
+    assert due(session, RECONNECT_AFTER_MS, last=5, acked=0) == [SayHello()]
+
+
+def test_silence_counts_from_the_connection_and_from_each_message_of_use() -> None:
+    session = new_session()
+    session.link_up(5_000)
+    assert session.silent_ms(8_000) == 3_000
+    session.answered(8_000, more=False)
+    assert session.silent_ms(8_500) == 500
+
+
+@pytest.mark.parametrize(("spread", "retry_ms"), [(0.0, 2_000), (0.5, 2_500), (0.99, 2_990)])
+def test_the_jitter_makes_the_retry_time_up_to_half_as_long_again(
+    spread: float, retry_ms: int
+) -> None:
+    session = new_session(spread)
+    session.link_up(0)
+    assert due(session, 0, last=0, acked=0) == [SayHello()]
+    assert session.wake_ms(0) == retry_ms
+    assert session.wake_ms(retry_ms - 1) == 1
+    assert session.wake_ms(retry_ms) == session.wake_ms(retry_ms + 5) == 0
+
+
+def test_a_partial_acknowledgement_begins_the_retry_time_again_for_the_rest() -> None:
+    session = answered_session()
+    assert due(session, 0, last=150, acked=0) == [SendEntries(1, 100), SendEntries(101, 50)]
+    assert due(session, 1_500, last=150, acked=100) == []
+    assert due(session, 1_500 + RETRY_FIRST_MS - 1, last=150, acked=100) == []
+    assert due(session, 1_500 + RETRY_FIRST_MS, last=150, acked=100) == [
+        SayHello(),
+        SendEntries(101, 50),
+    ]
+
+
+def test_a_hello_is_sent_every_minute_while_the_time_is_not_confirmed() -> None:
+    session = answered_session()
+    session.confirms_time = True
+    assert due(session, 1_000, last=0, acked=0) == []
+    assert session.wake_ms(1_000) == CONFIRM_EVERY_MS - 1_000
+    assert due(session, CONFIRM_EVERY_MS - 1, last=0, acked=0) == []
+    assert due(session, CONFIRM_EVERY_MS, last=0, acked=0) == [SayHello()]
+    session.answered(CONFIRM_EVERY_MS, more=False)
+    session.confirms_time = False
+    assert due(session, 2 * CONFIRM_EVERY_MS, last=0, acked=0) == []
+
+
+def test_before_the_first_hello_of_a_connection_a_wish_for_the_time_waits() -> None:
+    session = new_session()
+    session.confirms_time = True
+    session.link_up(0)
+    assert due(session, 0, last=0, acked=0) == [SayHello()]
 
 
 # C22
@@ -151,12 +206,10 @@ def test_a_central_that_comes_up_gets_a_hello_at_once() -> None:
 
 
 def test_a_new_epoch_is_sent_at_once_and_counts_from_one() -> None:
-    session = answered_session()
-    due(session, 0, last=7, acked=7)
-    assert due(session, 1, epoch="2-0123456789abcdef", last=1, acked=0) == [
-        SayHello(),
-        SendEntries(1, 1),
-    ]
+    for acked in (0, 7):
+        session = answered_session()
+        due(session, 0, last=7, acked=acked)
+        assert due(session, 1, epoch=LATER, last=1, acked=0) == [SayHello(), SendEntries(1, 1)]
 
 
 def test_entries_that_the_central_lost_are_sent_again() -> None:
@@ -274,8 +327,15 @@ def test_the_first_sign_of_the_central_after_silence_leads_to_a_hello(is_gap: bo
 def test_a_batch_has_as_many_entries_as_fit() -> None:
     session = answered_session()
     acked = ChainEnd(epoch=EPOCH, seq=0, hash=HASH)
-    actions = session.due(0, acked=acked, last=7, fit=lambda first, count: min(count, 3))
+    asked = []
+
+    def three(first: int, count: int) -> int:
+        asked.append((first, count))
+        return min(count, 3)
+
+    actions = session.due(0, acked=acked, last=7, fit=three)
     assert actions == [SendEntries(1, 3), SendEntries(4, 3), SendEntries(7, 1)]
+    assert asked == [(1, 7), (4, 4), (7, 1)]
 
 
 def test_an_entry_that_fits_into_no_message_is_not_sent_and_does_not_make_the_loop_spin() -> None:
