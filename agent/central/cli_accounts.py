@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from agent.central.books import statements, town
+from agent.central.books import export, statements, town
 from agent.central.books.statements import MealCount
 from agent.central.command import now, open_books
 from agent.central.office.credit import require_account
@@ -170,8 +170,10 @@ def export_all(db_path: Path, folder: Path) -> None:
 @click.pass_obj
 def export_hledger(db_path: Path) -> None:
     """Print every movement in the form of hledger, with the balance after each."""
-    with open_books(db_path) as books, books.reading():
-        for line in hledger_lines(books, ZoneInfo(town.find(books).zone)):
+    # From a copy: a pager that waits for its reader would make the central wait, too.
+    part = db_path.with_name(f"{db_path.name}.hledger.part")
+    with open_books(db_path) as books, export.copied(books, part) as copy:
+        for line in hledger_lines(copy, ZoneInfo(town.find(copy).zone)):
             click.echo(line)
 
 

@@ -1,12 +1,13 @@
 """Statements, a year, low balances and the export, as the office uses them."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 from openpyxl import load_workbook
 
-from tests.parts.process import ROOT
+from tests.parts.process import CENTRAL, ROOT
 from tests.parts.town import run_central
 
 
@@ -48,6 +49,23 @@ def test_low_balances_are_listed(db: Path) -> None:
 def test_every_movement_is_exported(db: Path) -> None:
     printed = run_central("--db", db, "export-hledger")
     assert "accounts:a-1001  20.00 EUR = 20.00 EUR" in printed
+
+
+def test_an_export_that_is_read_slowly_keeps_nobody_from_writing(db: Path, tmp_path: Path) -> None:
+    """As in a pager. It is longer than a pipe, so the command waits in the middle of it."""
+    credits = tmp_path / "credits.csv"
+    rows = "".join(f"desk-2,r-{n},top_up,a-1001,1.00,cash\n" for n in range(2_000))
+    credits.write_text(f"channel,id,kind,account,euro,reason\n{rows}", encoding="utf-8")
+    run_central("--db", db, "import-credits", credits)
+    command: list[str | Path] = [CENTRAL, "--db", db, "export-hledger"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as exporting:
+        assert exporting.stdout is not None and exporting.stderr is not None
+        assert exporting.stdout.readline().startswith(b"commodity")
+        run_central("--db", db, "credit", "a-1002", "5.00", "--id", "meanwhile")
+        assert exporting.poll() is None
+        exporting.stdout.close()  # the reader has seen enough
+        assert exporting.stderr.read() == b""
+    assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
 
 
 def test_a_repricing_without_meals_adjusts_nothing(db: Path) -> None:

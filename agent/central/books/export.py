@@ -78,13 +78,16 @@ def copied(books: Books, path: Path) -> Iterator[Books]:
     It has children's names, so only its owner may read it.
     """
     try:
-        path.unlink(missing_ok=True)  # of a command that was killed
-        path.touch(mode=0o600)
-        _copy(books, path)
+        try:
+            path.unlink(missing_ok=True)  # of a command that was killed
+            path.touch(mode=0o600)
+            _copy(books, path)
+        except OSError as error:
+            raise CentralError(f"{path}: the books cannot be copied: {error}") from error
         with closing(Books(path)) as snapshot:
             yield snapshot
-    except (sqlite3.Error, OSError) as error:
-        raise CentralError(f"{path}: the books cannot be copied: {error}") from error
+    except sqlite3.Error as error:
+        raise CentralError(f"{path}: the copy of the books cannot be read: {error}") from error
     finally:
         path.unlink(missing_ok=True)
 

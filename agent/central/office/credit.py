@@ -108,8 +108,8 @@ def _require_transferable(books: Books, move: Transfer) -> None:
     assert source is not None and target is not None
     if source == target:
         raise CentralError(f"account {source.id} cannot transfer to itself; name two accounts")
-    is_strange = None not in (source.family, target.family) and source.family != target.family
-    if is_strange and not move.to_any_family:
+    # Two accounts without a family are fine: a town may not keep families.
+    if source.family != target.family and not move.to_any_family:
         raise CentralError(
             f"accounts {source.id} and {target.id} are of two families;"
             " if that is right, add --any-family"

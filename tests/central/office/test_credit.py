@@ -93,9 +93,13 @@ def test_an_id_of_another_transfer_is_refused(wire: Wire) -> None:
         transfer(wire.central.books, MOVE, at=wire.clock.instant)
 
 
-def test_a_transfer_to_another_family_must_be_allowed(wire: Wire, tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["f-2", "none"])
+def test_a_transfer_to_another_family_must_be_allowed(
+    wire: Wire, tmp_path: Path, target: str
+) -> None:
+    """An account of no family is no sibling. In a town without families any transfer is one."""
     wire.central.credit("a-1", 500, "r-1")
-    load_roster(wire, tmp_path / "r.csv", "account,family\na-1,f-1\na-2,f-2\n")
+    load_roster(wire, tmp_path / "r.csv", f"account,family\na-1,f-1\na-2,{target}\n")
     with pytest.raises(CentralError, match="of two families"):
         transfer(wire.central.books, MOVE, at=wire.clock.instant)
     allowed = MOVE._replace(to_any_family=True)
