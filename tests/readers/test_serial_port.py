@@ -317,9 +317,9 @@ def test_a_board_that_restarts_when_its_port_opens_is_waited_for(line: SerialLin
         pause()
         boot_text = b"ets Jan  8 2013,rst cause:2, boot mode:(3,6)\r\n"
         line.write(boot_text + rdm6300_frame(OTHER_CARD))  # while it starts
-        assert isinstance(events.get(timeout=5), ReaderUp)
+        assert isinstance(events.get(timeout=20), ReaderUp)
         line.hold(CARD)
-        event = events.get(timeout=5)
+        event = events.get(timeout=20)
     assert isinstance(event, CardPresented) and event.card.text == "em:010063e9ae"
 
 
@@ -370,7 +370,7 @@ def test_a_line_has_the_stop_bits_and_the_parity_of_its_profile(line: SerialLine
     }.items():
         with thread_on(line, msgspec.structs.replace(profile, serial=changed)) as (thread, events):
             thread.start()
-            assert isinstance(events.get(timeout=5), ReaderUp)
+            assert isinstance(events.get(timeout=20), ReaderUp)
             with open(line.path, "rb", buffering=0) as port:
                 flags[name] = termios.tcgetattr(port)[2]
         line.plug()

@@ -14,7 +14,7 @@ from tests.simulation.script import script
 
 FAILURES = sorted((Path(__file__).parent / "failures").glob("*.txt"))
 FIXED_SEEDS = 150
-SEEDS_AT_ONCE = 10  # some seconds: a busy machine must not reach the time-out of a test
+SEEDS_AT_ONCE = 5  # some seconds: a busy machine must not reach the time-out of a test
 QUICK_BUGS = [bug for bug in BUGS if bug.quick]
 
 
