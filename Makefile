@@ -8,7 +8,7 @@ PACKAGES := $(shell sed 's/\#.*//' system-packages.txt)
 INSTALL := pip install --quiet --disable-pip-version-check
 LOCKED := --require-hashes --only-binary :all:
 # The modules of docs/ that print pages.
-PRINTED := schemas examples vectors rules readers bound commands configuration control limits doctor tested planted
+PRINTED := schemas examples vectors rules readers bound commands configuration control limits doctor tested planted mutants
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url
 

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from agent.domain.clock import ClockTrust
 from agent.domain.ledger import ChainEnd, Place
 from agent.store import reads, writes
-from agent.store.pruning import PRUNE_ROWS_MAX, oldest_dated_at, prune
+from agent.store.pruning import PRUNE_ROWS_MAX, newest_dated_at, oldest_dated_at, prune
 from agent.store.rows import WrongTime
 from agent.store.standing import find_place, standing
 from agent.store.verify import verify
@@ -106,3 +106,12 @@ def test_an_entry_without_a_confirmed_time_is_as_old_as_the_next_that_has_one(di
     assert prune(disk.db, before=FAR_FUTURE, below=FAR) == 3
     assert reads.wrong_times(disk.db) == []
     assert list(verify(disk.db)) == []
+
+
+def test_the_oldest_and_the_newest_time_are_of_entries_with_a_confirmed_time(disk: Disk) -> None:
+    assert (oldest_dated_at(disk.db), newest_dated_at(disk.db)) == (None, None)
+    later = "2026-11-24T11:02:05.331Z"
+    disk.meal()
+    disk.meal(day="2026-11-24", at=later)
+    writes.append(disk.db, replace(meal(day="2036-01-01", at=FAR_FUTURE), clock=ClockTrust.HELD))
+    assert (oldest_dated_at(disk.db), newest_dated_at(disk.db)) == (AT, later)

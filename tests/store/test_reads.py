@@ -6,10 +6,11 @@ from itertools import count
 import pytest
 from msgspec.structs import replace
 
-from agent.domain.clock import ClockTrust, TimeSource
+from agent.domain.canteen import ServiceNow
+from agent.domain.clock import ClockTrust, Moment, TimeSource
 from agent.domain.digest import Tally, tally
 from agent.domain.ledger import Entry, Kind, Place
-from agent.domain.tap import OwnMeal
+from agent.domain.tap import OwnMeal, closing
 from agent.domain.timekeeper import Belief
 from agent.errors import RecordError
 from agent.store import pruning, reads, writes
@@ -242,3 +243,14 @@ def test_the_digest_in_steps_of_digest_step_records_is_the_digest_of_all(
         after = last
     assert step == steps
     assert so_far == tally(((row.kind, str(row.body).encode()) for row in rows), Tally())
+
+
+def test_the_newest_closing_is_of_its_service_and_day(disk: Disk) -> None:
+    assert reads.newest_closing(disk.db, "lunch", DAY) is None
+    for service, day, trays in (("lunch", DAY, 20), ("lunch", DAY, 21), ("snack", DAY, 5)):
+        now = Moment(at=AT, trust=ClockTrust.SYNCED, boot="b", mono_ms=1)
+        of = ServiceNow(service=service, day=day, outside_hours=False)
+        writes.append(disk.db, closing(moment=now, service=of, trays=trays, served=0))
+    newest = reads.newest_closing(disk.db, "lunch", DAY)
+    assert newest is not None and (newest.kind, newest.trays) == (Kind.CLOSING, 21)
+    assert reads.newest_closing(disk.db, "lunch", "2026-11-24") is None
