@@ -56,6 +56,8 @@ from agent.terminal.status import Machine, last_will
 from agent.terminal.watching import Watching
 
 IDLE_MS_MAX = 1_000
+IDLE_LATEST_MS = 5_000
+"""Events may follow each other for ever, as `status` from a program. Housekeeping waits so long."""
 NEWS_AFTER_MS = 3
 """How long the news of a tap wait: until the reader's thread has shown the light."""
 # A busy thread must not block a tap: every sqlite3 call gives up the interpreter's lock.
@@ -186,7 +188,7 @@ class App:
         self._notifier.ready()
         self._log_start()
         every_ms = self._notifier.watchdog_every_ms or IDLE_MS_MAX
-        fed_ms = -every_ms
+        fed_ms, idle_ms = -every_ms, 0
         while not self._stopping:
             wake_ms = self._terminal.wake_ms(self._reading())
             wait_ms = IDLE_MS_MAX if wake_ms is None else wake_ms
@@ -197,6 +199,11 @@ class App:
                 raise self._bug
             reading = self._reading()
             self._turn(event, reading)
+            is_late = reading.mono_ms - idle_ms >= IDLE_LATEST_MS and not self._waits_for_light
+            if event is not None and is_late:
+                self._turn(None, reading)
+            if event is None or is_late:
+                idle_ms = reading.mono_ms
             if reading.mono_ms - fed_ms >= every_ms:
                 fed_ms = reading.mono_ms
                 self._notifier.watchdog()

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from agent.sync.certificate import valid_until
+from agent.terminal.certificates import LOOK_EVERY_MS
+from agent.terminal.process import IDLE_LATEST_MS
 from tests.parts.enrolment import EnrolmentSite, enrol_box, enrolment_site
 from tests.parts.process import AGENT, CENTRAL, Process, clock_of, listens, require, wait_for
 from tests.parts.serial_line import SerialLine
@@ -122,6 +124,9 @@ def rows(config: Path, table: str) -> int:
         return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
+REFUSED_S = 2.0
+
+
 def is_accepted(site: EnrolmentSite, own: Path) -> bool:
     """Return whether the broker takes a connection with a terminal's certificate."""
     context = ssl.create_default_context(cafile=str(site.authority / "ca.crt"))
@@ -131,12 +136,15 @@ def is_accepted(site: EnrolmentSite, own: Path) -> bool:
         context.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
     ):
         # With TLS 1.3 the refusal of a client's certificate is in what is read next.
-        secured.sendall(bytes.fromhex("c000"))  # no CONNECT: a broker that accepts us hangs up
+        secured.settimeout(REFUSED_S)
         try:
-            return secured.recv(1) == b""
+            secured.recv(1)
+        except TimeoutError:
+            return True  # the broker waits for a CONNECT
         except ssl.SSLError as error:
             assert "REVOKED" in str(error), error
             return False
+        raise AssertionError("the broker hangs up without a reason")
 
 
 def links(agent: Process) -> int:
@@ -173,7 +181,11 @@ def test_a_renewed_certificate_is_used_without_a_restart(
 def test_a_renewal_that_fails_for_a_week_is_named_until_one_works(
     site: EnrolmentSite, config: Path
 ) -> None:
-    """The timer's command under seven dates, and one agent that runs all the time."""
+    """The timer's command under seven dates, and one agent that runs all the time.
+
+    `status` is asked again and again, and housekeeping has its turn all the same.
+    """
+    within_s = (LOOK_EVERY_MS + IDLE_LATEST_MS) / 1000 + 15
     toml = config.read_text(encoding="utf-8")
     address = f'address = "127.0.0.1:{site.port}"'
 
@@ -187,12 +199,12 @@ def test_a_renewal_that_fails_for_a_week_is_named_until_one_works(
         for day in range(274, 281):
             assert fault() is None
             assert "no answer" in renewal_on(config, f"+{day}d")
-        wait_for(fault, "the fault", 30)
+        wait_for(fault, "the fault", within_s)
         assert "its renewal failed on 7 days, last: 127.0.0.1:1: no answer" in str(fault())
         assert "Certificates: its renewal failed on 7 days" in agent.output()
         config.write_text(toml, encoding="utf-8")
         assert renewal_on(config, "+280d") == ""
-        wait_for(lambda: fault() is None, "the end of the fault", 30)
+        wait_for(lambda: fault() is None, "the end of the fault", within_s)
         assert "Certificates: all is well again." in agent.output()
 
 
@@ -209,7 +221,7 @@ def test_a_terminal_without_the_authoritys_file_serves_and_names_it(
         wait_for(lambda: f"Certificates: {words}" in agent.output(), "the fault")
         assert words in run_agent("status", "-c", config)
         doctor = run_agent("doctor", "-c", config, code=1)
-        assert str(authority) in doctor and "enrol again" in doctor
+        assert str(authority) in doctor and "canteen-agent enrol" in doctor
 
 
 def test_a_revocation_reaches_a_certificate_that_the_restored_books_do_not_know(
@@ -236,12 +248,13 @@ def test_a_broker_that_reads_its_files_again_keeps_a_connection_and_takes_no_new
     old.write_bytes((config.parent / "state" / "terminal.pem").read_bytes())
     with agent_of(config) as agent, broker_of(site, broker) as mosquitto:
         wait_for(lambda: links(agent), "the link")
+        losses = agent.output().count("Link down")
         enrol_box(config.parent, site.new_code(), exit_code=1)  # 1: faults of this machine's reader
         write_broker_files(site, broker)
         os.kill(mosquitto.pid, signal.SIGHUP)
         wait_for(lambda: not is_accepted(site, old), "the list")
         assert is_accepted(site, config.parent / "state" / "terminal.pem")
-        assert "Link down" not in agent.output()
+        assert agent.output().count("Link down") == losses
 
 
 def test_a_revoked_terminal_goes_on_serving_and_says_why_nothing_is_sent(
