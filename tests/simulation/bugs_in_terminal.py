@@ -166,14 +166,6 @@ TERMINAL_BUGS = (
         runs=100,
     ),
     Bug(
-        "a late message of an abandoned generation is accepted",
-        Change(
-            "agent/terminal/decision.py",
-            "        return is_snapshot and message.replaces == self.standing.generation",
-            "        return is_snapshot",
-        ),
-    ),
-    Bug(
         "records made while earlier epochs were pending are accepted",
         Change(
             "agent/terminal/decision.py",
