@@ -242,7 +242,7 @@ def test_another_program_that_uses_the_card_costs_no_tap(bench: Bench, how: str)
     with Process(command, log):
         for n, uid in enumerate(uids, start=1):
             bench.card.present(uid)
-            bench.wait_for_light(bench.card, uid)
+            bench.hold_until_light(bench.card, uid)
             _wait_for_lines(log, n)
             bench.card.take_away()
     assert bench.taps() == [f"a:{uid.hex()}" for uid in uids]
