@@ -33,17 +33,8 @@ def compile_recorder(folder: Path) -> Path:
 
 def record_code(folder: Path, code: str) -> Path:
     """Run Python code in `folder`/disk, which it knows as `disk`, and return the recording."""
-    library, disk, log = compile_recorder(folder), folder / "disk", folder / "recording"
-    disk.mkdir()
-    environment = os.environ | {
-        "LD_PRELOAD": str(library),
-        "CRASH_FOLDER": str(disk),
-        "CRASH_LOG": str(log),
-        "PYTHONPATH": str(ROOT),
-    }
-    text = f"from pathlib import Path\ndisk = Path({str(disk)!r})\n{code}"
-    subprocess.run([sys.executable, "-c", text], check=True, timeout=60, env=environment)
-    return log
+    text = f"from pathlib import Path\ndisk = Path({str(folder / 'disk')!r})\n{code}"
+    return _run(folder, ["-c", text])
 
 
 def record(folder: Path, planted: str = "", workload: str = TERMINAL) -> Path:
@@ -51,6 +42,13 @@ def record(folder: Path, planted: str = "", workload: str = TERMINAL) -> Path:
 
     `planted` is a key of `PLANTED`, or of the workload's own, or empty for the unchanged program.
     """
+    word = {**PLANTED, **CENTRAL_PLANTED}.get(planted, "")
+    words = ["-m", workload, str(folder / "disk"), word]
+    return _run(folder, words, without_directory_sync=planted == WITHOUT_DIRECTORY_SYNC)
+
+
+def _run(folder: Path, words: list[str], *, without_directory_sync: bool = False) -> Path:
+    """Run Python under the recorder."""
     library, disk, log = compile_recorder(folder), folder / "disk", folder / "recording"
     disk.mkdir()
     environment = os.environ | {
@@ -59,9 +57,7 @@ def record(folder: Path, planted: str = "", workload: str = TERMINAL) -> Path:
         "CRASH_LOG": str(log),
         "PYTHONPATH": str(ROOT),
     }
-    if planted == WITHOUT_DIRECTORY_SYNC:
+    if without_directory_sync:
         environment["CRASH_NO_DIRECTORY_SYNC"] = "1"
-    word = {**PLANTED, **CENTRAL_PLANTED}.get(planted, "")
-    words = [sys.executable, "-m", workload, str(disk), word]
-    subprocess.run(words, check=True, timeout=60, env=environment)
+    subprocess.run([sys.executable, *words], check=True, timeout=60, env=environment)
     return log

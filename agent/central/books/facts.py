@@ -109,7 +109,7 @@ def read(books: Books, facts: Facts, wanted: Wanted) -> None:
 
 
 def _read_entries(books: Books, facts: Facts, keys: Iterable[EntryKey]) -> None:
-    list(_keep(books, facts, f"{_BY_KEY} WHERE true", (_json(keys),)))
+    list(_keep(books, facts, _BY_KEY, (_json(keys),)))
 
 
 def _read_servings(books: Books, facts: Facts, servings: Iterable[Serving]) -> None:
