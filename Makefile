@@ -81,7 +81,7 @@ sim: setup ## simulate faults, many seeds: make sim SEEDS=1000 STEPS=600 (FIRST=
 sim-replay: setup ## repeat one simulated run: make sim-replay RUN=17:600:4,90-93
 	@$(BIN)/python -m tests.simulation --replay $(RUN)
 
-sim-bite: setup ## plant known bugs and show how soon the simulator finds each (some minutes)
+sim-bite: setup ## plant known bugs and show with which seed the simulator finds each (a minute)
 	@$(BIN)/python -m tests.simulation.bugs
 
 crash: setup ## cut the power at every write; as root also on a real ext4 (some minutes)

@@ -2,16 +2,20 @@
 
 `make sim-bite` runs it. The table is printed, never typed. The bugs are in bugs_in_*.py: counter,
 payments, terminal, central.
+
+Each run begins with the seed that found the bug the last time, then takes the seeds from the first
+one on. `last_seeds.json` keeps these seeds. It says where to look first, never that a bug is found.
 """
 
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.simulation.bugs_in_central import CENTRAL_BUGS
@@ -23,6 +27,7 @@ from tests.simulation.planted_bug import ROOT, Bug
 BUGS = (*COUNTER_BUGS, *PAYMENT_BUGS, *TERMINAL_BUGS, *CENTRAL_BUGS)
 STEPS = 600
 FIRST_SEED = 1
+LAST_SEEDS = Path(__file__).with_name("last_seeds.json")
 TIMEOUT_S = 1200
 CPU_S_MAX = 2 * 6 * 60
 """For all bugs: six minutes on two cores that do nothing else."""
@@ -33,13 +38,13 @@ BROKEN_PROGRAM = ("NameError", "ImportError", "SyntaxError", "AttributeError")
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """`seeds` passed before one failed; None if none failed. `sentence` is the invariant's.
+    """`seed` failed; None if none did. `sentence` is the invariant's.
 
     `cpu_s` is the processor time: other work on the machine does not change it much.
     """
 
     bug: Bug
-    seeds: int | None
+    seed: int | None
     sentence: str
     cpu_s: float
 
@@ -68,14 +73,32 @@ def simulate(
     )
 
 
-def detect(bug: Bug, timeout_s: float = TIMEOUT_S) -> Detection:
-    """Run the simulator on a planted bug until a seed fails, all passed, or the time is over."""
-    runs = ("--first", str(FIRST_SEED), "--seeds", str(bug.runs), "--steps", str(STEPS))
+def detect(bug: Bug, last_seed: int | None = None, timeout_s: float = TIMEOUT_S) -> Detection:
+    """Run the simulator on a planted bug until a seed fails, all passed, or the time is over.
+
+    `last_seed` is tried before the others.
+    """
+    spans = [(FIRST_SEED, bug.runs)]
+    if last_seed is not None:
+        spans.insert(0, (last_seed, 1))
+    cpu_s = 0.0
     try:
         with planted(bug) as folder:
-            done = simulate(folder, *runs, "--no-shrink", timeout_s=timeout_s)
+            for first, seeds in spans:
+                detection = _search(bug, folder, (first, seeds), timeout_s)
+                cpu_s += detection.cpu_s
+                if detection.seed is not None:
+                    break
     except subprocess.TimeoutExpired:
         return Detection(bug, None, f"nothing failed in {timeout_s} s", timeout_s)
+    return replace(detection, cpu_s=cpu_s)
+
+
+def _search(bug: Bug, folder: Path, span: tuple[int, int], timeout_s: float) -> Detection:
+    """Run the simulator on the program in a folder, with so many seeds from a first one on."""
+    first, seeds = span
+    runs = ("--first", str(first), "--seeds", str(seeds), "--steps", str(STEPS))
+    done = simulate(folder, *runs, "--no-shrink", timeout_s=timeout_s)
     lines = done.stdout.splitlines()
     if done.returncode == 0:
         return Detection(bug, None, "", _cpu_s(lines[1]))
@@ -85,12 +108,25 @@ def detect(bug: Bug, timeout_s: float = TIMEOUT_S) -> Detection:
     sentence = lines[failed[0] + 1].strip()
     if sentence.startswith(BROKEN_PROGRAM):
         raise RuntimeError(f"{bug.name}: the change is no valid program: {sentence}")
-    return Detection(bug, int(lines[1].split()[0]), sentence, _cpu_s(lines[1]))
+    return Detection(bug, first + int(lines[1].split()[0]), sentence, _cpu_s(lines[1]))
 
 
 def _cpu_s(line: str) -> float:
     """Return the processor time of the line that the simulator prints at its end."""
     return float(line.rpartition(", ")[2].split()[0])
+
+
+def last_seeds() -> dict[str, int]:
+    """Return by bug the seed that found it the last time."""
+    seeds: dict[str, int] = json.loads(LAST_SEEDS.read_text(encoding="utf-8"))
+    return seeds
+
+
+def keep(detections: Sequence[Detection]) -> None:
+    """Keep the seeds that found bugs. A bug that is gone, or was missed, has none any more."""
+    known = last_seeds() | {detection.bug.name: detection.seed for detection in detections}
+    kept = {bug.name: known[bug.name] for bug in BUGS if known.get(bug.name) is not None}
+    LAST_SEEDS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> int:
@@ -99,23 +135,26 @@ def main() -> int:
     Return 1 if the simulator missed one, or needed more than `CPU_S_MAX` for all.
     """
     chosen = [bug for bug in BUGS if all(word in bug.name for word in sys.argv[1:])]
-    print(f"{len(chosen)} bugs, seeds from {FIRST_SEED}, {STEPS} steps each\n")
-    print("| planted bug | found after seeds | of at most | CPU s | by |\n|---|---|---|---|---|")
-    missed, cpu_s = 0, 0.0
+    seeds = last_seeds()
+    print(f"{len(chosen)} bugs, each with its last seed, then seeds from {FIRST_SEED}\n")
+    print("| planted bug | seed that found it | seeds at most | CPU s | by |")
+    print("|---|---|---|---|---|")
+    detections = []
     with ThreadPoolExecutor(max_workers=2) as workers:
-        for detection in workers.map(detect, chosen):
-            missed += detection.seeds is None
-            cpu_s += detection.cpu_s
+        for detection in workers.map(lambda bug: detect(bug, seeds.get(bug.name)), chosen):
+            detections.append(detection)
             print(_row(detection), flush=True)
+    keep(detections)
+    cpu_s = sum(detection.cpu_s for detection in detections)
     print(f"\n{cpu_s:.0f} s of processor time; at most {CPU_S_MAX} s are allowed")
+    missed = any(detection.seed is None for detection in detections)
     return 1 if missed or cpu_s > CPU_S_MAX else 0
 
 
 def _row(detection: Detection) -> str:
-    after = "NOT FOUND" if detection.seeds is None else str(detection.seeds + 1)
     cells = (
         detection.bug.name,
-        after,
+        "NOT FOUND" if detection.seed is None else str(detection.seed),
         str(detection.bug.runs),
         f"{detection.cpu_s:.1f}",
         detection.sentence[:SENTENCE_MAX],

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.bugs import BUGS, detect, planted, simulate
-from tests.simulation.planted_bug import ROOT, Bug
+from tests.simulation.bugs import BUGS, detect, last_seeds, planted, simulate
+from tests.simulation.planted_bug import ROOT, Bug, Change
 from tests.simulation.run import attempt, explore, parse, report, shrink
 from tests.simulation.script import script
 
@@ -81,11 +81,26 @@ def test_a_failure_is_shrunk_and_its_name_replays_it() -> None:
 @pytest.mark.parametrize("bug", QUICK_BUGS, ids=lambda bug: bug.name)
 def test_the_simulator_finds_a_planted_bug(bug: Bug) -> None:
     """Only the quick ones; `make sim-bite` tries all."""
-    assert detect(bug).seeds is not None
+    assert detect(bug).seed is not None
+
+
+def test_a_bug_that_its_last_seed_does_not_find_is_searched_from_the_first_seed_on() -> None:
+    """The seed that is kept is an order, never a finding."""
+    bug = next(bug for bug in BUGS if bug.name == "serving all never ends")
+    assert detect(bug, last_seed=1).seed == 2
+
+
+def test_a_change_that_is_no_bug_is_found_by_no_seed() -> None:
+    line = Change("agent/domain/tap.py", '"""The outcome of', '""" The outcome of')
+    assert detect(Bug("a space", line, runs=1), last_seed=2).seed is None
+
+
+def test_a_seed_is_kept_for_bugs_of_the_table_alone() -> None:
+    assert set(last_seeds()) <= {bug.name for bug in BUGS}
 
 
 def test_a_simulator_that_is_too_slow_is_a_row_of_the_table() -> None:
     """One slow bug does not cost the rows of the others."""
     detection = detect(QUICK_BUGS[0], timeout_s=0.01)
-    assert detection.seeds is None
+    assert detection.seed is None
     assert detection.sentence == "nothing failed in 0.01 s"
