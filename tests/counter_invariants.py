@@ -43,7 +43,10 @@ def a_tap_looks_and_sounds_as_is_due(got: Due, shown: PageOutcome) -> None:
 
 
 def debt_at_the_central_is_bounded(account: str, balance: int, lowest: int) -> None:
-    """`lowest` is the floor less what the last terminal that served could not know."""
+    """`lowest` is the floor less what the last terminal that served could not know.
+
+    A terminal that is connected could know all: `lowest` is the floor.
+    """
     assert balance >= lowest, f"account {account}: owes {-balance} cents, the bound is {-lowest}"
 
 

@@ -107,6 +107,19 @@ CENTRAL_BUGS = (
         runs=100,
     ),
     Bug(
+        "a terminal gets what is new only as an answer",
+        Change(
+            "agent/central/server.py",
+            "                yield from self._push_after_booking(at)\n",
+            "",
+        ),
+        Change(
+            "agent/central/server.py",
+            "            messages = self.push(at)\n",
+            "            messages = []\n",
+        ),
+    ),
+    Bug(
         "a restored central keeps its generation",
         Change(
             "agent/central/hello.py",

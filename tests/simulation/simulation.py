@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 
 from tests.parts.wire import ZONE
@@ -41,7 +42,10 @@ class Simulation(CounterWords, MessageWords, MachineWords, OfficeWords, PaymentW
         """Do steps, then rest. Raise `AssertionError` if an invariant is broken."""
         for step in steps:
             self.do(step)
+        self.engine.central.wall_offset = timedelta()
+        self._wait_for_lunch()
         self.rest(Step("rest", 0, 0, 0))
+        self.spend_to_the_floor()
 
     def close(self) -> None:
         for process in self.engine.processes:
