@@ -17,6 +17,7 @@ from agent.central.books.meals import Serving
 from agent.central.books.tombstones import Gone
 from agent.central.dating import latest_at
 from agent.central.page import Page
+from agent.domain.card import card_token, parse_card_id
 from agent.domain.clock import ClockTrust
 from agent.domain.ledger import SEQ_MAX, Entry, EntryKey, How, Kind, canonical, seal
 from agent.store.standing import standing
@@ -25,7 +26,7 @@ from tests.central.conftest import AT
 from tests.conftest import CARD
 from tests.invariants import the_books_are_consistent
 from tests.parts.foreign_terminal import EPOCH, NAME, START, ForeignTerminal, meal, sealed
-from tests.parts.wire import SITE, TODAY, TOWN, ZONE, Box, Wire
+from tests.parts.wire import KEY, SITE, TODAY, TOWN, ZONE, Box, Wire
 
 
 def incidents(foreign: ForeignTerminal, kind: str) -> int:
@@ -212,6 +213,41 @@ def test_a_batch_is_booked_without_reading_all_entries(foreign: ForeignTerminal)
     assert any("entry_by_undone" in plan for plan in plans)
     too_wide = re.compile(r"SCAN (entry|m|s|p|posting)\b|SEARCH (entry|m|s) .*\(terminal=\?\)")
     assert [plan for plan in plans if too_wide.match(plan)] == []
+
+
+def test_a_longer_batch_is_read_with_no_more_statements(foreign: ForeignTerminal) -> None:
+    """A rule names all that a batch needs before it, so the reads do not grow with the batch."""
+    for n in range(12):
+        foreign.central.add_account(f"b-{n}", cards=(f"em:{n + 1:010x}",))
+        foreign.central.add_account(f"c-{n}", cards=())
+    assert reads_for(foreign, range(2)) == reads_for(foreign, range(2, 12))
+
+
+def reads_for(foreign: ForeignTerminal, numbers: range) -> int:
+    """Return how many statements read facts for a batch of meals, stornos and unknown cards.
+
+    Each entry names another account, or another card.
+    """
+    first = foreign.seq + 1
+    foreign.send(*(meal(account=f"b-{n}", mono_ms=n) for n in numbers))
+    stornos = [
+        foreign.storno(seq, account=f"b-{n}", mono_ms=100 + n)
+        for seq, n in enumerate(numbers, start=first)
+    ]
+    unpriced = [
+        meal(account=f"c-{n}", cents=0, flags=["no_price"], mono_ms=200 + n) for n in numbers
+    ]
+    cards = [card_token(KEY, parse_card_id(f"em:{n + 1:010x}")) for n in numbers]
+    unknown = [
+        meal(kind="unknown_meal", account=None, card=card, cents=0, mono_ms=300 + n)
+        for n, card in zip(numbers, cards, strict=True)
+    ]
+    statements: list[str] = []
+    foreign.central.books.sql.set_trace_callback(statements.append)
+    foreign.send(*stornos, *unpriced, *unknown)
+    foreign.central.books.sql.set_trace_callback(None)
+    assert foreign.verdict()[0] == "applied"
+    return sum(statement.startswith("SELECT") for statement in statements)
 
 
 def test_a_batch_of_an_unregistered_terminal_is_set_aside_with_the_command_to_register_it(

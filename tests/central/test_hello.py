@@ -55,6 +55,7 @@ def test_a_terminal_that_proves_nothing_sends_all_it_keeps(foreign: ForeignTermi
     [
         {"position": 1_000_000},
         {"acked": 7, "acked_head": "cd" * 32, "last": 7, "head": "cd" * 32},
+        {"acked": 7, "acked_head": "cd" * 32, "last": 7, "head": "cd" * 32, "oldest": 7},
         {"before": {"epoch": "1-00000000000000bb", "seq": 3, "hash": "cd" * 32}},
         {"generation": "ab" * 16},
     ],

@@ -14,8 +14,45 @@ class Accepted(NamedTuple):
 
 CACHE = "the size of a cache changes no result"
 FIRST_VALUE = "the first `due` sets it before anything reads it"
+NUMBER = "any number near serves; its test reaches whatever number it is"
 
 ACCEPTED: tuple[Accepted, ...] = (
+    Accepted(
+        "agent/central/booking.py",
+        "if entry is None or entry.service is None or entry.day is None:",
+        "if entry is None or entry.service is None and entry.day is None:",
+        "it reads the meals of no day, which are none",
+    ),
+    Accepted(
+        "agent/central/booking.py",
+        "for raw, name in zip(message.entries, named, strict=True):",
+        "for raw, name in zip(message.entries, named, strict=False):",
+        "the names are made of these entries, one of each",
+    ),
+    Accepted(
+        "agent/central/verdict.py",
+        "if meal.cents is None or meal.account is None:",
+        "if meal.cents is None and meal.account is None:",
+        "what is set aside has neither, what is booked has both",
+    ),
+    *(
+        Accepted("agent/central/feed.py", "CHUNK_RECORDS = 50", f"CHUNK_RECORDS = {n}", NUMBER)
+        for n in (51, 49)
+    ),
+    *(
+        Accepted(
+            "agent/central/hello.py",
+            "is_older = (hello.mono_ms or 0) <= (before.mono_ms or 0)",
+            f"is_older = {compared}",
+            "no two hellos are of the first milliseconds of a boot",
+        )
+        for compared in (
+            "(hello.mono_ms or 1) <= (before.mono_ms or 0)",
+            "(hello.mono_ms or -1) <= (before.mono_ms or 0)",
+            "(hello.mono_ms or 0) <= (before.mono_ms or 1)",
+            "(hello.mono_ms or 0) <= (before.mono_ms or -1)",
+        )
+    ),
     Accepted(
         "agent/domain/canteen.py",
         "if newest is None or price.from_day > newest.from_day:",

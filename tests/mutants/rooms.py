@@ -32,7 +32,13 @@ ROOMS = {
         95,
     ),
     "booking": Room(
-        ("agent/central/booking.py", "agent/central/verdict.py", "agent/central/double_meals.py"),
+        (
+            "agent/central/booking.py",
+            "agent/central/corrections.py",
+            "agent/central/dating.py",
+            "agent/central/double_meals.py",
+            "agent/central/verdict.py",
+        ),
         BOOKS,
         95,
     ),
