@@ -164,3 +164,25 @@ def test_a_disk_that_goes_back_again_and_again_gets_one_new_epoch_in_brake_s(
         if "order" in answer:
             ordered.add(answer["order"]["id"])
     assert incidents(foreign).count("restored_disk") == 1
+
+
+def test_remarks_are_sent_again_only_to_a_terminal_that_lost_its_records(
+    foreign: ForeignTerminal,
+) -> None:
+    """A new position for a remark means a message to the terminal."""
+
+    def position_after(**changes: int) -> int:
+        foreign.hello(**known, **changes, last=1, head=foreign.previous)
+        return position(foreign)
+
+    foreign.send(meal(account="nobody"))
+    known = {"generation": present(foreign)["generation"], "acked_head": foreign.previous}
+    now = position(foreign)
+    assert position_after(position=0, acked=0) == now
+    assert position_after(position=now, acked=1) == now
+    assert position_after(position=0, acked=1) == now + 1
+
+
+def position(foreign: ForeignTerminal) -> int:
+    ((number,),) = foreign.central.books.rows("SELECT position FROM central")
+    return int(number)
