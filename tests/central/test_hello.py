@@ -9,6 +9,8 @@ from agent.central.books import generations
 from agent.central.hello import BRAKE_S
 from tests.parts.foreign_terminal import EPOCH, NAME, START, ForeignTerminal, meal
 
+LATER = "2026-11-23T11:30:00.000Z"  # than the central's time in these tests
+
 
 def incidents(foreign: ForeignTerminal) -> list[str]:
     return [kind for (kind,) in foreign.central.books.rows("SELECT kind FROM incident ORDER BY n")]
@@ -101,16 +103,33 @@ def test_a_disk_that_lacks_booked_entries_gets_a_new_epoch_once(foreign: Foreign
 
 
 # C113
+@pytest.mark.parametrize(
+    ("newest", "late"),
+    [
+        ({}, {"at": "2026-11-23T10:00:00.000Z"}),
+        ({"boot": "b", "mono_ms": 60_000}, {"at": LATER, "boot": "b", "mono_ms": 30_000}),
+        ({"boot": "b", "mono_ms": 60_000}, {"at": LATER, "boot": "b", "mono_ms": 60_000}),
+    ],
+)
 def test_an_old_hello_that_comes_late_orders_no_new_epoch_unless_it_is_repeated(
+    foreign: ForeignTerminal, newest: dict[str, Any], late: dict[str, Any]
+) -> None:
+    """Within a boot its monotonic clock tells the order: its time may have been set meanwhile."""
+    foreign.send(meal(), meal(account="a-2"))
+    foreign.hello(**newest)
+    first = foreign.entries[0]["hash"]
+    assert "order" not in foreign.hello(last=1, head=first, **late)
+    repeated = foreign.hello(last=1, head=first, **{**late, "at": "2026-11-23T10:00:05.000Z"})
+    assert repeated["order"]["do"] == "new_epoch"
+
+
+def test_a_newer_hello_of_the_same_boot_orders_a_new_epoch_at_once(
     foreign: ForeignTerminal,
 ) -> None:
     foreign.send(meal(), meal(account="a-2"))
-    foreign.hello()
-    first = foreign.entries[0]["hash"]
-    late = foreign.hello(last=1, head=first, at="2026-11-23T10:00:00.000Z")
-    assert "order" not in late
-    repeated = foreign.hello(last=1, head=first, at="2026-11-23T10:00:05.000Z")
-    assert repeated["order"]["do"] == "new_epoch"
+    foreign.hello(boot="b", mono_ms=60_000)
+    answer = foreign.hello(last=1, head=foreign.entries[0]["hash"], boot="b", mono_ms=60_001)
+    assert answer["order"]["do"] == "new_epoch"
 
 
 # C109
