@@ -5,8 +5,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import urllib.request
 import venv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,18 +106,25 @@ def _installed(folder: Path, wheel: Path, extra: str) -> Environment:
 
 
 @pytest.fixture(scope="module")
-def terminal(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    return _installed(tmp_path_factory.mktemp("terminal"), wheel, "terminal")
+def folder() -> Iterator[Path]:
+    """A folder beside the wheels: three environments take 300 MB, which /tmp may not have."""
+    with tempfile.TemporaryDirectory(dir=WHEELS.parent, prefix="installed-") as name:
+        yield Path(name)
 
 
 @pytest.fixture(scope="module")
-def screen(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    return _installed(tmp_path_factory.mktemp("screen"), wheel, "screen")
+def terminal(wheel: Path, folder: Path) -> Environment:
+    return _installed(folder / "terminal", wheel, "terminal")
 
 
 @pytest.fixture(scope="module")
-def central(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    return _installed(tmp_path_factory.mktemp("central"), wheel, "central")
+def screen(wheel: Path, folder: Path) -> Environment:
+    return _installed(folder / "screen", wheel, "screen")
+
+
+@pytest.fixture(scope="module")
+def central(wheel: Path, folder: Path) -> Environment:
+    return _installed(folder / "central", wheel, "central")
 
 
 def test_neither_product_installs_what_only_the_other_needs(
