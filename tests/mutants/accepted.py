@@ -140,6 +140,12 @@ ACCEPTED: tuple[Accepted, ...] = (
         "return generation == generation_done and int(number) < int(number_done)",
         "ids with one number are one text, which was compared before",
     ),
+    Accepted(
+        "agent/readers/framing.py",
+        "again = buffer.find(self.start, 1, total) if self.start and self.length_min else -1",
+        "again = buffer.find(self.start, 1, total) if self.start and self.length_min else - 0",
+        "neither is a place behind the first byte",
+    ),
     *(
         Accepted("agent/sync/session.py", f"self.{name} = 0", f"self.{name} = {value}", FIRST_VALUE)
         for name in ("_acked", "_contact_ms", "_hello_ms", "_sent_before_hello")

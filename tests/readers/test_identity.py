@@ -48,6 +48,7 @@ def profile(name: str, **uid: object) -> Profile:
         (IDM + OK, ATR_F, CardId("f", IDM)),
         (b"\x01\xfe" + IDM[2:] + OK, ATR_F, UidFault.RANDOM_F),
         (UID[:5] + OK, b"", UidFault.LENGTH),
+        (OK, b"", UidFault.LENGTH),
         (bytes.fromhex("08123456") + OK, b"", UidFault.RANDOM),
         (bytes.fromhex("8804837f") + OK, b"", UidFault.TRUNCATED),
         (bytes(7) + OK, b"", UidFault.BLANK),
