@@ -11,16 +11,15 @@ import msgspec
 class Tally:
     """Number of accounts and cards, sum of balances in cents, sum of all records modulo 2^64.
 
-    `unread_accounts` counts accounts that this version cannot read, `unread_balances` those of them
-    whose balance it cannot read either: `cents` lacks them. `own_cents` is what a terminal shows
-    beyond `cents`: its entries that the balances do not contain.
+    `unread_balances` counts accounts whose balance this version cannot read: `cents` lacks them.
+    `own_cents` is what a terminal shows beyond `cents`: its entries that the balances do not
+    contain, without those of accounts that it cannot read.
     """
 
     accounts: int = 0
     cards: int = 0
     cents: int = 0
     sum: int = 0
-    unread_accounts: int = 0
     unread_balances: int = 0
     own_cents: int = 0
 
@@ -49,8 +48,6 @@ def tally(records: Iterable[tuple[str, bytes]], start: Tally) -> Tally:
 def tally_unread(records: Iterable[tuple[str, bytes]], start: Tally) -> Tally:
     """Return `start` plus records that this version cannot read: their bytes count as well."""
     for kind, body in records:
-        if kind == "account":
-            start = replace(start, unread_accounts=start.unread_accounts + 1)
         try:
             start = tally([(kind, body)], start)
         except msgspec.ValidationError:

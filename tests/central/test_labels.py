@@ -1,5 +1,7 @@
 """A pupil's label leaves the central only while the policy in effect says `labels: short`."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from agent.central.office.rules import set_policy
@@ -44,6 +46,19 @@ def test_labels_leave_from_the_policys_day_on(wire: Wire) -> None:
     wire.clock.pass_ms(24 * 3_600_000)
     wire.central.credit("a-2", 1, "r-1")
     assert sent(wire).count(b"Nora K.") >= 2  # of both accounts
+
+
+@pytest.mark.parametrize("sends", [True, False])
+def test_a_rule_of_labels_begins_at_the_midnight_of_the_town(wire: Wire, *, sends: bool) -> None:
+    """That is 23:00 UTC in winter: an hour before the day of UTC ends."""
+    set_labels(wire, "2026-09-01", sends=not sends)
+    set_labels(wire, "2026-11-24", sends=sends)
+    wire.clock.now = datetime(2026, 11, 23, 22, 59, 59, 999_000, tzinfo=UTC)
+    wire.central.credit("a-1", 1, "r-1")
+    assert (b"Nora K." in sent(wire)) != sends
+    wire.clock.pass_ms(1)
+    wire.central.credit("a-1", 1, "r-2")
+    assert (b"Nora K." in sent(wire)) == sends
 
 
 def test_terminals_forget_labels_when_the_town_switches_them_off(wire: Wire) -> None:

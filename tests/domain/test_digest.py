@@ -44,8 +44,7 @@ def test_records_that_cannot_be_read_count_and_those_without_a_balance_are_named
         cards=1,
         cents=-366 + 50,
         sum=sum(sums) % 2**64,
-        unread_accounts=2,
         unread_balances=1,
         own_cents=0,
     )
-    assert (read.unread_accounts, read.unread_balances, read.own_cents) == (0, 0, 0)
+    assert (read.unread_balances, read.own_cents) == (0, 0)

@@ -1,10 +1,12 @@
 """What follows a tap: the storno of its meal, and the end of the service."""
 
+from datetime import timedelta
+
 import pytest
 from msgspec.structs import replace
 
 from agent.domain.canteen import ServiceNow
-from agent.domain.clock import ClockTrust, Moment
+from agent.domain.clock import ClockTrust, Moment, format_instant, parse_instant
 from agent.domain.ledger import Entry, How, Kind, RefusalReason, Reversed, entry_fault
 from agent.domain.tap import (
     AlreadyServed,
@@ -50,6 +52,18 @@ def test_a_meal_can_be_undone_until_the_end_of_undo_min() -> None:
     too_late = replace(MOMENT, at="2026-11-23T13:02:05.332Z")
     assert undone(BEFORE, moment=too_late) is UndoRefusal.TOO_LATE
     assert isinstance(undone(BEFORE, moment=replace(too_late, trust=ClockTrust.HELD)), Entry)
+
+
+@pytest.mark.parametrize("days_wrong", [-3_650, -1, 1, 3_650])
+@pytest.mark.parametrize("is_dated", [True, False])
+def test_across_boots_a_wrong_time_of_the_meal_says_nothing_of_its_age(
+    days_wrong: int, *, is_dated: bool
+) -> None:
+    """A meal recorded under a wrong clock may be a minute old."""
+    at = format_instant(parse_instant(MOMENT.at) + timedelta(days=days_wrong))
+    wrong = replace(BEFORE, at=at)
+    storno = undo(own(wrong, is_dated=is_dated), epoch=EPOCH, policy=STRICT, moment=MOMENT)
+    assert (storno is UndoRefusal.TOO_LATE) == (is_dated and days_wrong < 0)
 
 
 def test_a_meal_of_unknown_age_can_be_undone_where_the_town_gives_no_time() -> None:

@@ -173,6 +173,7 @@ def test_a_doubt_lasts_a_day_of_the_process_that_knows_what_the_central_answers(
     town.moment()
     town.mono_ms = DOUBT_ENDS_MS
     assert town.answer().trust is ClockTrust.HELD
+    assert town.answer(after_ms=DOUBT_ENDS_MS).trust is ClockTrust.HELD
     again = Town()
     again.error, again.mono_ms = 2 * DAY, town.mono_ms
     again.time.take_recorded(None, "b", town.time.belief)

@@ -6,7 +6,7 @@ from agent.domain.clock import ClockTrust
 from agent.domain.ledger import ChainEnd, Place
 from agent.store import reads, writes
 from agent.store.pruning import PRUNE_ROWS_MAX, newest_dated_at, oldest_dated_at, prune
-from agent.store.rows import WrongTime
+from agent.store.rows import NoteRow, WrongTime
 from agent.store.standing import find_place, standing
 from agent.store.verify import verify
 from tests.store.disk import (
@@ -115,3 +115,19 @@ def test_the_oldest_and_the_newest_time_are_of_entries_with_a_confirmed_time(dis
     disk.meal(day="2026-11-24", at=later)
     writes.append(disk.db, replace(meal(day="2036-01-01", at=FAR_FUTURE), clock=ClockTrust.HELD))
     assert (oldest_dated_at(disk.db), newest_dated_at(disk.db)) == (AT, later)
+
+
+def test_nothing_about_a_pruned_entry_stays(disk: Disk) -> None:
+    """The remarks of the central and the wrong times go with their entries."""
+    for _ in range(4):
+        writes.append(disk.db, meal(), is_another=True)
+    remarks = [NoteRow(seq=seq, status="flagged", reason="double_meal") for seq in range(1, 5)]
+    disk.apply(changeset([account("a-1", 0, 1)], to=1, acked=Place(1, 4), notes=remarks))
+    wrong = [WrongTime(Place(1, seq), Place(1, seq), "b", "b") for seq in (1, 3)]
+    writes.keep_wrong_times(disk.db, "b", wrong[:1], None)
+    writes.keep_wrong_times(disk.db, "b", wrong[1:], None)
+    assert prune(disk.db, before=FAR_FUTURE, below=Place(1, 3).n) == 2
+    for table, place in {"entry": "n", "note": "n", "wrong_time": "last"}.items():
+        kept = disk.db.rows(f"SELECT {place} FROM {table} ORDER BY 1")
+        expected = [Place(1, seq).n for seq in (3, 4) if table != "wrong_time" or seq == 3]
+        assert [n for (n,) in kept] == expected, table

@@ -23,6 +23,8 @@ from agent.store.salvage import Owner, read_damaged
 from agent.store.standing import standing
 from agent.store.verify import verify
 from tests.conftest import CARD
+from tests.crash.recording import record_code
+from tests.crash.replay import read_recording
 from tests.invariants import both_sides_are_equal, the_books_are_consistent
 from tests.parts.wire import Wire
 from tests.store.damaged_ledger import (
@@ -248,6 +250,37 @@ def test_a_power_cut_during_the_exchange_loses_nothing(wire: Wire) -> None:
         assert len(read_damaged(exchange.aside, OWNER).epochs[0].newest.entries) == 10
         wire.box.db.close()
     wire.box.start()
+
+
+REPLACING = """
+from agent.store.recovery import LedgerFile
+from agent.terminal.export import write_export
+words = {"town": "borgo", "terminal": "t-1", "epoch_bits": lambda: "c" * 16}
+ledger = LedgerFile(path=disk / "t.db", export=write_export, **words)
+at = "2026-11-23T11:02:05.331Z"
+db = ledger.open(at)
+log = (disk / "t.db-wal").read_bytes()
+db.close()
+(disk / "t.db-wal").write_bytes(log)
+ledger.open(at, "damaged").close()
+"""
+
+
+def test_no_power_cut_leaves_a_new_file_with_the_log_of_the_damaged_one(tmp_path: Path) -> None:
+    """Contents are on the disk before their names, and the old log is gone before the new file."""
+    ops = [(op.op, op.name) for op in read_recording(record_code(tmp_path, REPLACING))]
+    exchange = len(ops) - 1 - ops[::-1].index(("R", "t.db.whole"))
+    made = len(ops) - 1 - ops[::-1].index(("R", "t.db.made"))
+    assert ops[made : exchange + 2] == [
+        ("R", "t.db.made"),
+        ("D", ""),
+        ("U", "t.db-wal"),
+        ("D", ""),
+        ("R", "t.db.whole"),
+        ("D", ""),
+    ]
+    contents = [op for op in ops[:made] if op[1] == "t.db.made" and op[0] in "WTS"]
+    assert contents[-1] == ("S", "t.db.made")
 
 
 def fill_asides(path: Path, count: int) -> None:

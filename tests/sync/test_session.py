@@ -70,14 +70,11 @@ def test_silence_counts_from_the_connection_and_from_each_message_of_use() -> No
 
 
 @pytest.mark.parametrize(("spread", "retry_ms"), [(0.0, 2_000), (0.5, 2_500), (0.99, 2_990)])
-def test_the_jitter_makes_the_retry_time_up_to_half_as_long_again(
-    spread: float, retry_ms: int
-) -> None:
+def test_jitter_makes_the_retry_time_up_to_half_as_long_again(spread: float, retry_ms: int) -> None:
     session = new_session(spread)
     session.link_up(0)
     assert due(session, 0, last=0, acked=0) == [SayHello()]
-    assert session.wake_ms(0) == retry_ms
-    assert session.wake_ms(retry_ms - 1) == 1
+    assert (session.wake_ms(0), session.wake_ms(retry_ms - 1)) == (retry_ms, 1)
     assert session.wake_ms(retry_ms) == session.wake_ms(retry_ms + 5) == 0
 
 
@@ -160,6 +157,15 @@ def test_the_retry_time_doubles_and_an_acknowledgement_resets_it() -> None:
     session.answered(now_ms, more=False)
     due(session, now_ms, last=2, acked=1)
     assert due(session, now_ms + RETRY_FIRST_MS, last=2, acked=1)[0] == SayHello()
+
+
+def test_on_a_new_connection_a_lost_hello_is_repeated_after_seconds() -> None:
+    session = answered_session()
+    actions = [due(session, now_ms, last=1, acked=0) for now_ms in range(0, 260_000, 500)]
+    assert [SayHello(), SendEntries(1, 1)] in actions and (session.wake_ms(260_000) or 0) > 60_000
+    session.link_up(260_000)
+    assert due(session, 260_000, last=1, acked=0) == [SayHello()]
+    assert session.wake_ms(260_000) == RETRY_FIRST_MS
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.5, 0.99])

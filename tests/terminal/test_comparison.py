@@ -1,5 +1,9 @@
 """When all is booked, the shown balances add up to the central's cents, or all is sent again."""
 
+import json
+
+import pytest
+
 from agent.domain.digest import Tally
 from agent.store import lists, reads
 from agent.store.reads import DIGEST_STEP_RECORDS
@@ -74,6 +78,23 @@ def test_a_difference_is_a_sentence(wire: Wire) -> None:
     difference = compared(wire, expected(wire, accounts=7))
     assert difference is not None and "terminal has 2 accounts" in difference
     assert "central has 7" in difference
+
+
+# C57
+@pytest.mark.parametrize(("damaged", "is_difference"), [("a-1", False), ("a-2", True)])
+def test_an_account_that_cannot_be_read_hides_no_wrong_balance_of_another(
+    wire: Wire, damaged: str, *, is_difference: bool
+) -> None:
+    """What it shows itself is not known to be wrong: its balance is in the record that waits."""
+    for card in (CARD, OTHER_CARD):
+        wire.box.tap(card)
+    wire.settle()
+    own, sql = standing(wire.box.db), wire.box.db.sql
+    sql.execute("UPDATE record SET h = 0 WHERE id = ?", (damaged,))
+    body = json.dumps({"balance": "?", "id": "a-1", "k": "account", "p": own.position})
+    row = (own.position, own.mark.n, body)
+    sql.execute("INSERT INTO unread VALUES ('account', 'a-1', ?, ?, 9, ?, NULL)", row)
+    assert (compared(wire, expected(wire)) is not None) == is_difference
 
 
 def test_a_digest_of_another_position_is_not_compared(wire: Wire) -> None:

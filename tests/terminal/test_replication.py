@@ -10,11 +10,13 @@ import pytest
 from agent.central.feed import CHUNK_RECORDS
 from agent.central.office.cards import move_accounts
 from agent.central.office.terminals import order
+from agent.domain.clock import format_instant, parse_instant
 from agent.readers.events import Signal
-from agent.store import lists, pruning, reads
+from agent.store import lists, pruning, reads, writes
 from agent.store.standing import standing
 from agent.sync.messages import Changes, Entries, Hello, decode
 from agent.sync.session import HEARTBEAT_MS
+from agent.terminal.replication import CONTACT_EVERY_MS
 from tests.conftest import CARD, OTHER_CARD
 from tests.invariants import (
     a_difference_is_found_once_and_repaired,
@@ -346,6 +348,18 @@ def test_a_changed_file_is_noticed_within_one_heartbeat_and_repaired(
     assert wire.box.balance("a-1") != wire.central.balance("a-1")
     wire.pass_time(HEARTBEAT_MS)
     a_difference_is_found_once_and_repaired(wire.box.db, wire.central.books, "t-1", before=0)
+
+
+@pytest.mark.parametrize("ago_ms", [CONTACT_EVERY_MS, CONTACT_EVERY_MS - 1, -1, -604_800_000])
+def test_a_contact_a_minute_old_or_of_the_future_is_replaced(wire: Wire, ago_ms: int) -> None:
+    """A clock that was ahead for a minute would spoil the age of the data for days."""
+    wire.settle()
+    at = format_instant(wire.clock.now + timedelta(milliseconds=HEARTBEAT_MS))
+    before = format_instant(parse_instant(at) - timedelta(milliseconds=ago_ms))
+    writes.note_contact(wire.box.db, before)
+    wire.pass_time(HEARTBEAT_MS)
+    is_kept = 0 <= ago_ms < CONTACT_EVERY_MS
+    assert standing(wire.box.db).last_contact_at == (before if is_kept else at)
 
 
 def test_a_central_that_lost_pruned_entries_is_followed(wire: Wire) -> None:

@@ -1,6 +1,7 @@
 """A staff card unlocks corrections for three minutes, and its account is in each entry."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from agent.domain.ledger import Kind, RefusalReason
 from agent.readers.events import Signal
 from agent.terminal.staff_lock import UNLOCKED_MS
 from tests.conftest import CARD
+from tests.parts.roster import load_roster
 from tests.parts.wire import KEY, SITE, Wire
 
 STAFF_CARD = "a:04c00c00112233"
@@ -95,6 +97,17 @@ def test_a_childs_card_and_a_blocked_staff_card_unlock_nothing(locked: Wire) -> 
     locked.settle()
     assert locked.box.tap(STAFF_CARD) is Signal.REFUSED
     assert locked.box.ask("storno", seq=1)["locked"]
+
+
+def test_the_card_of_a_cook_who_left_unlocks_nothing(locked: Wire, tmp_path: Path) -> None:
+    """Nobody blocks the card: the account is closed."""
+    locked.box.tap(STAFF_CARD)
+    assert "error" not in locked.box.ask("credit", account="a-1")
+    locked.clock.pass_ms(UNLOCKED_MS)
+    load_roster(locked, tmp_path / "left.csv", "account,status\ncook,closed\n")
+    locked.settle()
+    locked.box.tap(STAFF_CARD)
+    assert locked.box.ask("credit", account="a-1")["locked"]
 
 
 def test_a_restart_locks(locked: Wire) -> None:

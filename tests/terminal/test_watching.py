@@ -27,7 +27,7 @@ from agent.terminal.watching import (
     Watching,
 )
 from tests.conftest import CARD, OTHER_CARD
-from tests.parts.wire import Wire
+from tests.parts.wire import TODAY, Wire
 
 UNKNOWN = "em:0100000001"
 
@@ -98,6 +98,20 @@ def test_a_meal_of_an_earlier_day_is_not_counted_today(wire: Wire, watching: Wat
     assert snapshot(wire, watching).counters.total == 2
     counters = Watching(wire.box.core).snapshot(moment(wire)).counters
     assert counters == snapshot(wire, watching).counters
+
+
+@pytest.mark.parametrize("last", ["meal", "storno"])
+def test_the_counters_stay_those_of_today_while_yesterdays_list_is_typed_in(
+    wire: Wire, watching: Watching, last: str
+) -> None:
+    wire.box.tap(CARD)
+    counted = snapshot(wire, watching).counters
+    assert (counted.day, counted.total) == (TODAY, 1)
+    assert "error" not in wire.box.ask("meal", account="a-2", day="2026-11-20")
+    if last == "storno":
+        assert "error" not in wire.box.ask("storno", seq=2)
+    for watcher in (watching, Watching(wire.box.core)):
+        assert snapshot(wire, watcher).counters == counted
 
 
 def test_an_unknown_card_is_served_and_counted_apart(wire: Wire, watching: Watching) -> None:

@@ -21,6 +21,8 @@ from agent.central.enrolment.authority import (
     new_authority,
     require_no_authority,
     store_authority,
+    store_revocations,
+    stored_revocations,
 )
 from agent.errors import CentralError, ConfigError
 from agent.ops.keypair import certificate_request, new_key, sign
@@ -195,3 +197,14 @@ def test_a_name_has_a_limit() -> None:
     for name in ("", "n" * (COMMON_NAME_MAX + 1)):
         with pytest.raises(CentralError, match=str(COMMON_NAME_MAX)):
             new_authority(name, NOW)
+
+
+@pytest.mark.parametrize("later", [[], ["b2"], ["a1", "b2"], ["c3"]])
+def test_books_of_an_earlier_day_take_nothing_off_the_list(
+    tmp_path: Path, authority: Authority, later: list[str]
+) -> None:
+    """A database that is restored knows none, or others, of the certificates taken back."""
+    store_revocations(tmp_path, authority, ["a1"], NOW)
+    stored = authority.revoked_serials(store_revocations(tmp_path, authority, later, NOW))
+    assert sorted(stored) == sorted({"a1", *later})
+    assert stored_revocations(tmp_path, authority) == stored

@@ -170,6 +170,20 @@ def test_while_a_terminal_of_the_site_has_entries_that_wait_nothing_is_paid_out(
     assert planned(wire).kind == "refund"
 
 
+@pytest.mark.parametrize("lost", [("entries",), ("entries", "state"), ("entries", "hello")])
+def test_whichever_message_names_the_entries_that_wait_nothing_is_paid_out(
+    wire: Wire, lost: tuple[str, ...]
+) -> None:
+    """A state counts what waits, and a hello names the last entry: the newer of them counts."""
+    wire.settle()
+    assert planned(wire).kind == "refund"
+    wire.disconnect()
+    wire.box.tap(CARD)
+    wire.drop = lambda topic, _: topic.rpartition("/")[2] in lost
+    wire.connect()
+    assert planned(wire).why == "terminal t-1 has 1 entries that are not booked; let it connect"
+
+
 def test_a_terminal_that_is_silent_since_yesterday_may_hold_meals(wire: Wire) -> None:
     wire.settle()
     wire.disconnect()

@@ -76,14 +76,18 @@ def test_a_revoked_payment_is_taken_back_once_whatever_its_sign(
     assert kinds == [("refund",)]
 
 
+@pytest.mark.parametrize("following", ["flow-2", "flow-3"])
 def test_a_flow_that_revokes_before_the_receipt_arrives_is_applied_with_the_next_flow(
-    central: Central, notice: Reference
+    central: Central, notice: Reference, following: str
 ) -> None:
+    """The next flow is the same that comes again, or another one."""
     revoking = FlowMessage((Row(notice.id, outcome="3"),), "flow-2", total="-20.00")
     assert take(central, revoking).revoked == 0
     pay(central, notice.id)
     assert central.balance("a-1") == 2_000
-    assert take(central, revoking).revoked == 1
+    others = FlowMessage((Row("another-service", "receipt-9", "100.00"),), following)
+    following_flow = revoking if following == revoking.flow else others
+    assert [take(central, following_flow).revoked for _ in range(2)] == [1, 0]
     assert central.balance("a-1") == 0
 
 

@@ -23,6 +23,16 @@ def test_money_that_waits_for_its_assignment_is_a_sum() -> None:
     assert book.sums[0].cents == 2_000 and FLOW_ID in book.sums[0].reason
 
 
+@pytest.mark.parametrize("broken", [" ", "  ", "\n", "\r\n", "\t", "\n    ", "\u00a0"])
+def test_a_reason_names_its_flow_wherever_it_is_broken(broken: str) -> None:
+    for at in range(1, len(FLOW_ID)):
+        reason = f"/URI/{FLOW_ID[:at]}{broken}{FLOW_ID[at:]}"
+        text = f'{HEAD}\n2026,7,2026-11-25,20.00,"{reason}"\n'
+        for data in (cash_book(Movement(reason=reason)), text.encode()):
+            (row,) = read_treasury(data).sums
+            assert FLOW_ID in row.reason
+
+
 def test_a_csv_has_the_same_sums() -> None:
     text = f'\ufeff{HEAD}\n2026,7,2026-11-25,"20,00",/URI/ {FLOW_ID[:5]} {FLOW_ID[5:]}\n\n'
     (row,) = read_treasury(text.encode()).sums
