@@ -12,7 +12,7 @@ PRINTED := schemas examples vectors rules readers bound commands configuration c
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--no-header --no-emit-index-url
 
-.PHONY: help setup demo play pictures test check docs figures sim sim-replay sim-bite crash rot bench \
+.PHONY: help setup demo play pictures test check docs figures sim sim-postgres sim-replay sim-bite crash rot bench \
 	bench-compare deb apt-repo test-debian12 test-debian13 test-brokers fuzz mutants traces lock clean
 
 help: ## list these commands
@@ -78,8 +78,13 @@ sim: setup ## simulate faults, many seeds: make sim SEEDS=1000 STEPS=600 (FIRST=
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100) --steps $(or $(STEPS),600) \
 	  $(if $(FIRST),--first $(FIRST))
 
-sim-replay: setup ## repeat one simulated run: make sim-replay RUN=17:600:4,90-93
-	@$(BIN)/python -m tests.simulation --replay $(RUN)
+# The server's files are in memory, where the machine has such a folder: the kills are of processes.
+sim-postgres: setup ## the same with the central on a PostgreSQL that is killed (20 minutes and more)
+	@TMPDIR=$(or $(wildcard /dev/shm),/tmp) $(BIN)/python -m tests.simulation --postgres \
+	  --seeds $(or $(SEEDS),200) --steps $(or $(STEPS),600) --first $(or $(FIRST),1)
+
+sim-replay: setup ## repeat one simulated run: make sim-replay RUN=17:600:4,90-93 (POSTGRES=1)
+	@$(BIN)/python -m tests.simulation $(if $(POSTGRES),--postgres) --replay $(RUN)
 
 sim-bite: setup ## plant known bugs and show with which seed the simulator finds each (a minute)
 	@$(BIN)/python -m tests.simulation.bugs

@@ -38,7 +38,7 @@ class FileKind:
 
     owner: str
     application_id: int
-    migrations: tuple[str, ...]
+    migrations: Sequence[str]
     pragmas: tuple[str, ...]
     options: str
     functions: Mapping[str, Callable[..., int | str]]

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from bench.books import books
 from bench.chain import chain
 from bench.compare import compare
 from bench.measure import Row
@@ -63,6 +64,7 @@ MEASURES = {
     "chain": Measure(chain),
     "readers": Measure(readers),
     "screen": Measure(screen),
+    "books": Measure(books),
     "payments": Measure(payments),
 }
 

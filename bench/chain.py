@@ -12,7 +12,7 @@ from pathlib import Path
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.central.books.postings import Payment, PaymentKey
 from agent.central.office.credit import credit
 from agent.domain.card import CardId, card_token
@@ -117,7 +117,7 @@ def credit_to_terminal(folder: Path) -> Row:
     ):
         (terminal,) = town.terminals
         terminal.wait_for_account("a-1")
-        books = Books(town.central.db)
+        books = FileBooks(town.central.db)
         seen = sqlite3.connect(f"file:{terminal.db}?mode=ro", uri=True)
         hop = Hop(broker.port)
         took, floor = Series(), Series()

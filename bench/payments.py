@@ -4,12 +4,19 @@ import io
 import random
 import sqlite3
 import time
+from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from xml.etree.ElementTree import iterparse
 
-from agent.central.books.file import Books
+from agent.central.books import accounts, town, towns
+from agent.central.books.accounts import Account
+from agent.central.books.database import Books
+from agent.central.books.file import FileBooks
+from agent.central.books.postgres import Server
 from agent.central.books.references import Reference, Share
+from agent.central.books.town import Town
 from agent.central.payments.doors import receive_soap
 from agent.central.payments.giving_out import give_out_notice
 from agent.central.payments.settling import take_flow
@@ -20,9 +27,10 @@ from tests.parts.broker import Mosquitto
 from tests.parts.canteen import canteen
 from tests.parts.pay_site import pay_site
 from tests.parts.payment_messages import CREDITOR, WHOSE, Receipt, Transfer, soap_receipt
+from tests.parts.postgres import Postgres
 from tests.parts.settlement_messages import FlowMessage, flow_message
 from tests.parts.settlement_messages import Row as FlowRow
-from tests.parts.wire import Central, Clock
+from tests.parts.wire import ZONE, Central, Clock
 
 RECEIPTS = 100
 TAKEN_IN = 500
@@ -35,11 +43,12 @@ CENT = (Transfer("0.01"),)
 
 def payments(folder: Path) -> list[Row]:
     """Return all rows about payments."""
-    for measure in (receipt_to_terminal, receipts_a_second, large_flow):
+    for measure in (receipt_to_terminal, receipts_a_second, receipts_on_a_server, large_flow):
         (folder / measure.__name__).mkdir()
     return [
         receipt_to_terminal(folder / "receipt_to_terminal"),
         receipts_a_second(folder / "receipts_a_second"),
+        receipts_on_a_server(folder / "receipts_on_a_server"),
         large_flow(folder / "large_flow"),
     ]
 
@@ -57,7 +66,7 @@ def receipt_to_terminal(folder: Path) -> Row:
         pay_site(town.central.db, bank) as site,
     ):
         seen = sqlite3.connect(f"file:{town.terminals[0].db}?mode=ro", uri=True)
-        books, bare, hop = Books(town.central.db), _Bare(folder / "bare.db"), Hop(broker.port)
+        books, bare, hop = FileBooks(town.central.db), _Bare(folder / "bare.db"), Hop(broker.port)
         notices = [_notice(books, n) for n in range(RECEIPTS)]
         took, floor = Series(), Series()
         for n, notice in enumerate(notices):
@@ -82,15 +91,38 @@ def receipts_a_second(folder: Path) -> Row:
     central = Central(folder, Clock())
     central.add_account("a-1")
     bare = _Bare(folder / "bare.db")
+    row = _taken_in("a receipt taken in", central.books, bare.insert, "5 ms")
+    central.books.close()
+    return row
+
+
+def receipts_on_a_server(folder: Path) -> Row:
+    """The same on PostgreSQL. Floor: a bare insert there, in turn."""
+    with (
+        Postgres() as server,
+        closing(Server(server.address)) as connection,
+        closing(server.connect()) as bare,
+    ):
+        books = towns.add(connection, "bench")
+        town.initialise(books, Town("bench", ZONE.key), "0" * 32, at=AT)
+        with books.transaction():
+            accounts.add(books, Account("a-1", "scuola", "pupil", "active"))
+        bare.execute("CREATE TABLE bare (n BIGSERIAL PRIMARY KEY, body BYTEA NOT NULL)")
+        insert = partial(bare.execute, "INSERT INTO bare (body) VALUES (%s)")
+        return _taken_in(
+            "a receipt, PostgreSQL", books, lambda body: insert((body,)), "500 a second"
+        )
+
+
+def _taken_in(what: str, books: Books, bare: Callable[[bytes], object], goal: str) -> Row:
     took, floor = Series(), Series()
-    notices = [_notice(central.books, n) for n in range(TAKEN_IN)]
+    notices = [_notice(books, n) for n in range(TAKEN_IN)]
     for n, notice in enumerate(notices):
         data = soap_receipt(Receipt(notice.id, f"r-{n}", "0.01", CENT))
-        took.time(partial(receive_soap, central.books, data, WHOSE, AT))
-        floor.time(partial(bare.insert, data))
-    assert central.balance("a-1") == TAKEN_IN
-    central.books.close()
-    row = against("a receipt taken in", took, "its bare insert", floor, "5 ms")
+        took.time(partial(receive_soap, books, data, WHOSE, AT))
+        floor.time(partial(bare, data))
+    assert accounts.balance_cents(books, "a-1") == TAKEN_IN
+    row = against(what, took, "its bare insert", floor, goal)
     return Row(
         row.what,
         f"{row.value}, {1_000_000 / took.median:.0f} a second",

@@ -5,6 +5,7 @@ set -eu
 debs=$(realpath "$1")
 export DEBIAN_FRONTEND=noninteractive
 state=/var/lib/canteen-agent
+older=$(realpath "$(dirname "$0")/../tests/central/books/frozen/schema-1.sql")
 
 claim() { # claim WORDS COMMAND...
     words=$1
@@ -21,6 +22,14 @@ apt-get install -y -qq --no-install-recommends "$debs"/*.deb polkitd man-db open
 
 claim "the programs start" canteen-agent --version
 claim "the central starts" canteen-central --version
+cd /root
+claim "a central makes its books" canteen-central --db prova.db init --town prova
+claim "its books are in order" canteen-central --db prova.db check
+claim "an older central's books are taken over" sh -c "python3 -c 'import sqlite3; \
+    sqlite3.connect(\"older.db\").executescript(open(\"$older\").read())' && \
+    canteen-central --db older.db check"
+claim "PostgreSQL's driver came with it" sh -c \
+    "canteen-central --db postgresql://127.0.0.1:9/x town list 2>&1 | grep 'cannot be opened'"
 claim "the screen's program starts" canteen-agent screen --help
 claim "every profile passes its self-tests" canteen-agent profile check
 claim "the agent's user exists" getent passwd canteen-agent

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.parts.postgres import Postgres
 from tests.parts.wire import Wire
 
 FOLDER_BYTES_MAX = 100_000_000
@@ -36,6 +37,13 @@ def used_bytes(folder: Path) -> int:
         with suppress(FileNotFoundError):  # a process that ends removes its files
             sizes += path.lstat().st_blocks * 512
     return sizes
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server for all tests, each of which has towns of its own."""
+    with Postgres() as server:
+        yield server
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-WAITING = ("tests/system", "tests/readers", "tests/terminal")
+WAITING = ("tests/system", "tests/readers")
 
 
 def main(options: list[str]) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.central.books.records import Interval, find
 from agent.central.office.check import check
 from agent.domain.ledger import ChainEnd, Entry, Place
@@ -106,7 +106,7 @@ def only_entries_of_a_disk_are_booked(digest: str, everything: Container[str]) -
     assert digest in everything, f"the central booked entry {digest[:8]}, which no disk made"
 
 
-def the_books_are_consistent(books: Books) -> None:
+def the_books_are_consistent(books: FileBooks) -> None:
     assert not (wrong := [*check(books)]), wrong
 
 
@@ -127,7 +127,7 @@ def acknowledged_entries_are_booked(missing: DiskEntry | None) -> None:
     assert missing is None, f"acknowledged and not booked: {missing}"
 
 
-def every_entry_is_booked(db: Database, books: Books, terminal: str) -> None:
+def every_entry_is_booked(db: Database, books: FileBooks, terminal: str) -> None:
     query = "SELECT hash FROM entry WHERE terminal = ?"
     booked = {row[0] for row in books.sql.execute(query, (terminal,))}
     missing = [
@@ -138,11 +138,11 @@ def every_entry_is_booked(db: Database, books: Books, terminal: str) -> None:
     assert not missing, f"{terminal}: recorded and not booked: {missing[:5]}"
 
 
-def notes_are_those_of_the_central(db: Database, books: Books, terminal: str) -> None:
+def notes_are_those_of_the_central(db: Database, books: FileBooks, terminal: str) -> None:
     """A note has no hash, so a number that two disks used is left out."""
     query = (
-        "SELECT epoch, seq, iif(status = 'applied', NULL, status || ': ' || reason) FROM entry"
-        " WHERE terminal = ? GROUP BY epoch, seq HAVING count(*) = 1"
+        "SELECT epoch, seq, max(CASE WHEN status <> 'applied' THEN status || ': ' || reason END)"
+        " FROM entry WHERE terminal = ? GROUP BY epoch, seq HAVING count(*) = 1"
     )
     remarks = {tuple(key): remark for *key, remark in books.sql.execute(query, (terminal,))}
     notes = db.sql.execute(
@@ -202,7 +202,7 @@ def only_old_entries_are_pruned(made: DiskEntry, now: datetime) -> None:
 # 6. When nothing is pending, each terminal's records equal the central's.
 
 
-def a_terminal_equals_the_central(db: Database, books: Books, terminal: str) -> None:
+def a_terminal_equals_the_central(db: Database, books: FileBooks, terminal: str) -> None:
     pending = standing(db).pending
     assert pending == 0, f"{terminal}: {pending} entries are pending"
     (site,) = books.sql.execute("SELECT site FROM terminal WHERE id = ?", (terminal,)).fetchone()
@@ -249,7 +249,7 @@ def count_differences(db: Database) -> int:
 
 
 def a_difference_is_found_once_and_repaired(
-    db: Database, books: Books, terminal: str, before: int
+    db: Database, books: FileBooks, terminal: str, before: int
 ) -> None:
     """`before` is what `count_differences` returned before the damage."""
     incidents = count_differences(db) - before
@@ -374,7 +374,7 @@ def a_synchronised_clock_is_used(entry: Entry, now: str, day: str) -> None:
     )
 
 
-def no_order_is_pending(books: Books, terminal: str) -> None:
+def no_order_is_pending(books: FileBooks, terminal: str) -> None:
     query = "SELECT order_id, order_do FROM terminal WHERE id = ?"
     order_id, do = books.only_row(query, (terminal,))
     assert order_id is None, f"{terminal}: the order {do} {order_id} is pending"

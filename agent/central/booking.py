@@ -15,9 +15,9 @@ from msgspec import Raw, Struct
 
 from agent.central.books import chains, entries, incidents, terminals
 from agent.central.books.boots import Boot, BootTime
+from agent.central.books.database import Books
 from agent.central.books.entries import BookedEntry, Span
 from agent.central.books.facts import Wanted
-from agent.central.books.file import Books
 from agent.central.books.incidents import Incident
 from agent.central.books.meals import MEAL_KINDS, Serving
 from agent.central.books.postings import Posting

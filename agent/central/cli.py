@@ -3,9 +3,7 @@
 `--db` names the central's database. The office's commands are in the files `cli_*`.
 """
 
-import logging
 import secrets
-import sys
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 
@@ -22,20 +20,21 @@ from agent.central import (
     cli_roster,
     cli_settlements,
     cli_terminals,
+    cli_towns,
     cli_watch,
     cli_web,
 )
 from agent.central.books import accounts as books_accounts
 from agent.central.books import entries, lists
+from agent.central.books.address import Database, parse
 from agent.central.books.checks import require_whole
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.central.books.postings import Payment, PaymentKey
 from agent.central.books.town import Town, initialise
 from agent.central.command import (
     authority_folder,
     checked_id,
     checked_zone,
-    needs_extra,
     now,
     open_books,
 )
@@ -47,10 +46,9 @@ from agent.central.office.terminals import new_generation
 from agent.central.server import Exchange
 from agent.central.server import serve as serve_central
 from agent.central.sole_server import sole_server
-from agent.console import Format, run_command, show_rows, table_format
+from agent.console import Format, show_rows, table_format
 from agent.domain.money import format_euro, parse_euro
 from agent.errors import AgentError
-from agent.ops import journal
 from agent.sync.broker import Broker
 from agent.sync.ledger_file import read_export
 from agent.sync.topics import Topics, identity_fault
@@ -60,16 +58,15 @@ from agent.sync.topics import Topics, identity_fault
 @click.version_option(package_name="canteen-agent")
 @click.option(
     "--db",
-    "db_path",
-    type=click.Path(path_type=Path),
+    "database",
     default="central.db",
     show_default=True,
-    help="The central's database.",
+    help="The central's database: a file, or postgresql://USER@HOST/DATABASE?town=TOWN.",
 )
 @click.pass_context
-def cli(context: click.Context, db_path: Path) -> None:
+def cli(context: click.Context, database: str) -> None:
     """The reference central: its server, and the office's commands."""
-    context.obj = db_path
+    context.obj = parse(database)
 
 
 for _command in (
@@ -98,6 +95,7 @@ for _command in (
     cli_settlements.reconcile,
     cli_settlements.settlements,
     cli_terminals.terminals,
+    cli_towns.town,
     cli_watch.watch_folder,
     cli_web.web,
 ):
@@ -108,20 +106,22 @@ for _command in (
 @click.option("--town", required=True, help="The town's id, as in agent.toml.")
 @click.option("--zone", default="Europe/Rome", show_default=True, help="The town's time zone.")
 @click.pass_obj
-def init(db_path: Path, town: str, zone: str) -> None:
+def init(database: Database, town: str, zone: str) -> None:
     """Create the central of a town: its database and its card key."""
-    key_path = card_key_path(db_path)
+    key_path = card_key_path(database.files)
     new = Town(checked_id(town), checked_zone(zone))
     fault = identity_fault(Topics(town).central_identity)
     if fault is not None:
         raise AgentError(f"town {town!r} is not created: {fault}")
-    if db_path.exists():
-        raise AgentError(f"{db_path}: already exists; init creates a new central")
+    if database.server is not None:
+        raise AgentError("init makes a file; on a server use: canteen-central town add")
+    if database.files.exists():
+        raise AgentError(f"{database}: already exists; init creates a new central")
     create_card_key(key_path)
-    with closing(Books(db_path, create=True)) as books:
+    with closing(FileBooks(database.files, create=True)) as books:
         initialise(books, new, secrets.token_hex(16), at=now())
     click.echo(
-        f"{db_path}: central of {town}\n"
+        f"{database}: central of {town}\n"
         f"{key_path}: the town's card key; copy it to every terminal and to nobody else"
     )
 
@@ -148,9 +148,12 @@ def init(db_path: Path, town: str, zone: str) -> None:
     type=click.IntRange(1024, 65_535),
     help="Answer Prometheus at this port of 127.0.0.1.",
 )
+@click.option(
+    "--towns", help="On a server: all, or the ids of the towns to serve, with commas between."
+)
 @click.pass_obj
 def serve(
-    db_path: Path,
+    database: Database,
     broker: str | None,
     ca: Path | None,
     certificate: Path | None,
@@ -158,43 +161,66 @@ def serve(
     username: str | None,
     password_file: Path | None,
     metrics_port: int | None,
+    towns: str | None,
 ) -> None:
     """Book what terminals send, and send them changes, until stopped by a signal.
 
     Over mqtts without --ca, --certificate and --key it uses those of canteen-central ca init.
+    Of several processes on a PostgreSQL server each serves some of the towns.
     """
-    own = authority_folder(db_path)
-    broker = broker or load_addresses(own).broker
-    if broker.startswith("mqtts:") and not (ca or certificate or key) and own.is_dir():
-        ca, certificate, key = own / "ca.crt", own / "central.pem", own / "central.pem"
-    link = Broker(
-        url=broker,
-        ca_file=ca,
-        certificate_file=certificate,
-        key_file=key,
-        username=username,
-        password_file=password_file,
-    )
-    with open_books(db_path) as books, sole_server(db_path):
+
+    def link(of: Database) -> Broker:
+        own = authority_folder(of)
+        url = broker or load_addresses(own).broker
+        has_own = url.startswith("mqtts:") and not (ca or certificate or key) and own.is_dir()
+        pem = own / "central.pem"
+        return Broker(
+            url=url,
+            ca_file=own / "ca.crt" if has_own else ca,
+            certificate_file=pem if has_own else certificate,
+            key_file=pem if has_own else key,
+            username=username,
+            password_file=password_file,
+        )
+
+    if database.server is not None:
+        from agent.central.many_towns import serve_towns
+
+        chosen = _chosen_towns(database, towns)
+        with _metrics(database, metrics_port):
+            serve_towns(database.server, lambda town: link(database.of_town(town)), now, chosen)
+        return
+    if towns is not None:
+        raise AgentError(f"{database}: is a file, and has one town; --towns is for a server")
+    with open_books(database) as books, sole_server(database.files):
         require_whole(books)
-        with _metrics(db_path, metrics_port):
-            serve_central(books, link, now=now)
+        with _metrics(database, metrics_port):
+            serve_central(books, link(database), now=now)
 
 
-def _metrics(db_path: Path, port: int | None) -> AbstractContextManager[None]:
+def _chosen_towns(database: Database, towns: str | None) -> frozenset[str] | None:
+    """Return the towns that a process may serve, None for all of a server."""
+    if towns is None:
+        return frozenset({database.required_town()})
+    return None if towns == "all" else frozenset(checked_id(town) for town in towns.split(","))
+
+
+def _metrics(database: Database, port: int | None) -> AbstractContextManager[None]:
     if port is None:
         return nullcontext()
-    with needs_extra("--metrics"):
-        from agent.central.metrics import exported
-    return exported(db_path, port, now)
+    if database.server is not None:
+        database.required_town()
+    from agent.central.metrics import exported
+
+    return exported(database, port, now)
 
 
 @cli.command("import-ledger")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.pass_obj
-def import_ledger(db_path: Path, file: Path) -> None:
+def import_ledger(database: Database, file: Path) -> None:
     """Book a terminal's exported ledger or its mirror; entries that are booked change nothing."""
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         before = entries.count(books)
         exchange = Exchange(books, new_generation=lambda: secrets.token_hex(16))
         for line in read_export(file):
@@ -217,11 +243,11 @@ def import_ledger(db_path: Path, file: Path) -> None:
 @click.option("--reason", default="", help="Why it is booked, in the office's words.")
 @click.pass_obj
 def credit(
-    db_path: Path, account: str, euro: str, channel: str, external: str, reason: str
+    database: Database, account: str, euro: str, channel: str, external: str, reason: str
 ) -> None:
     """Add EURO paid to ACCOUNT; a refund is negative, after --."""
     payment = Payment(account, parse_euro(euro), PaymentKey(channel, external))
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         is_new = book_credit(books, payment, at=now(), reason=reason)
         balance = books_accounts.balance_cents(books, account)
     click.echo(
@@ -233,9 +259,9 @@ def credit(
 @cli.command()
 @table_format
 @click.pass_obj
-def accounts(db_path: Path, table_format: Format) -> None:
+def accounts(database: Database, table_format: Format) -> None:
     """List the accounts with balances and meals."""
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         rows = lists.accounts(books)
     show_rows(msgspec.to_builtins(rows), table_format)
 
@@ -243,12 +269,12 @@ def accounts(db_path: Path, table_format: Format) -> None:
 @cli.command()
 @table_format
 @click.pass_obj
-def incidents(db_path: Path, table_format: Format) -> None:
+def incidents(database: Database, table_format: Format) -> None:
     """List what someone should look at.
 
     That is: incidents, messages set aside, entries flagged or set aside.
     """
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         rows = lists.incidents(books)
     show_rows(msgspec.to_builtins(rows), table_format)
 
@@ -262,19 +288,19 @@ def incidents(db_path: Path, table_format: Format) -> None:
 @table_format
 @click.pass_obj
 def list_entries(
-    db_path: Path, account: str | None, terminal: str | None, newest: int, table_format: Format
+    database: Database, account: str | None, terminal: str | None, newest: int, table_format: Format
 ) -> None:
     """List what terminals recorded: meals, corrections, refusals, closings, and by whom."""
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         rows = lists.entries(books, newest=newest, account=account, terminal=terminal)
     show_rows(msgspec.to_builtins(rows), table_format)
 
 
 @cli.command()
 @click.pass_obj
-def check(db_path: Path) -> int:
+def check(database: Database) -> int:
     """Compute every balance and every terminal's chain again, and list what differs."""
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         differences = list(check_books(books))
         balances, checked = books_accounts.count(books), entries.count(books)
     for difference in differences:
@@ -288,14 +314,8 @@ def check(db_path: Path) -> int:
 @cli.command("new-generation")
 @click.option("--reason", required=True, help="Why the backup was restored.")
 @click.pass_obj
-def central_new_generation(db_path: Path, reason: str) -> None:
+def central_new_generation(database: Database, reason: str) -> None:
     """Declare that this database was restored from a backup: terminals send lost entries again."""
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         new_generation(books, secrets.token_hex(16), at=now(), reason=reason)
     click.echo("every terminal compares all records again and sends lost entries")
-
-
-def main() -> None:
-    """Run `canteen-central`."""
-    journal.set_up(level=logging.INFO, program="canteen-central")
-    sys.exit(run_command(cli))

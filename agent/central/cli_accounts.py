@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from agent.central.books import export, statements, town
+from agent.central.books.address import Database
 from agent.central.books.statements import MealCount
 from agent.central.command import now, open_books
 from agent.central.office.credit import require_account
@@ -33,9 +34,9 @@ from agent.errors import CentralError
 @click.argument("account")
 @table_format
 @click.pass_obj
-def statement(db_path: Path, account: str, table_format: Format) -> None:
+def statement(database: Database, account: str, table_format: Format) -> None:
     """List every movement of ACCOUNT with its kind, source and reason, and the balance after it."""
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         require_account(books, account)
         lines = statements.of_account(books, account)
     rows = [
@@ -57,9 +58,9 @@ def statement(db_path: Path, account: str, table_format: Format) -> None:
 @click.argument("year", type=click.DateTime(["%Y"]))
 @table_format
 @click.pass_obj
-def yearly(db_path: Path, year: datetime, table_format: Format) -> None:
+def yearly(database: Database, year: datetime, table_format: Format) -> None:
     """List what was paid in YEAR for each account, less refunds, without vouchers and transfers."""
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         years = yearly_of(books, year.year, ZoneInfo(town.find(books).zone))
     show_rows([part.row._asdict() for part in years], table_format)
 
@@ -71,18 +72,18 @@ def yearly(db_path: Path, year: datetime, table_format: Format) -> None:
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The day on it; today if not given.")
 @click.pass_obj
 def yearly_pdfs(
-    db_path: Path, year: datetime, folder: Path, family: str | None, day: datetime | None
+    database: Database, year: datetime, folder: Path, family: str | None, day: datetime | None
 ) -> None:
     """Write the statements of YEAR into FOLDER as PDF, a file for each family.
 
     An account without a family gets a file of its own. Files of the same name are replaced.
     """
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         place = town.find(books)
         years = yearly_of(books, year.year, ZoneInfo(place.zone))
     name, language = place.name, "it"
-    if settings_path(db_path).exists():
-        settings = load_settings(db_path)
+    if settings_path(database.files).exists():
+        settings = load_settings(database.files)
         name, language = settings.name, settings.language
     printed = f"{day:%Y-%m-%d}" if day else day_of(now(), ZoneInfo(place.zone))
     chosen = [part for part in years if family in (None, part.account.family)]
@@ -104,10 +105,14 @@ def yearly_pdfs(
 @table_format
 @click.pass_obj
 def meals(
-    db_path: Path, first: datetime, last: datetime | None, xlsx: Path | None, table_format: Format
+    database: Database,
+    first: datetime,
+    last: datetime | None,
+    xlsx: Path | None,
+    table_format: Format,
 ) -> None:
     """List meals of day FIRST, or to LAST, by site, service, class and dish, for the caterer."""
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         rows = statements.meals_of_days(books, f"{first:%Y-%m-%d}", f"{last or first:%Y-%m-%d}")
     if xlsx is None:
         show_rows([row._asdict() for row in rows], table_format)
@@ -121,9 +126,9 @@ def meals(
 @click.option("--below", default="0.00", show_default=True, help="In euro, as 10.00 or -5.00.")
 @table_format
 @click.pass_obj
-def arrears(db_path: Path, below: str, table_format: Format) -> None:
+def arrears(database: Database, below: str, table_format: Format) -> None:
     """List families with a low balance, as data for letters: one for each, never the list."""
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         rows = letters(books, parse_euro(below))
     as_text = table_format is not Format.JSON
     shown = [{**row._asdict(), "accounts": _accounts(row, as_text=as_text)} for row in rows]
@@ -137,11 +142,11 @@ def arrears(db_path: Path, below: str, table_format: Format) -> None:
 @table_format
 @click.pass_obj
 def reprice_meals(
-    db_path: Path, since: datetime, reason: str, dry_run: bool, table_format: Format
+    database: Database, since: datetime, reason: str, dry_run: bool, table_format: Format
 ) -> None:
     """Adjust the meals of day SINCE and later to the prices that the roster has now."""
     day = f"{since:%Y-%m-%d}"
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         if dry_run:
             credits = plan_repricing(books, day, reason)
         else:
@@ -152,10 +157,10 @@ def reprice_meals(
 @click.command("export-csv")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.pass_obj
-def export_all(db_path: Path, folder: Path) -> None:
+def export_all(database: Database, folder: Path) -> None:
     """Write every table into FOLDER as CSV, a file each; files of the same name are replaced."""
     with ExitStack() as stack:
-        books = stack.enter_context(open_books(db_path))
+        books = stack.enter_context(open_books(database))
 
         def count(rows: int) -> Callable[[int], None]:
             bar = click.progressbar(length=rows, label="writing", file=sys.stderr)
@@ -168,11 +173,11 @@ def export_all(db_path: Path, folder: Path) -> None:
 
 @click.command("export-hledger")
 @click.pass_obj
-def export_hledger(db_path: Path) -> None:
+def export_hledger(database: Database) -> None:
     """Print every movement in the form of hledger, with the balance after each."""
     # From a copy: a pager that waits for its reader would make the central wait, too.
-    part = db_path.with_name(f"{db_path.name}.hledger.part")
-    with open_books(db_path) as books, export.copied(books, part) as copy:
+    part = database.files.with_name(f"{database.files.name}.hledger.part")
+    with open_books(database) as books, export.copied(books, part) as copy:
         for line in hledger_lines(copy, ZoneInfo(town.find(copy).zone)):
             click.echo(line)
 

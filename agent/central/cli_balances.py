@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from agent.central.books.address import Database
 from agent.central.command import now, open_books
 from agent.central.office.close_out import Choice, How, Left, past_close_outs, plan_close_out
 from agent.central.office.close_out import close_out as do_close_out
@@ -18,10 +19,10 @@ from agent.errors import CentralError
 @click.option("--total", required=True, help="The sum that the older card system states, in euro.")
 @click.option("--dry-run", is_flag=True, help="Show what would be booked, and book nothing.")
 @click.pass_obj
-def import_balances(db_path: Path, file: Path, total: str, dry_run: bool) -> None:
+def import_balances(database: Database, file: Path, total: str, dry_run: bool) -> None:
     """Take over the credit of older cards from a CSV or .xlsx FILE, once for each account."""
     cents = parse_euro(total)
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         if dry_run:
             plan = plan_opening(books, file, cents)
         else:
@@ -45,7 +46,7 @@ def import_balances(db_path: Path, file: Path, total: str, dry_run: bool) -> Non
 @table_format
 @click.pass_obj
 def close_out(
-    db_path: Path,
+    database: Database,
     accounts: tuple[str, ...],
     how: str | None,
     reason: str | None,
@@ -60,7 +61,7 @@ def close_out(
     was silent for a day.
     """
     choice = Choice(How(how) if how else None, accounts, anyway)
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         if past:
             booked = [row._asdict() for row in past_close_outs(books, accounts)]
             return show_rows(booked, table_format)

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from agent.central.books import accounts, town
+from agent.central.books.address import Database
 from agent.central.books.postings import PaymentKey
 from agent.central.command import now, open_books
 from agent.central.office.credit import Transfer
@@ -25,9 +26,9 @@ TRANSFERS = "transfer"
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show what would be booked, and book nothing.")
 @click.pass_obj
-def import_credits(db_path: Path, file: Path, dry_run: bool) -> None:
+def import_credits(database: Database, file: Path, dry_run: bool) -> None:
     """Book credits, vouchers, transfers and refunds from a CSV or .xlsx FILE, each once."""
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         plan = plan_credits(books, file) if dry_run else book_credits(books, file, now())
     cents = sum(credit.payment.cents for credit in plan.new)
     state = "would be booked" if dry_run else "booked"
@@ -46,7 +47,7 @@ def import_credits(db_path: Path, file: Path, dry_run: bool) -> None:
 @click.option("--any-family", is_flag=True, help="Also to an account of another family.")
 @click.pass_obj
 def transfer(
-    db_path: Path,
+    database: Database,
     source: str,
     target: str,
     euro: str,
@@ -57,7 +58,7 @@ def transfer(
     """Move EURO from account SOURCE to account TARGET, as to a sister."""
     key = PaymentKey(TRANSFERS, external)
     move = Transfer(source, target, parse_euro(euro), key, any_family)
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         is_new = book_transfer(books, move, at=now(), reason=reason)
         left, right = accounts.balance_cents(books, source), accounts.balance_cents(books, target)
     click.echo(
@@ -70,9 +71,9 @@ def transfer(
 @click.argument("day", type=click.DateTime(["%Y-%m-%d"]), required=False)
 @table_format
 @click.pass_obj
-def takings(db_path: Path, day: datetime | None, table_format: Format) -> None:
+def takings(database: Database, day: datetime | None, table_format: Format) -> None:
     """List what was booked on DAY by each channel, today if not given: a cash desk's close."""
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         zone = ZoneInfo(town.find(books).zone)
         rows = takings_of(books, f"{day:%Y-%m-%d}" if day else day_of(now(), zone), zone)
     show_rows([row._asdict() for row in rows], table_format)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.central.books import enrolments, town
+from agent.central.books.address import Database
 from agent.central.books.checks import require_whole
 from agent.central.command import (
     authority_folder,
     card_key,
     checked_id,
-    needs_extra,
     now,
     open_books,
 )
@@ -47,19 +47,19 @@ def ca() -> None:
 @click.option("--enrol", "enrol_at", required=True, help="Where boxes enrol: HOST:PORT.")
 @click.option("--broker", required=True, help="The broker for terminals: mqtts://HOST:8883.")
 @click.pass_obj
-def ca_init(db_path: Path, enrol_at: str, broker: str) -> None:
+def ca_init(database: Database, enrol_at: str, broker: str) -> None:
     """Create the authority, and the central's own certificate. Back its folder up."""
-    with needs_extra("ca init"):
-        from agent.central.enrolment.addresses import write_addresses
-        from agent.central.enrolment.authority import (
-            new_authority,
-            require_no_authority,
-            store_authority,
-        )
-    folder = authority_folder(db_path)
+    from agent.central.enrolment.addresses import write_addresses
+    from agent.central.enrolment.authority import (
+        new_authority,
+        require_no_authority,
+        store_authority,
+    )
+
+    folder = authority_folder(database)
     if _present().year < OLDEST_PLAUSIBLE_YEAR:
         raise AgentError("the clock of this machine is not set; set it: timedatectl")
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         name = town.find(books).name
     authority = new_authority(f"Canteens of {name}"[:64], _present())
     own = authority.make_client(Topics(name).central_identity, _present())
@@ -69,7 +69,7 @@ def ca_init(db_path: Path, enrol_at: str, broker: str) -> None:
         write_addresses(folder, enrol_at, broker)
         write_whole(folder / "central.pem", own, SECRET_MODE)
         store_authority(folder, authority)
-        _give_to_owner_of(db_path, folder)
+        _give_to_owner_of(database, folder)
     except OSError as error:
         raise CentralError(f"{folder}: cannot be written: {error.strerror}") from error
     click.echo(
@@ -87,15 +87,15 @@ def ca_init(db_path: Path, enrol_at: str, broker: str) -> None:
     help="Where FOLDER will be, when it is copied to another machine.",
 )
 @click.pass_obj
-def broker_config(db_path: Path, folder: Path, user: str, installed_as: Path | None) -> None:
+def broker_config(database: Database, folder: Path, user: str, installed_as: Path | None) -> None:
     """Write settings, access list and certificates of mosquitto, which includes FOLDER.
 
     Call it again after enrol revoke.
     """
-    with needs_extra("broker-config"):
-        from agent.central.enrolment.addresses import load_addresses
-        from agent.central.enrolment.broker_files import BrokerPlace, write_broker_files
-    kept = _kept(db_path)
+    from agent.central.enrolment.addresses import load_addresses
+    from agent.central.enrolment.broker_files import BrokerPlace, write_broker_files
+
+    kept = _kept(database)
     broker = Broker(url=load_addresses(kept.folder).broker).address()
     place = BrokerPlace(
         settings=folder,
@@ -104,9 +104,9 @@ def broker_config(db_path: Path, folder: Path, user: str, installed_as: Path | N
         user=user,
         installed_as=installed_as or folder.resolve(),
     )
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         name, revoked = town.find(books).name, kept.list_revoked(books, now())
-    _give_to_owner_of(db_path, kept.folder)
+    _give_to_owner_of(database, kept.folder)
     for path in write_broker_files(place, kept.authority, name, revoked, _present()):
         click.echo(path)
     click.echo("Now: systemctl restart mosquitto")
@@ -121,14 +121,14 @@ def enrol() -> None:
 @click.argument("terminal")
 @click.option("--site", help="Where it stands; needed for a new terminal.")
 @click.pass_obj
-def enrol_new(db_path: Path, terminal: str, site: str | None) -> None:
+def enrol_new(database: Database, terminal: str, site: str | None) -> None:
     """Print a code that makes one box TERMINAL, within a day."""
-    with needs_extra("enrol"):
-        import segno
+    import segno
 
-        from agent.central.enrolment.enrolling import CODE_HOURS, new_code
-    office = _office(db_path)
-    with open_books(db_path) as books:
+    from agent.central.enrolment.enrolling import CODE_HOURS, new_code
+
+    office = _office(database)
+    with open_books(database) as books:
         if site is not None:
             add_terminal(books, checked_id(terminal), checked_id(site))
         secret = secrets.token_bytes(SECRET_BYTES)
@@ -141,9 +141,9 @@ def enrol_new(db_path: Path, terminal: str, site: str | None) -> None:
 @enrol.command("list")
 @table_format
 @click.pass_obj
-def enrol_list(db_path: Path, table_format: Format) -> None:
+def enrol_list(database: Database, table_format: Format) -> None:
     """List the terminals with their certificates, and the codes that wait."""
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         rows = enrolments.standing(books)
     show_rows([row._asdict() for row in rows], table_format)
 
@@ -151,14 +151,14 @@ def enrol_list(db_path: Path, table_format: Format) -> None:
 @enrol.command("revoke")
 @click.argument("terminal")
 @click.pass_obj
-def enrol_revoke(db_path: Path, terminal: str) -> None:
+def enrol_revoke(database: Database, terminal: str) -> None:
     """Take back the certificates and codes of TERMINAL, of a stolen box for example."""
-    with needs_extra("enrol"):
-        from agent.central.enrolment.enrolling import revoke
-    kept = _kept(db_path)
-    with open_books(db_path) as books:
+    from agent.central.enrolment.enrolling import revoke
+
+    kept = _kept(database)
+    with open_books(database) as books:
         count = revoke(books, kept, checked_id(terminal), at=now())
-    _give_to_owner_of(db_path, kept.folder)
+    _give_to_owner_of(database, kept.folder)
     click.echo(
         f"{count} certificates of {terminal} are taken back."
         " The broker learns it from: canteen-central broker-config"
@@ -168,17 +168,17 @@ def enrol_revoke(db_path: Path, terminal: str) -> None:
 @enrol.command("serve")
 @click.option("--host", help="The address to listen at; every one if not given.")
 @click.pass_obj
-def enrol_serve(db_path: Path, host: str | None) -> None:
+def enrol_serve(database: Database, host: str | None) -> None:
     """Answer boxes that enrol and terminals that renew, over HTTPS, until stopped."""
-    with needs_extra("enrol"):
-        import uvicorn
+    import uvicorn
 
-        from agent.central.web.enrolment_app import EnrolmentDoors, make_enrolment_app
-        from agent.central.web.fair_socket import ACCEPTED_AT_ONCE, FairSocket
-    office = _office(db_path)
-    own = authority_folder(db_path) / "server.pem"
+    from agent.central.web.enrolment_app import EnrolmentDoors, make_enrolment_app
+    from agent.central.web.fair_socket import ACCEPTED_AT_ONCE, FairSocket
+
+    office = _office(database)
+    own = authority_folder(database) / "server.pem"
     write_whole(own, office.authority.make_server(office.address.host, _present()), SECRET_MODE)
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         require_whole(books)
         every = "::" if ":" in office.address.host else "0.0.0.0"
         listener = FairSocket(host or every, office.address.port)
@@ -196,32 +196,32 @@ def enrol_serve(db_path: Path, host: str | None) -> None:
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def _give_to_owner_of(db_path: Path, folder: Path) -> None:
+def _give_to_owner_of(database: Database, folder: Path) -> None:
     """Give what root made to the user whose database it is: a service may be that user."""
     if os.geteuid() != 0:
         return
-    owner = db_path.stat()
+    owner = (database.files if database.server is None else Path()).stat()
     for path in (folder, *folder.rglob("*")):
         os.chown(path, owner.st_uid, owner.st_gid)
 
 
-def _kept(db_path: Path) -> "Kept":
+def _kept(database: Database) -> "Kept":
     from agent.central.enrolment.authority import load_authority
     from agent.central.enrolment.kept import Kept
 
-    folder = authority_folder(db_path)
+    folder = authority_folder(database)
     return Kept(folder, load_authority(folder))
 
 
-def _office(db_path: Path) -> "Office":
+def _office(database: Database) -> "Office":
     from agent.central.enrolment.addresses import load_addresses
     from agent.central.enrolment.enrolling import Office
 
-    kept = _kept(db_path)
+    kept = _kept(database)
     addresses = load_addresses(kept.folder)
     return Office(
         kept=kept,
-        card_key=card_key(db_path).hex(),
+        card_key=card_key(database).hex(),
         broker=addresses.broker,
         address=addresses.enrol,
     )

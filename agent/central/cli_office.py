@@ -1,13 +1,13 @@
 """The office's commands: cards, rules, serving times."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
 import msgspec
 
 from agent.central.books import rules, town
+from agent.central.books.address import Database
 from agent.central.command import card_key, checked_id, now, open_books, token_of
 from agent.central.office.cards import assign_card, block_card, find_cards, replace_card
 from agent.central.office.rules import set_policy, set_service
@@ -28,10 +28,10 @@ def card() -> None:
 @click.argument("card_id")
 @click.argument("account")
 @click.pass_obj
-def card_assign(db_path: Path, card_id: str, account: str) -> None:
+def card_assign(database: Database, card_id: str, account: str) -> None:
     """Assign a card to ACCOUNT, and book meals it was served as an unknown card."""
-    with open_books(db_path) as books:
-        meals = assign_card(books, token_of(db_path, card_id), account, at=now())
+    with open_books(database) as books:
+        meals = assign_card(books, token_of(database, card_id), account, at=now())
     click.echo(
         f"assigned to account {account}" + (f"; {meals} earlier meals booked" if meals else "")
     )
@@ -40,10 +40,10 @@ def card_assign(db_path: Path, card_id: str, account: str) -> None:
 @card.command("block")
 @click.argument("card_id")
 @click.pass_obj
-def card_block(db_path: Path, card_id: str) -> None:
+def card_block(database: Database, card_id: str) -> None:
     """Block a lost card."""
-    with open_books(db_path) as books:
-        account = block_card(books, token_of(db_path, card_id))
+    with open_books(database) as books:
+        account = block_card(books, token_of(database, card_id))
     click.echo(f"blocked; it belongs to account {account}")
 
 
@@ -51,10 +51,10 @@ def card_block(db_path: Path, card_id: str) -> None:
 @click.argument("old_card_id")
 @click.argument("new_card_id")
 @click.pass_obj
-def card_replace(db_path: Path, old_card_id: str, new_card_id: str) -> None:
+def card_replace(database: Database, old_card_id: str, new_card_id: str) -> None:
     """Replace a card of an account by a new one; the old card is refused from then on."""
-    with open_books(db_path) as books:
-        old, new = token_of(db_path, old_card_id), token_of(db_path, new_card_id)
+    with open_books(database) as books:
+        old, new = token_of(database, old_card_id), token_of(database, new_card_id)
         account = replace_card(books, old, new, at=now())
     click.echo(f"replaced for account {account}")
 
@@ -63,13 +63,13 @@ def card_replace(db_path: Path, old_card_id: str, new_card_id: str) -> None:
 @click.argument("numbers", nargs=-1, required=True)
 @table_format
 @click.pass_obj
-def card_find(db_path: Path, numbers: tuple[str, ...], table_format: Format) -> None:
+def card_find(database: Database, numbers: tuple[str, ...], table_format: Format) -> None:
     """Find cards by the NUMBERS printed on them, as in 0006547886 099,59822.
 
     Two cards may have the same number: all are listed.
     """
-    with open_books(db_path) as books:
-        matches = find_cards(books, candidates(" ".join(numbers)), card_key(db_path))
+    with open_books(database) as books:
+        matches = find_cards(books, candidates(" ".join(numbers)), card_key(database))
     show_rows(msgspec.to_builtins(matches), table_format)
 
 
@@ -124,7 +124,7 @@ def card_find(db_path: Path, numbers: tuple[str, ...], table_format: Format) -> 
 )
 @click.pass_obj
 def policy(
-    db_path: Path,
+    database: Database,
     /,
     from_day: datetime | None,
     floor_euro: str | None,
@@ -140,7 +140,7 @@ def policy(
         changes["floor"] = parse_euro(floor_euro)
     if isinstance(until := given.get("serve_all_until"), datetime):
         changes["serve_all_until"] = format_instant(until.replace(tzinfo=UTC))
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         day = f"{from_day:%Y-%m-%d}" if from_day else day_of(now(), ZoneInfo(town.find(books).zone))
         present, present_double = rules.rules_on(books, day)
         new = msgspec.convert({**msgspec.to_builtins(present), **changes}, PolicyRecord)
@@ -170,7 +170,7 @@ def policy(
 )
 @click.pass_obj
 def service(
-    db_path: Path,
+    database: Database,
     site: str,
     service_id: str,
     name: str | None,
@@ -198,6 +198,6 @@ def service(
         raise AgentError(
             f"service {service_id}: opens at {record.opens}, which is not before {record.closes}"
         )
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         set_service(books, checked_id(site), record)
     click.echo(f"{service_id} at {site}: {record.opens} to {record.closes}")

@@ -8,7 +8,8 @@ import click
 
 from agent.central.books import payments as stored
 from agent.central.books import town
-from agent.central.books.file import Books
+from agent.central.books.address import Database
+from agent.central.books.database import Books
 from agent.central.books.payments import Arrival, StoredPayment
 from agent.central.books.references import Share
 from agent.central.command import now, open_books
@@ -42,9 +43,9 @@ def payments(context: click.Context, table_format: Format) -> None:
 @payments.command("list")
 @table_format
 @click.pass_obj
-def payments_list(db_path: Path, table_format: Format) -> None:
+def payments_list(database: Database, table_format: Format) -> None:
     """List the newest payments in any state."""
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         rows = stored.newest(books)
     _show(rows, table_format)
 
@@ -53,10 +54,10 @@ def payments_list(db_path: Path, table_format: Format) -> None:
 @click.argument("shares", nargs=-1, required=True, metavar="ACCOUNT=EURO...")
 @JSON
 @click.pass_obj
-def payments_notice(db_path: Path, shares: tuple[str, ...], as_json: bool) -> None:
+def payments_notice(database: Database, shares: tuple[str, ...], as_json: bool) -> None:
     """Give out a notice that pays EURO to ACCOUNT, or to several accounts of one family."""
-    settings = load_settings(db_path)
-    with open_books(db_path) as books:
+    settings = load_settings(database.files)
+    with open_books(database) as books:
         notice = give_out_notice(
             books, settings.segregation, _shares(shares), secrets.randbelow, now()
         )
@@ -72,9 +73,9 @@ def payments_notice(db_path: Path, shares: tuple[str, ...], as_json: bool) -> No
 @click.argument("shares", nargs=-1, required=True, metavar="ACCOUNT=EURO...")
 @_REASON
 @click.pass_obj
-def payments_assign(db_path: Path, number: int, shares: tuple[str, ...], reason: str) -> None:
+def payments_assign(database: Database, number: int, shares: tuple[str, ...], reason: str) -> None:
     """Credit the parked payment NUMBER to ACCOUNT, or to several."""
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         payment = assign(books, number, _shares(shares), now(), reason)
     click.echo(f"payment {number}: {format_euro(payment.cents)} euro credited")
 
@@ -83,28 +84,28 @@ def payments_assign(db_path: Path, number: int, shares: tuple[str, ...], reason:
 @click.argument("number", type=int)
 @_REASON
 @click.pass_obj
-def payments_refund(db_path: Path, number: int, reason: str) -> None:
+def payments_refund(database: Database, number: int, reason: str) -> None:
     """Record that the parked payment NUMBER was paid back outside of the canteen."""
-    _close(db_path, number, "refunded", reason)
+    _close(database, number, "refunded", reason)
 
 
 @payments.command("reject")
 @click.argument("number", type=int)
 @_REASON
 @click.pass_obj
-def payments_reject(db_path: Path, number: int, reason: str) -> None:
+def payments_reject(database: Database, number: int, reason: str) -> None:
     """Record that the parked payment NUMBER is no money of the canteen."""
-    _close(db_path, number, "rejected", reason)
+    _close(database, number, "rejected", reason)
 
 
 @payments.command("receipts")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.pass_obj
-def payments_receipts(db_path: Path, path: Path) -> int:
+def payments_receipts(database: Database, path: Path) -> int:
     """Take in pagoPA receipts from an XML file, a folder or a zip; ends with 1 if any is unread."""
-    settings = load_settings(db_path)
+    settings = load_settings(database.files)
     counts: dict[str, int] = {}
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         whose = Whose(settings.creditor, ZoneInfo(town.find(books).zone))
         for file in receipt_files(path):
             result = _receive(books, file.data, whose)
@@ -119,9 +120,9 @@ def payments_receipts(db_path: Path, path: Path) -> int:
 @payments.command("prune")
 @click.option("--dry-run", is_flag=True, help="Count them, and remove nothing.")
 @click.pass_obj
-def payments_prune(db_path: Path, dry_run: bool) -> None:
+def payments_prune(database: Database, dry_run: bool) -> None:
     """Remove the text of messages older than ten years; what they did stays."""
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         old = (old_messages if dry_run else remove_old_messages)(books, now())
     state = "would be removed" if dry_run else "removed"
     click.echo(f"texts {state}: {len(old.arrivals)} of payments, {len(old.set_aside)} set aside")
@@ -148,8 +149,8 @@ def _shares(texts: tuple[str, ...]) -> list[Share]:
     return [Share(account, cents) for account, cents in shares.items()]
 
 
-def _close(db_path: Path, number: int, state: str, reason: str) -> None:
-    with open_books(db_path) as books:
+def _close(database: Database, number: int, state: str, reason: str) -> None:
+    with open_books(database) as books:
         payment = close(books, number, state, reason)
     click.echo(f"payment {number}: {format_euro(payment.cents)} euro {state}")
 

@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.status import Status
 
 from agent.central.books import town
-from agent.central.books.file import Books
+from agent.central.books.address import Database
+from agent.central.books.database import Books
 from agent.central.command import card_key, now, open_books
 from agent.central.corrections import book_waiting_meals
 from agent.central.office import roster_export
@@ -62,7 +63,7 @@ class _Table(Struct, frozen=True):
 @JSON
 @click.pass_obj
 def import_roster(
-    db_path: Path,
+    database: Database,
     roster: Path,
     dry_run: bool,
     move_cards: bool,
@@ -74,8 +75,8 @@ def import_roster(
     See docs/office/roster.md. What would change is shown first if it must be allowed.
     """
     with _busy("reading"):
-        lines = read_roster(roster, card_key(db_path))
-    with open_books(db_path) as books:
+        lines = read_roster(roster, card_key(database))
+    with open_books(database) as books:
         standing = read_standing(books, lines)
         plan = _plan(books, roster, lines, standing)
         risks = plan.risks()
@@ -100,12 +101,12 @@ def import_roster(
 @click.command("export-roster")
 @click.argument("roster", type=click.Path(path_type=Path))
 @click.pass_obj
-def export_roster(db_path: Path, roster: Path) -> None:
+def export_roster(database: Database, roster: Path) -> None:
     """Write all accounts to a new file, .xlsx or .csv, in the form that import-roster reads.
 
     Cards are written as their tokens. Importing the file again changes nothing.
     """
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         count = roster_export.export_roster(books, roster)
     click.echo(f"{roster}: {count} accounts; it has children's names, keep it safe")
 

@@ -9,6 +9,7 @@ import msgspec
 
 from agent.central.books import settlements as stored
 from agent.central.books import town
+from agent.central.books.address import Database
 from agent.central.command import now, open_books
 from agent.central.payments.reconciling import Today, day_rows, differences
 from agent.central.payments.settings import load_settings
@@ -38,10 +39,10 @@ def settlements(context: click.Context, table_format: Format) -> None:
 @settlements.command("flow")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.pass_obj
-def settlements_flow(db_path: Path, files: tuple[Path, ...]) -> None:
+def settlements_flow(database: Database, files: tuple[Path, ...]) -> None:
     """Take in settlement flows from XML FILES; a revision that is known changes nothing."""
-    creditor = load_settings(db_path).creditor
-    with open_books(db_path) as books:
+    creditor = load_settings(database.files).creditor
+    with open_books(database) as books:
         for file in files:
             try:
                 flow = take_flow(books, _read(file), creditor, now())
@@ -54,9 +55,9 @@ def settlements_flow(db_path: Path, files: tuple[Path, ...]) -> None:
 @settlements.command("treasury")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.pass_obj
-def settlements_treasury(db_path: Path, files: tuple[Path, ...]) -> None:
+def settlements_treasury(database: Database, files: tuple[Path, ...]) -> None:
     """Take in the treasury's sums from FILES: its cash book in OPI's XML, or CSV."""
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         for file in files:
             try:
                 book = take_treasury(books, _read(file))
@@ -69,9 +70,9 @@ def settlements_treasury(db_path: Path, files: tuple[Path, ...]) -> None:
 @settlements.command("credit")
 @click.argument("receipt")
 @click.pass_obj
-def settlements_credit(db_path: Path, receipt: str) -> None:
+def settlements_credit(database: Database, receipt: str) -> None:
     """Credit the settled payment RECEIPT, of which no receipt came."""
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         ruling = credit_missing(books, receipt, now())
     click.echo(f"{receipt}: {ruling.result}{': ' * bool(ruling.reason)}{ruling.reason}")
 
@@ -80,9 +81,9 @@ def settlements_credit(db_path: Path, receipt: str) -> None:
 @click.argument("day", type=click.DateTime(["%Y-%m-%d"]), required=False)
 @JSON
 @click.pass_obj
-def reconcile(db_path: Path, day: datetime | None, as_json: bool) -> int:
+def reconcile(database: Database, day: datetime | None, as_json: bool) -> int:
     """Compare paid, credited, settled and arrived, on DAY or on all; ends with 1 on differences."""
-    with open_books(db_path) as books, books.reading():
+    with open_books(database) as books, books.reading():
         zone = ZoneInfo(town.find(books).zone)
         rows = day_rows(books, zone)
         differing = list(differences(books, Today(day_of(now(), zone), zone)))

@@ -2,11 +2,11 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 import msgspec
 
+from agent.central.books.address import Database
 from agent.central.command import checked_id, now, open_books
 from agent.central.office.fleet import Condition, FleetRow, fleet
 from agent.central.office.terminals import add_terminal, order, retire_terminal
@@ -48,9 +48,9 @@ def terminals(context: click.Context, table_format: Format, watch: bool) -> None
 @click.argument("terminal")
 @click.argument("site")
 @click.pass_obj
-def terminal_add(db_path: Path, terminal: str, site: str) -> None:
+def terminal_add(database: Database, terminal: str, site: str) -> None:
     """Register TERMINAL at SITE, or move it there; a wiped one gets work again."""
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         add_terminal(books, checked_id(terminal), checked_id(site))
     click.echo(f"terminal {terminal} at site {site}")
 
@@ -58,9 +58,9 @@ def terminal_add(db_path: Path, terminal: str, site: str) -> None:
 @terminals.command("retire")
 @click.argument("terminal")
 @click.pass_obj
-def terminal_retire(db_path: Path, terminal: str) -> None:
+def terminal_retire(database: Database, terminal: str) -> None:
     """Retire TERMINAL, also a stolen one: it deletes all accounts once its entries are booked."""
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         retire_terminal(books, terminal)
     click.echo(f"terminal {terminal} retired")
 
@@ -69,12 +69,12 @@ def terminal_retire(db_path: Path, terminal: str) -> None:
 @click.argument("terminal")
 @click.argument("do", type=click.Choice(["resync", "new_epoch"]))
 @click.pass_obj
-def terminal_order(db_path: Path, terminal: str, do: str) -> None:
+def terminal_order(database: Database, terminal: str, do: str) -> None:
     """Order TERMINAL to compare all records again, or to begin a new epoch.
 
     A resync also gives work to a wiped terminal again.
     """
-    with open_books(db_path) as books:
+    with open_books(database) as books:
         click.echo(f"order {order(books, terminal, do)} for terminal {terminal}: {do}")
 
 

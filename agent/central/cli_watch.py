@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import click
 
 from agent.central.books import town
-from agent.central.books.file import Books
+from agent.central.books.address import Database
+from agent.central.books.database import Books
 from agent.central.command import now, open_books
 from agent.central.payments.folder import (
     SETTLED_S,
@@ -38,17 +39,17 @@ LOOK_S = 2
     help="Take a file that nothing has changed for so many seconds.",
 )
 @click.pass_obj
-def watch_folder(db_path: Path, folder: Path, once: bool, settled_s: int) -> int:
+def watch_folder(database: Database, folder: Path, once: bool, settled_s: int) -> int:
     """Take in receipts, settlement flows and the treasury's sums from the files in FOLDER.
 
     A file moves to FOLDER/done, or to FOLDER/refused with the reason beside it.
     """
-    creditor = load_settings(db_path).creditor
+    creditor = load_settings(database.files).creditor
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     refused, shown = 0, set[str]()
-    with open_books(db_path) as books, sole_watcher(folder):
+    with open_books(database) as books, sole_watcher(folder):
         whose = Whose(creditor, ZoneInfo(town.find(books).zone))
         while not stopped.is_set():
             for path in complete_files(folder, int(time.time()), settled_s):

@@ -8,39 +8,28 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from agent.central.books.file import Books
+from agent.central.books.address import Database
+from agent.central.books.database import Books
 from agent.central.corrections import book_waiting_meals
 from agent.central.office.card_key import card_key_path, read_card_key
 from agent.domain.canteen import Id
 from agent.domain.card import Token, card_token, parse_card_id
 from agent.domain.clock import Instant, format_instant
-from agent.errors import AgentError, CentralError
+from agent.errors import AgentError
 
 
 @contextmanager
-def open_books(db_path: Path) -> Iterator[Books]:
+def open_books(database: Database) -> Iterator[Books]:
     """Yield the central's books. An argument that no record may have becomes an `AgentError`.
 
     What a killed import left unbooked is booked first.
     """
-    with closing(Books(db_path)) as books:
+    with closing(database.open()) as books:
         book_waiting_meals(books, at=now())
         try:
             yield books
         except msgspec.ValidationError as error:
             raise AgentError(str(error)) from None
-
-
-@contextmanager
-def needs_extra(command: str) -> Iterator[None]:
-    """Import what only the extra `central` brings. Raise `CentralError` where it is missing."""
-    try:
-        yield
-    except ImportError as error:
-        raise CentralError(
-            f"{command} needs more libraries ({error.name});"
-            " install the central with its extra: pip install 'canteen-agent[central]'"
-        ) from None
 
 
 def now() -> Instant:
@@ -66,16 +55,16 @@ def checked_zone(name: str) -> str:
         raise AgentError(f"time zone {name!r} does not exist; write one like Europe/Rome") from None
 
 
-def authority_folder(db_path: Path) -> Path:
-    """Return where the authority of a central's db_path is."""
-    return db_path.with_name(db_path.name + ".ca")
+def authority_folder(database: Database) -> Path:
+    """Return where the authority of a central's database is."""
+    return database.files.with_name(database.files.name + ".ca")
 
 
-def card_key(db_path: Path) -> bytes:
+def card_key(database: Database) -> bytes:
     """Return the town's card key."""
-    return read_card_key(card_key_path(db_path))
+    return read_card_key(card_key_path(database.files))
 
 
-def token_of(db_path: Path, card_id: str) -> Token:
+def token_of(database: Database, card_id: str) -> Token:
     """Return the token of a card id. The id itself goes no further."""
-    return card_token(card_key(db_path), parse_card_id(card_id))
+    return card_token(card_key(database), parse_card_id(card_id))

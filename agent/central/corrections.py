@@ -7,9 +7,9 @@ entry itself never changes; what is booked for it stands beside it.
 from collections.abc import Mapping, Sequence
 
 from agent.central.books import entries, meals
+from agent.central.books.database import Books
 from agent.central.books.entries import BookedEntry
 from agent.central.books.facts import Wanted
-from agent.central.books.file import Books
 from agent.central.books.postings import Posting
 from agent.central.dating import BOOKED_LATER, NO_PRICE_REASON, price_again, right_cents
 from agent.central.double_meals import settle

@@ -6,8 +6,8 @@ or a new rule corrects it, in any order of arrival.
 """
 
 from agent.central.books import meals
+from agent.central.books.database import Books
 from agent.central.books.facts import Wanted
-from agent.central.books.file import Books
 from agent.central.books.meals import Serving
 from agent.central.books.postings import Posting
 from agent.central.page import Page

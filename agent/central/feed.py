@@ -14,15 +14,15 @@ from msgspec import Raw
 
 from agent.central.books import chains, entries, records, terminals, town
 from agent.central.books.chains import Chain
+from agent.central.books.database import Books
 from agent.central.books.entries import Span
-from agent.central.books.file import Books
 from agent.central.books.records import Interval, Reader
 from agent.central.books.terminals import Terminal
 from agent.central.books.town import Standing
+from agent.central.site_digest import SiteDigests
 from agent.domain.clock import Instant
-from agent.domain.digest import Tally, tally
 from agent.domain.ledger import ChainEnd
-from agent.sync.messages import MESSAGE_BYTES_MAX, Changes, Digest, Note, Order
+from agent.sync.messages import MESSAGE_BYTES_MAX, Changes, Note, Order
 
 CHUNK_BYTES_MAX = 192 * 1024
 """Bytes of records in a message: the rest of its 256 KiB is for notes."""
@@ -97,13 +97,12 @@ def changes(
     cursor: FeedCursor,
     *,
     dispatch: Dispatch,
-    digests: dict[str, Digest] | None,
+    digests: SiteDigests | None,
 ) -> Changes | None:
     """Return the message that follows a cursor, None for an epoch that has sent no hello.
 
-    The caller's transaction holds all reads. `digests` keeps digests by site for the next call;
-    None leaves the digest out. The message fits into `dispatch.bytes_max`, unless its first record
-    or note alone is too large.
+    The caller's transaction holds all reads. `digests` None leaves the digest out. The message fits
+    into `dispatch.bytes_max`, unless its first record or note alone is too large.
     """
     known = terminals.find(books, terminal)
     chain = chains.find(books, terminal, cursor.epoch)
@@ -123,7 +122,7 @@ def changes(
     chunk = _chunk(books, reader, cursor.position, room)
     digest = None
     if digests is not None and not (chunk.more or message.order or cursor.is_wiped):
-        digest = _digest(books, known.site, standing.position, digests)
+        digest = digests.of(books, known.site, standing)
     return msgspec.structs.replace(
         message,
         to=chunk.position if chunk.more else standing.position,
@@ -191,20 +190,3 @@ def _chunk(books: Books, reader: Reader | None, after: int, bytes_max: int) -> _
         raws.append(Raw(record.body))
         last = record.position
     return _Chunk(raws, last, more=False)
-
-
-def _digest(books: Books, site: str | None, position: int, kept: dict[str, Digest]) -> Digest:
-    """Return a site's digest. In a generation, a position stands for one state of all records."""
-    digest = kept.get(site or "")
-    if digest is None or digest.position != position:
-        all_records = records.find(books, Interval(site, 0)) if site is not None else []
-        total = tally(((record.kind, record.body) for record in all_records), Tally())
-        digest = Digest(
-            position=position,
-            accounts=total.accounts,
-            cards=total.cards,
-            cents=total.cents,
-            sum=total.sum_hex,
-        )
-        kept[site or ""] = digest
-    return digest

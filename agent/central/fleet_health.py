@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from agent.central.books import rules, terminals
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.incidents import Incident
 from agent.central.books.terminals import Contact
 from agent.central.terminal_faults import SILENT, duration, state_of, terminal_faults

@@ -1,7 +1,7 @@
 """A new generation of the central: what follows when its database was restored from a backup."""
 
 from agent.central.books import generations, incidents, terminals
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.incidents import Incident
 from agent.domain.clock import Instant
 

@@ -15,9 +15,9 @@ import msgspec
 
 from agent.central.books import chains, entries, generations, incidents, terminals, town
 from agent.central.books.boots import Boot, BootTime
+from agent.central.books.database import Books
 from agent.central.books.entries import Span
 from agent.central.books.facts import Wanted
-from agent.central.books.file import Books
 from agent.central.books.incidents import Incident
 from agent.central.dating import confirm_time, is_confirmed
 from agent.central.double_meals import settle

@@ -1,7 +1,7 @@
 """Labels: a pupil's short name leaves the central only while the policy says `labels: short`."""
 
 from agent.central.books import accounts, rules, town
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.domain.clock import Day
 
 

@@ -7,7 +7,7 @@ import logging
 from contextlib import suppress
 
 from agent.central.books import incidents
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.incidents import Incident
 from agent.domain.clock import Instant, age_ms
 from agent.errors import CentralError

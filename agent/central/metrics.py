@@ -5,14 +5,14 @@ Each scrape opens the central's file by itself and writes nothing. No label name
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from agent.central.books import chains, incidents, payments
-from agent.central.books.file import Books
+from agent.central.books.address import Database
+from agent.central.books.database import Books
 from agent.central.office.fleet import Condition, FleetRow, fleet
 from agent.central.terminal_faults import SILENT
 from agent.domain.clock import Instant
@@ -25,15 +25,15 @@ _LABELS = ("terminal", "site")
 class CentralMetrics(Collector):
     """Reads the metrics of one central at each scrape."""
 
-    def __init__(self, db_path: Path, now: Callable[[], Instant]) -> None:
-        self._db_path = db_path
+    def __init__(self, database: Database, now: Callable[[], Instant]) -> None:
+        self._database = database
         self._now = now
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics; only that the books do not work, while they do not."""
         metrics: list[Metric] = []
         try:
-            with closing(Books(self._db_path)) as books:
+            with closing(self._database.open()) as books:
                 metrics += _terminals(fleet(books, self._now()))
                 metrics += _books(books)
         except CentralError:
@@ -44,10 +44,10 @@ class CentralMetrics(Collector):
 
 
 @contextmanager
-def exported(db_path: Path, port: int, now: Callable[[], Instant]) -> Iterator[None]:
+def exported(database: Database, port: int, now: Callable[[], Instant]) -> Iterator[None]:
     """Answer scrapes at a port of loopback. Raise `CentralError` if it is taken."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(CentralMetrics(db_path, now))
+    registry.register(CentralMetrics(database, now))
     try:
         server, thread = start_http_server(port, addr=LOOPBACK, registry=registry)
     except OSError as error:

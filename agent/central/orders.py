@@ -6,7 +6,7 @@ a backup may count from a lower number; `confirm` then raises it to what the ter
 """
 
 from agent.central.books import terminals, town
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.terminals import Terminal
 from agent.domain.ledger import SEQ_MAX
 from agent.errors import CentralError

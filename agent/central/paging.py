@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from agent.central.books import facts, outcome
+from agent.central.books.database import Books
 from agent.central.books.facts import Facts, NotRead, Wanted
-from agent.central.books.file import Books
 from agent.central.page import Page
 from agent.domain.clock import Instant
 from agent.errors import CentralError

@@ -18,7 +18,7 @@ import msgspec
 
 from agent.central.booking import Sender, book_batch
 from agent.central.books import incidents, terminals, town
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.incidents import Incident, UnusableMessage
 from agent.central.feed import Dispatch, FeedCursor, changes
 from agent.central.fleet_health import FleetHealth
@@ -26,6 +26,7 @@ from agent.central.hello import Greeting, greet
 from agent.central.identities import Identities
 from agent.central.labels import apply_label_rule
 from agent.central.link_health import LinkHealth
+from agent.central.site_digest import SiteDigests
 from agent.domain.clock import Day, Instant, day_of
 from agent.errors import CentralError, SyncError, cut_reason
 from agent.sync.broker import Broker
@@ -46,7 +47,6 @@ from agent.sync.link import MqttLink
 from agent.sync.messages import (
     CentralState,
     Changes,
-    Digest,
     Entries,
     Hello,
     TerminalState,
@@ -80,7 +80,7 @@ class Exchange:
         self.topics = Topics(name)
         self._zone = ZoneInfo(zone)
         self._cursors: dict[str, FeedCursor] = {}  # of terminals whose hello was answered
-        self._digests: dict[str, Digest] = {}
+        self._digests = SiteDigests()
         self._pushed: _Pushed | None = None
         self._version: int | None = books.version()
         self._today: Day | None = None
@@ -114,7 +114,9 @@ class Exchange:
                     answers = self.receive(topic, payload, at)
                 except CentralError as error:
                     self._fail(
-                        f"Message on {topic} not booked: {error}. The broker will deliver it again."
+                        error,
+                        f"Message on {topic} not booked: {error}."
+                        " The broker will deliver it again.",
                     )
                     yield DropLink()
                     return
@@ -196,7 +198,7 @@ class Exchange:
             self.forget_day()
             messages = self.push(at)
         except CentralError as error:
-            self._fail(f"Changes not pushed: {error}. Trying again.")
+            self._fail(error, f"Changes not pushed: {error}. Trying again.")
             return []
         self._fault, self._version = "", version
         return messages
@@ -206,17 +208,17 @@ class Exchange:
         try:
             return self.push(at)
         except CentralError as error:
-            self._fail(f"Changes not pushed: {error}. Trying again.")
+            self._fail(error, f"Changes not pushed: {error}. Trying again.")
             self._version = None
             return []
 
-    def _fail(self, fault: str) -> None:
-        """Log a fault once, however often it is met, and open the file again.
+    def _fail(self, error: CentralError, fault: str) -> None:
+        """Log a fault once, whatever message meets it, and open the books again.
 
         SQLite's connection is closed where it could not roll back.
         """
-        if fault != self._fault:
-            self._fault = fault
+        if str(error) != self._fault:
+            self._fault = str(error)
             log.error("%s", fault)
         with contextlib.suppress(CentralError):  # the next try reports it
             self._books.reopen()
@@ -240,11 +242,17 @@ class Exchange:
     def _hello(self, terminal: str, hello: Hello, at: Instant) -> list[Publish]:
         before = town.standing(self._books).generation
         greeting = Greeting(self.topics.town, terminal, hello, at, self._zone)
-        with self._books.transaction():
-            self._require_known(terminal)
-            cursor = greet(self._books, greeting, new_generation=self._new_generation)
-            dispatch = self._dispatch(terminal, at)
-            news = changes(self._books, terminal, cursor, dispatch=dispatch, digests=self._digests)
+        try:
+            with self._books.transaction():
+                self._require_known(terminal)
+                cursor = greet(self._books, greeting, new_generation=self._new_generation)
+                dispatch = self._dispatch(terminal, at)
+                news = changes(
+                    self._books, terminal, cursor, dispatch=dispatch, digests=self._digests
+                )
+        except BaseException:
+            self._digests = SiteDigests()  # what was read may be undone
+            raise
         assert news is not None
         self._generation = news.generation
         news = msgspec.structs.replace(news, nonce=hello.nonce)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.central.books import town
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.central.books.town import Town
 from tests.parts.foreign_terminal import ForeignTerminal
 from tests.parts.wire import NOON, TOWN, ZONE, Wire
@@ -17,9 +17,9 @@ AT = f"{NOON:%Y-%m-%dT%H:%M:%S}.000Z"
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> Iterator[Books]:
+def books(tmp_path: Path) -> Iterator[FileBooks]:
     """The books of a new central, empty."""
-    with closing(Books(tmp_path / "books.db", create=True)) as books:
+    with closing(FileBooks(tmp_path / "books.db", create=True)) as books:
         town.initialise(books, Town(TOWN, ZONE.key), GENERATION, at=AT)
         yield books
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.central.books.file import Books
+from agent.central.books.address import parse
+from agent.central.books.file import FileBooks
 from agent.central.command import checked_id, checked_zone, now, open_books, token_of
 from agent.domain.clock import is_instant
 from agent.errors import AgentError, CardError, ConfigError
@@ -13,13 +14,13 @@ from tests.conftest import CARD
 from tests.parts.wire import KEY
 
 
-def test_an_argument_that_no_record_may_have_is_a_sentence(books: Books) -> None:
-    with pytest.raises(AgentError, match="Expected `int`"), open_books(books.path):
+def test_an_argument_that_no_record_may_have_is_a_sentence(books: FileBooks) -> None:
+    with pytest.raises(AgentError, match="Expected `int`"), open_books(parse(str(books.path))):
         msgspec.convert("x", int)
 
 
-def test_the_books_are_closed_whatever_happens(books: Books) -> None:
-    with pytest.raises(AgentError), open_books(books.path) as opened:
+def test_the_books_are_closed_whatever_happens(books: FileBooks) -> None:
+    with pytest.raises(AgentError), open_books(parse(str(books.path))) as opened:
         raise AgentError("refused")
     with pytest.raises(AgentError):
         opened.version()
@@ -43,11 +44,11 @@ def test_a_zone_that_does_not_exist_is_refused(name: str) -> None:
 def test_a_card_becomes_its_token_and_its_id_is_in_no_error(tmp_path: Path) -> None:
     db = tmp_path / "central.db"
     with pytest.raises(ConfigError):
-        token_of(db, CARD)
+        token_of(parse(str(db)), CARD)
     (tmp_path / "central.db.card-key").write_text(KEY.hex(), encoding="ascii")
-    assert len(token_of(db, CARD)) == 32
+    assert len(token_of(parse(str(db)), CARD)) == 32
     with pytest.raises(CardError) as raised:
-        token_of(db, "a:04a1b2c3d4e5f6aa")
+        token_of(parse(str(db)), "a:04a1b2c3d4e5f6aa")
     assert "04a1b2c3d4e5f6aa" not in str(raised.value)
 
 

@@ -19,6 +19,7 @@ from agent.central.feed import (
     FeedCursor,
 )
 from agent.central.office.terminals import order, retire_terminal
+from agent.central.site_digest import SiteDigests
 from agent.domain.canteen import PRICES_MAX, Price
 from agent.domain.ledger import SEQ_MAX, ChainEnd
 from agent.errors import REASON_LENGTH_MAX
@@ -132,20 +133,6 @@ def test_a_digest_comes_with_the_last_chunk_and_only_when_no_order_waits(wire: W
     assert [answer for answer in answers if "order" in answer and answer.get("digest")] == []
 
 
-def test_a_digest_is_computed_once_for_a_position(foreign: ForeignTerminal) -> None:
-    digests: dict[str, Digest] = {}
-    cursor = FeedCursor(None, 0, EPOCH, 0)
-    books, at = foreign.central.books, foreign.central.clock.instant
-    first = feed.changes(books, NAME, cursor, dispatch=Dispatch(at), digests=digests)
-    assert first is not None and first.digest == digests[SITE]
-    again = feed.changes(books, NAME, cursor, dispatch=Dispatch(at), digests=digests)
-    assert again is not None and again.digest is first.digest
-    foreign.central.credit("a-1", 1, "r-1")
-    later = feed.changes(books, NAME, cursor, dispatch=Dispatch(at), digests=digests)
-    assert later is not None and later.digest is not None and first.digest is not None
-    assert later.digest.cents == first.digest.cents + 1
-
-
 def test_a_retired_terminal_gets_no_record(foreign: ForeignTerminal) -> None:
     retire_terminal(foreign.central.books, NAME)
     answer = foreign.hello()
@@ -175,7 +162,11 @@ def test_a_small_packet_gets_small_chunks_of_notes_and_records(
     more = True
     while more:
         news = feed.changes(
-            foreign.central.books, NAME, cursor, dispatch=Dispatch(at, bytes_max), digests={}
+            foreign.central.books,
+            NAME,
+            cursor,
+            dispatch=Dispatch(at, bytes_max),
+            digests=SiteDigests(),
         )
         assert news is not None and len(msgspec.json.encode(news)) <= bytes_max
         cursor = cursor.after(news)

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.central.books import payments
+from agent.central.books.address import parse
 from agent.central.books.incidents import Incident, add
 from agent.central.books.payments import NewPayment
 from agent.central.books.postings import PaymentKey
@@ -39,7 +40,7 @@ def samples(text: str) -> Samples:
 
 def scraped(foreign: ForeignTerminal, path: Path | None = None) -> Samples:
     port, clock = free_port(), foreign.central.clock
-    with exported(path or foreign.central.path, port, lambda: clock.instant):
+    with exported(parse(str(path or foreign.central.path)), port, lambda: clock.instant):
         return samples(scrape(port))
 
 
@@ -89,7 +90,7 @@ def test_no_label_or_value_names_a_child_an_account_or_a_card(foreign: ForeignTe
     foreign.central.books.sql.execute("UPDATE account SET label = 'Nora K.'")
     foreign.send(meal(), meal(kind="unknown_meal", account=None, card="ab" * 16, cents=0))
     port = free_port()
-    with exported(foreign.central.path, port, lambda: foreign.central.clock.instant):
+    with exported(parse(str(foreign.central.path)), port, lambda: foreign.central.clock.instant):
         text = scrape(port)
     assert not any(word in text for word in ("a-1", "Nora", "abab"))
     labels = {
@@ -110,9 +111,9 @@ def test_books_that_cannot_be_read_are_a_metric_and_no_error(
 def test_a_port_that_is_taken_is_a_sentence(foreign: ForeignTerminal) -> None:
     port, path = free_port(), foreign.central.path
     with (
-        exported(path, port, lambda: ""),
+        exported(parse(str(path)), port, lambda: ""),
         pytest.raises(CentralError, match=f"port {port} of 127.0.0.1 cannot be used"),
-        exported(path, port, lambda: ""),
+        exported(parse(str(path)), port, lambda: ""),
     ):
         pass
 

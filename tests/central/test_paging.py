@@ -5,7 +5,7 @@ import pytest
 from agent.central.books import accounts, entries
 from agent.central.books.accounts import Account
 from agent.central.books.facts import Wanted
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.central.page import Page
 from agent.central.paging import ROUNDS_MAX, compute
 from agent.errors import CentralError
@@ -14,7 +14,7 @@ from tests.parts.booked_entry import entry
 AT = "2026-11-23T12:00:00.000Z"
 
 
-def test_a_rule_begins_on_a_new_page_for_each_fact_it_lacks(books: Books) -> None:
+def test_a_rule_begins_on_a_new_page_for_each_fact_it_lacks(books: FileBooks) -> None:
     accounts.add_all(books, [Account("a-1", "primaria", "pupil", "active")])
     seen: list[bool] = []
 
@@ -29,7 +29,7 @@ def test_a_rule_begins_on_a_new_page_for_each_fact_it_lacks(books: Books) -> Non
     assert entries.count(books) == 1 and accounts.balance_cents(books, "a-1") == -366
 
 
-def test_a_rule_that_never_has_enough_is_an_error_and_writes_nothing(books: Books) -> None:
+def test_a_rule_that_never_has_enough_is_an_error_and_writes_nothing(books: FileBooks) -> None:
     names = iter(range(2 * ROUNDS_MAX))
 
     def rule(page: Page) -> None:

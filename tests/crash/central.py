@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent.central.books import file
-from agent.central.books.file import FILE_KIND, Books
+from agent.central.books.file import FILE_KIND, FileBooks
 from agent.central.office.cards import block_card
 from agent.central.office.check import check
 from agent.central.server import Exchange
@@ -33,7 +33,7 @@ DAYS = 4
 PLANTED = {"synchronous = OFF": "OFF", "synchronous = FULL, the folder is not synced": "FULL"}
 
 
-class WatchedBooks(Books):
+class WatchedBooks(FileBooks):
     """The books, which put down their state after each transaction."""
 
     states: States | None = None
@@ -56,7 +56,7 @@ def fault_of_books(
         if name.startswith("central.db"):
             (folder / name).write_bytes(content)
     try:
-        books = Books(folder / "central.db")
+        books = FileBooks(folder / "central.db")
     except (AgentError, *FAULTS) as error:
         return f"the file does not open: {str(error).partition(': ')[2]}"
     try:

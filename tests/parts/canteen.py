@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.domain.clock import ClockTrust
 from agent.domain.ledger import Entry, How, Kind
 from agent.store import writes
@@ -75,7 +75,7 @@ class Canteen:
 
     def check(self) -> None:
         """Check the invariants on the files of a canteen that was stopped."""
-        books = Books(self.central.db)
+        books = FileBooks(self.central.db)
         for terminal in self.terminals:
             db = Database(terminal.db, read_only=True)
             invariants.the_hash_chain_is_intact(db)

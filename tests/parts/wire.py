@@ -18,7 +18,7 @@ import msgspec
 
 from agent.central.books import accounts, town
 from agent.central.books.accounts import Account
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.central.books.postings import Payment, PaymentKey
 from agent.central.books.town import Town
 from agent.central.office.cards import assign_card
@@ -98,7 +98,7 @@ class Central:
         self.clock = clock
         self.path = folder / "central.db"
         self._generations = 0
-        self.books = Books(self.path, create=True)
+        self.books = FileBooks(self.path, create=True)
         town.initialise(self.books, Town(TOWN, ZONE.key), self._generation(), at=clock.instant)
         self.exchange = Exchange(self.books, new_generation=self._generation)
         set_service(
@@ -109,7 +109,7 @@ class Central:
 
     def restart(self) -> None:
         self.books.close()
-        self.books = Books(self.path)
+        self.books = FileBooks(self.path)
         self.exchange = Exchange(self.books, new_generation=self._generation)
 
     def back_up(self, path: Path) -> None:

@@ -29,10 +29,10 @@ CENTRAL_BUGS = (
         "the central ignores the epoch in an entry's key",
         Change(
             "agent/central/books/entries.py",
-            '        "SELECT seq, hash FROM entry WHERE terminal = ? AND epoch = ?'
-            ' AND seq BETWEEN ? AND ?", span\n',
-            '        "SELECT seq, hash FROM entry WHERE terminal = ?'
-            ' AND seq BETWEEN ? AND ?", (span[0], *span[2:])\n',
+            "_HASHES = Query(select(ENTRY.seq, ENTRY.hash).where(*_IN_SPAN))\n",
+            "_HASHES = Query(\n"
+            "    select(ENTRY.seq, ENTRY.hash).where(_IN_SPAN[0], *_IN_SPAN[2:])\n"
+            ")\n",
         ),
         Change(
             "agent/central/booking.py",
@@ -60,7 +60,7 @@ CENTRAL_BUGS = (
         "the central looks up a storno's meal by its number alone",
         Change(
             "agent/central/books/facts.py",
-            " AND m.hash = k.value ->> 3",
+            "        _M.hash == part(keys, 3),\n",
             "",
         ),
         Change(
@@ -91,10 +91,8 @@ CENTRAL_BUGS = (
         "a booking gives its account no new position",
         Change(
             "agent/central/books/accounts.py",
-            '        "UPDATE account SET balance = balance + ?, p = ? WHERE id = ?",\n'
-            "        zip(moved_cents.values(), positions, moved_cents, strict=True),\n",
-            '        "UPDATE account SET balance = balance + ? WHERE id = ?",\n'
-            "        zip(moved_cents.values(), moved_cents, strict=True),\n",
+            '    .values(balance=_A.balance + value("cents"), p=value("new_p"))\n',
+            '    .values(balance=_A.balance + value("cents"))\n',
         ),
     ),
     Bug(

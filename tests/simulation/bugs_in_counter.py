@@ -72,8 +72,8 @@ COUNTER_BUGS = (
         "the last meal may be one that was undone",
         Change(
             "agent/central/books/records.py",
-            "f\" AND kind IN ('meal', 'unknown_meal') AND {STANDS}\"\n",
-            "\" AND kind IN ('meal', 'unknown_meal')\"\n",
+            "_M.dated == 1, IS_MEAL, STANDS)\n",
+            "_M.dated == 1, IS_MEAL)\n",
         ),
     ),
     Bug(

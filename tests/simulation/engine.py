@@ -6,6 +6,7 @@ effects are done in order. A turn may be killed; the next start uses what it lef
 
 import hashlib
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 from agent.central.fleet_health import LOOK_EVERY_MS
@@ -67,12 +68,18 @@ class Engine:
     wiped disk would stay wiped when its twin gets work again.
     """
 
-    def __init__(self, folder: Path, seed: int, facts: OfficeFacts) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        facts: OfficeFacts,
+        central: Callable[[Environment], Central] = Central,
+    ) -> None:
         self.environment = Environment(random.Random(seed), folder)
         self.broker = Broker()
         self.facts, self.paper = facts, Paper()
         self.observer = Observer(ExpectedBooks(facts))
-        self.central = Central(self.environment)
+        self.central = central(self.environment)
         self.boxes: list[Box] = []
         self.copies: list[tuple[str, Message]] = []
         self.messages = hashlib.sha256()

@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.sqlite_file import SqliteFile
 from agent.store.database import FORM, Database
 
@@ -57,5 +57,5 @@ class LedgerInMemory(InMemory, Database):
         return "0.0 MB free on the simulated disk; free some space"
 
 
-class BooksInMemory(InMemory, Books):
+class BooksInMemory(InMemory, FileBooks):
     """The central's file."""

@@ -1,6 +1,5 @@
 """What the office does. It keeps a log of its actions and repeats them after a restore."""
 
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,9 +23,9 @@ from agent.domain.card import CardId, card_token, parse_card_id
 from agent.errors import CentralError
 from tests.parts.wire import KEY, ZONE
 from tests.simulation.engine import Engine
-from tests.simulation.kill import KillableSql, Killed, KillSwitch
 from tests.simulation.model import DatedPrice, ExpectedBooks, Rule
 from tests.simulation.paper import Members, Paper, PaperCard, members_of
+from tests.simulation.parts import Image
 from tests.simulation.script import Town
 
 FIRST_DAY = "2026-09-01"
@@ -56,7 +55,7 @@ class NewPolicy:
 class Backup:
     """A copy of the central's file and what the model knew then. `actions` were done before it."""
 
-    image: sqlite3.Connection
+    image: Image
     books: ExpectedBooks
     paper: Paper
     actions: int
@@ -305,16 +304,7 @@ class Office:
         """Kill the command that books a payment after so many statements, then repeat it."""
         central = self.engine.central
         payment = self._new_payment(account, cents)
-        whole = central.office.sql
-        killable = KillableSql(whole, KillSwitch(kill_after))
-        central.office.sql = killable  # type: ignore[assignment]
-        try:
-            credit(central.office, payment, at=central.instant)
-        except Killed:
-            whole.close()
-            central.office = central.opened()
-        else:
-            central.office.sql = whole
+        central.command(lambda: credit(central.office, payment, at=central.instant), kill_after)
         query = "SELECT 1 FROM posting WHERE external = ?"
         external = payment.key.external
         if central.office.sql.execute(query, (external,)).fetchone() is not None:

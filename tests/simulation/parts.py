@@ -7,12 +7,12 @@ between two SQL statements or between two effects, as by a power cut.
 import random
 import sqlite3
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from agent.central.books import town
 from agent.central.books.town import Town
@@ -32,13 +32,19 @@ from agent.terminal.status import last_will
 from agent.terminal.watching import Watching
 from tests.parts.wire import KEY, TOWN, ZONE
 from tests.simulation.files import PAGES_MAX, BooksInMemory, LedgerInMemory, connect, image_of
-from tests.simulation.kill import KillableSql, KillSwitch
+from tests.simulation.kill import KillableSql, Killed, KillSwitch
 from tests.simulation.model import Disk
 
 CENTRAL = "central"
 HELLOS_KEPT = 4
 BEGIN = datetime(2026, 9, 14, 9, 45, tzinfo=UTC)  # a Monday, a quarter to twelve in the town
 TOPICS = Topics(TOWN)
+
+
+class Image(Protocol):
+    """A backup of the central's books."""
+
+    def close(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -293,12 +299,25 @@ class Central(Process):
         self.alive = False
         self.books.close()
 
-    def save(self) -> sqlite3.Connection:
+    def command(self, action: Callable[[], object], kill_after: int) -> None:
+        """Run a command of the office, and kill it after so many statements."""
+        whole = self.office.sql
+        self.office.sql = KillableSql(whole, KillSwitch(kill_after))  # type: ignore[assignment]
+        try:
+            action()
+        except Killed:
+            whole.close()
+            self.office = self.opened()
+        else:
+            self.office.sql = whole
+
+    def save(self) -> Image:
         """Return a backup, made while the central runs."""
         return image_of(self.medium)
 
-    def restore(self, backup: sqlite3.Connection) -> None:
+    def restore(self, backup: Image) -> None:
         """Replace the file with a backup. The process must be dead."""
+        assert isinstance(backup, sqlite3.Connection)
         backup.backup(self.medium)
 
     def file(self) -> SqliteFile[Any]:

@@ -21,7 +21,6 @@ from tests import payment_invariants
 from tests.parts.payment_messages import CREDITOR, DOOR, WHOSE
 from tests.payment_invariants import OpenPayment
 from tests.simulation.engine import Engine
-from tests.simulation.kill import KillableSql, Killed, KillSwitch
 from tests.simulation.office import Office
 from tests.simulation.payment_paper import BY_HAND, Part, PaymentPaper, Report, Row
 
@@ -123,16 +122,7 @@ class Payers:
 
     def arrive_with_kill(self, message: Message, kill_after: int) -> None:
         """Kill the process that takes a message after so many statements; it is sent again."""
-        central = self.engine.central
-        whole = central.office.sql
-        central.office.sql = KillableSql(whole, KillSwitch(kill_after))  # type: ignore[assignment]
-        try:
-            self._receive(message)
-        except Killed:
-            whole.close()
-            central.office = central.opened()
-        else:
-            central.office.sql = whole
+        self.engine.central.command(lambda: self._receive(message), kill_after)
         self._receive(message)
         match message.report:
             case Report() as report:

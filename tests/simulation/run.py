@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from tests.simulation.simulation import Simulation
 
 STEPS = 600
 SHRINK_S = 60.0
+Make = Callable[[Path, Town], Simulation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +94,26 @@ def write(run: Run, sentence: str) -> str:
     return "\n".join([f"# {sentence}", f"# {run.name}", text_of(run.town), *steps]) + "\n"
 
 
-def attempt(run: Run) -> Failure | None:
+def attempt(run: Run, make: Make = Simulation) -> Failure | None:
     """Do a run. Return its failure, or None."""
-    return watch(run)[0]
+    return watch(run, make=make)[0]
 
 
 def watch(
-    run: Run, before_step: Callable[[int, Step], object] | None = None
+    run: Run,
+    before_step: Callable[[int, Step], object] | None = None,
+    *,
+    make: Make = Simulation,
 ) -> tuple[Failure | None, str]:
     """Do a run. Return its failure, or None, and SHA-256 over every message published.
 
-    `before_step` is called with each step and its number.
+    `before_step` is called with each step and its number. `make` returns the town at work.
     """
     folder = Path(tempfile.mkdtemp(prefix="canteen-sim-"))
     simulation: Simulation | None = None
     after: int | None = None
     try:
-        simulation = Simulation(folder, run.town)
+        simulation = make(folder, run.town)
         for number, step in run.steps:
             after = number
             if before_step is not None:
@@ -135,7 +140,9 @@ def _failure(error: Exception, after: int | None) -> Failure:
     return Failure(after, f"{name}: {error}", f"{name} {where.name}", trace)
 
 
-def shrink(run: Run, failure: Failure, seconds: float = SHRINK_S) -> tuple[Run, Failure]:
+def shrink(
+    run: Run, failure: Failure, seconds: float = SHRINK_S, *, make: Make = Simulation
+) -> tuple[Run, Failure]:
     """Remove as many steps as possible while the run still fails in the same place.
 
     The method is delta debugging (Zeller 1999).
@@ -147,7 +154,7 @@ def shrink(run: Run, failure: Failure, seconds: float = SHRINK_S) -> tuple[Run, 
         start, shorter = 0, False
         while start < len(kept) and time.monotonic() < deadline:
             fewer = kept[:start] + kept[start + size :]
-            again = attempt(run.keeping(fewer))
+            again = attempt(run.keeping(fewer), make)
             if again is not None and again.kind == failure.kind:
                 kept, failure, shorter = fewer, again, True
             else:
@@ -156,12 +163,14 @@ def shrink(run: Run, failure: Failure, seconds: float = SHRINK_S) -> tuple[Run, 
     return run.keeping(kept), failure
 
 
-def explore(first: int, seeds: int, steps: int, seconds: float | None) -> Explored:
+def explore(
+    first: int, seeds: int, steps: int, seconds: float | None, make: Make = Simulation
+) -> Explored:
     """Run seeds in order until one fails, all passed, or `seconds` are over."""
     begun, done = time.monotonic(), 0
     for seed in range(first, first + seeds):
         run = run_of_seed(seed, steps)
-        failure = attempt(run)
+        failure = attempt(run, make)
         if failure is not None:
             return Explored(done, done * steps, (run, failure))
         done += 1
@@ -170,39 +179,53 @@ def explore(first: int, seeds: int, steps: int, seconds: float | None) -> Explor
     return Explored(done, done * steps, None)
 
 
-def report(run: Run, failure: Failure) -> str:
-    """Return the sentence, the steps, and the command that replays the run."""
+def report(run: Run, failure: Failure, settings: str = "") -> str:
+    """Return the sentence, the steps, and the command that replays the run, with its settings."""
     lines = [f"FAILED {':'.join(run.name.split(':')[:2])}", f"  {failure.sentence}", "  steps:"]
     lines += [f"    {number:5d}  {step}" for number, step in run.steps]
-    lines.append(f"  replay it: make sim-replay RUN={run.name}")
+    lines.append(f"  replay it: make sim-replay RUN={run.name}{settings}")
     return "\n".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
+    if not given.postgres:
+        return _main(given, Simulation)
+    # imported here: only PostgreSQL needs its driver
+    from tests.parts.postgres import Postgres
+    from tests.simulation.postgres import TownSimulation
+
+    with Postgres() as server:
+        return _main(given, partial(TownSimulation, server))
+
+
+def _main(given: argparse.Namespace, make: Make) -> int:
     if given.replay is not None:
-        failure, messages = watch(given.replay, lambda number, step: print(f"{number:5d}  {step}"))
+        failure, messages = watch(
+            given.replay, lambda number, step: print(f"{number:5d}  {step}"), make=make
+        )
         print(f"SHA-256 of all messages: {messages}")
         print(failure.trace if failure else "nothing failed")
         return 1 if failure else 0
     first = secrets.randbelow(2**32) if given.first is None else given.first
     print(f"seeds from {first}, {given.steps} steps each")
     begun = time.monotonic()
-    explored = explore(first, given.seeds, given.steps, given.seconds)
-    speed = explored.steps / (time.monotonic() - begun)
+    explored = explore(first, given.seeds, given.steps, given.seconds, make)
+    passed_s = time.monotonic() - begun
+    speed = explored.steps / passed_s
     cpu_s = time.process_time()
     print(
-        f"{explored.seeds} seeds, {explored.steps} steps, {speed:.0f} steps a second,"
-        f" {cpu_s:.1f} s of processor time"
+        f"{explored.seeds} seeds, {explored.steps} steps in {passed_s:.0f} s,"
+        f" {speed:.0f} steps a second, {cpu_s:.1f} s of processor time"
     )
     if explored.failed is None:
         return 0
     run, failure = explored.failed
     if not given.no_shrink:
-        run, failure = shrink(run, failure)
+        run, failure = shrink(run, failure, make=make)
     if given.keep is not None:
         given.keep.write_text(write(run, failure.sentence), encoding="utf-8")
-    print(report(run, failure))
+    print(report(run, failure, " POSTGRES=1" if given.postgres else ""))
     return 1
 
 
@@ -214,6 +237,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=None, help="stop after so long")
     parser.add_argument(
         "--replay", metavar="RUN", type=parse, default=None, help="do one run and print its steps"
+    )
+    parser.add_argument(
+        "--postgres", action="store_true", help="the central on a PostgreSQL server, which fails"
     )
     parser.add_argument("--no-shrink", action="store_true", help="print a failure as it was found")
     parser.add_argument(

@@ -1,7 +1,7 @@
 """One run: a town, and a method for each word of its script."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,16 +13,18 @@ from tests.simulation.message_words import MessageWords
 from tests.simulation.model import OfficeFacts
 from tests.simulation.office import Office
 from tests.simulation.office_words import OfficeWords
-from tests.simulation.parts import Box
+from tests.simulation.parts import Box, Central, Environment
 from tests.simulation.payers import Payers
 from tests.simulation.payment_words import PaymentWords
 from tests.simulation.script import Step, Town
 
 
 class Simulation(CounterWords, MessageWords, MachineWords, OfficeWords, PaymentWords):
-    def __init__(self, folder: Path, town: Town) -> None:
+    def __init__(
+        self, folder: Path, town: Town, central: Callable[[Environment], Central] = Central
+    ) -> None:
         logging.disable(logging.CRITICAL)
-        self.engine = Engine(folder, town.seed, OfficeFacts(ZONE))
+        self.engine = Engine(folder, town.seed, OfficeFacts(ZONE), central)
         self.office = Office(self.engine, town)
         self.payers = Payers(self.engine, self.office)
         boxes = self.engine.boxes

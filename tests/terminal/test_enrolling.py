@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.errors import AgentError, ConfigError
 from agent.readers.plugged import Device
 from agent.readers.profile_rules import load_profile
@@ -181,7 +181,7 @@ def test_after_a_kill_at_each_step_the_same_code_makes_the_terminal(
         enrol_box(folder, code, exit_code=1)  # 1: faults of this machine's readers
     assert valid_until((folder / "state" / "terminal.pem").read_text()) > NOW
     assert (folder / "card-key").read_text() == site.db.with_name("central.db.card-key").read_text()
-    with closing(Books(site.db)) as books:
+    with closing(FileBooks(site.db)) as books:
         assert books.rows("SELECT count(*) FROM certificate") == [(1,)]
 
 

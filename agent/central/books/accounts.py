@@ -3,11 +3,58 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import msgspec
+from sqlalchemy import func, select, update
 
-from agent.central.books.file import Books
+from agent.central.books import tables
+from agent.central.books.database import Books, Row
+from agent.central.books.query import Query, among, names, put, value
 from agent.central.books.town import next_positions
 from agent.domain.canteen import Price
+
+_A, _P = tables.account.c, tables.price.c
+_ACCOUNT = select(_A.id, _A.site, _A.category, _A.status, _A["class"], _A.label, _A.dish, _A.family)
+_FIND = Query(_ACCOUNT.where(_A.id == value("account")))
+_FIND_ALL = Query(_ACCOUNT.where(among(_A.id, "ids")))
+_OF_TOWN = Query(_ACCOUNT.order_by(_A.id))
+_IDS = Query(select(_A.id).order_by(_A.id))
+_COUNT = Query(select(func.count()).select_from(tables.account))
+_BALANCE = Query(select(_A.balance).where(_A.id == value("account")))
+_BALANCES = Query(select(_A.id, _A.balance))
+_COLUMNS = (
+    *("id", "site", "category", "status", "class", "label", "dish"),
+    *("balance", "p", "family"),
+)
+_UPDATE = Query(
+    update(tables.account)
+    .values(
+        {
+            "category": value("new_category"),
+            "status": value("new_status"),
+            "class": value("new_class"),
+            "label": value("new_label"),
+            "dish": value("new_dish"),
+            "family": value("new_family"),
+            "p": value("new_p"),
+        }
+    )
+    .where(_A.id == value("of"))
+)
+_SET_SITE = Query(
+    update(tables.account)
+    .values(site=value("new_site"), p=value("new_p"))
+    .where(_A.id == value("of"))
+)
+_MOVE = Query(
+    update(tables.account)
+    .values(balance=_A.balance + value("cents"), p=value("new_p"))
+    .where(_A.id == value("of"))
+)
+_PRICES = Query(
+    select(_P.account, _P.service, _P.from_day, _P.cents)
+    .where(among(_P.account, "ids"))
+    .order_by(_P.account, _P.service, _P.from_day)
+)
+_SET_PRICE = put(tables.price)
 
 
 class Account(NamedTuple):
@@ -35,34 +82,23 @@ class AccountPrice(NamedTuple):
 
 def find(books: Books, account: str) -> Account | None:
     """Return an account, None if there is none."""
-    row = books.row(
-        "SELECT id, site, category, status, class, label, dish, family FROM account WHERE id = ?",
-        (account,),
-    )
+    row = books.first(_FIND, account=account)
     return Account(*row) if row else None
 
 
 def find_all(books: Books, ids: Iterable[str]) -> dict[str, Account]:
     """Return those of many accounts that the books have, by id."""
-    rows = books.rows(
-        "SELECT id, site, category, status, class, label, dish, family FROM account"
-        " WHERE id IN (SELECT value FROM json_each(?))",
-        (msgspec.json.encode(list(ids)).decode(),),
-    )
-    return {row[0]: Account(*row) for row in rows}
+    return {row[0]: Account(*row) for row in books.all(_FIND_ALL, ids=names(ids))}
 
 
 def ids(books: Books) -> list[str]:
     """Return the ids of all accounts."""
-    return [row[0] for row in books.rows("SELECT id FROM account ORDER BY id")]
+    return [row[0] for row in books.all(_IDS)]
 
 
 def all_of_town(books: Books) -> list[Account]:
     """Return every account, by id."""
-    rows = books.rows(
-        "SELECT id, site, category, status, class, label, dish, family FROM account ORDER BY id"
-    )
-    return [Account(*row) for row in rows]
+    return [Account(*row) for row in books.all(_OF_TOWN)]
 
 
 def add(books: Books, account: Account) -> None:
@@ -73,30 +109,38 @@ def add(books: Books, account: Account) -> None:
 def add_all(books: Books, new: Sequence[Account]) -> None:
     """Add accounts with balance 0."""
     positions = next_positions(books, len(new))
-    books.sql.executemany(
-        "INSERT INTO account (id, site, category, status, class, label, dish, family, balance, p)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
-        ((*account, p) for account, p in zip(new, positions, strict=True)),
+    rows: Iterable[Row] = (
+        (*account[:7], 0, p, account.family) for account, p in zip(new, positions, strict=True)
     )
+    books.add_all(tables.account, _COLUMNS, rows)
 
 
 def update_all(books: Books, changed: Sequence[Account]) -> None:
     """Write accounts' particulars, all but the site, with a new position."""
     positions = next_positions(books, len(changed))
-    books.sql.executemany(
-        "UPDATE account SET category = ?, status = ?, class = ?, label = ?, dish = ?, family = ?,"
-        " p = ? WHERE id = ?",
-        ((*account[2:], p, account.id) for account, p in zip(changed, positions, strict=True)),
+    books.run_all(
+        _UPDATE,
+        (
+            {
+                "new_category": account.category,
+                "new_status": account.status,
+                "new_class": account.group,
+                "new_label": account.label,
+                "new_dish": account.dish,
+                "new_family": account.family,
+                "new_p": p,
+                "of": account.id,
+            }
+            for account, p in zip(changed, positions, strict=True)
+        ),
     )
 
 
 def set_sites(books: Books, sites: Mapping[str, str]) -> None:
     """Write the sites of accounts, by id, with a new position."""
     positions = next_positions(books, len(sites))
-    books.sql.executemany(
-        "UPDATE account SET site = ?, p = ? WHERE id = ?",
-        ((site, p, account) for (account, site), p in zip(sites.items(), positions, strict=True)),
-    )
+    rows = zip(sites.items(), positions, strict=True)
+    books.run_all(_SET_SITE, ({"of": of, "new_site": site, "new_p": p} for (of, site), p in rows))
 
 
 def bump_all(books: Books) -> None:
@@ -111,40 +155,29 @@ def move_balances(books: Books, moved_cents: Mapping[str, int]) -> None:
     have is left alone.
     """
     positions = next_positions(books, len(moved_cents))
-    books.sql.executemany(
-        "UPDATE account SET balance = balance + ?, p = ? WHERE id = ?",
-        zip(moved_cents.values(), positions, moved_cents, strict=True),
-    )
+    rows = zip(moved_cents.items(), positions, strict=True)
+    books.run_all(_MOVE, ({"of": of, "cents": cents, "new_p": p} for (of, cents), p in rows))
 
 
 def balance_cents(books: Books, account: str) -> int:
     """Return the balance of an account that exists."""
-    return int(books.only_row("SELECT balance FROM account WHERE id = ?", (account,))[0])
+    return int(books.only(_BALANCE, account=account)[0])
 
 
 def balances(books: Books) -> dict[str, int]:
     """Return the balance of every account, by id."""
-    return {row[0]: int(row[1]) for row in books.rows("SELECT id, balance FROM account")}
+    return {row[0]: int(row[1]) for row in books.all(_BALANCES)}
 
 
 def prices(books: Books, account: str) -> list[Price]:
     """Return an account's prices, ascending by service and day."""
-    rows = books.rows(
-        "SELECT from_day, service, cents FROM price WHERE account = ? ORDER BY service, from_day",
-        (account,),
-    )
-    return [Price(from_day=day, service=service, cents=cents) for day, service, cents in rows]
+    return prices_of(books, [account]).get(account, [])
 
 
 def prices_of(books: Books, ids: Iterable[str]) -> dict[str, list[Price]]:
     """Return the prices of many accounts, ascending by service and day; none for one without."""
-    rows = books.rows(
-        "SELECT account, service, from_day, cents FROM price"
-        " WHERE account IN (SELECT value FROM json_each(?)) ORDER BY account, service, from_day",
-        (msgspec.json.encode(list(ids)).decode(),),
-    )
     prices: dict[str, list[Price]] = {}
-    for account, service, day, cents in rows:
+    for account, service, day, cents in books.all(_PRICES, ids=names(ids)):
         prices.setdefault(account, []).append(Price(from_day=day, service=service, cents=cents))
     return prices
 
@@ -159,12 +192,20 @@ def set_prices(books: Books, new: Iterable[AccountPrice]) -> None:
 
     The accounts need a new position after it.
     """
-    books.sql.executemany(
-        "INSERT OR REPLACE INTO price VALUES (?, ?, ?, ?)",
-        ((account, price.service, price.from_day, price.cents) for account, price in new),
+    books.run_all(
+        _SET_PRICE,
+        (
+            {
+                "account": account,
+                "service": price.service,
+                "from_day": price.from_day,
+                "cents": price.cents,
+            }
+            for account, price in new
+        ),
     )
 
 
 def count(books: Books) -> int:
     """Return how many accounts there are."""
-    return int(books.only_row("SELECT count(*) FROM account")[0])
+    return int(books.only(_COUNT)[0])

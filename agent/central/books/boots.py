@@ -3,8 +3,18 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from agent.central.books.file import Books
+from sqlalchemy import select
+
+from agent.central.books import tables
+from agent.central.books.database import Books
+from agent.central.books.query import Query, put, value
 from agent.domain.clock import Instant, format_instant, parse_instant
+
+_B = tables.boot.c
+_FIND = Query(
+    select(_B.at, _B.mono_ms).where(_B.terminal == value("terminal"), _B.boot == value("boot"))
+)
+_KEEP = put(tables.boot)
 
 
 class Boot(NamedTuple):
@@ -32,10 +42,10 @@ class BootTime(NamedTuple):
 
 def find(books: Books, boot: Boot) -> BootTime | None:
     """Return the newest confirmed time of a boot, None if there is none."""
-    row = books.row("SELECT at, mono_ms FROM boot WHERE terminal = ? AND boot = ?", boot)
+    row = books.first(_FIND, terminal=boot.terminal, boot=boot.boot)
     return BootTime(*row) if row else None
 
 
 def keep(books: Books, boot: Boot, time: BootTime) -> None:
     """Keep the newest confirmed time of a boot."""
-    books.sql.execute("INSERT OR REPLACE INTO boot VALUES (?, ?, ?, ?)", (*boot, *time))
+    books.run(_KEEP, terminal=boot.terminal, boot=boot.boot, at=time.at, mono_ms=time.mono_ms)

@@ -3,23 +3,42 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from sqlalchemy import cast, func, select
+
+from agent.central.books import tables
+from agent.central.books.database import Books
 from agent.central.books.entries import BookedEntry
-from agent.central.books.file import Books
+from agent.central.books.query import Query
+from agent.central.books.tables import INTEGER
 from agent.errors import CentralError
 
-
-def page_faults(books: Books) -> list[str]:
-    """Return what SQLite finds wrong with pages, indexes and constraints, a hundred at most."""
-    sentences = [str(row[0]) for row in books.rows("PRAGMA integrity_check")]
-    return [sentence for sentence in sentences if sentence != "ok"]
+_A, _E, _P, _I = tables.account.c, tables.entry.c, tables.posting.c, tables.incident.c
+_SUM = cast(func.sum(_P.cents), INTEGER)
+_POSTED = select(func.coalesce(_SUM, 0)).where(_P.account == _A.id).scalar_subquery()
+_ACCOUNT_SUMS = Query(select(_A.id, _A.balance, _POSTED).order_by(_A.id))
+_POSTED_OF_ENTRY = (
+    select(_SUM)
+    .where(
+        _P.terminal == _E.terminal,
+        _P.epoch == _E.epoch,
+        _P.seq == _E.seq,
+        _P.hash == _E.hash,
+        _P.kind != "double_meal",
+    )
+    .scalar_subquery()
+)
+_BY_SEQ = (_E.terminal, _E.epoch, _E.seq, _E.hash)
+_ENTRY_SUMS = Query(select(tables.entry, _POSTED_OF_ENTRY).order_by(*_BY_SEQ))
+_ENTRIES = Query(select(tables.entry).order_by(*_BY_SEQ))
+_BROKEN = Query(select(_I.terminal, _I.epoch).where(_I.kind.in_(["hole", "fork"])).distinct())
 
 
 def require_whole(books: Books) -> None:
     """Raise `CentralError` for a damaged file: nothing of it may reach a terminal."""
-    faults = page_faults(books)
+    faults = books.page_faults()
     if faults:
         raise CentralError(
-            f"{books.path}: is damaged: {faults[0]}. Keep this file aside, put a backup in its"
+            f"{books.name}: is damaged: {faults[0]}. Keep this file aside, put a backup in its"
             " place, and run canteen-central new-generation; terminals send again what it lacks"
         )
 
@@ -48,32 +67,22 @@ class BrokenEpoch(NamedTuple):
 
 def account_sums(books: Books) -> Iterator[AccountSum]:
     """Yield every account."""
-    for row in books.sql.execute(
-        "SELECT id, balance, coalesce((SELECT sum(cents) FROM posting"
-        " WHERE account = account.id), 0) FROM account ORDER BY id"
-    ):
+    for row in books.each(_ACCOUNT_SUMS):
         yield AccountSum(*row)
 
 
 def entry_sums(books: Books) -> Iterator[EntrySum]:
     """Yield every entry, by terminal, epoch and seq."""
-    for row in books.sql.execute(
-        "SELECT e.*, (SELECT sum(cents) FROM posting p WHERE (p.terminal, p.epoch, p.seq, p.hash)"
-        " = (e.terminal, e.epoch, e.seq, e.hash) AND p.kind <> 'double_meal')"
-        " FROM entry e ORDER BY terminal, epoch, seq"
-    ):
+    for row in books.each(_ENTRY_SUMS):
         yield EntrySum(BookedEntry(*row[:-1]), row[-1])
 
 
 def all_entries(books: Books) -> Iterator[BookedEntry]:
     """Yield every entry, by terminal, epoch and seq."""
-    for row in books.sql.execute("SELECT * FROM entry ORDER BY terminal, epoch, seq"):
+    for row in books.each(_ENTRIES):
         yield BookedEntry(*row)
 
 
 def broken_epochs(books: Books) -> set[BrokenEpoch]:
     """Return the epochs for which a hole or a fork is recorded."""
-    rows = books.rows(
-        "SELECT DISTINCT terminal, epoch FROM incident WHERE kind IN ('hole', 'fork')"
-    )
-    return {BrokenEpoch(*row) for row in rows}
+    return {BrokenEpoch(*row) for row in books.all(_BROKEN)}

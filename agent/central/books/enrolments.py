@@ -2,8 +2,62 @@
 
 from typing import NamedTuple
 
-from agent.central.books.file import Books
+from sqlalchemy import delete, func, insert, select, update
+
+from agent.central.books import tables
+from agent.central.books.database import Books
+from agent.central.books.query import Query, value
 from agent.domain.clock import Instant
+
+_CERTIFICATE = tables.certificate.c
+_CODE = tables.enrolment.c
+_TERMINAL = tables.terminal.c
+_ADD_CODE = Query(insert(tables.enrolment))
+_VOID_CODES = Query(
+    delete(tables.enrolment).where(_CODE.terminal == value("terminal"), _CODE.used_at.is_(None))
+)
+_FIND_CODE = Query(select(tables.enrolment).where(_CODE.secret == value("secret")))
+_USE_CODE = Query(
+    update(tables.enrolment)
+    .values(used_at=value("used_at"), key=value("key"), serial=value("serial"))
+    .where(_CODE.secret == value("of_secret"))
+)
+_ADD_CERTIFICATE = Query(insert(tables.certificate))
+_COUNT_CERTIFICATES = Query(
+    select(func.count())
+    .select_from(tables.certificate)
+    .where(_CERTIFICATE.terminal == value("terminal"), _CERTIFICATE.at >= value("since"))
+)
+_FIND_CERTIFICATE = Query(select(tables.certificate).where(_CERTIFICATE.serial == value("serial")))
+_REVOKE = Query(
+    update(tables.certificate)
+    .values(revoked_at=value("now"))
+    .where(
+        _CERTIFICATE.terminal == value("of_terminal"),
+        _CERTIFICATE.revoked_at.is_(None),
+        _CERTIFICATE.until > value("now"),
+    )
+)
+_REVOKED = Query(
+    select(_CERTIFICATE.serial)
+    .where(_CERTIFICATE.revoked_at.is_not(None), _CERTIFICATE.until > value("now"))
+    .order_by(_CERTIFICATE.serial)
+)
+_NEWEST = tables.certificate.alias("newest")
+_NEWEST_SERIAL = (
+    select(_CERTIFICATE.serial)
+    .where(_CERTIFICATE.terminal == _TERMINAL.id)
+    .order_by(_CERTIFICATE.at.desc(), _CERTIFICATE.until.desc(), _CERTIFICATE.serial.desc())
+    .limit(1)
+    .correlate(tables.terminal)
+    .scalar_subquery()
+)
+_STANDING = Query(
+    select(_TERMINAL.id, _NEWEST.c.serial, _NEWEST.c.until, _NEWEST.c.revoked_at, _CODE.until)
+    .outerjoin_from(tables.terminal, _NEWEST, _NEWEST.c.serial == _NEWEST_SERIAL)
+    .outerjoin(tables.enrolment, (_CODE.terminal == _TERMINAL.id) & _CODE.used_at.is_(None))
+    .order_by(_TERMINAL.id)
+)
 
 
 class Certificate(NamedTuple):
@@ -42,73 +96,51 @@ class Enrolled(NamedTuple):
 def add_code(books: Books, code: CodeRow) -> None:
     """Add a code. A terminal's earlier code that nobody used is void from now on."""
     void_codes(books, code.terminal)
-    books.sql.execute("INSERT INTO enrolment VALUES (?, ?, ?, ?, ?, ?, ?)", code)
+    books.run(_ADD_CODE, **code._asdict())
 
 
 def void_codes(books: Books, terminal: str) -> None:
     """Delete the codes of a terminal that nobody used."""
-    books.sql.execute("DELETE FROM enrolment WHERE terminal = ? AND used_at IS NULL", (terminal,))
+    books.run(_VOID_CODES, terminal=terminal)
 
 
 def find_code(books: Books, secret: str) -> CodeRow | None:
     """Return a code by the SHA-256 of its secret, None if there is none."""
-    row = books.row("SELECT * FROM enrolment WHERE secret = ?", (secret,))
+    row = books.first(_FIND_CODE, secret=secret)
     return CodeRow(*row) if row else None
 
 
 def use_code(books: Books, secret: str, key: str, serial: str, *, at: Instant) -> None:
     """Note who used a code, and for which certificate."""
-    books.sql.execute(
-        "UPDATE enrolment SET used_at = ?, key = ?, serial = ? WHERE secret = ?",
-        (at, key, serial, secret),
-    )
+    books.run(_USE_CODE, of_secret=secret, used_at=at, key=key, serial=serial)
 
 
 def add_certificate(books: Books, certificate: Certificate) -> None:
     """Add a certificate."""
-    books.sql.execute("INSERT INTO certificate VALUES (?, ?, ?, ?, ?, ?)", certificate)
+    books.run(_ADD_CERTIFICATE, **certificate._asdict())
 
 
 def count_certificates(books: Books, terminal: str, *, since: Instant) -> int:
     """Return how many certificates a terminal received since a time."""
-    return int(
-        books.only_row(
-            "SELECT count(*) FROM certificate WHERE terminal = ? AND at >= ?", (terminal, since)
-        )[0]
-    )
+    return int(books.only(_COUNT_CERTIFICATES, terminal=terminal, since=since)[0])
 
 
 def find_certificate(books: Books, serial: str) -> Certificate | None:
     """Return a certificate by its number, None if it was never made here."""
-    row = books.row("SELECT * FROM certificate WHERE serial = ?", (serial,))
+    row = books.first(_FIND_CERTIFICATE, serial=serial)
     return Certificate(*row) if row else None
 
 
 def revoke_certificates(books: Books, terminal: str, *, at: Instant) -> int:
     """Take back all certificates of a terminal; return how many were still good."""
-    cursor = books.sql.execute(
-        "UPDATE certificate SET revoked_at = ? WHERE terminal = ? AND revoked_at IS NULL"
-        " AND until > ?",
-        (at, terminal, at),
-    )
-    return cursor.rowcount
+    return books.run(_REVOKE, of_terminal=terminal, now=at)
 
 
 def revoked(books: Books, *, at: Instant) -> list[str]:
     """Return the numbers of the certificates that were taken back and have not ended."""
-    rows = books.rows(
-        "SELECT serial FROM certificate WHERE revoked_at IS NOT NULL AND until > ? ORDER BY serial",
-        (at,),
-    )
-    return [row[0] for row in rows]
+    return [row[0] for row in books.all(_REVOKED, now=at)]
 
 
 def standing(books: Books) -> list[Enrolled]:
     """Return how each terminal stands, by terminal."""
-    rows = books.rows(
-        "SELECT t.id, c.serial, c.until, c.revoked_at, e.until FROM terminal t"
-        " LEFT JOIN certificate c ON c.serial = (SELECT serial FROM certificate"
-        "  WHERE terminal = t.id ORDER BY at DESC, until DESC LIMIT 1)"
-        " LEFT JOIN enrolment e ON e.terminal = t.id AND e.used_at IS NULL ORDER BY t.id"
-    )
-    return [Enrolled(*row) for row in rows]
+    return [Enrolled(*row) for row in books.all(_STANDING)]

@@ -1,55 +1,103 @@
-"""Every table that an office can read, row by row, from a copy of the file.
+"""Every table that an office can read, row by row, as one moment had them.
 
-A copy, because a long read of the file itself would make the central wait. Left out is what is no
-reading for people: raw messages, which name payers, and what only repairs a terminal.
+A SQLite file is read from a copy: a long read of the file itself would make the central wait. Left
+out is what is no reading for people: raw messages, which name payers, and what only repairs a
+terminal.
 """
 
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from agent.central.books.file import Books
+from sqlalchemy import func, select
+
+from agent.central.books.database import Books
+from agent.central.books.file import FileBooks
+from agent.central.books.query import Query
+from agent.central.books.tables import METADATA
 from agent.errors import CentralError
 
 COPY_BYTES = 1_000_000
 
-# table -> its columns as they are exported, and their order
+
+class _Reading(NamedTuple):
+    """How a table is exported: its columns' names, its rows in their order, and their number."""
+
+    table: str
+    columns: list[str]
+    rows: Query
+    number: Query
+
+
+def _reading(table: str, columns: str, order: str, **labels: str) -> _Reading:
+    """Return how a table is exported. `labels` are names of columns that the export has."""
+    of = METADATA.tables[table].c
+    chosen = {labels.get(name, name): of[name] for name in columns.split()}
+    return _Reading(
+        table=table,
+        columns=list(chosen),
+        rows=Query(select(*chosen.values()).order_by(*(of[name] for name in order.split()))),
+        number=Query(select(func.count()).select_from(METADATA.tables[table])),
+    )
+
+
 TABLES = {
-    "account": (
-        "id, site, category, status, class, label, dish, family, balance AS balance_cents",
-        "id",
-    ),
-    "arrival": ("n, payment, at, sha256, result", "n"),
-    "card": ("token, account, status", "account, token"),
-    "entry": (
-        "terminal, epoch, seq, kind, at, true_at, true_day, service, card, account,"
-        " cents AS amount_cents, undoes_epoch, undoes_seq, status, reason",
-        "terminal, epoch, seq, hash",
-    ),
-    "flow": ("id, revision, day, cents AS amount_cents, at", "id, revision"),
-    "flow_row": ("flow, n, iuv, external, cents AS amount_cents, outcome, day", "flow, n"),
-    "generation": ("id, since, reason", "since"),
-    "incident": ("n, at, terminal, epoch, kind, detail", "n"),
-    "payment": (
-        "n, channel, external, reference, cents AS amount_cents, paid_at, at, state, reason",
-        "n",
-    ),
-    "policy": ("from_day, body, double_meal", "from_day"),
-    "posting": (
-        "n, account, cents AS amount_cents, kind, at, channel, external, terminal, epoch, seq,"
-        " reason",
-        "n",
-    ),
-    "price": ("account, service, from_day, cents AS price_cents", "account, service, from_day"),
-    "reference": ("id, notice, root, cents AS amount_cents, at", "at, id"),
-    "service": ("site, id, body", "site, id"),
-    "set_aside": ("n, at, topic, bytes, reason", "n"),
-    "share": ("reference, account, cents AS amount_cents", "reference, account"),
-    "terminal": ("id, site, orders, order_do, forked, hello_at", "id"),
-    "treasury_sum": ("year, number, day, cents AS amount_cents, undone, reason", "year, number"),
+    reading.table: reading
+    for reading in (
+        _reading(
+            "account",
+            "id site category status class label dish family balance",
+            "id",
+            balance="balance_cents",
+        ),
+        _reading("arrival", "n payment at sha256 result", "n"),
+        _reading("card", "token account status", "account token"),
+        _reading(
+            "entry",
+            "terminal epoch seq kind at true_at true_day service card account cents"
+            " undoes_epoch undoes_seq status reason",
+            "terminal epoch seq hash",
+            cents="amount_cents",
+        ),
+        _reading("flow", "id revision day cents at", "id revision", cents="amount_cents"),
+        _reading(
+            "flow_row", "flow n iuv external cents outcome day", "flow n", cents="amount_cents"
+        ),
+        _reading("generation", "id since reason", "since id"),
+        _reading("incident", "n at terminal epoch kind detail", "n"),
+        _reading(
+            "payment",
+            "n channel external reference cents paid_at at state reason",
+            "n",
+            cents="amount_cents",
+        ),
+        _reading("policy", "from_day body double_meal", "from_day"),
+        _reading(
+            "posting",
+            "n account cents kind at channel external terminal epoch seq reason",
+            "n",
+            cents="amount_cents",
+        ),
+        _reading(
+            "price",
+            "account service from_day cents",
+            "account service from_day",
+            cents="price_cents",
+        ),
+        _reading("reference", "id notice root cents at", "at id", cents="amount_cents"),
+        _reading("service", "site id body", "site id"),
+        _reading("set_aside", "n at topic bytes reason", "n"),
+        _reading("share", "reference account cents", "reference account", cents="amount_cents"),
+        _reading("terminal", "id site orders order_do forked hello_at", "id"),
+        _reading(
+            "treasury_sum",
+            "year number day cents undone reason",
+            "year number",
+            cents="amount_cents",
+        ),
+    )
 }
 LEFT_OUT = {
     "certificate": "certificates of terminals: for technicians",
@@ -73,10 +121,15 @@ class Table(NamedTuple):
 
 @contextmanager
 def copied(books: Books, path: Path) -> Iterator[Books]:
-    """Yield a copy of the books in a new file, which is removed afterwards.
+    """Yield the books as they are now: of a SQLite file a copy, elsewhere a snapshot.
 
-    It has children's names, so only its owner may read it.
+    The copy is a new file, which is removed afterwards. It has children's names, so only its owner
+    may read it.
     """
+    if not isinstance(books, FileBooks):
+        with books.reading():
+            yield books
+        return
     try:
         try:
             path.unlink(missing_ok=True)  # of a command that was killed
@@ -84,15 +137,13 @@ def copied(books: Books, path: Path) -> Iterator[Books]:
             _copy(books, path)
         except OSError as error:
             raise CentralError(f"{path}: the books cannot be copied: {error}") from error
-        with closing(Books(path)) as snapshot:
-            yield snapshot
-    except sqlite3.Error as error:
-        raise CentralError(f"{path}: the copy of the books cannot be read: {error}") from error
+        with closing(FileBooks(path)) as copy:
+            yield copy
     finally:
         path.unlink(missing_ok=True)
 
 
-def _copy(books: Books, path: Path) -> None:
+def _copy(books: FileBooks, path: Path) -> None:
     """Copy the file as it is while nobody may write into it: with a rollback journal it is whole.
 
     The central waits meanwhile: 0.3 s for 156 MB. SQLite's own backup takes twice as long, and in
@@ -106,21 +157,12 @@ def _copy(books: Books, path: Path) -> None:
 
 def tables(books: Books) -> list[Table]:
     """Return the tables that are exported, by name."""
-    columns_of = {
-        name: [column[0] for column in _select(books, name, "LIMIT 0").description]
-        for name in TABLES
-    }
     return [
-        Table(name, columns, int(books.only_row(f"SELECT count(*) FROM {name}")[0]))
-        for name, columns in columns_of.items()
+        Table(name, reading.columns, int(books.only(reading.number)[0]))
+        for name, reading in TABLES.items()
     ]
 
 
 def rows(books: Books, table: str) -> Iterator[tuple[object, ...]]:
     """Yield the rows of a table."""
-    yield from _select(books, table)
-
-
-def _select(books: Books, table: str, limit: str = "") -> sqlite3.Cursor:
-    columns, order = TABLES[table]
-    return books.sql.execute(f"SELECT {columns} FROM {table} ORDER BY {order} {limit}")
+    return books.each(TABLES[table].rows)

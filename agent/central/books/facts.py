@@ -7,17 +7,19 @@ the rule again from the start.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import msgspec
+from sqlalchemy import Select, and_, cast, or_, select
 
 from agent.central.books import accounts, boots, cards, rules
 from agent.central.books.accounts import Account
 from agent.central.books.boots import Boot, BootTime
 from agent.central.books.cards import Card
+from agent.central.books.database import Books
 from agent.central.books.entries import BookedEntry
-from agent.central.books.file import Books
-from agent.central.books.meals import GIVEN_BACK, UNDONE, Serving
+from agent.central.books.meals import GIVEN_BACK, IS_MEAL, MEAL, UNDONE, Serving
+from agent.central.books.query import Query, part, rows_of, tuples, unindexed, value
+from agent.central.books.tables import INTEGER
 from agent.domain.canteen import Price
 from agent.domain.clock import Day, Instant
 from agent.domain.ledger import EntryKey
@@ -109,57 +111,78 @@ def read(books: Books, facts: Facts, wanted: Wanted) -> None:
 
 
 def _read_entries(books: Books, facts: Facts, keys: Iterable[EntryKey]) -> None:
-    list(_keep(books, facts, _BY_KEY, (_json(keys),)))
+    list(_keep(books, facts, _BY_KEY, keys=tuples(keys)))
 
 
 def _read_servings(books: Books, facts: Facts, servings: Iterable[Serving]) -> None:
     facts.rules = rules.double_meal_rules(books)
-    for kept in _keep(books, facts, _BY_SERVING, (_json(servings),)):
+    for kept in _keep(books, facts, _BY_SERVING, servings=tuples(servings)):
         assert kept.account is not None and kept.service is not None and kept.true_day is not None
         facts.servings[Serving(kept.account, kept.service, kept.true_day)].append(kept.key)
 
 
 def _read_boots(books: Books, facts: Facts, wanted: Wanted) -> None:
     for boot in wanted.undated:
-        entries = _keep(books, facts, _UNDATED, boot)
+        entries = _keep(books, facts, _UNDATED, **boot._asdict())
         facts.undated[boot] = [entry.key for entry in entries]
     for boot in wanted.whole_boots:
-        entries = _keep(books, facts, _OF_BOOT, boot)
+        entries = _keep(books, facts, _OF_BOOT, **boot._asdict())
         facts.whole_boots[boot] = [entry.key for entry in entries]
     for later in wanted.later:
-        entries = _keep(books, facts, _LATER, (*later.boot, later.at))
+        entries = _keep(books, facts, _LATER, **later.boot._asdict(), at=later.at)
         facts.later[later] = [entry.key for entry in entries]
 
 
-def _keep(books: Books, facts: Facts, query: str, values: tuple[str, ...]) -> Iterator[BookedEntry]:
+def _keep(books: Books, facts: Facts, query: Query, **values: str) -> Iterator[BookedEntry]:
     """Read entries with what stands beside them."""
-    for *columns, is_undone, given_back_cents in books.rows(query, values):
+    for *columns, is_undone, given_back_cents in books.all(query, **values):
         entry = BookedEntry(*columns)
         facts.entries[entry.key] = Kept(entry, bool(is_undone), given_back_cents)
         yield entry
 
 
-def _json(names: Iterable[tuple[object, ...]]) -> str:
-    return msgspec.json.encode(list(names)).decode()
+_M = MEAL.c
 
 
-_KEPT = f"SELECT m.*, {UNDONE}, {GIVEN_BACK}"
-# CROSS JOIN: the names come first, and each finds its rows by an index
-_BY_KEY = (
-    f"{_KEPT} FROM json_each(?) k CROSS JOIN entry m ON m.terminal = k.value ->> 0"
-    " AND m.epoch = k.value ->> 1 AND m.seq = k.value ->> 2 AND m.hash = k.value ->> 3"
+def _kept() -> Select[Any]:
+    return select(MEAL, UNDONE, GIVEN_BACK)
+
+
+def _by_key() -> Query:
+    keys = rows_of("keys")
+    is_key = and_(
+        _M.terminal == part(keys, 0),
+        _M.epoch == part(keys, 1),
+        _M.seq == cast(part(keys, 2), INTEGER),
+        _M.hash == part(keys, 3),
+    )
+    return Query(_kept().select_from(keys).join(MEAL, is_key))
+
+
+def _by_serving() -> Query:
+    servings = rows_of("servings")
+    is_served = and_(
+        _M.account == part(servings, 0),
+        _M.service == part(servings, 1),
+        _M.true_day == part(servings, 2),
+    )
+    kept = _kept().select_from(servings).join(MEAL, is_served)
+    return Query(kept.where(IS_MEAL, _M.cents.is_not(None)))
+
+
+_OF = _M.terminal == value("terminal")
+_IS_BOOT = _M.boot == value("boot")
+_BY_KEY = _by_key()
+_BY_SERVING = _by_serving()
+_UNDATED = Query(
+    _kept().where(unindexed(_M.terminal) == value("terminal"), _IS_BOOT, _M.dated == 0)
 )
-_BY_SERVING = (
-    f"{_KEPT} FROM json_each(?) k CROSS JOIN entry m ON m.account = k.value ->> 0"
-    " AND m.service = k.value ->> 1 AND m.true_day = k.value ->> 2"
-    " WHERE m.kind IN ('meal', 'unknown_meal') AND m.cents IS NOT NULL"
-)
-_UNDATED = (
-    f"{_KEPT} FROM entry m INDEXED BY entry_undated"
-    " WHERE m.terminal = ? AND m.boot = ? AND m.dated = 0"
-)
-_OF_BOOT = f"{_KEPT} FROM entry m WHERE m.terminal = ? AND m.boot = ?"  # reads all of a terminal's
-_LATER = (
-    f"{_KEPT} FROM entry m WHERE m.terminal = ? AND m.boot <> ? AND m.at IS NOT NULL"
-    " AND (m.true_at > ? OR (m.true_at IS NULL AND m.clock <> 'unset'))"
+_OF_BOOT = Query(_kept().where(_OF, _IS_BOOT))  # reads all of a terminal's
+_LATER = Query(
+    _kept().where(
+        _OF,
+        _M.boot != value("boot"),
+        _M.at.is_not(None),
+        or_(_M.true_at > value("at"), and_(_M.true_at.is_(None), _M.clock != "unset")),
+    )
 )

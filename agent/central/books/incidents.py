@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from agent.central.books.file import Books
+from sqlalchemy import delete, func, select, update
+
+from agent.central.books import tables
+from agent.central.books.database import Books
+from agent.central.books.query import Query, adding, value
 from agent.domain.clock import Instant, format_instant, parse_instant
 
 SET_ASIDE_ROWS_MAX = 10_000
@@ -17,6 +21,34 @@ SAME_WITHIN_S = 3_600
 """An incident of a kind that repeats within this time is counted in the row that is there."""
 _COUNTED = re.compile(r"(.*) \((\d+) times, last [^)]*\)")
 
+_I, _S = tables.incident.c, tables.set_aside.c
+_COUNT = Query(select(func.count()).select_from(tables.incident))
+_NEWEST = Query(
+    select(_I.n, _I.detail)
+    .where(
+        _I.kind == value("kind"),
+        _I.terminal.is_not_distinct_from(value("terminal")),
+        _I.at >= value("first"),
+        _I.at <= value("last"),
+    )
+    .order_by(_I.n.desc())
+    .limit(1)
+)
+_SET_DETAIL = Query(
+    update(tables.incident).where(_I.n == value("of")).values(detail=value("detail"))
+)
+_OLD_PAYLOADS = Query(
+    select(_S.n).where(_S.at < value("before"), func.length(_S.payload) > 0).order_by(_S.n)
+)
+_SET_PAYLOAD = Query(
+    update(tables.set_aside).where(_S.n == value("of")).values(payload=value("payload"))
+)
+_SET_ASIDE = adding(tables.set_aside, ("at", "topic", "bytes", "payload", "reason"))
+_NEWEST_SET_ASIDE = select(func.max(_S.n)).scalar_subquery()
+_REMOVE_OLDEST = Query(
+    delete(tables.set_aside).where(_S.n <= _NEWEST_SET_ASIDE - SET_ASIDE_ROWS_MAX)
+)
+
 
 class Incident(NamedTuple):
     """Something that a person should know. `epoch` is the epoch of the terminal it concerns."""
@@ -26,6 +58,9 @@ class Incident(NamedTuple):
     detail: str
     terminal: str | None = None
     epoch: str | None = None
+
+
+_ADD = adding(tables.incident, Incident._fields)
 
 
 class UnusableMessage(NamedTuple):
@@ -39,27 +74,22 @@ class UnusableMessage(NamedTuple):
 
 def add(books: Books, incident: Incident) -> None:
     """Add an incident."""
-    books.sql.execute(
-        "INSERT INTO incident (at, kind, detail, terminal, epoch) VALUES (?, ?, ?, ?, ?)", incident
-    )
+    books.run(_ADD, **incident._asdict())
 
 
 def count(books: Books) -> int:
     """Return the number of incidents."""
-    return int(books.only_row("SELECT count(*) FROM incident")[0])
+    return int(books.only(_COUNT)[0])
 
 
 def old_payloads(books: Books, before: Instant) -> list[int]:
     """Return the messages set aside before a time whose text is still kept."""
-    rows = books.rows("SELECT n FROM set_aside WHERE at < ? AND payload <> x''", (before,))
-    return [row[0] for row in rows]
+    return [row[0] for row in books.all(_OLD_PAYLOADS, before=before)]
 
 
 def remove_payloads(books: Books, messages: Sequence[int]) -> None:
     """Remove the texts of messages set aside; topic, size and reason stay."""
-    books.sql.executemany(
-        "UPDATE set_aside SET payload = x'' WHERE n = ?", ((n,) for n in messages)
-    )
+    books.run_all(_SET_PAYLOAD, ({"of": n, "payload": b""} for n in messages))
 
 
 def is_recent(books: Books, incident: Incident, within_s: int) -> bool:
@@ -76,42 +106,31 @@ def add_or_count(books: Books, incident: Incident) -> bool:
     n, detail = newest
     counted = _COUNTED.fullmatch(detail)
     times = int(counted[2]) + 1 if counted else 2
-    books.sql.execute(
-        "UPDATE incident SET detail = ? WHERE n = ?",
-        (f"{incident.detail} ({times} times, last {incident.at})", n),
-    )
+    books.run(_SET_DETAIL, of=n, detail=f"{incident.detail} ({times} times, last {incident.at})")
     return False
 
 
 def _newest(books: Books, incident: Incident, within_s: int) -> tuple[int, str] | None:
     """Return number and detail of the newest incident of a kind and terminal around a time."""
     at, reach = parse_instant(incident.at), timedelta(seconds=within_s)
-    row = books.row(
-        "SELECT n, detail FROM incident WHERE kind = ? AND terminal IS ? AND at BETWEEN ? AND ?"
-        " ORDER BY n DESC LIMIT 1",
-        (
-            incident.kind,
-            incident.terminal,
-            format_instant(at - reach),
-            format_instant(at + reach),
-        ),
+    row = books.first(
+        _NEWEST,
+        kind=incident.kind,
+        terminal=incident.terminal,
+        first=format_instant(at - reach),
+        last=format_instant(at + reach),
     )
     return (int(row[0]), str(row[1])) if row else None
 
 
 def set_aside(books: Books, message: UnusableMessage) -> None:
     """Keep an unusable message: the beginning of its payload, and of all messages the newest."""
-    books.sql.execute(
-        "INSERT INTO set_aside (at, topic, bytes, payload, reason) VALUES (?, ?, ?, ?, ?)",
-        (
-            message.at,
-            message.topic[:TOPIC_LENGTH_MAX],
-            len(message.payload),
-            message.payload[:SET_ASIDE_PAYLOAD_BYTES_MAX],
-            message.reason,
-        ),
+    books.run(
+        _SET_ASIDE,
+        at=message.at,
+        topic=message.topic[:TOPIC_LENGTH_MAX],
+        bytes=len(message.payload),
+        payload=message.payload[:SET_ASIDE_PAYLOAD_BYTES_MAX],
+        reason=message.reason,
     )
-    books.sql.execute(
-        "DELETE FROM set_aside WHERE n <= (SELECT max(n) FROM set_aside) - ?",
-        (SET_ASIDE_ROWS_MAX,),
-    )
+    books.run(_REMOVE_OLDEST)

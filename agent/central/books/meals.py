@@ -5,30 +5,77 @@ A meal stands unless a storno names it by its hash.
 
 from typing import NamedTuple
 
-from agent.central.books.file import Books
+from sqlalchemy import and_, cast, exists, func, not_, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from agent.central.books import tables
+from agent.central.books.database import Books
+from agent.central.books.query import ONE, Query, contains, value
+from agent.central.books.tables import INTEGER
 from agent.domain.clock import Day
 from agent.domain.ledger import EntryKey
 
 MEAL_KINDS = ("meal", "unknown_meal")
 
-# of the entry of row m: whether a storno names it
-UNDONE = (
-    "EXISTS (SELECT 1 FROM entry s WHERE s.terminal = m.terminal"
-    " AND s.undoes_epoch = m.epoch AND s.undoes_seq = m.seq AND s.undoes_hash = m.hash)"
-)
-STANDS = f"NOT {UNDONE}"
+MEAL = tables.entry.alias("m")
+"""The entry that the conditions below are about."""
+_M = MEAL.c
+_STORNO = tables.entry.alias("s")
+_S = _STORNO.c
+_P = tables.posting.c
 
-# of the entry of row m: the sum that was given back for it as a second meal
+UNDONE: ColumnElement[bool] = exists(ONE).where(
+    _S.terminal == _M.terminal,
+    _S.undoes_epoch == _M.epoch,
+    _S.undoes_seq == _M.seq,
+    _S.undoes_hash == _M.hash,
+)
+"""Whether a storno names it."""
+STANDS = not_(UNDONE)
+IS_MEAL = _M.kind.in_(MEAL_KINDS)
+
+_GIVEN_BACK = and_(
+    _P.terminal == _M.terminal,
+    _P.epoch == _M.epoch,
+    _P.seq == _M.seq,
+    _P.hash == _M.hash,
+    _P.kind == "double_meal",
+)
 GIVEN_BACK = (
-    "(SELECT coalesce(sum(p.cents), 0) FROM posting p WHERE (p.terminal, p.epoch, p.seq, p.hash)"
-    " = (m.terminal, m.epoch, m.seq, m.hash) AND p.kind = 'double_meal')"
+    select(cast(func.coalesce(func.sum(_P.cents), 0), INTEGER)).where(_GIVEN_BACK).scalar_subquery()
 )
+"""The sum that was given back for it as a second meal."""
 
-# the meal of row m stands, and is booked with 0 cents until its price is known
-LACKS_PRICE = (
-    "instr(m.reason, 'no_price') > 0 AND m.kind IN ('meal', 'unknown_meal')"
-    f" AND m.cents IS NOT NULL AND {STANDS}"
+LACKS_PRICE = and_(contains(_M.reason, "no_price"), IS_MEAL, _M.cents.is_not(None), STANDS)
+"""Whether it stands, and is booked with 0 cents until its price is known."""
+
+_KEY = (_M.terminal, _M.epoch, _M.seq, _M.hash)
+_CHARGED = Query(
+    select(
+        *_KEY,
+        *(_M.account, _M.service, _M.true_day, _M.cents),
+        and_(STANDS, not_(exists(ONE).where(_GIVEN_BACK))),
+    )
+    .where(
+        _M.true_day >= value("since"),
+        _M.account.is_not(None),
+        _M.service.is_not(None),
+        IS_MEAL,
+        _M.cents.is_not(None),
+        not_(contains(_M.reason, "no_price")),
+    )
+    .order_by(_M.account, _M.true_day)
 )
+_SERVING = (_M.account, _M.service, _M.true_day)
+_SEVERAL = Query(
+    select(*_SERVING)
+    .where(_M.true_day >= value("since"), _M.account.is_not(None), IS_MEAL)
+    .group_by(*_SERVING)
+    .having(func.count() > 1)
+    .order_by(*_SERVING)
+)
+_WITHOUT_PRICE = Query(select(*_KEY).where(_M.account == value("account"), LACKS_PRICE))
+_ACCOUNTS_WITHOUT = Query(select(_M.account).where(LACKS_PRICE).distinct().order_by(_M.account))
 
 
 class Serving(NamedTuple):
@@ -52,44 +99,22 @@ class ChargedMeal(NamedTuple):
 
 def charged_since(books: Books, since: Day) -> list[ChargedMeal]:
     """Return the booked meals of a day and later that do not wait for a price."""
-    rows = books.rows(
-        "SELECT m.terminal, m.epoch, m.seq, m.hash, m.account, m.service, m.true_day, m.cents,"
-        f" {STANDS} AND NOT EXISTS (SELECT 1 FROM posting p WHERE (p.terminal, p.epoch, p.seq,"
-        " p.hash) = (m.terminal, m.epoch, m.seq, m.hash) AND p.kind = 'double_meal')"
-        " FROM entry m WHERE m.true_day >= ? AND m.account IS NOT NULL AND m.service IS NOT NULL"
-        " AND m.kind IN ('meal', 'unknown_meal') AND m.cents IS NOT NULL"
-        " AND instr(m.reason, 'no_price') = 0 ORDER BY m.account, m.true_day",
-        (since,),
-    )
     return [
         ChargedMeal(EntryKey(*row[:4]), row[4], row[5], row[6], row[7], bool(row[8]))
-        for row in rows
+        for row in books.all(_CHARGED, since=since)
     ]
 
 
 def servings_with_several(books: Books, from_day: Day) -> list[Serving]:
     """Return the servings of a day and later that have more than one meal, standing or not."""
-    rows = books.rows(
-        "SELECT account, service, true_day FROM entry WHERE true_day >= ?"
-        " AND account IS NOT NULL AND kind IN ('meal', 'unknown_meal')"
-        " GROUP BY account, service, true_day HAVING count(*) > 1"
-        " ORDER BY account, service, true_day",
-        (from_day,),
-    )
-    return [Serving(*row) for row in rows]
+    return [Serving(*row) for row in books.all(_SEVERAL, since=from_day)]
 
 
 def without_price(books: Books, account: str) -> list[EntryKey]:
     """Return an account's standing meals that wait for a price."""
-    rows = books.rows(
-        "SELECT m.terminal, m.epoch, m.seq, m.hash FROM entry m"
-        f" WHERE account = ? AND {LACKS_PRICE}",
-        (account,),
-    )
-    return [EntryKey(*row) for row in rows]
+    return [EntryKey(*row) for row in books.all(_WITHOUT_PRICE, account=account)]
 
 
 def accounts_without_price(books: Books) -> list[str]:
     """Return the accounts that have such meals."""
-    rows = books.rows(f"SELECT DISTINCT account FROM entry m WHERE {LACKS_PRICE} ORDER BY account")
-    return [row[0] for row in rows]
+    return [row[0] for row in books.all(_ACCOUNTS_WITHOUT)]

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from agent.central.books import accounts, boots, entries, postings, tombstones
 from agent.central.books.boots import Boot, BootTime
+from agent.central.books.database import Books
 from agent.central.books.entries import BookedEntry
-from agent.central.books.file import Books
 from agent.central.books.postings import Posting
 from agent.central.books.tombstones import Gone
 from agent.domain.ledger import EntryKey

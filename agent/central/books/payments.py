@@ -4,14 +4,98 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from agent.central.books.file import Books
+from sqlalchemy import cast, func, insert, null, select, update
+
+from agent.central.books import tables
+from agent.central.books.database import Books
 from agent.central.books.postings import PaymentKey
+from agent.central.books.query import Query, Value, adding, value
 from agent.domain.clock import Instant
 
 PAYMENT_ROWS_MAX = 1_000
 """Payments of one list: what a person reads, with the newest first."""
 
-_COLUMNS = "n, channel, external, reference, cents, paid_at, at, state, reason"
+_PAYMENT = tables.payment.c
+_ARRIVAL = tables.arrival.c
+_LATER = tables.arrival.alias("later")
+_IS_OF_ROOT = _PAYMENT.reference.in_(
+    select(tables.reference.c.id).where(tables.reference.c.root == value("root"))
+)
+
+_COLUMNS = ("channel", "external", "reference", "cents", "paid_at", "at", "state", "reason")
+_COUNT = Query(select(func.count()).select_from(tables.payment))
+_ADD = Query(
+    insert(tables.payment).values({name: value(name) for name in _COLUMNS}).returning(_PAYMENT.n)
+)
+_KNOWN_BYTES = Query(select(_ARRIVAL.n).where(_ARRIVAL.sha256 == value("digest")).limit(1))
+_ADD_ARRIVAL = adding(tables.arrival, ("payment", "at", "sha256", "body", "result"))
+_OLD_BODIES = Query(
+    select(_ARRIVAL.n)
+    .where(
+        _ARRIVAL.body.is_not(None),
+        _ARRIVAL.at < value("before"),
+        ~select(_LATER.c.n)
+        .where(_LATER.c.sha256 == _ARRIVAL.sha256, _LATER.c.at >= value("before"))
+        .exists(),
+    )
+    .order_by(_ARRIVAL.n)
+)
+_REMOVE_BODY = Query(
+    update(tables.arrival).values(body=null()).where(_ARRIVAL.n == value("arrival"))
+)
+_FIND = Query(
+    select(tables.payment).where(
+        _PAYMENT.channel == value("channel"), _PAYMENT.external == value("external")
+    )
+)
+_FIND_NUMBER = Query(select(tables.payment).where(_PAYMENT.n == value("n")))
+_FIND_CREDITED = Query(
+    select(tables.payment)
+    .where(_PAYMENT.state == "credited", _IS_OF_ROOT)
+    .order_by(_PAYMENT.n)
+    .limit(1)
+)
+_FIND_PENDING = Query(select(_PAYMENT.n).where(_PAYMENT.state == "pending", _IS_OF_ROOT).limit(1))
+_WAITING_FOR = Query(
+    select(tables.payment)
+    .where(
+        _PAYMENT.reference == value("reference"),
+        _PAYMENT.state == "parked",
+        _PAYMENT.reason == value("reason"),
+    )
+    .order_by(_PAYMENT.n)
+)
+_DECIDE = Query(
+    update(tables.payment)
+    .values(state=value("state"), reason=value("reason"))
+    .where(_PAYMENT.n == value("payment"))
+)
+_CLOSE_PENDING = Query(
+    update(tables.payment)
+    .values(state="failed", reason=value("reason"))
+    .where(
+        _PAYMENT.channel == value("of_channel"),
+        _PAYMENT.reference == value("of_reference"),
+        _PAYMENT.state == "pending",
+    )
+)
+_OPEN = Query(
+    select(tables.payment)
+    .where(_PAYMENT.state.in_(("parked", "pending")))
+    .order_by(_PAYMENT.n)
+    .limit(PAYMENT_ROWS_MAX)
+)
+_NEWEST = Query(select(tables.payment).order_by(_PAYMENT.n.desc()).limit(PAYMENT_ROWS_MAX))
+_POSTED = (
+    select(cast(func.sum(tables.posting.c.cents), tables.INTEGER))
+    .where(
+        tables.posting.c.channel == _PAYMENT.channel,
+        tables.posting.c.external == _PAYMENT.external,
+    )
+    .correlate(tables.payment)
+    .scalar_subquery()
+)
+_SUMS = Query(select(tables.payment, _POSTED).order_by(_PAYMENT.n))
 
 
 class StoredPayment(NamedTuple):
@@ -58,120 +142,103 @@ class PaymentSum(NamedTuple):
 
 def count(books: Books) -> int:
     """Return the number of payments."""
-    return int(books.only_row("SELECT count(*) FROM payment")[0])
+    return int(books.only(_COUNT)[0])
 
 
 def add(books: Books, payment: NewPayment, at: Instant, state: str, reason: str) -> int:
     """Add a payment and return its number."""
-    (n,) = books.sql.execute(
-        "INSERT INTO payment (channel, external, reference, cents, paid_at, at, state, reason)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING n",
-        (*payment.key, *payment[1:], at, state, reason),
-    ).fetchone()
+    (n,) = books.only(
+        _ADD,
+        channel=payment.key.channel,
+        external=payment.key.external,
+        reference=payment.reference,
+        cents=payment.cents,
+        paid_at=payment.paid_at,
+        at=at,
+        state=state,
+        reason=reason,
+    )
     return int(n)
 
 
 def add_arrival(books: Books, payment: int, arrival: Arrival, result: str) -> None:
     """Keep a message as it came. The bytes of equal messages are stored once."""
     digest = hashlib.sha256(arrival.body).hexdigest()
-    is_known = books.row("SELECT 1 FROM arrival WHERE sha256 = ?", (digest,)) is not None
-    books.sql.execute(
-        "INSERT INTO arrival (payment, at, sha256, body, result) VALUES (?, ?, ?, ?, ?)",
-        (payment, arrival.at, digest, None if is_known else arrival.body, result),
+    is_known = books.first(_KNOWN_BYTES, digest=digest) is not None
+    books.run(
+        _ADD_ARRIVAL,
+        payment=payment,
+        at=arrival.at,
+        sha256=digest,
+        body=None if is_known else arrival.body,
+        result=result,
     )
 
 
 def old_bodies(books: Books, before: Instant) -> list[int]:
     """Return the arrivals before a time that have a text which no later arrival needs."""
-    rows = books.rows(
-        "SELECT n FROM arrival a WHERE body IS NOT NULL AND at < ?1 AND NOT EXISTS"
-        " (SELECT 1 FROM arrival later WHERE later.sha256 = a.sha256 AND later.at >= ?1)",
-        (before,),
-    )
-    return [row[0] for row in rows]
+    return [row[0] for row in books.all(_OLD_BODIES, before=before)]
 
 
 def remove_bodies(books: Books, arrivals: Sequence[int]) -> None:
     """Remove the texts of arrivals, also from the file's free pages; hash and result stay."""
-    books.sql.executemany("UPDATE arrival SET body = NULL WHERE n = ?", ((n,) for n in arrivals))
+    books.run_all(_REMOVE_BODY, ({"arrival": n} for n in arrivals))
 
 
 def find(books: Books, key: PaymentKey) -> StoredPayment | None:
     """Return a payment by its channel and its id there, None if there is none."""
-    return _first(books, "channel = ? AND external = ?", *key)
+    return _first(books, _FIND, channel=key.channel, external=key.external)
 
 
 def find_number(books: Books, n: int) -> StoredPayment | None:
     """Return a payment by its number, None if there is none."""
-    return _first(books, "n = ?", n)
+    return _first(books, _FIND_NUMBER, n=n)
 
 
 def find_credited(books: Books, root: str) -> StoredPayment | None:
     """Return the payment that was credited for a notice or an order, None if there is none."""
-    return _first(
-        books,
-        "state = 'credited' AND reference IN (SELECT id FROM reference WHERE root = ?)",
-        root,
-    )
+    return _first(books, _FIND_CREDITED, root=root)
 
 
 def is_pending(books: Books, root: str) -> bool:
     """Return whether a payment of a notice or an order is undecided."""
-    return (
-        _first(
-            books,
-            "state = 'pending' AND reference IN (SELECT id FROM reference WHERE root = ?)",
-            root,
-        )
-        is not None
-    )
+    return books.first(_FIND_PENDING, root=root) is not None
 
 
 def waiting_for(books: Books, reference: str, reason: str) -> list[StoredPayment]:
     """Return the payments of a reference that are parked for a reason."""
-    return _all(
-        books, "reference = ? AND state = 'parked' AND reason = ? ORDER BY n", reference, reason
-    )
+    return _all(books, _WAITING_FOR, reference=reference, reason=reason)
 
 
 def decide(books: Books, n: int, state: str, reason: str) -> None:
     """Write the state in which an open payment ends."""
-    books.sql.execute("UPDATE payment SET state = ?, reason = ? WHERE n = ?", (state, reason, n))
+    books.run(_DECIDE, payment=n, state=state, reason=reason)
 
 
 def close_pending(books: Books, channel: str, reference: str, reason: str) -> None:
     """End the pending payments of a reference: another message decided them."""
-    books.sql.execute(
-        "UPDATE payment SET state = 'failed', reason = ?"
-        " WHERE channel = ? AND reference = ? AND state = 'pending'",
-        (reason, channel, reference),
-    )
+    books.run(_CLOSE_PENDING, of_channel=channel, of_reference=reference, reason=reason)
 
 
 def open_payments(books: Books) -> list[StoredPayment]:
     """Return what the office must look at: parked and pending payments, the oldest first."""
-    return _all(books, f"state IN ('parked', 'pending') ORDER BY n LIMIT {PAYMENT_ROWS_MAX}")
+    return _all(books, _OPEN)
 
 
 def newest(books: Books) -> list[StoredPayment]:
     """Return the newest payments in any state."""
-    return _all(books, f"1 ORDER BY n DESC LIMIT {PAYMENT_ROWS_MAX}")
+    return _all(books, _NEWEST)
 
 
 def sums(books: Books) -> list[PaymentSum]:
     """Return every payment with the sum of its postings."""
-    rows = books.rows(
-        f"SELECT {_COLUMNS}, (SELECT sum(p.cents) FROM posting p WHERE p.channel = payment.channel"
-        " AND p.external = payment.external) FROM payment ORDER BY n"
-    )
-    return [PaymentSum(StoredPayment(*row[:-1]), row[-1]) for row in rows]
+    return [PaymentSum(StoredPayment(*row[:-1]), row[-1]) for row in books.all(_SUMS)]
 
 
-def _first(books: Books, condition: str, *values: object) -> StoredPayment | None:
-    payments = _all(books, f"{condition} LIMIT 1", *values)
-    return payments[0] if payments else None
+def _first(books: Books, query: Query, **values: Value) -> StoredPayment | None:
+    row = books.first(query, **values)
+    return StoredPayment(*row) if row else None
 
 
-def _all(books: Books, condition: str, *values: object) -> list[StoredPayment]:
-    rows = books.rows(f"SELECT {_COLUMNS} FROM payment WHERE {condition}", values)
-    return [StoredPayment(*row) for row in rows]
+def _all(books: Books, query: Query, **values: Value) -> list[StoredPayment]:
+    return [StoredPayment(*row) for row in books.all(query, **values)]

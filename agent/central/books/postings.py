@@ -3,10 +3,57 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from agent.central.books import accounts
-from agent.central.books.file import Books
+from sqlalchemy import cast, func, select
+
+from agent.central.books import accounts, tables
+from agent.central.books.database import Books
+from agent.central.books.query import Query, value
 from agent.domain.clock import Instant
 from agent.domain.ledger import EntryKey
+
+_POSTING = tables.posting.c
+_PAYMENT = tables.payment.c
+_COLUMNS = tuple(tables.posting.c.keys())[1:]  # without its number
+_BY_HAND = Query(
+    select(_POSTING.channel, _POSTING.external, _POSTING.at, _POSTING.cents)
+    .where(
+        _POSTING.kind == "top_up",
+        ~select(_PAYMENT.n)
+        .where(_PAYMENT.channel == _POSTING.channel, _PAYMENT.external == _POSTING.external)
+        .exists(),
+    )
+    .order_by(_POSTING.n)
+)
+_TAKINGS = Query(
+    select(
+        _POSTING.channel,
+        _POSTING.kind,
+        func.count(),
+        cast(func.sum(_POSTING.cents), tables.INTEGER),
+    )
+    .where(_POSTING.channel.is_not(None), _POSTING.at >= value("begin"), _POSTING.at < value("end"))
+    .group_by(_POSTING.channel, _POSTING.kind)
+    .order_by(_POSTING.channel, _POSTING.kind)
+)
+_OF_CHANNEL = Query(
+    select(_POSTING.at, _POSTING.account, _POSTING.cents, _POSTING.kind, _POSTING.reason)
+    .where(_POSTING.channel == value("channel"))
+    .order_by(_POSTING.n)
+)
+_OF_PREFIX = Query(
+    select(_POSTING.account, _POSTING.cents, _POSTING.external)
+    .where(
+        _POSTING.channel == value("channel"),
+        _POSTING.external >= value("begin"),
+        _POSTING.external < value("end"),
+    )
+    .order_by(_POSTING.n)
+)
+_FIND_PAYMENTS = Query(
+    select(_POSTING.account, _POSTING.cents)
+    .where(_POSTING.channel == value("channel"), _POSTING.external == value("external"))
+    .order_by(_POSTING.n)
+)
 
 
 class PaymentKey(NamedTuple):
@@ -72,18 +119,16 @@ def post(books: Books, posting: Posting) -> None:
 
 def add_all(books: Books, new: Iterable[Posting]) -> None:
     """Add postings; `accounts.move_balances` must follow in this transaction."""
-    books.sql.executemany(
-        "INSERT INTO posting (account, cents, kind, at, reason, channel, external,"
-        " terminal, epoch, seq, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    rows = (
         (
-            (
-                *posting[:5],
-                *(posting.payment or (None, None)),
-                *(posting.entry or (None, None, None, None)),
-            )
-            for posting in new
-        ),
+            *posting[:4],
+            *(posting.payment or (None, None)),
+            *(posting.entry or (None, None, None, None)),
+            posting.reason,
+        )
+        for posting in new
     )
+    books.add_all(tables.posting, _COLUMNS, rows)
 
 
 def find_payment(books: Books, key: PaymentKey) -> Payment | None:
@@ -93,40 +138,23 @@ def find_payment(books: Books, key: PaymentKey) -> Payment | None:
 
 def by_hand(books: Books) -> list[HandPosting]:
     """Return the top-ups that the office booked, and no door reported."""
-    rows = books.rows(
-        "SELECT channel, external, at, cents FROM posting WHERE kind = 'top_up' AND NOT EXISTS"
-        " (SELECT 1 FROM payment p WHERE p.channel = posting.channel"
-        " AND p.external = posting.external) ORDER BY n"
-    )
-    return [HandPosting(*row) for row in rows]
+    return [HandPosting(*row) for row in books.all(_BY_HAND)]
 
 
 def takings(books: Books, begin: Instant, end: Instant) -> list[Takings]:
     """Return number and sum of what was booked in [`begin`, `end`), by channel and kind."""
-    rows = books.rows(
-        "SELECT channel, kind, count(*), sum(cents) FROM posting WHERE channel IS NOT NULL"
-        " AND at >= ? AND at < ? GROUP BY channel, kind ORDER BY channel, kind",
-        (begin, end),
-    )
-    return [Takings(*row) for row in rows]
+    return [Takings(*row) for row in books.all(_TAKINGS, begin=begin, end=end)]
 
 
 def of_channel(books: Books, channel: str) -> list[ChannelPosting]:
     """Return all that was booked of a channel, the oldest first."""
-    rows = books.rows(
-        "SELECT at, account, cents, kind, reason FROM posting WHERE channel = ? ORDER BY n",
-        (channel,),
-    )
-    return [ChannelPosting(*row) for row in rows]
+    return [ChannelPosting(*row) for row in books.all(_OF_CHANNEL, channel=channel)]
 
 
 def of_prefix(books: Books, channel: str, prefix: str) -> list[Payment]:
     """Return the payments of a channel whose id begins with a text."""
-    rows = books.rows(
-        "SELECT account, cents, external FROM posting WHERE channel = ? AND external >= ?"
-        " AND external < ? ORDER BY n",
-        (channel, prefix, prefix + chr(0x10FFFF)),
-    )
+    end = prefix + chr(0x10FFFF)
+    rows = books.all(_OF_PREFIX, channel=channel, begin=prefix, end=end)
     return [
         Payment(account, cents, PaymentKey(channel, external)) for account, cents, external in rows
     ]
@@ -134,7 +162,5 @@ def of_prefix(books: Books, channel: str, prefix: str) -> list[Payment]:
 
 def find_payments(books: Books, key: PaymentKey) -> list[Payment]:
     """Return the parts of a payment that was booked, several if it was split over accounts."""
-    rows = books.rows(
-        "SELECT account, cents FROM posting WHERE channel = ? AND external = ? ORDER BY n", key
-    )
+    rows = books.all(_FIND_PAYMENTS, channel=key.channel, external=key.external)
     return [Payment(account, cents, key) for account, cents in rows]

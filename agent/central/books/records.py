@@ -4,9 +4,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
+from sqlalchemy import select, union_all
+from sqlalchemy.sql.elements import ColumnElement
 
-from agent.central.books.file import Books
-from agent.central.books.meals import STANDS
+from agent.central.books import tables
+from agent.central.books.database import Books
+from agent.central.books.meals import IS_MEAL, MEAL, STANDS
+from agent.central.books.query import Query, object_of, unindexed, value
 from agent.central.books.town import sends_labels
 from agent.domain.canteen import (
     AccountRecord,
@@ -32,11 +36,83 @@ _CATEGORY = {category.value: category for category in Category}
 _last_meal = msgspec.json.Decoder(LastMeal).decode
 _last_credit = msgspec.json.Decoder(LastCredit).decode
 
+_A, _C, _R = tables.account.c, tables.card.c, tables.remark.c
+_CHAIN, _E, _P = tables.chain.c, tables.entry.c, tables.posting.c
+_T, _S, _PRICE = tables.tombstone.c, tables.service.c, tables.price.c
+_SITE, _AFTER, _TO = value("site"), value("after"), value("to")
+
+
+def _between(position: ColumnElement[int]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return position > _AFTER, position <= _TO
+
+
+# The chain says which remarks the terminal still needs.
+_IS_KEPT = (
+    _R.terminal == value("terminal"),
+    _CHAIN.terminal == _R.terminal,
+    _CHAIN.epoch == _R.epoch,
+    _R.seq >= _CHAIN.oldest,
+)
+_REMARKS = Query(
+    select(_R.p, _R.epoch, _R.seq, _R.hash, _E.status, _E.reason).where(
+        *_IS_KEPT,
+        *_between(_R.p),
+        _E.terminal == _R.terminal,
+        _E.epoch == _R.epoch,
+        _E.seq == _R.seq,
+        _E.hash == _R.hash,
+    )
+)
+_OF_CARD = _A.id == _C.account
 # Records since a position are read by position, all records of a site by account: the planner
 # cannot know which set is smaller.
-_CARDS_SINCE = "card INDEXED BY card_by_position CROSS JOIN account ON account.id = card.account"
-_CARDS_OF_SITE = "account CROSS JOIN card ON card.account = account.id"
-_KEPT_REMARKS = "remark r JOIN chain c USING (terminal, epoch)"
+_CARD = select(_C.p, _C.token, _C.account, _C.status).where(_OF_CARD)
+_CARDS_SINCE = Query(_CARD.where(unindexed(_A.site) == _SITE, *_between(_C.p)))
+_CARDS_OF_SITE = Query(_CARD.where(_A.site == _SITE, *_between(unindexed(_C.p))))
+_POSITIONS = union_all(
+    select(_A.p.label("p")).where(_A.site == _SITE, _A.p > _AFTER),
+    select(_C.p).where(_OF_CARD, unindexed(_A.site) == _SITE, _C.p > _AFTER),
+    select(tables.policy.c.p).where(tables.policy.c.p > _AFTER),
+    select(_S.p).where(_S.site == _SITE, _S.p > _AFTER),
+    select(_T.p).where(_T.site == _SITE, _T.p > _AFTER, _AFTER > 0),
+    select(_R.p).where(*_IS_KEPT, _R.p > _AFTER),
+).subquery()
+_POSITION = Query(select(_POSITIONS.c.p).order_by(_POSITIONS.c.p).limit(1).offset(value("number")))
+_PRICES = Query(
+    select(_PRICE.account, _PRICE.service, _PRICE.from_day, _PRICE.cents)
+    .where(_PRICE.account == _A.id, _A.site == _SITE, *_between(_A.p))
+    .order_by(_PRICE.account, _PRICE.service, _PRICE.from_day)
+)
+_M = MEAL.c
+_LAST_MEAL = (
+    select(object_of(day=_M.true_day, service=_M.service, terminal=_M.terminal))
+    .where(_M.account == _A.id, _M.true_day.is_not(None), _M.dated == 1, IS_MEAL, STANDS)
+    .order_by(  # two meals of one instant, too, in the same order each time
+        *(_M.true_day.desc(), _M.true_at.desc().nulls_last()),
+        *(_M.terminal.desc(), _M.epoch.desc(), _M.seq.desc(), _M.hash.desc()),
+    )
+    .limit(1)
+    .scalar_subquery()
+)
+_LAST_CREDIT = (
+    select(object_of(cents=_P.cents, at=_P.at, channel=_P.channel))
+    .where(_P.account == _A.id, _P.kind == "top_up")
+    .order_by(_P.n.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_ACCOUNTS = Query(
+    select(
+        *(_A.id, _A.p, _A.balance, _A.status, _A.category, _A["class"], _A.label, _A.dish),
+        _LAST_MEAL,
+        _LAST_CREDIT,
+    ).where(_A.site == _SITE, *_between(_A.p))
+)
+_POLICIES = Query(
+    select(tables.policy.c.p, tables.policy.c.body).where(*_between(tables.policy.c.p))
+)
+_SERVICES = Query(select(_S.p, _S.body).where(_S.site == _SITE, *_between(_S.p)))
+_TOMBSTONES = Query(select(_T.p, _T.kind, _T.id).where(_T.site == _SITE, *_between(_T.p)))
 
 
 class FeedRecord(NamedTuple):
@@ -91,11 +167,8 @@ def remarks(books: Books, terminal: str, after: int, to: int) -> list[FeedRecord
                 )
             ),
         )
-        for p, epoch, seq, digest, status, reason in books.rows(
-            f"SELECT r.p, r.epoch, r.seq, r.hash, e.status, e.reason FROM {_KEPT_REMARKS}"
-            " JOIN entry e USING (terminal, epoch, seq, hash)"
-            " WHERE r.terminal = ? AND r.p > ? AND r.p <= ? AND r.seq >= c.oldest",
-            (terminal, after, to),
+        for p, epoch, seq, digest, status, reason in books.all(
+            _REMARKS, terminal=terminal, after=after, to=to
         )
     ]
 
@@ -105,40 +178,17 @@ def position_of(books: Books, reader: Reader, after: int, number: int) -> int:
 
     Return `POSITION_MAX` when there are fewer.
     """
-    row = books.row(
-        "SELECT p FROM (SELECT p FROM account WHERE site = ?1 AND p > ?2"
-        f" UNION ALL SELECT card.p FROM {_CARDS_SINCE} WHERE account.site = ?1 AND card.p > ?2"
-        " UNION ALL SELECT p FROM policy WHERE p > ?2"
-        " UNION ALL SELECT p FROM service WHERE site = ?1 AND p > ?2"
-        " UNION ALL SELECT p FROM tombstone WHERE site = ?1 AND p > ?2 AND ?2 > 0"
-        f" UNION ALL SELECT r.p FROM {_KEPT_REMARKS}"
-        " WHERE r.terminal = ?4 AND r.p > ?2 AND r.seq >= c.oldest)"
-        " ORDER BY p LIMIT 1 OFFSET ?3",
-        (reader.site, after, number, reader.terminal),
-    )
+    row = books.first(_POSITION, **reader._asdict(), after=after, number=number)
     return int(row[0]) if row else POSITION_MAX
 
 
 def _accounts(books: Books, interval: Interval) -> Iterator[FeedRecord]:
     prices: dict[str, list[Price]] = {}
-    for account, service, day, cents in books.rows(
-        "SELECT price.account, service, from_day, cents"
-        " FROM account JOIN price ON price.account = account.id"
-        " WHERE site = ? AND p > ? AND p <= ? ORDER BY price.account, service, from_day",
-        interval,
-    ):
+    for account, service, day, cents in books.all(_PRICES, **interval._asdict()):
         prices.setdefault(account, []).append(Price(from_day=day, service=service, cents=cents))
     with_labels = sends_labels(books)
-    for account, p, balance, status, category, group, label, dish, meal, credit in books.rows(
-        "SELECT id, p, balance, status, category, class, label, dish,"
-        " (SELECT json_object('day', true_day, 'service', service, 'terminal', terminal)"
-        " FROM entry m WHERE m.account = account.id AND true_day IS NOT NULL AND dated = 1"
-        f" AND kind IN ('meal', 'unknown_meal') AND {STANDS}"
-        " ORDER BY true_day DESC, true_at DESC LIMIT 1),"
-        " (SELECT json_object('cents', cents, 'at', at, 'channel', channel) FROM posting"
-        " WHERE posting.account = account.id AND kind = 'top_up' ORDER BY n DESC LIMIT 1)"
-        " FROM account WHERE site = ? AND p > ? AND p <= ?",
-        interval,
+    for account, p, balance, status, category, group, label, dish, meal, credit in books.all(
+        _ACCOUNTS, **interval._asdict()
     ):
         record = AccountRecord(
             id=account,
@@ -157,21 +207,15 @@ def _accounts(books: Books, interval: Interval) -> Iterator[FeedRecord]:
 
 
 def _cards(books: Books, interval: Interval) -> Iterator[FeedRecord]:
-    tables = _CARDS_SINCE if interval.after else _CARDS_OF_SITE
-    for p, token, account, status in books.rows(
-        f"SELECT card.p, token, account, card.status FROM {tables}"
-        " WHERE account.site = ? AND card.p > ? AND card.p <= ?",
-        interval,
-    ):
+    query = _CARDS_SINCE if interval.after else _CARDS_OF_SITE
+    for p, token, account, status in books.all(query, **interval._asdict()):
         record = CardRecord(id=token, p=p, account=account, status=_CARD_STATUS[status])
         yield FeedRecord(p, "card", canonical(record))
 
 
 def _rules(books: Books, interval: Interval) -> Iterator[FeedRecord]:
-    policies = books.rows("SELECT p, body FROM policy WHERE p > ? AND p <= ?", interval[1:])
-    services = books.rows(
-        "SELECT p, body FROM service WHERE site = ? AND p > ? AND p <= ?", interval
-    )
+    policies = books.all(_POLICIES, **interval._asdict())
+    services = books.all(_SERVICES, **interval._asdict())
     for kind, rows in (("policy", policies), ("service", services)):
         for p, body in rows:
             members = {**msgspec.json.decode(body), "k": kind, "p": p}
@@ -179,7 +223,5 @@ def _rules(books: Books, interval: Interval) -> Iterator[FeedRecord]:
 
 
 def _tombstones(books: Books, interval: Interval) -> Iterator[FeedRecord]:
-    for p, kind, record_id in books.rows(
-        "SELECT p, kind, id FROM tombstone WHERE site = ? AND p > ? AND p <= ?", interval
-    ):
+    for p, kind, record_id in books.all(_TOMBSTONES, **interval._asdict()):
         yield FeedRecord(p, "gone", canonical(GoneRecord(of=kind, id=record_id, p=p)))

@@ -3,8 +3,28 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from agent.central.books.file import Books
+from sqlalchemy import func, insert, select
+
+from agent.central.books import tables
+from agent.central.books.database import Books
+from agent.central.books.query import Query, value
 from agent.domain.clock import Instant
+
+_REFERENCE = tables.reference.c
+_SHARE = tables.share.c
+_ADD = Query(insert(tables.reference))
+_FIND = Query(select(tables.reference).where(_REFERENCE.id == value("id")))
+_FIND_NOTICE = Query(select(tables.reference).where(_REFERENCE.notice == value("notice")))
+_SHARES = Query(
+    select(_SHARE.account, _SHARE.cents)
+    .where(_SHARE.reference == value("root"))
+    .order_by(_SHARE.account)
+)
+_COUNT_ORDERS = Query(
+    select(func.count())
+    .select_from(tables.reference)
+    .where(_REFERENCE.root == value("root"), _REFERENCE.id != _REFERENCE.root)
+)
 
 
 class Share(NamedTuple):
@@ -26,34 +46,28 @@ class Reference(NamedTuple):
 
 def add(books: Books, reference: Reference, shares: Sequence[Share] = ()) -> None:
     """Add a reference. `shares` are those of a root; an order of a notice has the notice's."""
-    books.sql.execute("INSERT INTO reference VALUES (?, ?, ?, ?, ?)", reference)
-    books.sql.executemany(
-        "INSERT INTO share VALUES (?, ?, ?)", ((reference.id, *share) for share in shares)
-    )
+    books.run(_ADD, **reference._asdict())
+    rows = ((reference.id, *share) for share in shares)
+    books.add_all(tables.share, ("reference", "account", "cents"), rows)
 
 
 def find(books: Books, reference: str) -> Reference | None:
     """Return a reference by its id, which is the IUV of a notice; None if there is none."""
-    row = books.row("SELECT id, notice, root, cents, at FROM reference WHERE id = ?", (reference,))
+    row = books.first(_FIND, id=reference)
     return Reference(*row) if row else None
 
 
 def find_notice(books: Books, notice: str) -> Reference | None:
     """Return a reference by its notice number, None if there is none."""
-    row = books.row("SELECT id, notice, root, cents, at FROM reference WHERE notice = ?", (notice,))
+    row = books.first(_FIND_NOTICE, notice=notice)
     return Reference(*row) if row else None
 
 
 def shares(books: Books, root: str) -> list[Share]:
     """Return what each account gets of a payment, by account."""
-    rows = books.rows(
-        "SELECT account, cents FROM share WHERE reference = ? ORDER BY account", (root,)
-    )
-    return [Share(*row) for row in rows]
+    return [Share(*row) for row in books.all(_SHARES, root=root)]
 
 
 def count_orders(books: Books, root: str) -> int:
     """Return how many orders a notice has."""
-    return int(
-        books.only_row("SELECT count(*) FROM reference WHERE root = ? AND id <> root", (root,))[0]
-    )
+    return int(books.only(_COUNT_ORDERS, root=root)[0])

@@ -3,14 +3,30 @@
 from typing import NamedTuple
 
 import msgspec
+from sqlalchemy import select
 
-from agent.central.books.file import Books
+from agent.central.books import tables
+from agent.central.books.database import Books
+from agent.central.books.query import Query, put, value
 from agent.central.books.town import next_position
 from agent.domain.canteen import PolicyRecord, ServiceRecord
 from agent.domain.clock import Day
 
 GIVE_BACK = "give_back"
 """The rule for double meals where no policy is set."""
+
+_P, _S = tables.policy.c, tables.service.c
+_PUT_POLICY = put(tables.policy)
+_PUT_SERVICE = put(tables.service)
+_RULES = Query(
+    select(_P.body, _P.double_meal)
+    .where(_P.from_day <= value("day"))
+    .order_by(_P.from_day.desc())
+    .limit(1)
+)
+_DOUBLE_MEAL_RULES = Query(select(_P.from_day, _P.double_meal).order_by(_P.from_day.desc()))
+_SERVICES = Query(select(_S.site, _S.id).order_by(_S.site, _S.id))
+_SITE_SERVICES = Query(select(_S.body).where(_S.site == value("site")).order_by(_S.id))
 
 
 class Rules(NamedTuple):
@@ -22,23 +38,18 @@ class Rules(NamedTuple):
 
 def put_policy(books: Books, rules: Rules) -> None:
     """Write the rules that hold from the policy's day on."""
-    books.sql.execute(
-        "INSERT OR REPLACE INTO policy VALUES (?, ?, ?, ?)",
-        (
-            rules.policy.from_day,
-            _body(rules.policy),
-            rules.double_meal,
-            next_position(books),
-        ),
+    books.run(
+        _PUT_POLICY,
+        from_day=rules.policy.from_day,
+        body=_body(rules.policy),
+        double_meal=rules.double_meal,
+        p=next_position(books),
     )
 
 
 def rules_on(books: Books, day: Day) -> Rules:
     """Return the rules in effect on a day. The policy's own day is `day`, its position 0."""
-    row = books.row(
-        "SELECT body, double_meal FROM policy WHERE from_day <= ? ORDER BY from_day DESC LIMIT 1",
-        (day,),
-    )
+    row = books.first(_RULES, day=day)
     if row is None:
         return Rules(PolicyRecord(from_day=day, p=0), GIVE_BACK)
     members = {**msgspec.json.decode(row[0]), "from": day, "p": 0}
@@ -47,32 +58,27 @@ def rules_on(books: Books, day: Day) -> Rules:
 
 def double_meal_rules(books: Books) -> list[tuple[Day, str]]:
     """Return the rules for double meals with the day from which each holds, the newest first."""
-    rows = books.rows("SELECT from_day, double_meal FROM policy ORDER BY from_day DESC")
-    return [(day, rule) for day, rule in rows]
+    return [(day, rule) for day, rule in books.all(_DOUBLE_MEAL_RULES)]
 
 
 def put_service(books: Books, site: str, service: ServiceRecord) -> None:
     """Write a serving time of a site."""
-    books.sql.execute(
-        "INSERT OR REPLACE INTO service VALUES (?, ?, ?, ?)",
-        (site, service.id, _body(service), next_position(books)),
-    )
+    books.run(_PUT_SERVICE, site=site, id=service.id, body=_body(service), p=next_position(books))
 
 
 def services(books: Books) -> dict[str, list[str]]:
     """Return the ids of the services of each site that has any."""
     sites: dict[str, list[str]] = {}
-    for site, service in books.rows("SELECT site, id FROM service ORDER BY site, id"):
+    for site, service in books.all(_SERVICES):
         sites.setdefault(site, []).append(service)
     return sites
 
 
 def site_services(books: Books, site: str) -> list[ServiceRecord]:
     """Return the services of a site. Their position is 0."""
-    rows = books.rows("SELECT body FROM service WHERE site = ? ORDER BY id", (site,))
     return [
         msgspec.convert({**msgspec.json.decode(body), "k": "service", "p": 0}, ServiceRecord)
-        for (body,) in rows
+        for (body,) in books.all(_SITE_SERVICES, site=site)
     ]
 
 

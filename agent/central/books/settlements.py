@@ -3,8 +3,88 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from agent.central.books.file import Books
+from sqlalchemy import cast, delete, func, insert, select
+
+from agent.central.books import tables
+from agent.central.books.database import Books
+from agent.central.books.query import Query, contains, put, value
 from agent.domain.clock import Day, Instant
+
+_FLOW = tables.flow.c
+_ROW = tables.flow_row.c
+_PAYMENT = tables.payment.c
+_SUM = tables.treasury_sum.c
+_FLOW_SUM = "LGPE-RIVERSAMENTO"  # in the reason of a sum that settles a flow
+
+# A sum belongs to the flow that its reason names; what the treasury undid did not arrive.
+_NAMES_FLOW = contains(_SUM.reason, func.replace(_FLOW.id, " ", ""))
+_ARRIVED = (
+    select(cast(func.sum(_SUM.cents), tables.INTEGER))
+    .where(_SUM.undone == 0, _NAMES_FLOW)
+    .correlate(tables.flow)
+    .scalar_subquery()
+)
+_REVISION = tables.flow.alias("f")
+_IS_NEWEST = (
+    _FLOW.revision
+    == select(func.max(_REVISION.c.revision))
+    .where(_REVISION.c.id == _FLOW.id)
+    .correlate(tables.flow)
+    .scalar_subquery()
+)
+_NEWEST = (
+    select(_FLOW.id, _FLOW.day, _FLOW.cents, _ARRIVED.label("arrived"))
+    .where(_IS_NEWEST)
+    .subquery("newest")
+)
+_IS_OURS = _ROW.iuv.in_(select(tables.reference.c.id))
+_IS_RECEIPT = (_PAYMENT.channel == "pagopa") & (_PAYMENT.external == _ROW.external)
+
+_KNOWN = Query(select(_FLOW.id).where(_FLOW.id == value("id"), _FLOW.revision == value("revision")))
+_ADD_FLOW = Query(insert(tables.flow))
+_NEWEST_REVISION = Query(select(func.max(_FLOW.revision)).where(_FLOW.id == value("id")))
+_DELETE_ROWS = Query(delete(tables.flow_row).where(_ROW.flow == value("id")))
+_ROW_COLUMNS = ("flow", "n", "iuv", "external", "cents", "outcome", "day")
+_SELECT_MISSING = select(_ROW.iuv, _ROW.external, _ROW.cents, _ROW.outcome, _ROW.day).where(
+    _IS_OURS,
+    _ROW.outcome == "paid",
+    ~select(_PAYMENT.n).where(_IS_RECEIPT).correlate(tables.flow_row).exists(),
+)
+_MISSING = Query(_SELECT_MISSING.order_by(_ROW.day, _ROW.external, _ROW.flow, _ROW.n))
+_MISSING_ONE = Query(
+    _SELECT_MISSING.where(_ROW.external == value("external")).order_by(_ROW.day, _ROW.flow, _ROW.n)
+)
+_REVOKED = Query(
+    select(_ROW.flow, _ROW.external, _ROW.cents, _PAYMENT.cents)
+    .outerjoin_from(tables.flow_row, tables.payment, _IS_RECEIPT & (_PAYMENT.state == "credited"))
+    .where(_IS_OURS, _ROW.outcome == "revoked")
+    .order_by(_ROW.flow, _ROW.n)
+)
+_DIFFERING = Query(
+    select(_ROW.flow, _ROW.external, _ROW.cents, _PAYMENT.cents)
+    .join_from(tables.flow_row, tables.payment, _IS_RECEIPT)
+    .where(_ROW.outcome == "paid", _PAYMENT.cents != _ROW.cents)
+    .order_by(_ROW.flow, _ROW.n)
+)
+_UNEQUAL = Query(
+    select(_NEWEST)
+    .where(_NEWEST.c.day < value("before"), _NEWEST.c.arrived.is_distinct_from(_NEWEST.c.cents))
+    .order_by(_NEWEST.c.day, _NEWEST.c.id)
+)
+_SUMS_WITHOUT_FLOW = Query(
+    select(tables.treasury_sum)
+    .where(
+        _SUM.undone == 0,
+        contains(func.upper(_SUM.reason), _FLOW_SUM),
+        ~select(_FLOW.id).where(_NAMES_FLOW).correlate(tables.treasury_sum).exists(),
+    )
+    .order_by(_SUM.day, _SUM.number, _SUM.year)
+)
+_SET_SUM = put(tables.treasury_sum)
+_FLOWS_OF_RECEIPTS = Query(
+    select(_ROW.external, _ROW.flow).where(_ROW.outcome == "paid").order_by(_ROW.flow, _ROW.n)
+)
+_ARRIVED_FLOWS = Query(select(_NEWEST.c.id).where(_NEWEST.c.arrived == _NEWEST.c.cents))
 
 
 class Flow(NamedTuple):
@@ -55,96 +135,66 @@ class Unequal(NamedTuple):
     arrived_cents: int | None
 
 
-# A sum belongs to the flow that its reason names; what the treasury undid did not arrive.
-_ARRIVED = (
-    "(SELECT sum(t.cents) FROM treasury_sum t WHERE t.undone = 0"
-    " AND instr(t.reason, replace(flow.id, ' ', '')) > 0)"
-)
-_NEWEST = "revision = (SELECT max(revision) FROM flow f WHERE f.id = flow.id)"
-
-
 def add_flow(books: Books, flow: Flow, rows: Sequence[FlowRow], at: Instant, digest: str) -> bool:
     """Add a flow with its rows, in place of those of an older revision; False if it is known."""
-    key = (flow.id, flow.revision)
-    if books.row("SELECT 1 FROM flow WHERE id = ? AND revision = ?", key) is not None:
+    if books.first(_KNOWN, id=flow.id, revision=flow.revision) is not None:
         return False
-    books.sql.execute("INSERT INTO flow VALUES (?, ?, ?, ?, ?, ?)", (*flow, at, digest))
-    (newest,) = books.only_row("SELECT max(revision) FROM flow WHERE id = ?", (flow.id,))
+    books.run(_ADD_FLOW, **flow._asdict(), at=at, sha256=digest)
+    (newest,) = books.only(_NEWEST_REVISION, id=flow.id)
     if newest == flow.revision:
-        books.sql.execute("DELETE FROM flow_row WHERE flow = ?", (flow.id,))
-        books.sql.executemany(
-            "INSERT INTO flow_row VALUES (?, ?, ?, ?, ?, ?, ?)",
-            ((flow.id, n, *row) for n, row in enumerate(rows, start=1)),
-        )
+        books.run(_DELETE_ROWS, id=flow.id)
+        numbered = ((flow.id, n, *row) for n, row in enumerate(rows, start=1))
+        books.add_all(tables.flow_row, _ROW_COLUMNS, numbered)
     return True
 
 
 def missing(books: Books, external: str | None = None) -> list[FlowRow]:
     """Return the settled rows of our references that no receipt reported, or one of them."""
-    rows = books.rows(
-        "SELECT r.iuv, r.external, r.cents, r.outcome, r.day FROM flow_row r"
-        " JOIN reference ON reference.id = r.iuv WHERE r.outcome = 'paid'"
-        " AND NOT EXISTS (SELECT 1 FROM payment p WHERE p.channel = 'pagopa'"
-        " AND p.external = r.external)"
-        " AND (?1 IS NULL OR r.external = ?1) ORDER BY r.day, r.external",
-        (external,),
-    )
+    rows = books.all(_MISSING) if external is None else books.all(_MISSING_ONE, external=external)
     return [FlowRow(*row) for row in rows]
 
 
 def revoked(books: Books) -> list[Revoked]:
     """Return the revoked rows of our references, each with the cents of its credited payment."""
-    rows = books.rows(
-        "SELECT r.flow, r.external, r.cents, p.cents FROM flow_row r"
-        " JOIN reference ON reference.id = r.iuv LEFT JOIN payment p ON p.channel = 'pagopa'"
-        " AND p.external = r.external AND p.state = 'credited'"
-        " WHERE r.outcome = 'revoked' ORDER BY r.flow, r.n"
-    )
-    return [Revoked(*row) for row in rows]
+    return [Revoked(*row) for row in books.all(_REVOKED)]
 
 
 def differing(books: Books) -> list[Revoked]:
     """Return the settled rows whose receipt has another amount."""
-    rows = books.rows(
-        "SELECT r.flow, r.external, r.cents, p.cents FROM flow_row r JOIN payment p"
-        " ON p.channel = 'pagopa' AND p.external = r.external"
-        " WHERE r.outcome = 'paid' AND p.cents <> r.cents ORDER BY r.flow, r.n"
-    )
-    return [Revoked(*row) for row in rows]
+    return [Revoked(*row) for row in books.all(_DIFFERING)]
 
 
 def unequal_flows(books: Books, before: Day) -> list[Unequal]:
     """Return the flows of days before a day whose sum did not arrive, or is another."""
-    rows = books.rows(
-        f"SELECT id, day, cents, {_ARRIVED} AS arrived FROM flow"
-        f" WHERE {_NEWEST} AND day < ? AND arrived IS NOT cents ORDER BY day, id",
-        (before,),
-    )
-    return [Unequal(*row) for row in rows]
+    return [Unequal(*row) for row in books.all(_UNEQUAL, before=before)]
 
 
 def sums_without_flow(books: Books) -> list[TreasurySum]:
     """Return the sums that name a settlement flow which the books do not have."""
-    rows = books.rows(
-        "SELECT year, number, day, cents, undone, reason FROM treasury_sum t WHERE undone = 0"
-        " AND reason LIKE '%LGPE-RIVERSAMENTO%' AND NOT EXISTS (SELECT 1 FROM flow"
-        " WHERE instr(t.reason, replace(flow.id, ' ', '')) > 0) ORDER BY day, number"
-    )
-    return [TreasurySum(row[0], row[1], row[2], row[3], bool(row[4]), row[5]) for row in rows]
+    return [
+        TreasurySum(year, number, day, cents, bool(undone), reason)
+        for year, number, day, cents, undone, reason in books.all(_SUMS_WITHOUT_FLOW)
+    ]
 
 
 def set_sum(books: Books, new: TreasurySum) -> None:
     """Write a sum of the treasury, in place of the same one of an earlier report."""
-    books.sql.execute("INSERT OR REPLACE INTO treasury_sum VALUES (?, ?, ?, ?, ?, ?)", new)
+    books.run(
+        _SET_SUM,
+        year=new.year,
+        number=new.number,
+        day=new.day,
+        cents=new.cents,
+        undone=int(new.is_undone),
+        reason=new.reason,
+    )
 
 
 def flows_of_receipts(books: Books) -> dict[str, str]:
     """Return for each settled receipt, by its key, the flow that settles it."""
-    rows = books.rows("SELECT external, flow FROM flow_row WHERE outcome = 'paid'")
-    return {row[0]: row[1] for row in rows}
+    return dict(books.all(_FLOWS_OF_RECEIPTS))
 
 
 def arrived_flows(books: Books) -> set[str]:
     """Return the flows whose sum is at the treasury."""
-    rows = books.rows(f"SELECT id FROM flow WHERE {_NEWEST} AND {_ARRIVED} = cents")
-    return {row[0] for row in rows}
+    return {row[0] for row in books.all(_ARRIVED_FLOWS)}

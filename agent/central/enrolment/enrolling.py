@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from agent.central.books import enrolments, incidents, terminals, town
+from agent.central.books.database import Books
 from agent.central.books.enrolments import Certificate, CodeRow
-from agent.central.books.file import Books
 from agent.central.books.incidents import Incident
 from agent.central.enrolment.authority import (
     Authority,

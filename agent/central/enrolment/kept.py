@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.central.books import enrolments, town
+from agent.central.books.database import Books
 from agent.central.books.enrolments import Certificate
-from agent.central.books.file import Books
 from agent.central.enrolment.authority import (
     Authority,
     Issued,

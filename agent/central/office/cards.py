@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from agent.central.books import accounts, cards, tombstones
 from agent.central.books.cards import Card
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.tombstones import Gone
 from agent.central.corrections import book_meals_of_card
 from agent.domain.card import CardId, Token, card_token

@@ -8,8 +8,8 @@ from msgspec import Struct
 from agent.central.booking import HASH_REASON
 from agent.central.books import checks, payments, town
 from agent.central.books.checks import BrokenEpoch
+from agent.central.books.database import Books
 from agent.central.books.entries import BookedEntry
-from agent.central.books.file import Books
 from agent.central.dating import BOOKED_LATER
 from agent.domain.clock import Day
 from agent.domain.ledger import EntryKey, Flag, genesis, received_hash
@@ -26,7 +26,7 @@ def check(books: Books) -> Iterator[str]:
 
     Raise `CentralError` if they cannot be read.
     """
-    yield from checks.page_faults(books)
+    yield from books.page_faults()
     with books.reading():
         yield from _balances(books)
         yield from _postings(books)

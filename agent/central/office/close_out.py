@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from agent.central.books import accounts, meals, postings
 from agent.central.books.accounts import Account
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.postings import ChannelPosting, Payment, PaymentKey
 from agent.central.office.credit import Credit, post_credit, require_account
 from agent.central.office.fleet import Condition, FleetRow, fleet

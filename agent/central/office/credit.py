@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from agent.central.books import accounts, payments, postings
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.postings import Payment, PaymentKey, Posting
 from agent.domain.clock import Instant
 from agent.domain.money import format_euro

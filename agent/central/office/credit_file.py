@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agent.central.books import postings
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.postings import Payment, PaymentKey
 from agent.central.office.credit import (
     Credit,

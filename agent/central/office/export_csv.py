@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 
 from agent.central.books import export
+from agent.central.books.database import Books
 from agent.central.books.export import Table
-from agent.central.books.file import Books
 from agent.central.office.private_file import make_folder, write_private
 from agent.console import csv_cell
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from msgspec import Struct, structs
 
 from agent.central.books import lists, terminals
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.lists import TerminalRow
 from agent.central.terminal_faults import state_of, terminal_faults
 from agent.domain.clock import Instant, age_ms

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
 from agent.central.books import statements
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.statements import StatementLine
 from agent.domain.clock import Day, day_of
 from agent.domain.money import format_euro

@@ -6,7 +6,7 @@ A family without debts is in no letter, and no letter has an account of another 
 from typing import NamedTuple
 
 from agent.central.books import statements
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.statements import FamilyBalance
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agent.central.books import accounts, postings
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.postings import Payment, PaymentKey
 from agent.central.office.credit import Credit, post_credit, require_account
 from agent.central.office.credit_file import credit_rows

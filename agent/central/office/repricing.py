@@ -8,7 +8,7 @@ nothing is rounded here.
 from typing import NamedTuple
 
 from agent.central.books import accounts, meals, postings
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.meals import ChargedMeal
 from agent.central.books.postings import Payment, PaymentKey
 from agent.central.office.credit import Credit, post_credit

@@ -8,7 +8,7 @@ Earlier meals of new cards and accounts are booked afterwards (`corrections.book
 from collections.abc import Sequence
 
 from agent.central.books import accounts, cards, rules, tombstones
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.office.cards import move_accounts, put_card
 from agent.central.office.roster import Line
 from agent.central.office.roster_plan import Plan, Standing

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agent.central.books import accounts, cards
 from agent.central.books.accounts import Account
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.office.roster import NO_PRICE, TEXTS, TOKEN_PREFIX
 from agent.central.office.roster_file import COLUMNS
 from agent.central.office.roster_plan import FIELDS

@@ -1,7 +1,7 @@
 """The town's rules and serving times."""
 
 from agent.central.books import rules
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.rules import Rules
 from agent.central.double_meals import settle_from
 from agent.domain.canteen import PolicyRecord, ServiceRecord

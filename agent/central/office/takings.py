@@ -4,7 +4,7 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from agent.central.books import postings
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.postings import Takings
 from agent.domain.clock import Day, format_instant
 

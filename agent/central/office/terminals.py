@@ -1,7 +1,7 @@
 """Terminals as the office sees them: add, move, retire, order; and a restored database."""
 
 from agent.central.books import terminals, town
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.generation import begin_generation
 from agent.central.orders import give_order
 from agent.domain.clock import Instant

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from agent.central.books import accounts, statements
 from agent.central.books.accounts import Account
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.statements import PaidLine
 from agent.domain.clock import Day, day_of
 

@@ -6,7 +6,7 @@ now is booked later. Both raise `CentralError`.
 
 from typing import assert_never
 
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.payments import Arrival
 from agent.central.payments.doors import read_receipt_file
 from agent.central.payments.intake import take_in

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from agent.central.books import incidents
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.incidents import Incident, UnusableMessage
 from agent.central.books.payments import Arrival
 from agent.central.payments import pos, receipt
@@ -94,8 +94,7 @@ def receive_notification(
 def recover(books: Books) -> None:
     """Open the file again after a fault, unless it is only locked: the next message needs it."""
     with contextlib.suppress(CentralError):
-        books.row("SELECT 1")  # fails where a roll-back closed the connection
-        if books.is_in_place():
+        if books.is_usable():
             return
     with contextlib.suppress(CentralError):
         books.reopen()

@@ -18,7 +18,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.payments import Arrival
 from agent.central.office.private_file import make_folder, write_private
 from agent.central.payments.documents import book_document, read_document

@@ -5,7 +5,7 @@ Both are random, so that nobody can guess another family's.
 
 from collections.abc import Callable
 
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.references import Reference, Share
 from agent.central.payments.intake import add_reference
 from agent.central.payments.numbers import BASE_DIGITS, make_notice

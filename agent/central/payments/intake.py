@@ -7,7 +7,7 @@ again, late or in another order.
 import hashlib
 
 from agent.central.books import incidents, payments, postings, references
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.incidents import Incident
 from agent.central.books.payments import Arrival, NewPayment, StoredPayment
 from agent.central.books.postings import Payment, PaymentKey

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from agent.central.books import payments, postings, settlements
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.payments import StoredPayment
 from agent.central.payments.receipt import CHANNEL
 from agent.central.payments.reported import WORDS, Park

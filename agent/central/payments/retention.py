@@ -6,7 +6,7 @@ What a message did stays for ever: its payment, hash, time and result.
 from typing import NamedTuple
 
 from agent.central.books import incidents, payments
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.domain.clock import Instant
 
 RAW_YEARS = 10

@@ -7,7 +7,7 @@ import hashlib
 from typing import NamedTuple
 
 from agent.central.books import incidents, postings, settlements
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.incidents import Incident
 from agent.central.books.payments import Arrival
 from agent.central.books.postings import Payment, PaymentKey

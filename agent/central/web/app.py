@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.central.books import references, town
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.references import Reference
 from agent.central.payments import pos
 from agent.central.payments.doors import receive_notification, receive_soap, recover

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.enrolment.enrolling import Office, enrol, renew
 from agent.central.web.body import read_body
 from agent.central.web.rate import RateLimit

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from agent.central.books import payments
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.references import Reference
 from agent.central.payments.settings import Language, PaymentSettings
 from agent.central.web.texts import catalogue, euro

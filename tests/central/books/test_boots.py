@@ -2,12 +2,12 @@
 
 from agent.central.books import boots
 from agent.central.books.boots import Boot, BootTime
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 
 NOON = BootTime("2026-11-23T11:00:00.000Z", 60_000)
 
 
-def test_a_boots_time_is_kept_and_replaced(books: Books) -> None:
+def test_a_boots_time_is_kept_and_replaced(books: FileBooks) -> None:
     boot = Boot("t-1", "b")
     assert boots.find(books, boot) is None
     for time in (NOON, BootTime("2026-11-24T11:00:00.000Z", 90_000)):

@@ -2,14 +2,14 @@
 
 from agent.central.books import cards, town
 from agent.central.books.cards import Card, UsedCard
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.domain.card import Token
 from tests.parts.foreign_terminal import ForeignTerminal, meal
 
 TOKEN, OTHER = Token("ab" * 16), Token("cd" * 16)
 
 
-def test_a_card_replaces_what_the_books_had_of_it(books: Books) -> None:
+def test_a_card_replaces_what_the_books_had_of_it(books: FileBooks) -> None:
     cards.put(books, Card(TOKEN, "a-1", "active"))
     cards.put(books, Card(TOKEN, "a-2", "blocked"))
     assert cards.find(books, TOKEN) == Card(TOKEN, "a-2", "blocked")
@@ -18,7 +18,7 @@ def test_a_card_replaces_what_the_books_had_of_it(books: Books) -> None:
     assert cards.of_accounts(books, ["a-1", "a-2"]) == [Card(TOKEN, "a-2", "blocked")]
 
 
-def test_a_card_that_is_sent_again_has_the_newest_position(books: Books) -> None:
+def test_a_card_that_is_sent_again_has_the_newest_position(books: FileBooks) -> None:
     cards.put(books, Card(TOKEN, "a-1", "active"))
     cards.put(books, Card(OTHER, "a-1", "active"))
     cards.bump_all(books, [TOKEN])
@@ -36,7 +36,7 @@ def test_used_cards_are_the_assigned_ones_and_those_of_unknown_meals(
     assert len(assigned) == 2 and added == [UsedCard(OTHER, None, "not assigned")]
 
 
-def test_many_cards_are_written_and_read_at_once(books: Books) -> None:
+def test_many_cards_are_written_and_read_at_once(books: FileBooks) -> None:
     first, second = Card(TOKEN, "a-2", "active"), Card(OTHER, "a-1", "active")
     cards.add_all(books, [first, second])
     assert books.rows("SELECT p FROM card ORDER BY p") == [(1,), (2,)]

@@ -1,8 +1,12 @@
 """Chains: each epoch of a terminal has an end, which old batches do not move back."""
 
-from agent.central.books import chains
+import pytest
+from sqlalchemy import select
+
+from agent.central.books import chains, tables
 from agent.central.books.chains import Chain
-from agent.central.books.file import Books
+from agent.central.books.database import Books
+from agent.central.books.query import Query
 from agent.domain.ledger import ChainEnd
 
 EPOCH = "1-00000000000000aa"
@@ -12,14 +16,20 @@ def end(seq: int, epoch: str = EPOCH) -> ChainEnd:
     return ChainEnd(epoch=epoch, seq=seq, hash=f"{seq:064x}")
 
 
+@pytest.fixture
+def books(either: Books) -> Books:
+    return either
+
+
 def test_a_chain_begins_at_its_start_and_epochs_are_numbered_as_seen(books: Books) -> None:
     assert chains.find(books, "t-1", EPOCH) is None
     chains.begin(books, "t-1", end(0))
     chains.begin(books, "t-1", end(0, "2-00000000000000aa"))
     chains.begin(books, "t-2", end(0))
     assert chains.find(books, "t-1", EPOCH) == Chain(0, f"{0:064x}", 1)
-    rows = books.rows("SELECT terminal, seen FROM chain ORDER BY terminal, epoch")
-    assert rows == [("t-1", 1), ("t-1", 2), ("t-2", 1)]
+    chain = tables.chain.c
+    seen = Query(select(chain.terminal, chain.seen).order_by(chain.terminal, chain.epoch))
+    assert books.all(seen) == [("t-1", 1), ("t-1", 2), ("t-2", 1)]
 
 
 def test_an_old_batch_does_not_move_the_end_back(books: Books) -> None:

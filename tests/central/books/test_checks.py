@@ -7,7 +7,7 @@ import pytest
 
 from agent.central.books import checks, incidents
 from agent.central.books.checks import AccountSum, BrokenEpoch
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.central.books.incidents import Incident
 from agent.central.office.check import check
 from agent.errors import CentralError
@@ -43,7 +43,7 @@ def test_only_holes_and_forks_break_an_epoch(foreign: ForeignTerminal) -> None:
     }
 
 
-def damage(books: Books) -> None:
+def damage(books: FileBooks) -> None:
     """Change one bit of a key in the index by account: its page stays well formed."""
     (root,) = books.only_row("SELECT rootpage FROM sqlite_master WHERE name = 'posting_by_account'")
     (size,) = books.only_row("PRAGMA page_size")
@@ -64,7 +64,7 @@ def test_a_damaged_central_is_refused_and_its_backup_ends_equal(wire: Wire, tmp_
     wire.settle()
     checks.require_whole(wire.central.books)
     damage(wire.central.books)
-    with closing(Books(wire.central.path)) as books:
+    with closing(FileBooks(wire.central.path)) as books:
         with pytest.raises(CentralError, match=r"is damaged: .* new-generation; terminals send"):
             checks.require_whole(books)
         assert any("posting_by_account" in sentence for sentence in check(books))

@@ -7,21 +7,23 @@ from pathlib import Path
 import pytest
 
 from agent.central.books import export, incidents
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.central.books.incidents import Incident
+from agent.central.books.postgres import Server
 from agent.errors import CentralError
 from tests.conftest import CARD
+from tests.parts.both_engines import on_postgresql
 from tests.parts.process import Process
 from tests.parts.wire import Wire
 
 
-def test_every_table_is_exported_or_has_a_reason(books: Books) -> None:
+def test_every_table_is_exported_or_has_a_reason(books: FileBooks) -> None:
     rows = books.rows("SELECT name FROM sqlite_master WHERE type = 'table'")
     assert {name for (name,) in rows} == {*export.TABLES, *export.LEFT_OUT}
     assert not set(export.TABLES) & set(export.LEFT_OUT)
 
 
-def test_no_raw_message_and_no_hello_is_exported(books: Books) -> None:
+def test_no_raw_message_and_no_hello_is_exported(books: FileBooks) -> None:
     """They may name payers, and are no reading for an office."""
     columns = {table.name: table.columns for table in export.tables(books)}
     assert "body" not in columns["arrival"] and "body" not in columns["entry"]
@@ -68,12 +70,28 @@ def test_a_copy_is_of_one_moment_while_another_program_writes(wire: Wire, tmp_pa
         while len(seen) < 10:
             assert writer.is_running, writer.output()
             with export.copied(wire.central.books, tmp_path / "copy") as copy:
+                assert isinstance(copy, FileBooks)
                 first, last = copy.rows("SELECT at FROM incident WHERE n IN (1, 30000)")
                 assert first == last
                 seen.add(first[0])
 
 
-def test_a_copy_that_cannot_be_made_is_refused(books: Books, tmp_path: Path) -> None:
+def test_a_copy_that_cannot_be_made_is_refused(books: FileBooks, tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere" / "copy"
     with pytest.raises(CentralError, match="cannot be copied"), export.copied(books, nowhere):
         raise AssertionError("there is no copy")
+
+
+def test_both_engines_export_the_same_and_postgresql_without_a_copy(
+    wire: Wire, server: Server, tmp_path: Path
+) -> None:
+    wire.central.credit("a-1", 100, "1")
+    wire.box.tap(CARD)
+    wire.settle()
+    books, path = wire.central.books, tmp_path / "copy"
+    other = on_postgresql(books, server, "export")
+    with export.copied(other, path) as snapshot:
+        assert export.tables(snapshot) == export.tables(books)
+        for table in export.TABLES:
+            assert list(export.rows(snapshot, table)) == list(export.rows(books, table))
+        assert not path.exists()

@@ -7,7 +7,7 @@ from agent.central.books.accounts import Account, AccountPrice
 from agent.central.books.boots import Boot, BootTime
 from agent.central.books.cards import Card
 from agent.central.books.facts import Facts, Kept, Later, Wanted
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.central.books.meals import Serving
 from agent.central.books.postings import Posting
 from agent.central.books.rules import GIVE_BACK, Rules
@@ -21,13 +21,13 @@ AT = "2026-11-23T12:00:00.000Z"
 TOKEN = Token("ab" * 16)
 
 
-def read(books: Books, wanted: Wanted) -> Facts:
+def read(books: FileBooks, wanted: Wanted) -> Facts:
     known = Facts()
     facts.read(books, known, wanted)
     return known
 
 
-def test_what_the_books_have_and_what_they_lack_are_both_facts(books: Books) -> None:
+def test_what_the_books_have_and_what_they_lack_are_both_facts(books: FileBooks) -> None:
     pupil = Account("a-1", "primaria", "pupil", "active")
     price = Price(from_day="2026-09-01", service="lunch", cents=366)
     accounts.add_all(books, [pupil])
@@ -49,7 +49,7 @@ def test_what_the_books_have_and_what_they_lack_are_both_facts(books: Books) -> 
     assert known.boots == {boot: time, other: None}
 
 
-def test_an_entry_comes_with_what_stands_beside_it(books: Books) -> None:
+def test_an_entry_comes_with_what_stands_beside_it(books: FileBooks) -> None:
     meal, second = entry(1), entry(2)
     undoes: dict[str, Any] = {"undoes_epoch": "1-aa", "undoes_seq": 1, "undoes_hash": "h1"}
     storno = entry(3, kind="storno", cents=366, **undoes)
@@ -65,7 +65,7 @@ def test_an_entry_comes_with_what_stands_beside_it(books: Books) -> None:
     }
 
 
-def test_a_serving_has_its_booked_meals_and_no_other(books: Books) -> None:
+def test_a_serving_has_its_booked_meals_and_no_other(books: FileBooks) -> None:
     rules.put_policy(books, Rules(PolicyRecord(from_day="2026-09-01", p=0), GIVE_BACK))
     unbooked = entry(5, cents=None, account=None)
     others = [entry(3, service="snack"), entry(4, true_day="2026-11-24"), unbooked]
@@ -79,7 +79,7 @@ def test_a_serving_has_its_booked_meals_and_no_other(books: Books) -> None:
     assert known.rules == [("2026-09-01", GIVE_BACK)]
 
 
-def test_a_boot_has_its_entries_and_those_without_a_time(books: Books) -> None:
+def test_a_boot_has_its_entries_and_those_without_a_time(books: FileBooks) -> None:
     undated = entry(2, dated=0)
     entries.add_all(books, [entry(1), undated, entry(3, boot="c"), entry(4)._replace(epoch="2-aa")])
     boot = Boot("t-1", "b")
@@ -88,7 +88,7 @@ def test_a_boot_has_its_entries_and_those_without_a_time(books: Books) -> None:
     assert {key[1:3] for key in known.whole_boots[boot]} == {("1-aa", 1), ("1-aa", 2), ("2-aa", 4)}
 
 
-def test_entries_of_other_boots_are_later_or_have_no_time_of_their_own(books: Books) -> None:
+def test_entries_of_other_boots_are_later_or_have_no_time_of_their_own(books: FileBooks) -> None:
     noon, later = "2026-11-23T11:00:00.000Z", "2026-11-25T11:00:00.000Z"
     wrong = entry(11, true_at=later, boot="c")
     ahead = entry(12, true_at=None, true_day=None, dated=0, boot="c")
@@ -103,6 +103,6 @@ def test_entries_of_other_boots_are_later_or_have_no_time_of_their_own(books: Bo
     assert read(books, Wanted(later={wanted})).later == {wanted: [wrong.key, ahead.key]}
 
 
-def test_nothing_is_read_where_nothing_is_wanted(books: Books) -> None:
+def test_nothing_is_read_where_nothing_is_wanted(books: FileBooks) -> None:
     assert not Wanted() and Wanted(cards={"ab"})
     assert read(books, Wanted()) == Facts()

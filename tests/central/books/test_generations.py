@@ -3,11 +3,16 @@
 import pytest
 
 from agent.central.books import generations, town
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.errors import CentralError
 from tests.central.conftest import AT, GENERATION
 
 FOREIGN, NEXT = "ab" * 16, "cd" * 16
+
+
+@pytest.fixture
+def books(either: Books) -> Books:
+    return either
 
 
 def test_a_named_generation_is_known_but_not_present(books: Books) -> None:
@@ -16,7 +21,9 @@ def test_a_named_generation_is_known_but_not_present(books: Books) -> None:
     assert town.standing(books).generation == GENERATION
 
 
-def test_a_generation_that_begins_is_present_and_the_one_before_stays_known(books: Books) -> None:
+def test_a_generation_that_begins_is_present_and_the_one_before_stays_known(
+    books: Books,
+) -> None:
     generations.begin(books, NEXT, at=AT, reason="restored")
     assert town.standing(books).generation == NEXT
     assert generations.is_known(books, GENERATION)

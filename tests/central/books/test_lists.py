@@ -4,7 +4,9 @@ import msgspec
 
 from agent.central.books import incidents, lists
 from agent.central.books.incidents import Incident, UnusableMessage
+from agent.central.books.postgres import Server
 from tests.conftest import CARD, OTHER_CARD
+from tests.parts.both_engines import on_postgresql
 from tests.parts.foreign_terminal import EPOCH, NAME, ForeignTerminal, meal
 
 
@@ -74,3 +76,30 @@ def test_entries_are_listed_by_account_and_terminal_with_who_allowed_them(
     assert len(lists.entries(books, newest=10, account="a-1", terminal=NAME)) == 3
     assert lists.entries(books, newest=10, account="a-2") == []
     assert lists.entries(books, newest=10, terminal="t-1") == []
+
+
+def test_an_entry_is_listed_whatever_it_has_in_place_of_texts(foreign: ForeignTerminal) -> None:
+    foreign.send({"kind": "meal", "by": 5, "day": [7], "user": "a\0b"})
+    (row,) = lists.entries(foreign.central.books, newest=10)
+    assert (row.status, row.by, row.day, row.user) == ("set_aside", None, None, "a\0b")
+
+
+def test_both_engines_list_the_same(foreign: ForeignTerminal, server: Server) -> None:
+    """Also an entry without a time, and texts with characters that PostgreSQL does not know."""
+    books = foreign.central.books
+    foreign.send(meal(), meal(account="a-2", user="a\0b"), {"kind": "meal", "by": 5})
+    foreign.send(foreign.storno(1))
+    foreign.receive("state", {"online": True, "software": "\0"})
+    foreign.hello(software="\0")
+    with books.transaction():
+        incidents.add(books, Incident("2026-11-25T00:00:00.000Z", "hole", "lost", NAME))
+        incidents.set_aside(
+            books, UnusableMessage("2026-11-24T00:00:00.000Z", "topic %s", b"\0", "unusable")
+        )
+    other = on_postgresql(books, server, "lists")
+    assert lists.terminals(other) == lists.terminals(books) != []
+    assert lists.accounts(other) == lists.accounts(books) != []
+    assert lists.incidents(other) == lists.incidents(books) != []
+    for named in ({}, {"account": "a-1"}, {"terminal": NAME}, {"account": "a-1", "terminal": NAME}):
+        entries = lists.entries(books, newest=3, **named)
+        assert lists.entries(other, newest=3, **named) == entries != []

@@ -3,7 +3,7 @@
 from agent.central.books import accounts, boots, entries, outcome
 from agent.central.books.accounts import Account
 from agent.central.books.boots import Boot, BootTime
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.central.books.outcome import Outcome
 from agent.central.books.postings import Posting
 from agent.central.books.tombstones import Gone
@@ -12,7 +12,7 @@ from tests.parts.booked_entry import entry
 AT = "2026-11-23T12:00:00.000Z"
 
 
-def test_an_outcome_is_written_whole(books: Books) -> None:
+def test_an_outcome_is_written_whole(books: FileBooks) -> None:
     accounts.add_all(books, [Account("a-1", "primaria", "pupil", "active")])
     entries.add_all(books, [entry(1)])
     changed = entry(1, cents=-100, reason="booked_later")
@@ -38,7 +38,7 @@ def test_an_outcome_is_written_whole(books: Books) -> None:
     assert len(positions) == 3, "each record has a position of its own"
 
 
-def test_an_empty_outcome_writes_nothing(books: Books) -> None:
+def test_an_empty_outcome_writes_nothing(books: FileBooks) -> None:
     before = books.rows("SELECT position FROM central")
     outcome.write(books, Outcome())
     assert books.rows("SELECT position FROM central") == before

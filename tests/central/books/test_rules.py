@@ -2,13 +2,22 @@
 
 import json
 
-from agent.central.books import rules
-from agent.central.books.file import Books
+import pytest
+from sqlalchemy import select
+
+from agent.central.books import rules, tables
+from agent.central.books.database import Books
+from agent.central.books.query import Query
 from agent.central.books.rules import GIVE_BACK, Rules
 from agent.domain.canteen import PolicyRecord, ServiceRecord, Shortage
 
 OLD = Rules(PolicyRecord(from_day="2026-09-01", p=0, shortage=Shortage.REFUSE, floor=-500), "keep")
 NEW = Rules(PolicyRecord(from_day="2027-01-01", p=0), GIVE_BACK)
+
+
+@pytest.fixture
+def books(either: Books) -> Books:
+    return either
 
 
 def test_the_newest_rules_in_effect_hold(books: Books) -> None:
@@ -42,8 +51,8 @@ def test_a_body_has_neither_kind_nor_position(books: Books) -> None:
     rules.put_policy(books, OLD)
     lunch = ServiceRecord(id="lunch", p=0, name="Pranzo", opens="12:00", closes="14:15")
     rules.put_service(books, "primaria", lunch)
-    for table in ("policy", "service"):
-        (row,) = books.rows(f"SELECT body FROM {table}")
+    for table in (tables.policy, tables.service):
+        (row,) = books.all(Query(select(table.c.body)))
         assert not {"k", "p"} & json.loads(row[0]).keys()
 
 

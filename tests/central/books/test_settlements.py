@@ -1,14 +1,14 @@
 """Flows and sums in the books."""
 
 from agent.central.books import settlements
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.central.books.settlements import Flow, FlowRow, TreasurySum, Unequal
 
 FLOW = Flow("2026 flow", "1", "2026-11-25", 20)
 ROW = FlowRow("iuv", "c:1", 20, "paid", "2026-11-23")
 
 
-def test_a_sum_is_compared_with_the_flow_that_it_names(books: Books) -> None:
+def test_a_sum_is_compared_with_the_flow_that_it_names(books: FileBooks) -> None:
     with books.transaction():
         assert settlements.add_flow(books, FLOW, [ROW], "at", "hash")
         assert not settlements.add_flow(books, FLOW, [], "at", "hash")
@@ -25,7 +25,7 @@ def test_a_sum_is_compared_with_the_flow_that_it_names(books: Books) -> None:
     assert settlements.arrived_flows(books) == {"2026 flow"}
 
 
-def test_rows_of_other_services_are_not_missing(books: Books) -> None:
+def test_rows_of_other_services_are_not_missing(books: FileBooks) -> None:
     with books.transaction():
         settlements.add_flow(books, FLOW, [ROW], "at", "hash")
     assert settlements.missing(books) == []

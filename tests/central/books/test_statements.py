@@ -1,7 +1,9 @@
 """Statements, payments and low balances in the books."""
 
 from agent.central.books import accounts, statements
+from agent.central.books.postgres import Server
 from tests.conftest import CARD
+from tests.parts.both_engines import on_postgresql
 from tests.parts.foreign_terminal import ForeignTerminal, meal
 from tests.parts.wire import SITE, TODAY, Wire
 
@@ -56,3 +58,26 @@ def test_standing_meals_are_counted_by_day_class_and_dish(foreign: ForeignTermin
         (TODAY, SITE, "lunch", "1A", None, 1),
     ]
     assert statements.meals_of_days(foreign.central.books, "2026-11-24", "2026-11-30") == []
+
+
+def test_both_engines_read_the_same(foreign: ForeignTerminal, server: Server) -> None:
+    """Also where a class, a dish, a family or a channel is missing."""
+    foreign.central.credit("a-1", 2_000, "r-1")
+    unknown = {"kind": "unknown_meal", "account": None, "cents": 0, "card": "ab" * 16}
+    foreign.send(meal(), meal(account="a-2", day="2026-11-24"), meal(**unknown))
+    books = foreign.central.books
+    with books.transaction():
+        accounts.update_all(
+            books,
+            [
+                account._replace(dish="celiac")
+                for account in accounts.find_all(books, ["a-2"]).values()
+            ],
+        )
+    other = on_postgresql(books, server, "statements")
+    assert statements.of_account(other, "a-1") == statements.of_account(books, "a-1")
+    assert list(statements.of_all(other)) == list(statements.of_all(books)) != []
+    assert statements.paid(other) == statements.paid(books) != []
+    span = ("2026-11-01", "2026-11-30")
+    assert statements.meals_of_days(other, *span) == statements.meals_of_days(books, *span) != []
+    assert statements.below(other, 9_999) == statements.below(books, 9_999) != []

@@ -3,9 +3,14 @@
 import pytest
 
 from agent.central.books import terminals
-from agent.central.books.file import Books
+from agent.central.books.database import Books
 from agent.central.books.terminals import Terminal
 from tests.central.conftest import AT
+
+
+@pytest.fixture
+def books(either: Books) -> Books:
+    return either
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +69,16 @@ def test_one_terminals_order_or_all_are_renumbered(books: Books) -> None:
     assert first.endswith("-2") and second == "o-1"
     terminals.renumber_orders(books)
     assert [order[-2:] for order in terminals.waiting_orders(books)] == ["-3", "-2"]
+
+
+def test_a_lost_terminals_state_is_kept_beside_that(books: Books) -> None:
+    terminals.set_state(books, "t-1", b'{"online":true,"later":[1.50]}')
+    for terminal in ("t-1", "t-2"):
+        terminals.set_offline(books, terminal)
+    states = [contact.state for contact in terminals.contacts(books)]
+    assert states == ['{"online":false,"later":[1.50]}', '{"online":false}']
+
+
+def test_a_wiped_terminal_is_known_by_its_hello_whatever_else_is_in_it(books: Books) -> None:
+    terminals.set_hello(books, "t-1", b'{"software":"\\u0000","wiped":true}', at=AT)
+    assert terminals.is_wiped(books, "t-1") and not terminals.is_wiped(books, "t-2")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.central.enrolment.enrolling import Office
 from agent.central.enrolment.kept import Kept
 from agent.central.office.terminals import add_terminal
@@ -15,7 +15,7 @@ from tests.parts.certificates import make_authority
 
 
 @pytest.fixture
-def office(tmp_path: Path, books: Books) -> Office:
+def office(tmp_path: Path, books: FileBooks) -> Office:
     """The office of a town with the terminal t-1."""
     add_terminal(books, "t-1", "primaria")
     return Office(

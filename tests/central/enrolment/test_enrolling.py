@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from agent.central.books import enrolments
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.central.enrolment.authority import store_revocations
 from agent.central.enrolment.enrolling import (
     CODE_HOURS,
@@ -40,7 +40,7 @@ def later(**time: float) -> Instant:
     return format_instant(parse_instant(AT) + timedelta(**time))
 
 
-def code(books: Books, office: Office, secret: bytes = SECRET, *, at: Instant = AT) -> None:
+def code(books: FileBooks, office: Office, secret: bytes = SECRET, *, at: Instant = AT) -> None:
     new_code(books, office, "t-1", secret, at=at)
 
 
@@ -48,13 +48,13 @@ def asked(key: str, secret: bytes = SECRET) -> EnrolRequest:
     return EnrolRequest(secret.hex(), certificate_request(key))
 
 
-def enrolled(books: Books, office: Office, key: str) -> Enrolment:
+def enrolled(books: FileBooks, office: Office, key: str) -> Enrolment:
     answer = enrol(books, office, asked(key), at=AT)
     assert isinstance(answer, Enrolment), answer
     return answer
 
 
-def refusal(books: Books, answer: object) -> str:
+def refusal(books: FileBooks, answer: object) -> str:
     """Return the words of a refusal, which must be an incident, too."""
     assert isinstance(answer, Refusal), answer
     rows = books.rows("SELECT detail FROM incident WHERE kind = ?", (REFUSED,))
@@ -70,7 +70,7 @@ def renewal(key: str, certificate: str, *, signer: str | None = None) -> RenewRe
 # Codes
 
 
-def test_a_code_gives_a_box_all_that_it_needs(books: Books, office: Office) -> None:
+def test_a_code_gives_a_box_all_that_it_needs(books: FileBooks, office: Office) -> None:
     made = new_code(books, office, "t-1", SECRET, at=AT)
     assert made.fingerprint == office.authority.fingerprint[:FINGERPRINT_BYTES]
     answer = enrolled(books, office, new_key())
@@ -82,14 +82,14 @@ def test_a_code_gives_a_box_all_that_it_needs(books: Books, office: Office) -> N
     assert (row.revoked_at, row.code_until) == (None, None)
 
 
-def test_the_secret_itself_is_not_in_the_books(books: Books, office: Office) -> None:
+def test_the_secret_itself_is_not_in_the_books(books: FileBooks, office: Office) -> None:
     """A backup of the books gives nobody a terminal."""
     code(books, office)
     dump = "\n".join(books.sql.iterdump())
     assert SECRET.hex() not in dump and "t-1" in dump
 
 
-def test_a_box_whose_answer_was_lost_gets_the_same_again(books: Books, office: Office) -> None:
+def test_a_box_whose_answer_was_lost_gets_the_same_again(books: FileBooks, office: Office) -> None:
     code(books, office)
     key = new_key()
     answers = [enrolled(books, office, key) for _ in range(3)]
@@ -98,7 +98,7 @@ def test_a_box_whose_answer_was_lost_gets_the_same_again(books: Books, office: O
     assert books.rows("SELECT count(*) FROM incident") == [(0,)]
 
 
-def test_a_second_box_is_refused_and_shown_what_to_do(books: Books, office: Office) -> None:
+def test_a_second_box_is_refused_and_shown_what_to_do(books: FileBooks, office: Office) -> None:
     code(books, office)
     enrolled(books, office, new_key())
     words = refusal(books, enrol(books, office, asked(new_key()), at=AT))
@@ -107,7 +107,7 @@ def test_a_second_box_is_refused_and_shown_what_to_do(books: Books, office: Offi
 
 @pytest.mark.parametrize(("hours", "is_good"), [(CODE_HOURS, True), (CODE_HOURS + 0.001, False)])
 def test_a_code_is_good_for_a_day(
-    books: Books, office: Office, hours: float, is_good: bool
+    books: FileBooks, office: Office, hours: float, is_good: bool
 ) -> None:
     code(books, office)
     answer = enrol(books, office, asked(new_key()), at=later(hours=hours))
@@ -117,20 +117,20 @@ def test_a_code_is_good_for_a_day(
         assert "the code ended" in refusal(books, answer)
 
 
-def test_a_wrong_secret_is_refused(books: Books, office: Office) -> None:
+def test_a_wrong_secret_is_refused(books: FileBooks, office: Office) -> None:
     code(books, office)
     answer = enrol(books, office, asked(new_key(), bytes(16)), at=AT)
     assert "no such code" in refusal(books, answer)
 
 
-def test_a_new_code_makes_the_earlier_one_void(books: Books, office: Office) -> None:
+def test_a_new_code_makes_the_earlier_one_void(books: FileBooks, office: Office) -> None:
     code(books, office)
     code(books, office, bytes(16))
     assert "no such code" in refusal(books, enrol(books, office, asked(new_key()), at=AT))
     assert isinstance(enrol(books, office, asked(new_key(), bytes(16)), at=AT), Enrolment)
 
 
-def test_what_is_no_request_leaves_the_code_good(books: Books, office: Office) -> None:
+def test_what_is_no_request_leaves_the_code_good(books: FileBooks, office: Office) -> None:
     code(books, office)
     answer = enrol(books, office, EnrolRequest(SECRET.hex(), "x"), at=AT)
     assert "no certificate request" in refusal(books, answer)
@@ -138,7 +138,7 @@ def test_what_is_no_request_leaves_the_code_good(books: Books, office: Office) -
 
 
 def test_a_retired_or_unknown_terminal_gets_no_code_and_no_certificate(
-    books: Books, office: Office
+    books: FileBooks, office: Office
 ) -> None:
     code(books, office)
     retire_terminal(books, "t-1")
@@ -148,7 +148,7 @@ def test_a_retired_or_unknown_terminal_gets_no_code_and_no_certificate(
             new_code(books, office, terminal, SECRET, at=AT)
 
 
-def test_many_refusals_are_one_incident_with_a_count(books: Books, office: Office) -> None:
+def test_many_refusals_are_one_incident_with_a_count(books: FileBooks, office: Office) -> None:
     """Somebody who tries codes fills no disk."""
     for number in range(20):
         enrol(books, office, asked(new_key(), bytes([number] * 16)), at=AT)
@@ -159,7 +159,9 @@ def test_many_refusals_are_one_incident_with_a_count(books: Books, office: Offic
 # A new box in the place of an old one
 
 
-def test_a_new_box_takes_the_certificate_of_the_old_one_back(books: Books, office: Office) -> None:
+def test_a_new_box_takes_the_certificate_of_the_old_one_back(
+    books: FileBooks, office: Office
+) -> None:
     code(books, office)
     old = enrolled(books, office, new_key())
     code(books, office, bytes(16))
@@ -169,7 +171,9 @@ def test_a_new_box_takes_the_certificate_of_the_old_one_back(books: Books, offic
     assert enrolments.revoked(books, at=AT) == [serials[0]]
 
 
-def test_a_revoked_terminal_cannot_renew_and_its_code_is_void(books: Books, office: Office) -> None:
+def test_a_revoked_terminal_cannot_renew_and_its_code_is_void(
+    books: FileBooks, office: Office
+) -> None:
     code(books, office)
     key = new_key()
     certificate = enrolled(books, office, key).certificate
@@ -188,7 +192,7 @@ def test_a_revoked_terminal_cannot_renew_and_its_code_is_void(books: Books, offi
 
 
 def test_a_terminal_renews_and_its_earlier_certificate_stays_good(
-    books: Books, office: Office
+    books: FileBooks, office: Office
 ) -> None:
     """The answer may be lost."""
     code(books, office)
@@ -202,7 +206,9 @@ def test_a_terminal_renews_and_its_earlier_certificate_stays_good(
     assert books.rows("SELECT count(*) FROM certificate") == [(3,)]
 
 
-def test_who_lacks_the_key_of_a_certificate_cannot_renew_it(books: Books, office: Office) -> None:
+def test_who_lacks_the_key_of_a_certificate_cannot_renew_it(
+    books: FileBooks, office: Office
+) -> None:
     """A certificate is no secret: the broker and every listener see it."""
     code(books, office)
     key = new_key()
@@ -212,7 +218,7 @@ def test_who_lacks_the_key_of_a_certificate_cannot_renew_it(books: Books, office
 
 
 def test_a_terminal_that_the_restored_books_do_not_know_renews(
-    books: Books, office: Office
+    books: FileBooks, office: Office
 ) -> None:
     """It was enrolled after the backup."""
     key, at = new_key(), parse_instant(AT)
@@ -220,7 +226,7 @@ def test_a_terminal_that_the_restored_books_do_not_know_renews(
     assert isinstance(renew(books, office, renewal(key, made.pem), at=AT), Renewal)
 
 
-def test_what_was_revoked_after_the_backup_does_not_renew(books: Books, office: Office) -> None:
+def test_what_was_revoked_after_the_backup_does_not_renew(books: FileBooks, office: Office) -> None:
     key, at = new_key(), parse_instant(AT)
     made = office.authority.issue_terminal(certificate_request(key), f"{TOWN}/t/t-1", at)
     store_revocations(office.kept.folder, office.authority, [made.serial], at)
@@ -229,7 +235,7 @@ def test_what_was_revoked_after_the_backup_does_not_renew(books: Books, office: 
 
 @pytest.mark.parametrize("name", [f"{TOWN}/central", f"{TOWN}/t/t-9", "other/t/t-1"])
 def test_a_certificate_that_is_no_terminals_is_not_renewed(
-    books: Books, office: Office, name: str
+    books: FileBooks, office: Office, name: str
 ) -> None:
     key, at = new_key(), parse_instant(AT)
     made = office.authority.issue_terminal(certificate_request(key), name, at)
@@ -237,7 +243,7 @@ def test_a_certificate_that_is_no_terminals_is_not_renewed(
     assert "no certificate" in refusal(books, renew(books, office, renewal(key, "x"), at=AT))
 
 
-def test_a_certificate_that_has_ended_is_not_renewed(books: Books, office: Office) -> None:
+def test_a_certificate_that_has_ended_is_not_renewed(books: FileBooks, office: Office) -> None:
     code(books, office)
     key = new_key()
     certificate = enrolled(books, office, key).certificate
@@ -245,7 +251,9 @@ def test_a_certificate_that_has_ended_is_not_renewed(books: Books, office: Offic
     assert "has ended" in refusal(books, answer)
 
 
-def test_a_terminal_that_renews_again_and_again_is_refused(books: Books, office: Office) -> None:
+def test_a_terminal_that_renews_again_and_again_is_refused(
+    books: FileBooks, office: Office
+) -> None:
     code(books, office)
     key = new_key()
     certificate = enrolled(books, office, key).certificate
@@ -260,7 +268,7 @@ def test_a_terminal_that_renews_again_and_again_is_refused(books: Books, office:
 
 
 def test_a_retired_terminal_is_not_renewed_and_an_added_one_is(
-    books: Books, office: Office
+    books: FileBooks, office: Office
 ) -> None:
     code(books, office)
     key = new_key()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.central.books import enrolments, town
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.central.books.town import Town
 from agent.central.enrolment.enrolling import Office, enrol, new_code, renew, revoke
 from agent.central.office.terminals import add_terminal
@@ -30,7 +30,7 @@ def later(**time: float) -> Instant:
     return format_instant(parse_instant(AT) + timedelta(**time))
 
 
-def enrolled(books: Books, office: Office, key: str, terminal: str = "t-1") -> str:
+def enrolled(books: FileBooks, office: Office, key: str, terminal: str = "t-1") -> str:
     """Enrol a box and return its certificate."""
     secret = secrets.token_bytes(SECRET_BYTES)
     new_code(books, office, terminal, secret, at=AT)
@@ -41,16 +41,16 @@ def enrolled(books: Books, office: Office, key: str, terminal: str = "t-1") -> s
 
 
 def renewed(
-    books: Books, office: Office, key: str, certificate: str, at: Instant
+    books: FileBooks, office: Office, key: str, certificate: str, at: Instant
 ) -> Renewal | Refusal:
     request = certificate_request(new_key())
     message = RenewRequest(certificate, request, sign(key, request.encode()).hex())
     return renew(books, office, message, at=at)
 
 
-def backup(folder: Path) -> Books:
+def backup(folder: Path) -> FileBooks:
     """Return the books as they were before any box enrolled."""
-    books = Books(folder / "backup.db", create=True)
+    books = FileBooks(folder / "backup.db", create=True)
     town.initialise(books, Town(TOWN, "Europe/Rome"), "0" * 32, at=AT)
     add_terminal(books, "t-1", "primaria")
     return books
@@ -61,7 +61,7 @@ def serial(office: Office, certificate: str) -> str:
 
 
 def test_a_new_enrolment_takes_the_old_certificate_back_at_once(
-    books: Books, office: Office
+    books: FileBooks, office: Office
 ) -> None:
     """Not only when the broker's files are written the next time."""
     old = enrolled(books, office, new_key())
@@ -70,7 +70,7 @@ def test_a_new_enrolment_takes_the_old_certificate_back_at_once(
 
 
 def test_a_revocation_reaches_what_was_made_after_the_backup(
-    books: Books, office: Office, tmp_path: Path
+    books: FileBooks, office: Office, tmp_path: Path
 ) -> None:
     key = new_key()
     first = enrolled(books, office, key)
@@ -84,7 +84,7 @@ def test_a_revocation_reaches_what_was_made_after_the_backup(
 
 
 def test_a_new_enrolment_reaches_what_was_made_after_the_backup(
-    books: Books, office: Office, tmp_path: Path
+    books: FileBooks, office: Office, tmp_path: Path
 ) -> None:
     old = enrolled(books, office, new_key())
     restored = backup(tmp_path)
@@ -94,7 +94,7 @@ def test_a_new_enrolment_reaches_what_was_made_after_the_backup(
 
 
 def test_a_certificate_that_no_file_names_is_void_if_it_is_older_than_the_revocation(
-    books: Books, office: Office, tmp_path: Path
+    books: FileBooks, office: Office, tmp_path: Path
 ) -> None:
     """The whole machine was restored. The list has it from its next renewal on."""
     key = new_key()
@@ -111,7 +111,7 @@ def test_a_certificate_that_no_file_names_is_void_if_it_is_older_than_the_revoca
 
 
 def test_a_certificate_that_no_file_names_is_revoked_once_it_was_renewed(
-    books: Books, office: Office, tmp_path: Path
+    books: FileBooks, office: Office, tmp_path: Path
 ) -> None:
     key = new_key()
     certificate = enrolled(books, office, key)
@@ -125,7 +125,7 @@ def test_a_certificate_that_no_file_names_is_revoked_once_it_was_renewed(
     restored.close()
 
 
-def test_who_is_enrolled_again_after_a_revocation_renews(books: Books, office: Office) -> None:
+def test_who_is_enrolled_again_after_a_revocation_renews(books: FileBooks, office: Office) -> None:
     """Also if the clock was a year ahead when the old box was revoked."""
     enrolled(books, office, new_key())
     revoke(books, office.kept, "t-1", at=later(days=400))
@@ -136,7 +136,7 @@ def test_who_is_enrolled_again_after_a_revocation_renews(books: Books, office: O
 
 
 def test_another_terminals_certificates_stay_good(
-    books: Books, office: Office, tmp_path: Path
+    books: FileBooks, office: Office, tmp_path: Path
 ) -> None:
     add_terminal(books, "t-2", "primaria")
     enrolled(books, office, new_key())
@@ -147,13 +147,15 @@ def test_another_terminals_certificates_stay_good(
     restored.close()
 
 
-def test_files_of_certificates_that_have_ended_are_deleted(books: Books, office: Office) -> None:
+def test_files_of_certificates_that_have_ended_are_deleted(
+    books: FileBooks, office: Office
+) -> None:
     enrolled(books, office, new_key())
     office.kept.recall(books, later(days=366))
     assert list((office.kept.folder / "made").iterdir()) == []
 
 
-def test_a_strange_file_is_no_certificate(books: Books, office: Office) -> None:
+def test_a_strange_file_is_no_certificate(books: FileBooks, office: Office) -> None:
     enrolled(books, office, new_key())
     strange = office.kept.folder / "made" / "abc.pem"
     strange.write_bytes(b"\xff")
@@ -161,7 +163,9 @@ def test_a_strange_file_is_no_certificate(books: Books, office: Office) -> None:
 
 
 @pytest.mark.parametrize("name", ["made", "taken-back"])
-def test_a_folder_that_cannot_be_written_is_named(books: Books, office: Office, name: str) -> None:
+def test_a_folder_that_cannot_be_written_is_named(
+    books: FileBooks, office: Office, name: str
+) -> None:
     """And the same code is good once it can."""
     (office.kept.folder / name).write_text("a file")
     with pytest.raises(CentralError, match=f"{name}: cannot be used"):
@@ -170,7 +174,7 @@ def test_a_folder_that_cannot_be_written_is_named(books: Books, office: Office, 
     enrolled(books, office, new_key())
 
 
-def test_a_time_that_cannot_be_read_is_named(books: Books, office: Office) -> None:
+def test_a_time_that_cannot_be_read_is_named(books: FileBooks, office: Office) -> None:
     key = new_key()
     certificate = enrolled(books, office, key)
     (office.kept.folder / "taken-back" / "t-1").write_text("yesterday")

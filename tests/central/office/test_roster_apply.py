@@ -12,7 +12,8 @@ import pytest
 
 from agent.central.books import accounts, tombstones, town
 from agent.central.books.accounts import Account
-from agent.central.books.file import Books
+from agent.central.books.address import parse
+from agent.central.books.file import FileBooks
 from agent.central.command import open_books
 from agent.central.office.cards import block_card
 from agent.central.office.check import check
@@ -158,12 +159,12 @@ def test_a_plan_that_another_command_has_overtaken_is_not_written(wire: Wire, pa
     plan = plan_roster(wire, path, "account,class,cards\na-10,2A,em:0200000001\n")
     lines = read_roster(path, KEY)
     standing = read_standing(books, lines)
-    with closing(Books(books.path)) as other, other.transaction():
+    with closing(FileBooks(books.path)) as other, other.transaction():
         accounts.move_balances(other, {"a-10": 0})  # a meal: the plan still holds
     apply_plan(books, lines, plan, standing)
     plan = plan_roster(wire, path, "account,class,cards\na-10,3A,em:0200000001\n")
     standing = read_standing(books, lines)
-    with closing(Books(books.path)) as other, other.transaction():
+    with closing(FileBooks(books.path)) as other, other.transaction():
         accounts.update_all(other, [Account("a-10", SITE, "pupil", "closed", "2A")])
     with pytest.raises(CentralError, match="another command has changed these accounts"):
         apply_plan(books, lines, plan, standing)
@@ -193,7 +194,7 @@ def test_a_large_import_holds_other_commands_for_a_small_part_of_its_time(
     """Another command writes fifty times a second, as at lunch."""
     started = time.monotonic()
     longest_s = 0.0
-    with closing(Books(wire.central.path)) as other:
+    with closing(FileBooks(wire.central.path)) as other:
         while importing.is_running:
             before = time.monotonic()
             with other.transaction():
@@ -212,7 +213,7 @@ def test_an_import_that_is_killed_while_it_writes_leaves_nothing(
 ) -> None:
     """A reader lets SQLite's rollback journal appear with the transaction, but no commit end."""
     rollback = wire.central.path.with_name(f"{wire.central.path.name}-journal")
-    with closing(Books(wire.central.path)) as reader, reader.reading():
+    with closing(FileBooks(wire.central.path)) as reader, reader.reading():
         assert accounts.count(reader) == 2
         wait_for(rollback.exists, "the transaction")
         importing.kill()
@@ -242,5 +243,5 @@ def test_meals_that_a_killed_import_left_unbooked_are_booked_by_the_next_command
     lines = read_roster(path, KEY)
     apply_plan(wire.central.books, lines, plan, read_standing(wire.central.books, lines))
     assert wire.central.balance("a-10") == 0
-    with open_books(wire.central.path) as books:
+    with open_books(parse(str(wire.central.path))) as books:
         assert accounts.balance_cents(books, "a-10") == -2 * 366

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.central.books.postings import Payment, PaymentKey
 from agent.central.office.credit import credit
 from agent.central.office.takings import takings
@@ -12,7 +12,7 @@ from tests.parts.wire import ZONE, Central, Clock
 def test_a_day_ends_at_midnight_of_the_town(tmp_path: Path) -> None:
     central = Central(tmp_path, Clock())
     central.add_account("a-1")
-    books: Books = central.books
+    books: FileBooks = central.books
     for n, (at, cents) in enumerate(
         [
             ("2026-11-22T22:59:59.999Z", 1),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.central.books.payments import Arrival
 from agent.central.books.postings import Payment, PaymentKey
 from agent.central.books.references import Share
@@ -15,7 +15,7 @@ from tests.parts.roster import load_roster
 from tests.parts.wire import ZONE, Wire
 
 
-def rows(books: Books, year: int) -> list[YearlyRow]:
+def rows(books: FileBooks, year: int) -> list[YearlyRow]:
     return [part.row for part in yearly(books, year, ZONE)]
 
 

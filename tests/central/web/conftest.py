@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from tests.invariants import the_books_are_consistent
 from tests.parts.bank import Bank
 from tests.parts.pay_site import PaySite, pay_site
@@ -24,12 +24,12 @@ def site(tmp_path: Path) -> Iterator[PaySite]:
     run_central("--db", db, "import-roster", ROOT / "demo" / "borgofiorito.csv")
     with Bank() as bank, pay_site(db, bank) as site:
         yield site
-    with closing(Books(db)) as books:
+    with closing(FileBooks(db)) as books:
         the_books_are_consistent(books)
 
 
 @pytest.fixture
-def books(site: PaySite) -> Iterator[Books]:
+def books(site: PaySite) -> Iterator[FileBooks]:
     """The books of that central, as another process has them open."""
-    with closing(Books(site.db)) as books:
+    with closing(FileBooks(site.db)) as books:
         yield books

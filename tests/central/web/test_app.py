@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from agent.central.books.accounts import balance_cents
-from agent.central.books.file import Books
+from agent.central.books.file import FileBooks
 from agent.central.payments.settings import Pos, load_settings
 from agent.central.payments.xml import DOCUMENT_BYTES_MAX
 from agent.central.web.app import ORDERS_MAX, Doors, security
@@ -37,7 +37,9 @@ def pay(site: PaySite, notice: dict[str, str], word: str) -> Answer:
     return get(f"{site.bank.url.removesuffix('/pay')}/{word}?order={len(site.bank.orders) - 1}")
 
 
-def test_a_receipt_is_taken_over_http_and_its_repetition_too(site: PaySite, books: Books) -> None:
+def test_a_receipt_is_taken_over_http_and_its_repetition_too(
+    site: PaySite, books: FileBooks
+) -> None:
     notice = site.notice("a-1001=20.00")
     for data in (soap_receipt(Receipt(notice["iuv"])),) * 2:
         answer = post(f"{site.url}/pagopa", data)
@@ -57,7 +59,7 @@ def test_a_body_is_refused_before_it_is_read(site: PaySite) -> None:
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_payment_at_the_bank_is_a_credit_however_often_it_is_notified(
-    site: PaySite, books: Books, times: int
+    site: PaySite, books: FileBooks, times: int
 ) -> None:
     site.bank.times = times
     notice = site.notice("a-1001=20.00")
@@ -68,13 +70,13 @@ def test_a_payment_at_the_bank_is_a_credit_however_often_it_is_notified(
     assert balance_cents(books, "a-1001") == 2_000
 
 
-def test_the_browsers_return_alone_is_enough(site: PaySite, books: Books) -> None:
+def test_the_browsers_return_alone_is_enough(site: PaySite, books: FileBooks) -> None:
     site.bank.browser_only = True
     pay(site, site.notice("a-1001=20.00"), "OK")
     assert balance_cents(books, "a-1001") == 2_000
 
 
-def test_a_payment_that_failed_can_be_tried_again(site: PaySite, books: Books) -> None:
+def test_a_payment_that_failed_can_be_tried_again(site: PaySite, books: FileBooks) -> None:
     notice = site.notice("a-1001=20.00")
     assert "Paga presso la banca" in pay(site, notice, "KO").text
     assert "Paga presso la banca" in pay(site, notice, "back").text
@@ -86,7 +88,7 @@ def test_a_payment_that_failed_can_be_tried_again(site: PaySite, books: Books) -
     assert again.url.startswith(notice["link"]) and "Pagato" in again.text
 
 
-def test_a_wrong_signature_changes_nothing(site: PaySite, books: Books) -> None:
+def test_a_wrong_signature_changes_nothing(site: PaySite, books: FileBooks) -> None:
     notice = site.notice("a-1001=20.00")
     post(f"{notice['link']}/pay", b"", FORM)
     code = site.bank.orders[-1]["codTrans"]
@@ -106,7 +108,7 @@ def test_a_signed_notification_of_an_unknown_order_is_taken_and_parked(site: Pay
 
 
 def test_while_the_books_are_locked_the_bank_is_answered_that_it_must_send_again(
-    site: PaySite, books: Books
+    site: PaySite, books: FileBooks
 ) -> None:
     notice = site.notice("a-1001=20.00")
     post(f"{notice['link']}/pay", b"", FORM)
@@ -125,7 +127,7 @@ def test_while_the_books_are_locked_the_bank_is_answered_that_it_must_send_again
 
 
 def test_a_notice_shows_number_and_amount_in_two_languages_and_nothing_of_a_child(
-    site: PaySite, books: Books
+    site: PaySite, books: FileBooks
 ) -> None:
     notice = site.notice("a-1001=12.50", "a-1002=7.50")
     italian, english = get(notice["link"]), get(notice["link"] + "?lang=en")
@@ -158,7 +160,7 @@ def test_numbers_cannot_be_enumerated(site: PaySite) -> None:
     assert answer_to(through_proxy).status == 200, "clients of the proxy are counted each"
 
 
-def test_a_notice_has_at_most_orders_max(site: PaySite, books: Books) -> None:
+def test_a_notice_has_at_most_orders_max(site: PaySite, books: FileBooks) -> None:
     notice = site.notice("a-1001=20.00")
     with books.transaction():
         books.sql.executemany(

@@ -1,0 +1,1 @@
+"""The steps from each schema of the books to the next, as revisions of Alembic."""

@@ -1,0 +1,351 @@
+"""Keep who serves a town; find entries by indexes that both engines take.
+
+PostgreSQL begins here: its tables, as this schema has them. `agent/central/books/tables.py` says
+what each column is for.
+"""
+
+from agent.central.books.migrations.steps import only_on_postgresql, only_on_sqlite
+
+revision = "8"
+down_revision = "7"
+
+
+def upgrade() -> None:
+    """Change a SQLite file, or make the tables of a new town on PostgreSQL."""
+    only_on_sqlite(STEP)
+    only_on_postgresql(TABLES)
+
+
+STEP = """
+ALTER TABLE central ADD COLUMN leader TEXT;
+DROP INDEX entry_by_missing_account;
+CREATE INDEX entry_by_missing_account ON entry (body ->> 'account')
+    WHERE status = 'set_aside' AND kind = 'meal';
+-- by the boot alone, whose name is random: with the terminal before it SQLite took the primary key
+DROP INDEX entry_undated;
+CREATE INDEX entry_undated ON entry (boot) WHERE dated = 0 AND boot IS NOT NULL;
+"""
+
+TABLES = """
+CREATE TABLE central (
+    id BIGINT NOT NULL CHECK (id = 1),
+    town TEXT COLLATE "C" NOT NULL,
+    zone TEXT COLLATE "C" NOT NULL,
+    generation TEXT COLLATE "C" NOT NULL,
+    position BIGINT NOT NULL,
+    labels BIGINT NOT NULL DEFAULT 0,
+    leader TEXT COLLATE "C",
+    PRIMARY KEY (id)
+);
+CREATE TABLE generation (
+    id TEXT COLLATE "C" NOT NULL,
+    since TEXT COLLATE "C" NOT NULL,
+    reason TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE TABLE terminal (
+    id TEXT COLLATE "C" NOT NULL,
+    site TEXT COLLATE "C",
+    orders BIGINT NOT NULL DEFAULT 0,
+    order_id TEXT COLLATE "C",
+    order_do TEXT COLLATE "C",
+    then_resync BIGINT NOT NULL DEFAULT 0,
+    forked BIGINT NOT NULL DEFAULT 0,
+    hello_at TEXT COLLATE "C",
+    hello TEXT COLLATE "C",
+    state TEXT COLLATE "C",
+    PRIMARY KEY (id)
+);
+CREATE TABLE chain (
+    terminal TEXT COLLATE "C" NOT NULL,
+    epoch TEXT COLLATE "C" NOT NULL,
+    seq BIGINT NOT NULL CHECK (seq BETWEEN 0 AND 8589934591),
+    hash TEXT COLLATE "C" NOT NULL,
+    oldest BIGINT NOT NULL,
+    seen BIGINT NOT NULL,
+    PRIMARY KEY (terminal, epoch)
+);
+CREATE TABLE account (
+    id TEXT COLLATE "C" NOT NULL,
+    site TEXT COLLATE "C" NOT NULL,
+    category TEXT COLLATE "C" NOT NULL CHECK (category IN ('pupil', 'staff', 'guest')),
+    status TEXT COLLATE "C" NOT NULL CHECK (status IN ('active', 'closed')),
+    class TEXT COLLATE "C",
+    label TEXT COLLATE "C",
+    dish TEXT COLLATE "C",
+    balance BIGINT NOT NULL,
+    p BIGINT NOT NULL,
+    family TEXT COLLATE "C",
+    PRIMARY KEY (id)
+);
+CREATE TABLE price (
+    account TEXT COLLATE "C" NOT NULL,
+    service TEXT COLLATE "C" NOT NULL,
+    from_day TEXT COLLATE "C" NOT NULL,
+    cents BIGINT NOT NULL CHECK (cents >= 0),
+    PRIMARY KEY (account, service, from_day)
+);
+CREATE TABLE card (
+    token TEXT COLLATE "C" NOT NULL,
+    account TEXT COLLATE "C" NOT NULL,
+    status TEXT COLLATE "C" NOT NULL CHECK (status IN ('active', 'blocked', 'replaced')),
+    p BIGINT NOT NULL,
+    PRIMARY KEY (token)
+);
+CREATE TABLE policy (
+    from_day TEXT COLLATE "C" NOT NULL,
+    body TEXT COLLATE "C" NOT NULL,
+    double_meal TEXT COLLATE "C" NOT NULL CHECK (double_meal IN ('give_back', 'keep')),
+    p BIGINT NOT NULL,
+    PRIMARY KEY (from_day)
+);
+CREATE TABLE service (
+    site TEXT COLLATE "C" NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
+    body TEXT COLLATE "C" NOT NULL,
+    p BIGINT NOT NULL,
+    PRIMARY KEY (site, id)
+);
+CREATE TABLE tombstone (
+    site TEXT COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
+    p BIGINT NOT NULL,
+    PRIMARY KEY (site, kind, id)
+);
+CREATE TABLE entry (
+    terminal TEXT COLLATE "C" NOT NULL,
+    epoch TEXT COLLATE "C" NOT NULL,
+    seq BIGINT NOT NULL CHECK (seq BETWEEN 1 AND 8589934591),
+    hash TEXT COLLATE "C" NOT NULL,
+    prev TEXT COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    at TEXT COLLATE "C",
+    boot TEXT COLLATE "C",
+    mono_ms BIGINT,
+    clock TEXT COLLATE "C",
+    service TEXT COLLATE "C",
+    card TEXT COLLATE "C",
+    true_at TEXT COLLATE "C",
+    true_day TEXT COLLATE "C",
+    account TEXT COLLATE "C",
+    cents BIGINT,
+    undoes_epoch TEXT COLLATE "C",
+    undoes_seq BIGINT,
+    undoes_hash TEXT COLLATE "C",
+    status TEXT COLLATE "C" NOT NULL CHECK (status IN ('applied', 'flagged', 'set_aside')),
+    reason TEXT COLLATE "C" NOT NULL,
+    body TEXT COLLATE "C" NOT NULL,
+    dated BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (terminal, epoch, seq, hash)
+);
+CREATE TABLE boot (
+    terminal TEXT COLLATE "C" NOT NULL,
+    boot TEXT COLLATE "C" NOT NULL,
+    at TEXT COLLATE "C" NOT NULL,
+    mono_ms BIGINT NOT NULL,
+    PRIMARY KEY (terminal, boot)
+);
+CREATE TABLE remark (
+    terminal TEXT COLLATE "C" NOT NULL,
+    epoch TEXT COLLATE "C" NOT NULL,
+    seq BIGINT NOT NULL,
+    hash TEXT COLLATE "C" NOT NULL,
+    p BIGINT NOT NULL,
+    PRIMARY KEY (terminal, epoch, seq, hash)
+);
+CREATE TABLE posting (
+    n BIGINT GENERATED BY DEFAULT AS IDENTITY,
+    account TEXT COLLATE "C" NOT NULL,
+    cents BIGINT NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL CHECK (kind IN ('top_up', 'voucher', 'transfer',
+        'refund', 'adjustment', 'meal', 'storno', 'unknown_meal', 'double_meal')),
+    at TEXT COLLATE "C" NOT NULL,
+    channel TEXT COLLATE "C",
+    external TEXT COLLATE "C",
+    terminal TEXT COLLATE "C",
+    epoch TEXT COLLATE "C",
+    seq BIGINT,
+    hash TEXT COLLATE "C",
+    reason TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (n)
+);
+CREATE TABLE set_aside (
+    n BIGINT GENERATED BY DEFAULT AS IDENTITY,
+    at TEXT COLLATE "C" NOT NULL,
+    topic TEXT COLLATE "C" NOT NULL,
+    bytes BIGINT NOT NULL,
+    payload BYTEA NOT NULL,
+    reason TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (n)
+);
+CREATE TABLE incident (
+    n BIGINT GENERATED BY DEFAULT AS IDENTITY,
+    at TEXT COLLATE "C" NOT NULL,
+    terminal TEXT COLLATE "C",
+    epoch TEXT COLLATE "C",
+    kind TEXT COLLATE "C" NOT NULL,
+    detail TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (n)
+);
+CREATE TABLE reference (
+    id TEXT COLLATE "C" NOT NULL,
+    notice TEXT COLLATE "C",
+    root TEXT COLLATE "C" NOT NULL,
+    cents BIGINT NOT NULL CHECK (cents > 0),
+    at TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE TABLE share (
+    reference TEXT COLLATE "C" NOT NULL,
+    account TEXT COLLATE "C" NOT NULL,
+    cents BIGINT NOT NULL CHECK (cents > 0),
+    PRIMARY KEY (reference, account)
+);
+CREATE TABLE payment (
+    n BIGINT GENERATED BY DEFAULT AS IDENTITY,
+    channel TEXT COLLATE "C" NOT NULL,
+    external TEXT COLLATE "C" NOT NULL,
+    reference TEXT COLLATE "C" NOT NULL,
+    cents BIGINT NOT NULL CHECK (cents >= 0),
+    paid_at TEXT COLLATE "C",
+    at TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL CHECK (state IN
+        ('credited', 'parked', 'pending', 'failed', 'refunded', 'rejected')),
+    reason TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (n)
+);
+CREATE TABLE arrival (
+    n BIGINT GENERATED BY DEFAULT AS IDENTITY,
+    payment BIGINT NOT NULL,
+    at TEXT COLLATE "C" NOT NULL,
+    sha256 TEXT COLLATE "C" NOT NULL,
+    body BYTEA,
+    result TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (n)
+);
+CREATE TABLE flow (
+    id TEXT COLLATE "C" NOT NULL,
+    revision TEXT COLLATE "C" NOT NULL,
+    day TEXT COLLATE "C" NOT NULL,
+    cents BIGINT NOT NULL,
+    at TEXT COLLATE "C" NOT NULL,
+    sha256 TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (id, revision)
+);
+CREATE TABLE flow_row (
+    flow TEXT COLLATE "C" NOT NULL,
+    n BIGINT NOT NULL,
+    iuv TEXT COLLATE "C" NOT NULL,
+    external TEXT COLLATE "C" NOT NULL,
+    cents BIGINT NOT NULL CHECK (cents >= 0),
+    outcome TEXT COLLATE "C" NOT NULL CHECK (outcome IN ('paid', 'revoked')),
+    day TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (flow, n)
+);
+CREATE TABLE treasury_sum (
+    year BIGINT NOT NULL,
+    number TEXT COLLATE "C" NOT NULL,
+    day TEXT COLLATE "C" NOT NULL,
+    cents BIGINT NOT NULL,
+    undone BIGINT NOT NULL,
+    reason TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (year, number)
+);
+CREATE TABLE certificate (
+    serial TEXT COLLATE "C" NOT NULL,
+    terminal TEXT COLLATE "C" NOT NULL,
+    pem TEXT COLLATE "C" NOT NULL,
+    at TEXT COLLATE "C" NOT NULL,
+    until TEXT COLLATE "C" NOT NULL,
+    revoked_at TEXT COLLATE "C",
+    PRIMARY KEY (serial)
+);
+CREATE TABLE enrolment (
+    secret TEXT COLLATE "C" NOT NULL,
+    terminal TEXT COLLATE "C" NOT NULL,
+    at TEXT COLLATE "C" NOT NULL,
+    until TEXT COLLATE "C" NOT NULL,
+    used_at TEXT COLLATE "C",
+    key TEXT COLLATE "C",
+    serial TEXT COLLATE "C",
+    PRIMARY KEY (secret)
+);
+
+ALTER TABLE reference ADD UNIQUE (notice);
+ALTER TABLE payment ADD UNIQUE (channel, external);
+-- JSON of a terminal may have what PostgreSQL does not know, as \\u0000: no reason to reject it
+CREATE FUNCTION member(body TEXT, name TEXT) RETURNS TEXT LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN CAST(body AS json) ->> name;
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END $$;
+CREATE INDEX account_by_site ON account (site, p);
+CREATE INDEX account_by_family ON account (family) WHERE family IS NOT NULL;
+CREATE INDEX card_by_account ON card (account);
+CREATE INDEX card_by_position ON card (p);
+CREATE INDEX tombstone_by_site ON tombstone (site, p);
+CREATE INDEX entry_by_meal ON entry (account, true_day, service) WHERE account IS NOT NULL;
+CREATE INDEX entry_by_undone ON entry (terminal, undoes_epoch, undoes_seq, undoes_hash)
+    WHERE undoes_seq IS NOT NULL;
+CREATE INDEX entry_by_unknown_card ON entry (card)
+    WHERE kind = 'unknown_meal' AND account IS NULL;
+CREATE INDEX entry_by_missing_account ON entry (member(body, 'account'))
+    WHERE status = 'set_aside' AND kind = 'meal';
+CREATE INDEX entry_undated ON entry (boot) WHERE dated = 0 AND boot IS NOT NULL;
+CREATE INDEX entry_without_price ON entry (account) WHERE strpos(reason, 'no_price') > 0;
+CREATE INDEX remark_by_position ON remark (terminal, p);
+CREATE INDEX posting_by_account ON posting (account, n);
+CREATE INDEX posting_of_credit ON posting (account, n) WHERE kind = 'top_up';
+CREATE UNIQUE INDEX posting_once ON posting (channel, external, account)
+    WHERE external IS NOT NULL;
+CREATE INDEX posting_by_entry ON posting (terminal, epoch, seq, hash) WHERE terminal IS NOT NULL;
+CREATE INDEX posting_of_channel ON posting (at) WHERE channel IS NOT NULL;
+CREATE INDEX reference_by_root ON reference (root);
+CREATE INDEX payment_by_reference ON payment (reference);
+CREATE INDEX payment_open ON payment (n) WHERE state IN ('parked', 'pending');
+CREATE INDEX arrival_by_bytes ON arrival (sha256);
+CREATE INDEX flow_row_by_key ON flow_row (external);
+CREATE INDEX flow_row_by_iuv ON flow_row (iuv);
+CREATE INDEX certificate_by_terminal ON certificate (terminal, at);
+
+-- what is never deleted or changed
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION USING MESSAGE = TG_ARGV[0], ERRCODE = 'integrity_constraint_violation';
+END $$;
+CREATE TRIGGER entry_never_deleted BEFORE DELETE ON entry
+    FOR EACH ROW EXECUTE FUNCTION refuse('an entry is never deleted');
+CREATE TRIGGER entry_never_changed
+    BEFORE UPDATE OF terminal, epoch, seq, hash, prev, body ON entry
+    FOR EACH ROW EXECUTE FUNCTION refuse('an entry is stored as it came and never changed');
+CREATE TRIGGER posting_never_deleted BEFORE DELETE ON posting
+    FOR EACH ROW EXECUTE FUNCTION refuse('a posting is never deleted');
+CREATE TRIGGER posting_never_changed BEFORE UPDATE ON posting
+    FOR EACH ROW EXECUTE FUNCTION refuse('a posting is never changed');
+CREATE TRIGGER payment_never_deleted BEFORE DELETE ON payment
+    FOR EACH ROW EXECUTE FUNCTION refuse('a payment is never deleted');
+CREATE TRIGGER payment_never_changed
+    BEFORE UPDATE OF channel, external, reference, cents, paid_at, at ON payment
+    FOR EACH ROW EXECUTE FUNCTION refuse('a payment is stored as it came and never changed');
+CREATE TRIGGER payment_decided_once BEFORE UPDATE OF state ON payment
+    FOR EACH ROW WHEN (OLD.state NOT IN ('parked', 'pending'))
+    EXECUTE FUNCTION refuse('a payment that is decided stays so');
+CREATE TRIGGER arrival_never_deleted BEFORE DELETE ON arrival
+    FOR EACH ROW EXECUTE FUNCTION refuse('an arrival is never deleted');
+CREATE TRIGGER arrival_never_changed BEFORE UPDATE ON arrival
+    FOR EACH ROW WHEN (NEW.body IS NOT NULL
+        OR (NEW.n, NEW.payment, NEW.at, NEW.sha256, NEW.result)
+            IS DISTINCT FROM (OLD.n, OLD.payment, OLD.at, OLD.sha256, OLD.result))
+    EXECUTE FUNCTION refuse('an arrival is never changed');
+-- no trigger of a row sees it
+CREATE TRIGGER entry_never_emptied BEFORE TRUNCATE ON entry
+    EXECUTE FUNCTION refuse('an entry is never deleted');
+CREATE TRIGGER posting_never_emptied BEFORE TRUNCATE ON posting
+    EXECUTE FUNCTION refuse('a posting is never deleted');
+CREATE TRIGGER payment_never_emptied BEFORE TRUNCATE ON payment
+    EXECUTE FUNCTION refuse('a payment is never deleted');
+CREATE TRIGGER arrival_never_emptied BEFORE TRUNCATE ON arrival
+    EXECUTE FUNCTION refuse('an arrival is never deleted');
+"""
