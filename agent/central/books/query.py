@@ -8,7 +8,7 @@ otherwise than the other has a construct here.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, partial
 from operator import itemgetter
 from typing import Any
 
@@ -121,98 +121,35 @@ def adding(table: Table, columns: tuple[str, ...]) -> Query:
 # -- what the engines spell differently --------------------------------------------------------
 
 
-class _JsonRows(FunctionElement[Any]):
-    name = "json_rows"
-    inherit_cache = True
+def _spelled(name: str, **templates: str) -> type[FunctionElement[Any]]:
+    """Return a construct from its text on each engine.
+
+    `{0}`, `{1}` are its arguments, `{all}` are all of them with commas between.
+    """
+    construct = type(name, (FunctionElement,), {"name": name, "inherit_cache": True})
+    for engine, template in templates.items():
+        compiles(construct, engine)(partial(_write, template))
+    return construct
 
 
-@compiles(_JsonRows, "sqlite")
-def _sqlite_rows(element: _JsonRows, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"json_each({compiler.process(element.clauses, **kw)})"
+def _write(template: str, element: Any, compiler: SQLCompiler, **kw: Any) -> str:
+    parts = [compiler.process(part, **kw) for part in element.clauses]
+    return template.format(*parts, all=", ".join(parts))
 
 
-@compiles(_JsonRows, "postgresql")
-def _postgresql_rows(element: _JsonRows, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"json_array_elements(CAST({compiler.process(element.clauses, **kw)} AS json))"
-
-
-class _Member(FunctionElement[Any]):
-    name = "member"
-    inherit_cache = True
-
-
-@compiles(_Member, "sqlite")
-def _sqlite_member(element: _Member, compiler: SQLCompiler, **kw: Any) -> str:
-    body, name = (compiler.process(part, **kw) for part in element.clauses)
-    return f"{body} ->> {name}"
-
-
-@compiles(_Member, "postgresql")
-def _postgresql_member(element: _Member, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"member({compiler.process(element.clauses, **kw)})"
-
-
-class _Contains(FunctionElement[Any]):
-    name = "contains"
-    inherit_cache = True
-
-
-@compiles(_Contains, "sqlite")
-def _sqlite_contains(element: _Contains, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"instr({compiler.process(element.clauses, **kw)}) > 0"
-
-
-@compiles(_Contains, "postgresql")
-def _postgresql_contains(element: _Contains, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"strpos({compiler.process(element.clauses, **kw)}) > 0"
-
-
-class _Among(FunctionElement[Any]):
-    name = "among"
-    inherit_cache = True
-
-
-@compiles(_Among, "sqlite")
-def _sqlite_among(element: _Among, compiler: SQLCompiler, **kw: Any) -> str:
-    column, chosen = (compiler.process(part, **kw) for part in element.clauses)
-    return f"{column} IN {chosen}"
-
-
-@compiles(_Among, "postgresql")
-def _postgresql_among(element: _Among, compiler: SQLCompiler, **kw: Any) -> str:
-    # of a sub-query in IN it would expect so many rows that it reads the whole table
-    column, chosen = (compiler.process(part, **kw) for part in element.clauses)
-    return f"{column} = ANY(ARRAY{chosen})"
-
-
-class _Object(FunctionElement[Any]):
-    name = "object_of"
-    inherit_cache = True
-
-
-@compiles(_Object, "sqlite")
-def _sqlite_object(element: _Object, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"json_object({compiler.process(element.clauses, **kw)})"
-
-
-@compiles(_Object, "postgresql")
-def _postgresql_object(element: _Object, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"CAST(json_build_object({compiler.process(element.clauses, **kw)}) AS text)"
-
-
-class _Unindexed(FunctionElement[Any]):
-    name = "unindexed"
-    inherit_cache = True
-
-
-@compiles(_Unindexed, "sqlite")
-def _sqlite_unindexed(element: _Unindexed, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"+{compiler.process(element.clauses, **kw)}"
-
-
-@compiles(_Unindexed, "postgresql")
-def _postgresql_unindexed(element: _Unindexed, compiler: SQLCompiler, **kw: Any) -> str:
-    return compiler.process(element.clauses, **kw)
+_JsonRows = _spelled(
+    "json_rows", sqlite="json_each({0})", postgresql="json_array_elements(CAST({0} AS json))"
+)
+_Member = _spelled("member", sqlite="{0} ->> {1}", postgresql="member({all})")
+_Contains = _spelled("contains", sqlite="instr({all}) > 0", postgresql="strpos({all}) > 0")
+# of a sub-query in IN PostgreSQL would expect so many rows that it reads the whole table
+_Among = _spelled("among", sqlite="{0} IN {1}", postgresql="{0} = ANY(ARRAY{1})")
+_Object = _spelled(
+    "object_of",
+    sqlite="json_object({all})",
+    postgresql="CAST(json_build_object({all}) AS text)",
+)
+_Unindexed = _spelled("unindexed", sqlite="+{0}", postgresql="{0}")
 
 
 ONE: ColumnElement[int] = literal_column("1")
