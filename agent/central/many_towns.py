@@ -171,11 +171,17 @@ class Host:
         self._leases.give_back(town)
 
     def _lose(self, fault: str) -> None:
-        """Stop serving every town: another process may serve it already, so nothing is sent."""
+        """Stop serving every town: another process may serve it already.
+
+        That a town is offline reaches the broker only from a link that is up. Then no other process
+        has connected as this town's central.
+        """
         self._report("", f"No town is served: {fault}. Trying again.")
         self._has_lost = True
         led, self._led = self._led, {}
         self._leases.close()
+        for each in led.values():
+            each.link.perform(each.exchange.state(self._now(), online=False))
         with ThreadPoolExecutor() as pool:  # another process waits for the links' identities
             for each in led.values():
                 pool.submit(each.link.stop)

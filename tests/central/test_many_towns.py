@@ -13,8 +13,9 @@ from agent.central.books.town import Town
 from agent.central.many_towns import LOOK_MS, Host
 from agent.sync.broker import Broker
 from tests.central.conftest import AT, GENERATION
-from tests.parts.broker import Mosquitto
+from tests.parts.broker import Listener, Mosquitto
 from tests.parts.postgres import Postgres
+from tests.parts.process import wait_for
 
 TOWNS = ("molti-a", "molti-b")
 LOOKS = 60_000 // LOOK_MS
@@ -76,13 +77,20 @@ def test_a_process_serves_what_no_other_serves(host: Callable[[], Host]) -> None
 
 
 def test_a_process_without_a_session_serves_nothing_until_it_has_a_new_one(
-    host: Callable[[], Host], postgres: Postgres, caplog: pytest.LogCaptureFixture
+    host: Callable[[], Host],
+    postgres: Postgres,
+    broker: Mosquitto,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
     first = host()
     turn_until([first], lambda: first.served == set(TOWNS))
-    postgres.restart()
-    turn_until([first], lambda: not first.served)
+    with Listener(broker.port, f"canteen/v1/{TOWNS[0]}/central/state") as listener:
+        turn_until([first], lambda: b'"online":true' in b"".join(listener.on("/state")))
+        postgres.stop()
+        turn_until([first], lambda: not first.served)
+        wait_for(lambda: b'"online":false' in b"".join(listener.on("/state")), "that it does not")
+    postgres.start()
     turn_until([first], lambda: first.served == set(TOWNS))
     assert "No town is served" in caplog.text
     assert caplog.text.count("No town is served") < 4  # once for each reason
