@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from agent.central.books import town, towns
-from agent.central.books.leases import Leases
+from agent.central.books.leases import FREE_LOOKS, Leases
 from agent.central.books.postgres import Server, TownBooks
 from agent.central.books.town import Town
 from agent.errors import CentralError
@@ -155,3 +155,27 @@ def test_processes_of_other_towns_take_no_share(
     first.look_until_it_leads(TOWNS)
     assert not other.towns
     other.end()
+
+
+def test_a_town_that_a_process_cannot_serve_goes_to_another_beyond_its_share(
+    processes: list[Process],
+) -> None:
+    """It lacks the town's files, or is an older program: it gives the town back at once."""
+    first, second = processes
+
+    def look() -> None:
+        first.look()
+        second.look()
+        for name in second.towns & {"lease-a", "lease-b", "lease-c"}:
+            second.leases.give_back(name)
+
+    for _ in range(3):
+        look()
+    assert len(first.towns) == 2
+    for _ in range(2 * FREE_LOOKS):
+        look()
+    assert first.towns | second.towns == TOWNS and second.towns <= {"lease-d"}
+    before = set(first.towns)
+    for _ in range(3):
+        look()
+    assert first.towns == before
