@@ -17,9 +17,11 @@ from agent.central.books.database import Books
 from agent.central.books.entries import BookedEntry
 from agent.central.books.file import FileBooks
 from agent.central.books.postgres import Server, TownBooks
+from agent.central.books.postings import Payment, PaymentKey
 from agent.central.books.query import Query, value
 from agent.central.books.records import Interval
 from agent.central.books.town import Town
+from agent.central.office.credit import credit
 from agent.central.server import Exchange
 from agent.central.site_digest import SiteDigests
 from agent.domain.clock import ClockTrust, format_instant
@@ -27,10 +29,12 @@ from agent.domain.digest import Tally, tally
 from agent.domain.ledger import ChainEnd, Entry, How, Kind, canonical, genesis, seal
 from agent.sync.messages import Entries, Hello, encode
 from agent.sync.topics import Leaf
+from bench.chain import Hop
 from bench.measure import Row, Series, against
 from tests.parts.broker import Mosquitto
 from tests.parts.postgres import Postgres
 from tests.parts.process import Process, wait_for
+from tests.parts.region import Region
 from tests.parts.wire import TOWN, ZONE
 
 ACCOUNTS = 1_000
@@ -40,6 +44,7 @@ KEPT = 200_000
 HELLOS = 200
 DIGESTS = 30
 TOWNS = 125
+CREDITS = 100
 CENTRAL = Path(sys.executable).with_name("canteen-central")
 TERMINAL, OLD, SITE = "t-1", "t-2", "scuola"
 EPOCH = "1-aaaaaaaaaaaaaaaa"
@@ -65,7 +70,7 @@ def books(folder: Path) -> list[Row]:
     with Postgres() as server, _towns(server.address) as (own_town, floor_town):
         rows.append(batch("PostgreSQL", own_town, floor_town, "2"))
         rows.append(hello("PostgreSQL", own_town))
-    return [*rows, many_towns(folder)]
+    return [*rows, many_towns(folder), credit_to_a_terminal(folder)]
 
 
 def many_towns(folder: Path) -> Row:
@@ -83,6 +88,32 @@ def many_towns(folder: Path) -> Row:
             (kib,) = (int(line.split()[1]) for line in status.splitlines() if "VmRSS" in line)
             process.stop()
     return Row(f"memory of a process with {TOWNS} towns", f"{kib // 1024} MiB", goal="200 MiB")
+
+
+def credit_to_a_terminal(folder: Path) -> Row:
+    """From a credit's commit on PostgreSQL to a terminal of the far end. Floor: a hop, in turn."""
+    took, floor = Series(), Series()
+    (folder / "region").mkdir()
+    with (
+        Postgres() as server,
+        Mosquitto(folder / "credits") as broker,
+        closing(Region(folder / "region", [server], broker.url, 1)) as region,
+        closing(Server(region.url())) as connection,
+        closing(Hop(broker.port)) as hop,
+    ):
+        region.add_terminals(broker.port, 1)
+        region.start()
+        (terminal,) = region.terminals
+        region.office("credit", terminal.account, "0.01", "--id", "first", town=terminal.town)
+        terminal.wait_for_balance(1)
+        own = TownBooks(connection, terminal.town)
+        for n in range(CREDITS):
+            payment = Payment(terminal.account, 1, PaymentKey("desk", f"credit-{n}"))
+            credit(own, payment, at=AT)
+            took.time(partial(terminal.wait_for_balance, n + 2))
+            floor.time(hop.send)
+        terminal.credit_cents += CREDITS + 1
+    return against("a credit, PostgreSQL -> terminal", took, "one MQTT hop", floor, "10 ms")
 
 
 def batch(engine: str, own: Books, floor: Books, goal: str) -> Row:
