@@ -88,8 +88,12 @@ def town_export(database: Database, name: str, file: Path) -> None:
         from agent.central.books.postgres import TownBooks
 
         source = TownBooks(server, checked_id(name))
-        os.umask(0o077)
-        with closing(FileBooks(file, create=True)) as target:
+        before = os.umask(0o077)
+        try:
+            target = FileBooks(file, create=True)
+        finally:
+            os.umask(before)
+        with closing(target):
             try:
                 with target.transaction():
                     towns.copy(source, target)

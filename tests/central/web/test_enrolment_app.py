@@ -112,11 +112,16 @@ def test_what_is_no_request_is_answered_with_a_sentence(
         assert status >= 400 and words in json.loads(text)["error"]
 
 
+TRIES_MAX = 2 * REQUESTS_MAX
+
+
 def test_who_tries_codes_waits_a_minute(server: EnrolmentSite) -> None:
     body = json.dumps({"secret": "00" * 16, "request": "x"}).encode()
-    answers = [request(server, "POST", ENROL_PATH, body) for _ in range(REQUESTS_MAX + 1)]
-    assert [status for status, _ in answers] == [403] * REQUESTS_MAX + [429]
-    assert "wait a minute" in answers[-1][1]
+    tries = 0
+    while (answer := request(server, "POST", ENROL_PATH, body))[0] == 403 and tries < TRIES_MAX:
+        tries += 1
+    assert answer[0] == 429 and "wait a minute" in answer[1]
+    assert REQUESTS_MAX <= tries <= TRIES_MAX  # more than one minute's only if a minute has ended
     assert request(server, "GET", CA_PATH)[0] == 200
 
 
